@@ -1,0 +1,1 @@
+"""The assembly: configuration, Django's settings, the ASGI application, the routes."""

@@ -1,0 +1,61 @@
+"""The ASGI application: our own pages go through Django, everything else is forwarded.
+
+Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lifespan:
+`uvicorn agentledger_site.asgi:application --no-date-header --no-server-header`.
+"""
+
+# ruff: noqa: E402 (Django must be set up before its users are imported)
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+
+import django
+
+django.setup(set_prefix=False)
+
+from django.core.handlers.asgi import ASGIHandler
+
+from agentledger_site.routes import is_owned
+from capture import runtime
+from capture.body import Receive
+from capture.lane import FastLane, Scope, Send
+from capture.spool.folder import SpoolError
+from capture.views import proxy
+
+pages = ASGIHandler()
+forward = FastLane(proxy)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        if is_owned(scope["path"]):
+            runtime.running()
+            await pages(scope, receive, send)
+        else:
+            await forward(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await lifespan(receive, send)
+    else:
+        # No page listens for a WebSocket yet, and one to the provider cannot be recorded.
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                runtime.running()
+            except SpoolError as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await runtime.drain()
+            await runtime.end()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,290 @@
+"""Every AGENTLEDGER_* variable: its name, default, meaning, and what values it takes.
+
+Read once, at start, into one frozen `Config`. A bad value raises `BadValue`, one line that names
+the variable, the value and what is accepted; a name that we do not know is warned about.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import environ
+
+VERSION = "0.1.0"
+PREFIX = "AGENTLEDGER_"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class BadValue(Exception):
+    """A variable's value cannot be used: the message is one line for the operator."""
+
+    def __init__(self, name: str, value: str, accepted: str) -> None:
+        shown = re.sub(r"//[^/@]*@", "//…@", value)  # a password in a URL stays unsaid
+        super().__init__(f"{name}={shown!r} is not accepted: it takes {accepted}")
+
+
+class Rejected(ValueError):
+    """Raised by parsers: what would have been accepted."""
+
+
+# --- parsers: text from the environment to a value ------------------------------------------------
+
+
+def text(value: str) -> str:
+    return value
+
+
+def http_url(value: str) -> str:
+    url = urlsplit(value)
+    try:
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable or url.fragment or url.username or any(c.isspace() for c in value):
+        raise Rejected("an http:// or https:// URL without user, fragment or spaces")
+    return value.rstrip("/")
+
+
+def dsn(value: str) -> str:
+    if re.match(r"sqlite:///.", value) or re.match(r"postgres(ql)?://", value):
+        return value
+    raise Rejected("sqlite:///relative.db, sqlite:////absolute.db or postgresql://…")
+
+
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if re.fullmatch(r"\d{1,12}", value) and lowest <= int(value) <= highest:
+            return int(value)
+        raise Rejected(f"a whole number from {lowest} to {highest}")
+
+    return parse
+
+
+def seconds(value: str) -> float:
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", value) and float(value) > 0:
+        return float(value)
+    raise Rejected("a number of seconds above 0")
+
+
+def switch(value: str) -> bool:
+    if value in ("0", "1"):
+        return value == "1"
+    raise Rejected("0 or 1")
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value in words:
+            return value
+        raise Rejected(" or ".join(words))
+
+    return parse
+
+
+def listed(value: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def paths(value: str) -> tuple[str, ...]:
+    return tuple(item.strip("/") for item in listed(value))
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in listed(value))
+    except ValueError:
+        raise Rejected(
+            "comma-separated addresses or networks, e.g. 172.17.0.1,10.0.0.0/8"
+        ) from None
+
+
+# --- the variables --------------------------------------------------------------------------------
+
+
+def variable(name: str, parse: Callable[[str], Any], default: str | None, doc: str) -> Any:
+    """One variable: `default` is the text that stands for an unset one; None means none."""
+    return dataclasses.field(
+        metadata={"name": name, "parse": parse, "default": default, "doc": doc}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    upstream_url: str = variable(
+        "UPSTREAM_URL",
+        http_url,
+        "https://api.openai.com",
+        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter, anything compatible",
+    )
+    dsn: str = variable(
+        "DSN",
+        dsn,
+        "sqlite:///agentledger.db",
+        "database: SQLite, or `postgresql://…` (any libpq URI; a socket folder as `?host=` too);"
+        " a relative path is relative to the folder the command was started in",
+    )
+    host: str = variable("HOST", text, "0.0.0.0", "address to bind")
+    port: int = variable("PORT", whole(0, 65535), "8000", "port to bind; 0 takes a free one")
+    api_key: str | None = variable(
+        "API_KEY",
+        text,
+        None,
+        "protects all read endpoints; without one they answer loopback and"
+        " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open",
+    )
+    trusted_networks: tuple[Network, ...] = variable(
+        "TRUSTED_NETWORKS",
+        networks,
+        "",
+        "comma-separated addresses and networks that may read without a key, as loopback may",
+    )
+    allowed_hosts: tuple[str, ...] = variable(
+        "ALLOWED_HOSTS",
+        listed,
+        "",
+        "comma-separated Host names that the read endpoints answer to, beyond localhost names and"
+        " IP addresses; with a key set, any Host unless this list is",
+    )
+    secret_key: str | None = variable(
+        "SECRET_KEY",
+        text,
+        None,
+        "signs what the pages keep in a browser; unset: a new one each start",
+    )
+    extra_paths: tuple[str, ...] = variable(
+        "EXTRA_PATHS",
+        paths,
+        "",
+        "comma-separated further request paths to capture, e.g. `v1/custom`;"
+        " `v1/chat/completions`, `v1/messages`, `v1/responses` always are",
+    )
+    spool_dir: str | None = variable(
+        "SPOOL_DIR",
+        text,
+        None,
+        "folder of the spool, on a local disk; unset: `agentledger-spool` beside the SQLite file,"
+        " or in the folder the command was started in",
+    )
+    spool_max_mb: int = variable(
+        "SPOOL_MAX_MB",
+        whole(1, 10_000_000),
+        "4096",
+        "how many MB may wait to be recorded",
+    )
+    spool_fsync: bool = variable(
+        "SPOOL_FSYNC",
+        switch,
+        "0",
+        "`1`: an answer ends only when it is on the disk itself, so that a power cut loses nothing"
+        " (a killed process never does)",
+    )
+    on_full: Literal["block", "pass"] = variable(
+        "ON_FULL",
+        one_of("block", "pass"),
+        "block",
+        "when the spool or the disk is full: `block` refuses calls with 503, `pass` forwards them"
+        " unrecorded and counts them",
+    )
+    upstream_connect_timeout_s: float = variable(
+        "UPSTREAM_CONNECT_TIMEOUT_S",
+        seconds,
+        "10",
+        "seconds to wait for a connection to the upstream",
+    )
+    upstream_read_timeout_s: float = variable(
+        "UPSTREAM_READ_TIMEOUT_S",
+        seconds,
+        "600",
+        "seconds to wait for the next byte of the upstream",
+    )
+    upstream_pool_size: int = variable(
+        "UPSTREAM_POOL_SIZE",
+        whole(0, 1_000_000),
+        "0",
+        "connections to the upstream at once; `0`: as many as there are calls",
+    )
+    upstream_trust_env: bool = variable(
+        "UPSTREAM_TRUST_ENV",
+        switch,
+        "0",
+        "`1`: reach the upstream through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` and"
+        " `NO_PROXY` name",
+    )
+    shutdown_s: float = variable(
+        "SHUTDOWN_S", seconds, "30", "seconds that running calls get to end after SIGTERM"
+    )
+    # Names of variables that the operator has set: 'unset' is not the same as 'set to the default'.
+    given: frozenset[str] = frozenset()
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The database file, absolute; None when the database is PostgreSQL."""
+        if not self.dsn.startswith("sqlite:///"):
+            return None
+        return Path.cwd() / self.dsn.removeprefix("sqlite:///")
+
+    @property
+    def spool_path(self) -> Path:
+        if self.spool_dir is not None:
+            return Path.cwd() / self.spool_dir
+        beside = self.sqlite_path.parent if self.sqlite_path else Path.cwd()
+        return beside / "agentledger-spool"
+
+    def is_given(self, field: str) -> bool:
+        return field in self.given
+
+
+def variables() -> list[dataclasses.Field[Any]]:
+    return [f for f in dataclasses.fields(Config) if f.metadata]
+
+
+def read(environment: Mapping[str, str]) -> Config:
+    """The configuration that `environment` describes. Raises BadValue.
+
+    An empty value counts as unset, as in the shell's `VAR= command`.
+    """
+    env = environ.Env()
+    # django-environ reads a value that begins with a dollar sign as another variable's name;
+    # a password may begin with one.
+    env.ENVIRON = {name: value.replace("$", r"\$") for name, value in environment.items()}
+    env.escape_proxy = True
+    values: dict[str, Any] = {}
+    given = set()
+    for field in variables():
+        name = PREFIX + field.metadata["name"]
+        value: str = env.str(name, default="")
+        if value:
+            given.add(field.name)
+        else:
+            value = field.metadata["default"]
+        try:
+            values[field.name] = None if value is None else field.metadata["parse"](value)
+        except Rejected as rejected:
+            raise BadValue(name, value, str(rejected)) from None
+    return Config(**values, given=frozenset(given))
+
+
+def unknown_names(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """AGENTLEDGER_… names that nothing reads, each with the nearest name that something does."""
+    known = [PREFIX + field.metadata["name"] for field in variables()]
+    return {
+        name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.7)), None)
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known
+    }
+
+
+@cache
+def config() -> Config:
+    return read(os.environ)

@@ -1,0 +1,55 @@
+"""From AGENTLEDGER_DSN to Django's DATABASES."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from agentledger_site.conf import PREFIX, BadValue, Config
+
+# How long a reader or writer of SQLite waits for the one writer before it gives up.
+BUSY_TIMEOUT_S = 20
+
+
+def databases(config: Config) -> dict[str, Any]:
+    return {"default": sqlite(config) if config.sqlite_path else postgresql(config)}
+
+
+def sqlite(config: Config) -> dict[str, Any]:
+    # A power cut may take the last transactions of a WAL database under NORMAL; the spool is gone
+    # by then, so with fsync on it the ledger syncs too.
+    synchronous = "FULL" if config.spool_fsync else "NORMAL"
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(config.sqlite_path),
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": BUSY_TIMEOUT_S,
+            "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};",
+        },
+    }
+
+
+def postgresql(config: Config) -> dict[str, Any]:
+    """Any libpq URI. Raises BadValue for one that libpq cannot read."""
+    try:
+        parameters: dict[str, Any] = dict(conninfo_to_dict(config.dsn))
+    except ProgrammingError as unreadable:
+        reason = " ".join(str(unreadable).split())
+        raise BadValue(
+            f"{PREFIX}DSN", config.dsn, f"a URI that libpq can read ({reason})"
+        ) from None
+    parameters.setdefault("connect_timeout", 10)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parameters.pop("dbname", ""),
+        "USER": parameters.pop("user", ""),
+        "PASSWORD": parameters.pop("password", ""),
+        "HOST": parameters.pop("host", ""),
+        "PORT": parameters.pop("port", ""),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": parameters,
+    }

@@ -1,0 +1,22 @@
+"""Which paths are ours. Every other path, with any method, belongs to the provider."""
+
+from __future__ import annotations
+
+# Exact paths. `/api/…` is listed one by one: an Ollama client's `/api/chat` is the provider's.
+OWNED_PATHS = frozenset(
+    ("/", "/ws", "/health", "/readyz", "/metrics", "/api/sessions", "/api/search", "/mcp", "/admin")
+)
+# All below these.
+OWNED_PREFIXES = (
+    "/api/sessions/",
+    "/session/",
+    "/explain/",
+    "/export/",
+    "/dashboard/",
+    "/admin/",
+    "/static/",
+)
+
+
+def is_owned(path: str) -> bool:
+    return path in OWNED_PATHS or path.startswith(OWNED_PREFIXES)

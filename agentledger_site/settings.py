@@ -1,0 +1,69 @@
+"""Django's settings, derived from `conf`: nothing here reads the environment."""
+
+import secrets
+
+import django_stubs_ext
+
+from agentledger_site.conf import config
+from agentledger_site.database import databases
+
+django_stubs_ext.monkeypatch()
+
+_config = config()
+
+# Nothing that outlives a start is signed yet, so a key of its own for each start is enough.
+SECRET_KEY = _config.secret_key or secrets.token_urlsafe(32)
+DEBUG = False
+# Access decides by Host, on the read surfaces alone: the proxy path answers to any.
+ALLOWED_HOSTS = ["*"]
+
+INSTALLED_APPS = [
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "agentledger_site.access",
+    "capture",
+    "reports",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "agentledger_site.access.middleware.ReadAccess",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "agentledger_site.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+    }
+]
+DATABASES = databases(_config)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+REST_FRAMEWORK = {
+    # Who may read is decided before a view is reached: agentledger_site.access.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_RENDERER_CLASSES": [
+        "reports.renderers.LedgerJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "EXCEPTION_HANDLER": "reports.errors.as_json",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"agentledger": {"level": "INFO"}},
+}

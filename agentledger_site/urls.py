@@ -1,0 +1,17 @@
+"""All paths that are ours; `routes` says which these are."""
+
+from django.urls import path
+
+from reports import views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("health", views.health, name="health"),
+    path("readyz", views.readyz, name="readyz"),
+    path("api/sessions", views.sessions, name="sessions"),
+    path("session/<path:session_id>", views.session, name="session"),
+    path("explain/<path:action_id>", views.explain, name="explain"),
+]
+
+handler404 = "reports.errors.not_found"
+handler500 = "reports.errors.server_error"

@@ -1,0 +1,1 @@
+"""Measurements of the whole system beside others, run by hand: `python -m benchmarks.proxy`."""

@@ -1,0 +1,108 @@
+"""JSON answers at full load: wrk with 16 connections, then how long the recording takes."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.figures import JsonFigures
+from benchmarks.processes import Running, SystemFailed
+
+CONNECTIONS = 16
+WARM_UP_S = 2
+IDLE_S = 3.0
+# Longer without one more call on the record, and the rest will not come.
+STUCK_S = 10.0
+SCRIPT = Path(__file__).with_name("chat.lua")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw."""
+
+    answered: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    bad_status: int
+    broken: int  # connections that failed, and calls without an answer in time
+
+
+def run_wrk(port: int, *, seconds: float, session_header: str, tag: str, first: int = 0) -> Load:
+    """Full load for so long. Calls are numbered from `first`: no two with one `tag` are alike."""
+    finished = subprocess.run(
+        [
+            *("wrk", "--threads", "1", "--connections", str(CONNECTIONS)),
+            *("--duration", f"{max(1, round(seconds))}s", "--timeout", "30s"),
+            *("--script", str(SCRIPT), f"http://127.0.0.1:{port}/v1/chat/completions"),
+            *("--", session_header, tag, str(first)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    for line in finished.stdout.splitlines():
+        if line.startswith("FIGURES "):
+            return Load(**json.loads(line.removeprefix("FIGURES ")))
+    raise SystemFailed(f"wrk gave no figures: {(finished.stderr or finished.stdout)[-200:]}")
+
+
+def measure_upstream(port: int, *, seconds: float) -> JsonFigures:
+    load = run_wrk(port, seconds=seconds, session_header="x-session-id", tag="direct")
+    return _figures(load)
+
+
+def measure_json(started: Running, *, seconds: float) -> JsonFigures:
+    header = started.system.session_header
+    run_wrk(started.port, seconds=WARM_UP_S, session_header=header, tag="warm")
+    recorded_before = wait_until_recorded(started)
+    cpu_before = started.cpu_seconds()
+
+    load = run_wrk(started.port, seconds=seconds, session_header=header, tag="load")
+    ended = time.monotonic()
+    answered = load.answered - load.bad_status
+    backlog = recorded_before + answered - started.recorded()
+    recorded = wait_until_recorded(started, at_least=recorded_before + answered) - recorded_before
+    drain_s = time.monotonic() - ended
+    if recorded < answered:
+        drain_s -= STUCK_S
+    cpu_after = started.cpu_seconds()
+    time.sleep(IDLE_S)
+    idle_s = sum(started.cpu_seconds().values()) - sum(cpu_after.values())
+    started.check_alive()
+    return replace(
+        _figures(load),
+        cpu_us={
+            role: (cpu_after[role] - cpu_before.get(role, 0.0)) / load.answered * 1e6
+            for role in cpu_after
+        },
+        idle_cpu_ms_per_s=idle_s / IDLE_S * 1e3,
+        recorded=recorded,
+        backlog=max(0, backlog),
+        drain_s=drain_s,
+    )
+
+
+def wait_until_recorded(started: Running, at_least: int | None = None) -> int:
+    """Poll the count of recorded calls until it is `at_least` so many, or, without that, no longer
+    grows for a second; returns the count. Gives up when it has not grown for STUCK_S."""
+    patience_s = STUCK_S if at_least is not None else 1.0
+    count, grew = started.recorded(), time.monotonic()
+    while time.monotonic() - grew < patience_s:
+        if at_least is not None and count >= at_least:
+            break
+        time.sleep(0.1)
+        now = started.recorded()
+        if now > count:
+            count, grew = now, time.monotonic()
+    return count
+
+
+def _figures(load: Load) -> JsonFigures:
+    return JsonFigures(
+        calls_per_s=(load.answered - load.bad_status) / load.seconds,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        errors=load.bad_status + load.broken,
+        answered=load.answered - load.bad_status,
+    )

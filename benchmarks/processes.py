@@ -1,0 +1,209 @@
+"""Starting, watching and stopping the processes that a measurement needs."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from benchmarks.systems import System
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_S = 60
+STOP_S = 45
+
+
+class SystemFailed(Exception):
+    """A system could not be started, or broke during a measurement."""
+
+
+@dataclass
+class Running:
+    """A started system. Its processes are named by role: proxy, recorder, other."""
+
+    system: System
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+
+    def processes(self) -> dict[int, str]:
+        """Process id → role, of those alive now."""
+        return {pid: self._role(pid) for pid in _processes_of(self.folder)}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU used so far, user and system, by role."""
+        totals: dict[str, float] = {}
+        for pid, role in self.processes().items():
+            # A process's own CPU clock counts nanoseconds, where /proc/PID/stat counts 10 ms ticks.
+            # Its id is made as by clock_getcpuclockid(3).
+            with suppress(OSError):
+                totals[role] = totals.get(role, 0.0) + time.clock_gettime((~pid << 3) | 2)
+        return totals
+
+    def memory_mb(self) -> dict[str, float]:
+        """Resident memory now, by role."""
+        return self._status_mb("VmRSS:")
+
+    def peak_memory_mb(self) -> dict[str, float]:
+        """The highest resident memory since `forget_peak_memory`, by role."""
+        return self._status_mb("VmHWM:")
+
+    def forget_peak_memory(self) -> None:
+        for pid in self.processes():
+            with suppress(OSError):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def recorded(self) -> int:
+        """How many calls its database holds."""
+        database = f"file:{self.folder / 'ledger.db'}?mode=ro"
+        try:
+            with closing(sqlite3.connect(database, uri=True, timeout=20)) as connection:
+                (n_calls,) = connection.execute(self.system.count_sql).fetchone()
+        except sqlite3.Error as error:
+            raise SystemFailed(f"{self.system.name}: its calls can't be counted: {error}") from None
+        return int(n_calls)
+
+    def check_alive(self) -> None:
+        if self.process.poll() is not None:
+            raise SystemFailed(f"{self.system.name} ended: {tail(self.folder / 'log')}")
+
+    def stop(self) -> None:
+        """Ask it to end, wait for all of its processes, and kill what is still there then."""
+        self.process.terminate()
+        deadline = time.monotonic() + STOP_S
+        while (left := _processes_of(self.folder)) and time.monotonic() < deadline:
+            self.process.poll()  # an ended child stays in the table until it is waited for
+            time.sleep(0.05)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _role(self, pid: int) -> str:
+        if pid == self.process.pid:
+            return "proxy"
+        return "recorder" if "runrecorder" in _command_line(pid) else "other"
+
+    def _status_mb(self, key: str) -> dict[str, float]:
+        totals: dict[str, float] = {}
+        for pid, role in self.processes().items():
+            with suppress(OSError):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith(key):
+                        totals[role] = totals.get(role, 0.0) + int(line.split()[1]) / 1024
+        return totals
+
+
+@contextmanager
+def running(system: System, python: str, upstream_url: str, folder: Path) -> Iterator[Running]:
+    """Start `system` with a fresh database in `folder`, wait until it answers, stop it after.
+
+    Raises SystemFailed, with the end of its log, when it does not come up."""
+    folder.mkdir()
+    port = free_port()
+    values = {"python": python, "port": port, "folder": folder, "upstream_url": upstream_url}
+    environment = clean_environment(folder)
+    for name, value in system.environment.items():
+        environment[name] = value.format(**values)
+    directory = folder if system.foreign else PROJECT
+    try:
+        with (folder / "log").open("ab") as log:
+            if system.prepare:
+                _start(system.prepare, values, environment, directory, log).wait()
+            process = _start(system.command, values, environment, directory, log)
+        started = Running(system, process, port, folder)
+        try:
+            _wait_until_healthy(started)
+            yield started
+        finally:
+            started.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(
+    command: tuple[str, ...],
+    values: dict[str, object],
+    environment: dict[str, str],
+    directory: Path,
+    log: BinaryIO,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [part.format(**values) for part in command],
+        env=environment,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # an interrupt at the terminal is ours: we stop it in order
+    )
+
+
+def clean_environment(folder: Path) -> dict[str, str]:
+    """Ours, without what would change the system under test: its own variables, network proxies,
+    and the configuration in the home folder."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AGENTLEDGER_", "AGENTICLEDGER_", "DJANGO_"))
+        and not name.lower().endswith("_proxy")
+    }
+    return {**kept, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def tail(log: Path, lines: int = 3) -> str:
+    """The last lines of a log on one line."""
+    text = log.read_text(errors="replace").strip().splitlines()
+    return " | ".join(line.strip() for line in text[-lines:])[-400:] or "(it logged nothing)"
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _wait_until_healthy(started: Running) -> None:
+    deadline = time.monotonic() + START_S
+    while not answers(f"http://127.0.0.1:{started.port}/health"):
+        started.check_alive()
+        if time.monotonic() > deadline:
+            log = tail(started.folder / "log")
+            raise SystemFailed(f"{started.system.name} did not answer in {START_S} s: {log}")
+        time.sleep(0.1)
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """All that were started for the run in `folder`: it is the home folder in their environment.
+    So no process is missed whose parent has ended, and none is taken for ours that is not."""
+    home = b"\0HOME=" + bytes(folder) + b"\0"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended since, or is another user's
+            if home in b"\0" + (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def _command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""

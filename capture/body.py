@@ -1,0 +1,121 @@
+"""A call's request body, taken whole before it is forwarded: small ones in memory, large ones in a
+file beside the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from capture.spool.folder import SpoolError
+from capture.spool.writer import SpoolFull, Writer
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+IN_MEMORY = 1024 * 1024
+READ_SIZE = 256 * 1024
+
+
+class AgentLeft(Exception):
+    """The agent hung up before its request was complete."""
+
+
+@dataclass(slots=True)
+class Body:
+    """`file` holds the whole body where it is set, else `data` does."""
+
+    data: bytes
+    size: int
+    file: Path | None = None
+
+    def content(self) -> bytes | AsyncIterator[bytes]:
+        return self.data if self.file is None else _read(self.file)
+
+    def discard(self) -> None:
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+
+async def taken_whole(receive: Receive, writer: Writer, action_id: UUID) -> Body:
+    """Raises AgentLeft, SpoolFull, SpoolError."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        data: bytes = message.get("body", b"")
+        if len(data) <= IN_MEMORY:
+            return Body(data, len(data))
+    pieces, size = [], 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise AgentLeft
+        piece = message.get("body", b"")
+        pieces.append(piece)
+        size += len(piece)
+        if size > IN_MEMORY:
+            more = message.get("more_body", False)
+            return await _into_file(b"".join(pieces), receive, writer, action_id, more=more)
+        if not message.get("more_body"):
+            return Body(b"".join(pieces), size)
+        message = await receive()
+
+
+async def _into_file(
+    data: bytes, receive: Receive, writer: Writer, action_id: UUID, *, more: bool
+) -> Body:
+    path = writer.folder.body_path(action_id)
+    size = 0
+    try:
+        with path.open("xb", buffering=0, opener=_private) as file:
+            while True:
+                _append(file, data, writer)
+                size += len(data)
+                if not more:
+                    break
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise AgentLeft
+                data, more = message.get("body", b""), message.get("more_body", False)
+            if writer.fsync:
+                await asyncio.to_thread(os.fsync, file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Body(b"", size, path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _append(file: BinaryIO, data: bytes, writer: Writer) -> None:
+    if not writer.has_room():
+        raise SpoolFull(f"the spool {writer.folder.path} is full, or its disk is")
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise SpoolError(f"the spool {writer.folder.path} cannot be written: {error}") from error
+    writer.took(len(data))
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(READ_SIZE):
+            yield piece
+
+
+async def as_it_comes(receive: Receive) -> AsyncIterator[bytes]:
+    """The body piece by piece, for what is not recorded. Raises AgentLeft."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise AgentLeft
+        piece = message.get("body", b"")
+        more = message.get("more_body", False)
+        if piece:
+            yield piece

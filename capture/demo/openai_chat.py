@@ -1,0 +1,104 @@
+"""OpenAI chat completions: https://platform.openai.com/docs/api-reference/chat."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from capture.demo import sse
+from capture.demo.reply import Asked, BadRequest, Reply, Tool, items, new_id, served_model, text_of
+
+
+def asked(body: dict[str, Any]) -> Asked:
+    messages = items(body, "messages")
+    if not messages:
+        raise BadRequest("Missing required parameter: 'messages'.")
+    user_text, tool_result = "", None
+    for message in messages:
+        if message.get("role") == "user":
+            user_text, tool_result = text_of(message.get("content")), None
+        elif message.get("role") == "tool":
+            tool_result = text_of(message.get("content"))
+    functions = [t["function"] for t in items(body, "tools") if isinstance(t.get("function"), dict)]
+    tools = [Tool(str(f.get("name")), f.get("parameters") or {}) for f in functions]
+    return Asked(body, user_text, tuple(tools), tool_result)
+
+
+def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
+    message |= {"refusal": None, "annotations": []}
+    if reply.tool:
+        message["tool_calls"] = [_tool_call(reply, reply.tool.arguments_json)]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
+    return {
+        "id": new_id("chatcmpl-"),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": served_model(asked.model),
+        "choices": [choice],
+        "usage": _usage(reply),
+        "service_tier": "default",
+        "system_fingerprint": "fp_demo",
+    }
+
+
+def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
+    """Usage comes only where `stream_options.include_usage` asks for it, in a chunk of its own."""
+    options = asked.body.get("stream_options")
+    include_usage = isinstance(options, dict) and options.get("include_usage") is True
+    base: dict[str, Any] = {
+        "id": new_id("chatcmpl-"),
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": served_model(asked.model),
+        "service_tier": "default",
+        "system_fingerprint": "fp_demo",
+    }
+    no_usage = {"usage": None} if include_usage else {}
+
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return sse.frame(base | {"choices": [choice]} | no_usage)
+
+    content = None if reply.tool and not reply.text else ""
+    opening = chunk({"role": "assistant", "content": content, "refusal": None})
+    for piece in sse.words(reply.text):
+        yield opening + chunk({"content": piece})
+        opening = b""
+    if reply.tool:
+        yield opening + chunk({"tool_calls": [{"index": 0} | _tool_call(reply, "")]})
+        opening = b""
+        for piece in sse.slices(reply.tool.arguments_json):
+            yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+    closing = opening + chunk({}, _finish(reply))
+    if include_usage:
+        closing += sse.frame(base | {"choices": [], "usage": _usage(reply)})
+    yield closing + sse.DONE
+
+
+def error(message: str, *, error_type: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": error_type, "param": None, "code": code}}
+
+
+def _tool_call(reply: Reply, arguments: str) -> dict[str, Any]:
+    assert reply.tool is not None
+    function = {"name": reply.tool.name, "arguments": arguments}
+    return {"id": new_id("call_"), "type": "function", "function": function}
+
+
+def _finish(reply: Reply) -> str:
+    return "tool_calls" if reply.tool else "stop"
+
+
+def _usage(reply: Reply) -> dict[str, Any]:
+    return {
+        "prompt_tokens": reply.tokens_in,
+        "completion_tokens": reply.tokens_out,
+        "total_tokens": reply.tokens_in + reply.tokens_out,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

@@ -1,0 +1,171 @@
+"""A provider that lives inside `runproxy --demo` and speaks three APIs; needs no key, costs nothing.
+
+A model whose name contains "missing" is answered with the API's own 404."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from capture.demo import anthropic_messages, openai_chat, openai_responses
+from capture.demo.reply import SNAPSHOTS, Api, Asked, BadRequest, Reply, new_id
+from capture.demo.script import reply_to
+
+PACE_S = 0.03  # between the pieces of a stream
+THINKING_S = 0.15  # before an answer begins
+MAX_BODY_BYTES = 64 * 2**20
+APIS: dict[str, Api] = {
+    "/v1/chat/completions": openai_chat,
+    "/v1/responses": openai_responses,
+    "/v1/messages": anthropic_messages,
+}
+
+
+def application() -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.router.add_get("/v1/models", _models)
+    for path in APIS:
+        app.router.add_post(path, _generate)
+    return app
+
+
+async def start(host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, str]:
+    """Serve on the running event loop; returns the runner, whose `cleanup()` ends it, and the base
+    URL without a trailing slash."""
+    runner = web.AppRunner(application(), handle_signals=False, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except BaseException:
+        await runner.cleanup()
+        raise
+    bound_host, bound_port = runner.addresses[0][:2]
+    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
+    return runner, f"http://{shown}:{bound_port}"
+
+
+class ProviderThread:
+    """The provider on an event loop of its own, beside whatever the process runs. As a context
+    manager it stops at the end of the block."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._started: Future[str] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(host, port)), name="demo-provider", daemon=True
+        )
+        self._thread.start()
+        self.base_url = self._started.result()
+
+    async def _serve(self, host: str, port: int) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            runner, base_url = await start(host, port)
+        except OSError as error:
+            self._started.set_exception(error)
+            return
+        self._started.set_result(base_url)
+        await self._stopping.wait()
+        await runner.cleanup()
+
+    def stop(self) -> None:
+        """Close the listener and every connection; a second call does nothing."""
+        if self._thread.is_alive() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def __enter__(self) -> "ProviderThread":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def serve_in_thread(host: str = "127.0.0.1", port: int = 0) -> ProviderThread:
+    """Returns once the port is open. Raises OSError if it cannot be."""
+    return ProviderThread(host, port)
+
+
+async def _generate(request: web.Request) -> web.StreamResponse:
+    api = APIS[request.path]
+    raw = await request.read()
+    try:
+        asked = api.asked(_parsed(raw))
+    except BadRequest as bad:
+        return _json(api.error(str(bad), error_type="invalid_request_error"), status=400)
+    if "missing" in asked.model:
+        return _json(_no_such_model(api, asked.model), status=404)
+    reply = reply_to(asked, n_bytes=len(raw))
+    await asyncio.sleep(THINKING_S)
+    if asked.stream:
+        return await _streamed(request, api.events(asked, reply))
+    await asyncio.sleep(_writing_s(api, asked, reply))
+    return _json(api.answer(asked, reply))
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest("We could not parse the JSON body of your request.") from error
+    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+        raise BadRequest("you must provide a model parameter")
+    return body
+
+
+def _writing_s(api: Api, asked: Asked, reply: Reply) -> float:
+    """How long the same answer would have streamed: a whole one is no faster."""
+    return PACE_S * sum(1 for _ in api.events(asked, reply))
+
+
+async def _streamed(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:
+    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+    response = web.StreamResponse(headers=headers | _request_ids())
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+        await asyncio.sleep(PACE_S)
+    await response.write_eof()
+    return response
+
+
+def _json(body: dict[str, Any], *, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status,
+        body=orjson.dumps(body),
+        content_type="application/json",
+        headers=_request_ids(),
+    )
+
+
+def _request_ids() -> dict[str, str]:
+    """OpenAI's SDK reads the one, Anthropic's the other."""
+    request_id = new_id("req_")
+    return {"x-request-id": request_id, "request-id": request_id}
+
+
+def _no_such_model(api: Api, model: str) -> dict[str, Any]:
+    if api is anthropic_messages:
+        return api.error(f"model: {model}", error_type="not_found_error")
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return api.error(message, error_type="invalid_request_error", code="model_not_found")
+
+
+async def _models(request: web.Request) -> web.Response:
+    if "anthropic-version" in request.headers:
+        names = [name for name in SNAPSHOTS if name.startswith("claude")]
+        made = {"type": "model", "created_at": "2026-01-01T00:00:00Z"}
+        models = [made | {"id": name, "display_name": name} for name in names]
+        paging = {"has_more": False, "first_id": names[0], "last_id": names[-1]}
+        return _json({"data": models} | paging)
+    shared = {"object": "model", "created": 1767225600, "owned_by": "demo"}
+    return _json({"object": "list", "data": [{"id": name} | shared for name in SNAPSHOTS]})

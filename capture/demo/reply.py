@@ -1,0 +1,129 @@
+"""What a request asks of the stand-in provider and what it gets back, whichever API it speaks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import uuid4
+
+import orjson
+
+
+class BadRequest(ValueError):
+    """The body is none that this API takes; answered with status 400 in the API's own shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    name: str
+    parameters: dict[str, Any]  # JSON Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    body: dict[str, Any]
+    user_text: str  # the last one
+    tools: tuple[
+        Tool, ...
+    ]  # those the client runs itself; a provider's own, such as web search, not
+    tool_result: str | None  # None: none came since the last user text
+
+    @property
+    def model(self) -> str:
+        return str(self.body["model"])
+
+    @property
+    def stream(self) -> bool:
+        return self.body.get("stream") is True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def arguments_json(self) -> str:
+        return orjson.dumps(self.arguments).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    text: str  # may be empty where a tool is used
+    tool: ToolUse | None
+    tokens_in: int
+    tokens_out: int
+
+
+class Api(Protocol):
+    """What each module of one API offers; the modules themselves are passed around."""
+
+    def asked(self, body: dict[str, Any]) -> Asked: ...
+
+    def answer(self, asked: Asked, reply: Reply) -> dict[str, Any]: ...
+
+    def events(self, asked: Asked, reply: Reply) -> Iterator[bytes]:
+        """The streamed answer; each item holds the events that a provider sends at one moment."""
+
+    def error(
+        self, message: str, *, error_type: str, code: str | None = None
+    ) -> dict[str, Any]: ...
+
+
+SNAPSHOTS = {
+    "gpt-4o": "gpt-4o-2024-08-06",
+    "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
+    "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
+}
+
+
+def served_model(model: str) -> str:
+    """Providers answer with the dated snapshot behind a model's name."""
+    return SNAPSHOTS.get(model, model)
+
+
+def new_id(prefix: str) -> str:
+    return prefix + uuid4().hex[:24]
+
+
+def text_of(content: object) -> str:
+    """The text in a message's content: a string, or a list of parts of which some carry text."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+
+
+def items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects in the list `name`, none if it is missing; what is no object is refused."""
+    found = body.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise BadRequest(f"Invalid type for '{name}': expected an array of objects.")
+    return found
+
+
+def arguments_for(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    """Arguments that fit a tool's JSON Schema: its own examples first, else made from `text`."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return {}
+    wanted = schema.get("required") or list(properties)
+    return {name: _value_for(properties[name], text) for name in wanted if name in properties}
+
+
+def _value_for(schema: object, text: str) -> Any:
+    if not isinstance(schema, dict):
+        return text
+    for offered in ([schema.get("const")], [schema.get("default")]):
+        if offered[0] is not None:
+            return offered[0]
+    for name in ("examples", "enum"):
+        if schema.get(name):
+            return schema[name][0]
+    kind = schema.get("type")
+    if kind == "object":
+        return arguments_for(schema, text)
+    if kind == "array":
+        return [_value_for(schema.get("items", {}), text)]
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 3)
+    return True if kind == "boolean" else text[:80]

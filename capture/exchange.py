@@ -1,0 +1,84 @@
+"""The raw bytes and times of one call, as they travel from the proxy to the recorder."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Outcome(StrEnum):
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    UPSTREAM_ERROR = "upstream_error"
+    INTERRUPTED = "interrupted"  # our process ended before the answer did
+    CLIENT_LEFT = "client_left"
+    UPSTREAM_CUT = "upstream_cut"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What is kept of a request beside its body. Times are nanoseconds."""
+
+    started_ns: int  # since 1970
+    method: str
+    path: str  # decoded; `target` is what was sent
+    target: str
+    wire_format: str
+    upstream: str
+    headers: list[tuple[str, str]]  # those on the allow-list; of the others the name, value ""
+    ledger: dict[str, str]  # the x-agentledger-* fields
+    body_size: int
+    body_file: bool  # the body lies in a file of its own beside the segments
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHead:
+    status: int
+    headers: list[tuple[str, str]]
+    at_ns: int  # since the call began
+    ours: bool = False  # we answered, not the upstream
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    outcome: str
+    at_ns: int  # since the call began
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call as read back from the spool. What was damaged or never came is None."""
+
+    action_id: UUID
+    request: RequestHead | None = None
+    body: bytes | None = None
+    answer: AnswerHead | None = None
+    pieces: list[bytes] = field(default_factory=list)
+    piece_times_ns: list[int] = field(default_factory=list)  # since the call began
+    end: End | None = None
+    damaged: bool = False
+
+
+def new_action_id() -> UUID:
+    """A UUIDv7 (RFC 9562): milliseconds, then 12 bits of their fraction, so that the ids of one
+    process sort by time to a quarter of a microsecond, then randomness."""
+    ms, rest_ns = divmod(time.time_ns(), 1_000_000)
+    fraction = rest_ns * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
+    return UUID(int=ms << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)
+
+
+def started_at(action_id: UUID) -> datetime:
+    return _EPOCH + timedelta(milliseconds=action_id.int >> 80)
+
+
+def at(ns: int) -> datetime:
+    """The moment `ns` nanoseconds after 1970, to the microsecond that databases keep."""
+    return _EPOCH + timedelta(microseconds=ns // 1000)

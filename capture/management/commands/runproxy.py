@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, OperationalError, connection
+from django.utils.module_loading import import_string
+
+from agentledger_site import conf
+from capture import runtime
+from capture.demo import provider
+from capture.recorder import migrate
+from capture.spool.folder import SpoolError
+
+APPLICATION = "agentledger_site.asgi.application"
+
+
+class Command(BaseCommand):
+    help = "Serve the proxy and the pages; record every call."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--demo",
+            action="store_true",
+            help="forward to an embedded stand-in provider and play a small run of three agents",
+        )
+
+    def handle(self, *, demo: bool, **options: Any) -> None:
+        config = conf.config()
+        refuse_used_port(config)
+        prepare_database(config)
+        if demo:
+            os.environ[f"{conf.PREFIX}UPSTREAM_URL"] = provider.serve_in_thread().base_url
+            conf.config.cache_clear()
+        serve(demo=demo, say=self.say)
+
+    def say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def refuse_used_port(config: conf.Config) -> None:
+    """Before anything is begun. Raises CommandError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {config.host} port {config.port}: {error.strerror};"
+            f" choose another with {conf.PREFIX}PORT or {conf.PREFIX}HOST"
+        ) from None
+
+
+def prepare_database(config: conf.Config) -> None:
+    """Make or update the tables. Raises CommandError for a database that can never work; one that
+    only does not answer yet is the recorder's to wait for."""
+    try:
+        migrate()
+    except DatabaseError as error:
+        reason = " ".join(str(error).split())
+        away = isinstance(error, OperationalError) and config.sqlite_path is None
+        if not (away and may_come_back(reason)):
+            name = database_name(config)
+            raise CommandError(f"the database {name} cannot be used: {reason}") from None
+    finally:
+        connection.close()
+
+
+def may_come_back(reason: str) -> bool:
+    """Whether a PostgreSQL that refused us may take us later: it is away, starting or full. A wrong
+    password, user or database name stays wrong."""
+    return not re.search(
+        r"password authentication failed|no password supplied|does not exist|no pg_hba.conf entry",
+        reason,
+    )
+
+
+def database_name(config: conf.Config) -> str:
+    return re.sub(r"//[^/@]*@", "//…@", config.dsn)
+
+
+def serve(*, demo: bool, say: Any) -> None:
+    # Importing it installs Twisted's reactor.
+    from capture.server import Server, loop, reactor
+
+    async def begin() -> None:
+        runtime.running()
+
+    async def stop() -> None:
+        server.close_listener()
+        await runtime.drain()
+        await server.cancel_applications()
+        await runtime.end()
+        reactor.stop()
+
+    def on_signal() -> None:
+        if not stopping:
+            stopping.append(loop.create_task(stop()))
+        else:  # told twice: at once
+            reactor.callFromThread(reactor.stop)
+
+    def on_ready(port: int) -> None:
+        for line in what_is_served(port):
+            say(line)
+        if demo:
+            url = f"http://127.0.0.1:{port}"
+            from capture.demo import play
+            threading.Thread(target=play.play, args=(url, say), daemon=True).start()
+
+    stopping: list[asyncio.Task[None]] = []
+    config = conf.config()
+    server = Server(
+        import_string(APPLICATION), host=config.host, port=config.port, on_ready=on_ready
+    )
+    try:
+        loop.run_until_complete(begin())
+    except SpoolError as error:
+        raise CommandError(str(error)) from None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    server.run()
+    if server.listen_failure:
+        loop.run_until_complete(runtime.end())
+        raise CommandError(server.listen_failure)
+
+
+def what_is_served(port: int) -> list[str]:
+    config = conf.config()
+    host = "localhost" if config.host in ("0.0.0.0", "::", "") else config.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    key = "set" if config.api_key else "not set: reading is open to this machine alone"
+    return [
+        f"AgentLedger {conf.VERSION}",
+        f"  Dashboard           {url}/",
+        f"  OpenAI base URL     {url}/v1",
+        f"  Anthropic base URL  {url}",
+        f"  Upstream            {config.upstream_url}",
+        f"  Database            {database_name(config)}",
+        f"  Spool               {config.spool_path}",
+        f"  API key             {key}",
+    ]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from agentledger_site.conf import config
+from capture.recorder import Recorder
+from capture.spool.folder import Folder, SpoolError
+
+
+class Command(BaseCommand):
+    help = (
+        "Record what is in the spool, and what comes. The proxy starts this by itself;"
+        " by hand it records a spool that was left behind; Ctrl-C ends it."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--until-stdin-closes",
+            action="store_true",
+            help="when standard input closes, drain the spool and end",
+        )
+
+    def handle(self, *, until_stdin_closes: bool, **options: Any) -> None:
+        folder = Folder(config().spool_path)
+        try:
+            folder.prepare()
+            # One a folder: another may still be draining it for a proxy that ended.
+            while folder.lock("recorder", wait_s=60) is None:
+                pass
+            Recorder(folder, until_stdin_closes=until_stdin_closes).run()
+        except SpoolError as error:
+            raise CommandError(str(error)) from None

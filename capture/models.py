@@ -1,0 +1,214 @@
+"""The ledger. Rows are written by the recorder alone, in the order of `Call.seq`."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+
+# The longest x-agentledger-* field: capture.kept.MAX_FIELD.
+FIELD_LENGTH = 512
+# Model names, stop reasons and the like come from bodies; the recorder cuts them to this.
+NAME_LENGTH = 255
+
+
+class Session(models.Model):
+    """The calls that share a session id, with totals that the recorder keeps up, so that a list of
+    sessions never aggregates calls."""
+
+    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
+    session_id = models.CharField(max_length=FIELD_LENGTH, unique=True)
+    started_at = models.DateTimeField()
+    last_call_at = models.DateTimeField()
+    call_count = models.BigIntegerField(default=0)
+    error_count = models.BigIntegerField(default=0)
+    refused_count = models.BigIntegerField(default=0)
+    # Sums over the calls whose number is known; null while there is none.
+    total_tokens_in = models.BigIntegerField(null=True)
+    total_tokens_out = models.BigIntegerField(null=True)
+    total_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    total_latency_ms = models.FloatField(null=True)
+    # Distinct values, in order of appearance.
+    agents = models.JSONField(default=list)
+    users = models.JSONField(default=list)
+    apps = models.JSONField(default=list)
+    environments = models.JSONField(default=list)
+    models = models.JSONField(default=list)  # last: from here on it hides the module's name
+
+    class Meta:
+        indexes = [Index(fields=["-last_call_at", "-id"], name="session_newest_first")]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class Call(models.Model):
+    """One request to the upstream with its answer: what is filtered, sorted or summed.
+
+    The texts are in CallBody, so that lists read narrow rows.
+    """
+
+    action_id = models.UUIDField(primary_key=True, editable=False)
+    # The ledger's one total order, given under its lock row.
+    seq = models.BigIntegerField(unique=True)
+    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="calls")
+    # Whose messages are stored once: the session's id or, below 0, a key made of what calls
+    # without a session have in common.
+    scope = models.BigIntegerField()
+    timestamp = models.DateTimeField()
+
+    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001 (null: unknown)
+    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    environment = models.CharField(max_length=FIELD_LENGTH)
+    parent_action_id = models.UUIDField(null=True)
+    handoff_from = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    handoff_to = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+
+    method = models.CharField(max_length=16)
+    path = models.TextField()
+    wire_format = models.CharField(max_length=32)
+    provider = models.CharField(max_length=64)
+    model_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    response_model = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    streaming = models.BooleanField()
+
+    outcome = models.CharField(max_length=16)
+    status_code = models.IntegerField(null=True)
+    stop_reason = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    error_detail = models.TextField(null=True)  # noqa: DJ001
+
+    tokens_in = models.BigIntegerField(null=True)
+    tokens_out = models.BigIntegerField(null=True)
+    tokens_cache_read = models.BigIntegerField(null=True)
+    tokens_cache_write = models.BigIntegerField(null=True)
+    tokens_reasoning = models.BigIntegerField(null=True)
+    usage_source = models.CharField(max_length=16)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    price_source = models.CharField(max_length=64, null=True)  # noqa: DJ001
+
+    latency_ms = models.FloatField(null=True)
+    ttft_ms = models.FloatField(null=True)
+
+    request_bytes = models.BigIntegerField(null=True)
+    answer_bytes = models.BigIntegerField()
+    request_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    answer_sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = [
+            Index(fields=["session", "timestamp", "seq"], name="call_of_session_in_time"),
+            Index(fields=["-timestamp"], name="call_newest_first"),
+            Index(fields=["scope"], name="call_of_scope", condition=Q(scope__lt=0)),
+            Index(
+                fields=["parent_action_id"],
+                name="call_of_parent",
+                condition=Q(parent_action_id__isnull=False),
+            ),
+        ]
+        constraints = [
+            CheckConstraint(
+                condition=Q(cost_usd__isnull=True) | Q(cost_usd__gte=0),
+                name="call_cost_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.action_id)
+
+
+class CallBody(models.Model):
+    """What was said in a call. The bytes of its bodies can be had back exactly: capture.texts."""
+
+    call = models.OneToOneField(Call, models.CASCADE, primary_key=True, related_name="body")
+    content = models.TextField(null=True)  # noqa: DJ001
+    reasoning = models.TextField(null=True)  # noqa: DJ001
+    choices = models.JSONField(null=True)  # those after the first
+    temperature = models.FloatField(null=True)
+    max_tokens = models.BigIntegerField(null=True)
+    request_params = models.JSONField(null=True)  # the request's other fields
+    usage = models.JSONField(null=True)  # the provider's own object
+    # Results of tools whose call is not on record; the others are in ToolCall.
+    tool_results = models.JSONField(null=True)
+    # Both heads as far as they are kept, and what could not be understood.
+    heads = models.JSONField()
+    notes = models.JSONField(null=True)
+    # The text of the system prompt: a Message of kind "prompt".
+    prompt_ref = models.BigIntegerField(null=True)
+    # The request: references to its parts among the Messages, in order, packed, and its frame: the
+    # bytes between the parts or, where they could not be cut out, all of the body.
+    part_refs = models.BinaryField()
+    frame = models.BinaryField(null=True)
+    frame_is_whole = models.BooleanField(default=False)
+    frame_encoding = models.SmallIntegerField(default=0)  # texts.Encoding
+    answer = models.BinaryField()
+    answer_encoding = models.SmallIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.call_id)
+
+
+class Message(models.Model):
+    """A part of request bodies that is stored once in its scope, as the exact bytes that came: a
+    message of the history, a system prompt, the tool definitions. Kind "prompt" is the system
+    prompt's text, wherever in the body it stood."""
+
+    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
+    scope = models.BigIntegerField()
+    digest = models.BinaryField()  # first 16 bytes of the SHA-256 of kind and bytes
+    kind = models.CharField(max_length=8)  # message | system | tools | prompt
+    # The call that brought it first.
+    action_id = models.UUIDField()
+    data = models.BinaryField()
+    encoding = models.SmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["scope", "digest"], name="message_once_in_its_scope")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class ToolCall(models.Model):
+    """A tool that the model decided to call, and what it returned once a later call told."""
+
+    call = models.ForeignKey(Call, models.CASCADE, related_name="tool_call_rows")
+    scope = models.BigIntegerField()
+    position = models.IntegerField()  # within the call, from 0
+    tool_call_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    name = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    arguments = models.TextField()  # as the model wrote them
+    # The result; null while no call has brought it.
+    result = models.JSONField(null=True)
+    result_is_error = models.BooleanField(null=True)
+    result_action_id = models.UUIDField(null=True)
+
+    class Meta:
+        indexes = [
+            Index(fields=["scope", "tool_call_id"], name="tool_call_by_its_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.tool_call_id}"
+
+
+class Ledger(models.Model):
+    """The one row whose lock makes recorders take turns; the last numbers given."""
+
+    last_seq = models.BigIntegerField(default=0)
+    last_message_id = models.BigIntegerField(default=0)
+    last_session_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"ledger at {self.last_seq}"
+
+
+class SpoolPosition(models.Model):
+    """Where the recorder goes on in a segment of a spool, committed with the calls before it."""
+
+    segment = models.CharField(max_length=NAME_LENGTH, primary_key=True)
+    offset = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.segment} at {self.offset}"

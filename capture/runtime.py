@@ -1,0 +1,140 @@
+"""What a proxy process holds while it runs: spool, upstream, recorder, counters.
+
+Begun by the server's lifespan or, without one, by the first request. All but `begin` and `end`
+belongs to the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+
+from agentledger_site.conf import Config, config
+from capture.recorder_process import RecorderProcess
+from capture.spool.folder import Folder, SpoolError
+from capture.spool.writer import Writer
+from capture.upstream import Upstream
+
+logger = logging.getLogger("agentledger.proxy")
+
+# A busy thread (a page, an export) holds up agents by the interpreter's switch interval.
+SWITCH_INTERVAL_S = 0.0005
+TICK_S = 5.0
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since this process began."""
+
+    calls: int = 0
+    unrecorded: int = 0  # forwarded without a record, because the spool was full
+    refused_full: int = 0
+    passed_through: int = 0  # traffic that is no call
+
+
+@dataclass(slots=True)
+class Runtime:
+    config: Config
+    folder: Folder
+    writer: Writer
+    upstream: Upstream
+    recorder: RecorderProcess | None
+    lock: int
+    counters: Counters = field(default_factory=Counters)
+    n_running: int = 0
+    stopping: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _tick: asyncio.TimerHandle | None = None
+
+    def call_begins(self) -> None:
+        self.n_running += 1
+
+    def call_ends(self) -> None:
+        self.n_running -= 1
+        if self.n_running == 0:
+            self._idle.set()
+
+    async def calls_ended(self, timeout_s: float) -> bool:
+        """Waits until no call runs; whether that came in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.n_running:
+                    self._idle.clear()
+                    await self._idle.wait()
+        return self.n_running == 0
+
+    def tick(self) -> None:
+        self.writer.close_old_segment()
+        self._tick = asyncio.get_running_loop().call_later(TICK_S, self.tick)
+
+
+_runtime: Runtime | None = None
+
+
+def current() -> Runtime | None:
+    return _runtime
+
+
+def running() -> Runtime:
+    """The runtime of this process, begun if need be. Raises SpoolError. Needs the event loop."""
+    global _runtime
+    if _runtime is None:
+        _runtime = _begin(config())
+        _runtime.tick()
+    return _runtime
+
+
+def _begin(settings: Config) -> Runtime:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    folder = Folder(settings.spool_path)
+    folder.prepare()
+    # A proxy that is being restarted may still be ending its calls.
+    lock = folder.lock("proxy", wait_s=settings.shutdown_s + 15)
+    if lock is None:
+        raise SpoolError(
+            f"another proxy process uses the spool folder {folder.path}: one process at a time"
+        )
+    os.truncate(lock, 0)
+    os.write(lock, b"%d\n" % os.getpid())
+    return Runtime(
+        config=settings,
+        folder=folder,
+        writer=Writer(
+            folder, max_bytes=settings.spool_max_mb * 1024 * 1024, fsync=settings.spool_fsync
+        ),
+        upstream=Upstream(
+            settings.upstream_url,
+            connect_timeout_s=settings.upstream_connect_timeout_s,
+            read_timeout_s=settings.upstream_read_timeout_s,
+            pool_size=settings.upstream_pool_size,
+            trust_env=settings.upstream_trust_env,
+        ),
+        recorder=RecorderProcess(),
+        lock=lock,
+    )
+
+
+async def drain() -> None:
+    """Take no new calls for granted, and give those that run their time to end."""
+    if _runtime is not None:
+        _runtime.stopping = True
+        await _runtime.calls_ended(_runtime.config.shutdown_s)
+
+
+async def end() -> None:
+    """Close what the runtime holds; running calls have ended, or are given up."""
+    global _runtime
+    runtime, _runtime = _runtime, None
+    if runtime is None:
+        return
+    if runtime._tick is not None:
+        runtime._tick.cancel()
+    await runtime.upstream.close()
+    runtime.writer.close()
+    if runtime.recorder is not None:
+        await asyncio.to_thread(runtime.recorder.stop)
+    os.close(runtime.lock)

@@ -1,0 +1,197 @@
+"""Daphne, made fit for a transparent proxy.
+
+As it comes it puts whole uploads into memory, never waits for a slow reader, drops header names
+with an underscore, parses forms, names itself in answers and cuts headers at 16 KiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from functools import partial
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+# Daphne installs Twisted's reactor when it is imported: before anything else of Twisted.
+from daphne.server import Server as DaphneServer
+from daphne.server import twisted_loop
+
+from twisted.internet import reactor as _reactor  # isort: skip
+from daphne.http_protocol import WebRequest
+from twisted.internet.defer import Deferred
+from twisted.web.http import HTTPChannel
+
+from capture.upstream import HEADER_LIMIT
+
+reactor: Any = _reactor
+loop: asyncio.AbstractEventLoop = twisted_loop
+
+# Uploads up to this stay in memory while they come in; larger ones go through a temporary file.
+IN_MEMORY = 1024 * 1024
+READ_SIZE = 256 * 1024
+# Cancelling a call whose agent has left is the fast lane's own work.
+APPLICATION_CLOSE_TIMEOUT_S = 3600
+
+
+class Server(DaphneServer):  # type: ignore[misc]
+    """Serves from `run()` until `stop()`. `on_ready` is called with the port once it listens."""
+
+    def __init__(self, application: Any, *, host: str, port: int, on_ready: Callable[[int], None]):
+        address = host.replace(":", r"\:")
+        super().__init__(
+            application,
+            endpoints=[f"tcp:port={port}:interface={address}:backlog=1024"],
+            signal_handlers=False,
+            server_name="",
+            application_close_timeout=APPLICATION_CLOSE_TIMEOUT_S,
+            verbosity=0,
+        )
+        self.on_ready = on_ready
+        self.listen_failure: str | None = None
+        self._ports: list[Any] = []
+
+    def listen_success(self, port: Any) -> None:
+        self._ports.append(port)
+        self.http_factory.protocol = Channel
+        reactor.callWhenRunning(self.on_ready, port.getHost().port)
+
+    def listen_error(self, failure: Any) -> None:
+        self.listen_failure = failure.getErrorMessage()
+        self.stop()
+
+    def close_listener(self) -> None:
+        while self._ports:
+            self._ports.pop().stopListening()
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if not isinstance(protocol, Request):  # a WebSocket
+            return super().create_application(protocol, scope)
+        inbox = Inbox(protocol.take_content())
+        names = protocol.requestHeaders.getAllRawHeaders()
+        scope["headers"] = [(name.lower(), value) for name, values in names for value in values]
+        scope["root_path"] = ""
+        scope["asgi"] = {"version": "3.0"}
+        task = asyncio.ensure_future(self._serve(protocol, scope, inbox))
+        self.connections[protocol]["application_instance"] = task
+        return inbox
+
+    async def _serve(self, protocol: Request, scope: dict[str, Any], inbox: Inbox) -> None:
+        try:
+            await self.application(scope, inbox.receive, partial(self.handle_reply, protocol))
+        except Exception as error:
+            protocol.close_unfinished(str(error))
+            raise
+        else:
+            protocol.close_unfinished()
+        finally:
+            inbox.content.close()
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        await super().handle_reply(protocol, message)
+        channel = getattr(protocol, "channel", None)
+        if isinstance(channel, Channel):
+            await channel.until_writable()
+
+    def applications(self) -> list[asyncio.Task[None]]:
+        tasks = (details.get("application_instance") for details in self.connections.values())
+        return [task for task in tasks if task is not None and not task.done()]
+
+    async def cancel_applications(self) -> None:
+        tasks = self.applications()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def kill_all_applications(self) -> Any:
+        """Daphne's own fails on connections that have no application any more."""
+        return Deferred.fromFuture(asyncio.ensure_future(self.cancel_applications()))
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that can be waited for while its reader is slow."""
+
+    totalHeadersSize = HEADER_LIMIT
+    MAX_LENGTH = HEADER_LIMIT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    @property
+    def requestFactory(self) -> type[Request]:
+        return Request
+
+    @requestFactory.setter
+    def requestFactory(self, factory: Any) -> None:
+        """Daphne's factory sets its own class on each channel."""
+
+    def pauseProducing(self) -> None:
+        self._writable.clear()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._writable.set()
+        super().resumeProducing()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._writable.set()
+        super().connectionLost(reason)
+
+    async def until_writable(self) -> None:
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+
+class Request(WebRequest):  # type: ignore[misc]
+    content: IO[bytes]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, parsePOSTFormSubmission=False)
+
+    def gotLength(self, length: int | None) -> None:
+        small = length is not None and length <= IN_MEMORY
+        self.content = io.BytesIO() if small else TemporaryFile()  # noqa: SIM115 (Inbox closes)
+
+    def take_content(self) -> IO[bytes]:
+        """The request's body. Daphne is left an empty one: it would read all of it at once."""
+        content, self.content = self.content, io.BytesIO()
+        return content
+
+    def close_unfinished(self, error: str = "") -> None:
+        """End the connection of an answer that was not completed, as its upstream did."""
+        if self.finished or getattr(self, "channel", None) is None:
+            return
+        if error and not self._response_started:
+            self.basic_error(500, b"Internal Server Error", "")
+        else:
+            self.channel.loseConnection()
+
+
+class Inbox:
+    """What Daphne puts into a queue, all of a body at once, given out on demand."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self.content = content
+        self._left = content.seek(0, io.SEEK_END)
+        content.seek(0)
+        self._taken = False
+        self._disconnected = asyncio.Event()
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.disconnect":
+            self._disconnected.set()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._taken or self._disconnected.is_set():
+            await self._disconnected.wait()
+            return {"type": "http.disconnect"}
+        body = self.content.read(READ_SIZE if self._left > IN_MEMORY else self._left)
+        self._left -= len(body)
+        self._taken = self._left <= 0 or not body
+        return {"type": "http.request", "body": body, "more_body": not self._taken}
+
+
+def on_signal(number: int, handler: Callable[[], None]) -> None:
+    loop.add_signal_handler(number, handler)

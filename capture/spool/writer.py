@@ -1,0 +1,245 @@
+"""The proxy's side of the spool: one writer a process, one system call a record."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import secrets
+import struct
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from capture.exchange import AnswerHead, End, Outcome, RequestHead
+from capture.spool import frames
+from capture.spool.folder import Folder, SpoolError, try_lock
+from capture.spool.frames import Kind
+
+SEGMENT_BYTES = 32 * 1024 * 1024
+# A segment that calls no longer come to is closed, so that what was recorded leaves the disk.
+SEGMENT_AGE_S = 60.0
+# Calls are refused while the disk still has this much, so that running ones can end.
+DISK_RESERVE = 64 * 1024 * 1024
+MEASURE_EVERY_S = 0.5
+# One ring tells the recorder of all calls that ended within this time.
+RING_AFTER_S = 0.02
+
+_encode = msgspec.json.Encoder().encode
+_length = struct.Struct(">I").pack
+_time = struct.Struct(">Q").pack
+
+
+class SpoolFull(SpoolError):
+    """No room for another call; running ones may go on."""
+
+
+class Writer:
+    """Appends the records of this process's calls. Not for use from several threads.
+
+    Methods that write raise SpoolError when the disk does not take the record; the file is then
+    as it was before.
+    """
+
+    def __init__(self, folder: Folder, *, max_bytes: int, fsync: bool = False) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.fsync = fsync
+        self.id = f"{time.time_ns():016x}"[-16:] + secrets.token_hex(2)
+        self._segment_bytes = min(SEGMENT_BYTES, max(max_bytes // 4, 64 * 1024))
+        self._number = 0
+        self._fd = -1
+        self._size = 0
+        self._opened = 0.0
+        self._waiting = 0  # bytes not yet recorded, as last measured, and written since
+        self._measured = float("-inf")
+        self._room = True
+        self._written = 0  # bytes ever
+        self._synced = 0
+        self._syncing: asyncio.Future[None] | None = None
+        self._to_sync: list[int] = []  # closed segments that are not on the disk yet
+        self._ring: asyncio.TimerHandle | None = None
+        self._next_segment()
+
+    # --- calls ---
+
+    def begin(self, action_id: UUID, head: RequestHead, body: bytes) -> Entry:
+        """The first record of a call, before it is forwarded. Raises SpoolFull, SpoolError."""
+        if not self.has_room():
+            raise SpoolFull(f"the spool {self.folder.path} is full, or its disk is")
+        if self._size >= self._segment_bytes:
+            self._next_segment()
+        entry = Entry(self, action_id.bytes, time.monotonic_ns())
+        encoded = _encode(head)
+        entry.write(Kind.BEGIN, b"".join((_length(len(encoded)), encoded, body)))
+        return entry
+
+    def has_room(self) -> bool:
+        now = time.monotonic()
+        if now - self._measured > (MEASURE_EVERY_S if self._room else 0.05):
+            self._measured = now
+            self._waiting = self.folder.size()
+            disk_full = self.folder.free() < DISK_RESERVE
+            self._room = not disk_full
+        return self._room and self._waiting < self.max_bytes
+
+    def append(self, kind: Kind, action_id: bytes, number: int, payload: bytes) -> None:
+        header = frames.header(kind, action_id, number, payload)
+        self._write((header, payload), len(header) + len(payload))
+
+    def took(self, n_bytes: int) -> None:
+        """A body that lies in a file of its own takes room too."""
+        self._waiting += n_bytes
+
+    async def synced(self) -> None:
+        """Returns when all that was written so far is on the disk. Calls at once share a sync."""
+        goal = self._written
+        while self._synced < goal:
+            if self._syncing is None:
+                reached, descriptors = self._written, [*self._to_sync, self._fd]
+                self._to_sync = []
+                sync = asyncio.get_running_loop().run_in_executor(None, _sync, descriptors)
+                self._syncing = asyncio.ensure_future(self._finish_sync(sync, reached, descriptors))
+            await asyncio.shield(self._syncing)
+
+    async def _finish_sync(
+        self, sync: asyncio.Future[None], reached: int, descriptors: list[int]
+    ) -> None:
+        try:
+            await sync
+            self._synced = reached
+        finally:
+            self._syncing = None
+            for descriptor in descriptors[:-1]:
+                os.close(descriptor)
+
+    # --- the recorder's doorbell ---
+
+    def ring_soon(self) -> None:
+        if self._ring is None:
+            loop = asyncio.get_running_loop()
+            self._ring = loop.call_later(RING_AFTER_S, self._ring_now)
+
+    def _ring_now(self) -> None:
+        self._ring = None
+        ring(self.folder.doorbell)
+
+    # --- segments ---
+
+    def close_old_segment(self) -> None:
+        """Begin a new segment if this one is old and not empty: to be called now and then."""
+        if self._size > frames.HEADER.size + 2 and time.monotonic() - self._opened > SEGMENT_AGE_S:
+            self._next_segment()
+            self.ring_soon()
+
+    def close(self) -> None:
+        if self._ring is not None:
+            self._ring.cancel()
+        if self.fsync:
+            _sync([*self._to_sync, self._fd])
+        for descriptor in [*self._to_sync, self._fd]:
+            os.close(descriptor)
+        self._to_sync, self._fd = [], -1
+        ring(self.folder.doorbell)
+
+    def _next_segment(self) -> None:
+        """A segment is visible only once its lock is held: a free one belongs to no one alive."""
+        self._number += 1
+        path = self.folder.segment_path(self.id, self._number)
+        unnamed = path.with_suffix(".new")
+        header = frames.segment_header()
+        try:
+            descriptor = os.open(
+                unnamed, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+            try_lock(descriptor)
+            os.write(descriptor, header)
+            os.rename(unnamed, path)
+            if self.fsync:
+                _sync_folder(self.folder.path)
+        except OSError as error:
+            raise SpoolError(f"the spool {self.folder.path} cannot be written: {error}") from error
+        if self._fd >= 0:
+            if self.fsync:
+                self._to_sync.append(self._fd)
+            else:
+                os.close(self._fd)
+        self._fd, self._size, self._opened = descriptor, len(header), time.monotonic()
+
+    def _write(self, buffers: Sequence[bytes], total: int) -> None:
+        try:
+            written = os.writev(self._fd, buffers)
+            if written != total:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)
+            self._room, self._measured = False, time.monotonic()
+            raise SpoolError(f"the spool {self.folder.path} cannot be written: {error}") from error
+        self._size += total
+        self._waiting += total
+        self._written += total
+
+
+class Entry:
+    """One call's place in the spool. Times are taken here: nanoseconds since it began."""
+
+    __slots__ = ("_action_id", "_number", "_started", "_writer", "ended")
+
+    def __init__(self, writer: Writer, action_id: bytes, started: int) -> None:
+        self._writer = writer
+        self._action_id = action_id
+        self._started = started
+        self._number = 0
+        self.ended = False
+
+    def write(self, kind: Kind, payload: bytes) -> None:
+        self._writer.append(kind, self._action_id, self._number, payload)
+        self._number += 1
+
+    def head(self, status: int, headers: list[tuple[str, str]], *, ours: bool = False) -> None:
+        answer = AnswerHead(status, headers, time.monotonic_ns() - self._started, ours)
+        self.write(Kind.HEAD, _encode(answer))
+
+    def piece(self, piece: bytes) -> None:
+        self.write(Kind.PIECE, _time(time.monotonic_ns() - self._started) + piece)
+
+    def end(self, outcome: Outcome, error: str | None = None) -> None:
+        """The last record; later ones are ignored, so that every way out of a call may end it."""
+        if self.ended:
+            return
+        self.ended = True
+        self.write(Kind.END, _encode(End(outcome, time.monotonic_ns() - self._started, error)))
+        self._writer.ring_soon()
+
+    async def synced(self) -> None:
+        if self._writer.fsync:
+            await self._writer.synced()
+
+
+def ring(doorbell: Path) -> None:
+    try:
+        descriptor = os.open(doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # no recorder is there: it looks when it comes
+        return
+    try:
+        os.write(descriptor, b"!")
+    except BlockingIOError:  # rung often enough
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.fdatasync(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

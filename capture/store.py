@@ -1,0 +1,421 @@
+"""Puts understood calls into the ledger: each once, in one transaction a batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+
+from capture import rows
+from capture.exchange import Outcome
+from capture.models import (
+    FIELD_LENGTH,
+    NAME_LENGTH,
+    Call,
+    CallBody,
+    Ledger,
+    Message,
+    Session,
+    SpoolPosition,
+    ToolCall,
+)
+from capture.rows import Row
+from capture.texts import pack_refs, packed
+from capture.understand import StoredPart, UnderstoodCall, heads
+from capture.wire.types import JSON, Answered, ToolResult
+
+# As many digests as the recorder remembers, so that a growing history is not looked up each time.
+REMEMBERED = 500_000
+# SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
+LOOK_UP_AT_ONCE = 500
+
+T = TypeVar("T")
+Key = tuple[int, bytes]
+"""A part's scope and digest."""
+
+
+class MessageMemory:
+    """Which parts the ledger holds, most recently used last."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[Key, int] = OrderedDict()
+
+    def get(self, key: Key) -> int | None:
+        found = self._ids.get(key)
+        if found is not None:
+            self._ids.move_to_end(key)
+        return found
+
+    def learn(self, ids: Mapping[Key, int]) -> None:
+        self._ids.update(ids)
+        while len(self._ids) > REMEMBERED:
+            self._ids.popitem(last=False)
+
+
+def record(calls: list[UnderstoodCall], positions: Mapping[str, int], memory: MessageMemory) -> int:
+    """Add `calls` that the ledger does not hold yet, and the spool positions that stand for them.
+
+    Returns how many were added. Either all of it is committed or nothing.
+    """
+    with transaction.atomic():
+        ledger = Ledger.objects.select_for_update().get(pk=1)
+        batch = _Batch(ledger, memory)
+        new = _not_recorded(calls)
+        batch.add(new)
+        batch.write()
+        _save_positions(positions)
+    memory.learn(batch.learned)
+    return len(new)
+
+
+def forget_segments(names: Iterable[str]) -> None:
+    """Drop the positions of segments whose files are gone."""
+    SpoolPosition.objects.filter(segment__in=list(names)).delete()
+
+
+def _not_recorded(calls: list[UnderstoodCall]) -> list[UnderstoodCall]:
+    """A spool that is read again after a crash yields calls that were recorded before it."""
+    seen: set[UUID] = set()
+    for some in _at_once([call.action_id for call in calls]):
+        seen.update(Call.objects.filter(pk__in=some).values_list("pk", flat=True))
+    new = []
+    for call in calls:
+        if call.action_id not in seen:
+            seen.add(call.action_id)
+            new.append(call)
+    return new
+
+
+def _save_positions(positions: Mapping[str, int]) -> None:
+    table = connection.ops.quote_name(SpoolPosition._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f'INSERT INTO {table} (segment, "offset") VALUES (%s, %s)'
+            ' ON CONFLICT (segment) DO UPDATE SET "offset" = excluded."offset"',
+            list(positions.items()),
+        )
+
+
+def _at_once(items: list[T]) -> Iterable[list[T]]:
+    for start in range(0, len(items), LOOK_UP_AT_ONCE):
+        yield items[start : start + LOOK_UP_AT_ONCE]
+
+
+class _Batch:
+    """The rows of one transaction, made under the ledger's lock."""
+
+    def __init__(self, ledger: Ledger, memory: MessageMemory) -> None:
+        self.ledger = ledger
+        self.memory = memory
+        self.learned: dict[Key, int] = {}
+        self.sessions: dict[str, Session] = {}
+        self.new_sessions: set[int] = set()
+        self.calls: list[Row] = []
+        self.bodies: list[Row] = []
+        self.messages: list[Row] = []
+        self.tool_calls: list[Row] = []
+        self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
+        self._waiting: dict[tuple[int, str], list[Row]] = defaultdict(list)
+
+    # --- building ---
+
+    def add(self, calls: list[UnderstoodCall]) -> None:
+        self._find_sessions(calls)
+        scopes = [self._scope(call) for call in calls]
+        self._find_messages(calls, scopes)
+        brought = [
+            (call, scope, self._store_parts(call, scope))
+            for call, scope in zip(calls, scopes, strict=True)
+        ]
+        self._find_tool_calls(brought)
+        for call, scope, new_parts in brought:
+            self._add_call(call, scope, new_parts)
+
+    def _find_sessions(self, calls: list[UnderstoodCall]) -> None:
+        ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
+        for some in _at_once(sorted(ids)):
+            found = Session.objects.filter(session_id__in=some)
+            self.sessions.update({session.session_id: session for session in found})
+
+    def _scope(self, call: UnderstoodCall) -> int:
+        session_id = call.ledger_field("session_id")
+        if session_id is None:
+            return _scope_without_session(call)
+        if session_id not in self.sessions:
+            self.ledger.last_session_id += 1
+            self.new_sessions.add(self.ledger.last_session_id)
+            self.sessions[session_id] = Session(
+                id=self.ledger.last_session_id,
+                session_id=session_id,
+                started_at=call.timestamp,
+                last_call_at=call.timestamp,
+            )
+        return self.sessions[session_id].id
+
+    def _find_messages(self, calls: list[UnderstoodCall], scopes: list[int]) -> None:
+        unknown: dict[int, set[bytes]] = defaultdict(set)
+        for call, scope in zip(calls, scopes, strict=True):
+            if scope in self.new_sessions:
+                continue
+            for part in _all_parts(call):
+                if self.memory.get((scope, part.digest)) is None:
+                    unknown[scope].add(part.digest)
+        for scope, digests in unknown.items():
+            for some in _at_once(list(digests)):
+                found = Message.objects.filter(scope=scope, digest__in=some)
+                for digest, id_ in found.values_list("digest", "id"):
+                    self.learned[scope, bytes(digest)] = id_
+
+    def _store_parts(self, call: UnderstoodCall, scope: int) -> list[StoredPart]:
+        """The parts that this call is the first to bring."""
+        new = []
+        for part in _all_parts(call):
+            key = (scope, part.digest)
+            if key in self.learned or self.memory.get(key) is not None:
+                continue
+            self.ledger.last_message_id += 1
+            self.learned[key] = self.ledger.last_message_id
+            data, encoding = packed(part.data)
+            self.messages.append(
+                {
+                    "id": self.ledger.last_message_id,
+                    "scope": scope,
+                    "digest": part.digest,
+                    "kind": part.kind,
+                    "action_id": call.action_id,
+                    "data": data,
+                    "encoding": int(encoding),
+                }
+            )
+            new.append(part)
+        return new
+
+    def _ref(self, scope: int, part: StoredPart) -> int:
+        key = (scope, part.digest)
+        found = self.learned.get(key) or self.memory.get(key)
+        assert found is not None
+        return found
+
+    def _find_tool_calls(self, brought: list[tuple[UnderstoodCall, int, list[StoredPart]]]) -> None:
+        """Tool calls of earlier batches whose results come now, the latest of an id first."""
+        wanted: dict[int, set[str]] = defaultdict(set)
+        for call, scope, parts in brought:
+            for part in parts:
+                for result in call.tool_results(part):
+                    if result.tool_call_id:
+                        wanted[scope].add(result.tool_call_id[:NAME_LENGTH])
+        for scope, ids in wanted.items():
+            if scope in self.new_sessions:
+                continue
+            for some in _at_once(list(ids)):
+                found = ToolCall.objects.filter(
+                    scope=scope, tool_call_id__in=some, result_action_id=None
+                )
+                for row in found.order_by("id").values("id", "tool_call_id"):
+                    self._waiting[scope, row["tool_call_id"]].append(row)
+
+    def _add_call(self, call: UnderstoodCall, scope: int, new_parts: list[StoredPart]) -> None:
+        results = [result for part in new_parts for result in call.tool_results(part)]
+        orphans = [r for r in results if not self._give_result(scope, r, call.action_id)]
+        self.ledger.last_seq += 1
+        session_id = call.ledger_field("session_id")
+        session = self.sessions[session_id] if session_id else None
+        row = _call_row(call, scope, self.ledger.last_seq, session)
+        self.calls.append(row)
+        self.bodies.append(self._body_row(call, scope, orphans))
+        self._add_tool_calls(call, scope)
+        if session is not None:
+            _add_to_totals(session, row)
+
+    def _give_result(self, scope: int, result: ToolResult, action_id: UUID) -> bool:
+        waiting = self._waiting.get((scope, (result.tool_call_id or "")[:NAME_LENGTH]))
+        if not waiting:
+            return False
+        row = waiting.pop()
+        change = {
+            "result": {"content": result.content},
+            "result_is_error": result.is_error,
+            "result_action_id": action_id,
+        }
+        if "arguments" in row:  # made in this batch
+            row.update(change)
+        else:
+            self.answered_before.append({"id": row["id"], **change})
+        return True
+
+    def _body_row(self, call: UnderstoodCall, scope: int, orphans: list[ToolResult]) -> Row:
+        answered, asked = call.answered, call.asked
+        frame = packed(call.frame) if call.frame is not None else None
+        answer = packed(call.answer)
+        return {
+            "call_id": call.action_id,
+            "content": answered.content,
+            "reasoning": answered.reasoning,
+            "choices": answered.choices or None,
+            "temperature": asked.temperature,
+            "max_tokens": asked.max_tokens,
+            "request_params": asked.params or None,
+            "usage": answered.usage.raw if answered.usage else None,
+            "tool_results": [_result_json(r) for r in orphans] or None,
+            "heads": heads(call),
+            "notes": call.notes or None,
+            "prompt_ref": self._ref(scope, call.prompt) if call.prompt else None,
+            "part_refs": pack_refs(self._ref(scope, part) for part in call.parts),
+            "frame": frame.data if frame else None,
+            "frame_is_whole": call.frame_is_whole,
+            "frame_encoding": int(frame.encoding) if frame else 0,
+            "answer": answer.data,
+            "answer_encoding": int(answer.encoding),
+        }
+
+    def _add_tool_calls(self, call: UnderstoodCall, scope: int) -> None:
+        for position, tool_call in enumerate(call.answered.tool_calls):
+            row: Row = {
+                "call_id": call.action_id,
+                "scope": scope,
+                "position": position,
+                "tool_call_id": _cut(tool_call.id, NAME_LENGTH),
+                "name": _cut(tool_call.name, NAME_LENGTH),
+                "arguments": tool_call.arguments,
+                "result": None,
+                "result_is_error": None,
+                "result_action_id": None,
+            }
+            self.tool_calls.append(row)
+            if row["tool_call_id"]:
+                self._waiting[scope, row["tool_call_id"]].append(row)
+
+    # --- writing ---
+
+    def write(self) -> None:
+        sessions = [_session_row(session) for session in self.sessions.values()]
+        rows.insert(Session, [row for row in sessions if row["id"] in self.new_sessions])
+        rows.insert(Call, self.calls)
+        rows.insert(CallBody, self.bodies)
+        rows.insert(Message, self.messages)
+        rows.insert(ToolCall, self.tool_calls)
+        rows.update(ToolCall, self.answered_before, key="id")
+        old = [row for row in sessions if row["id"] not in self.new_sessions]
+        rows.update(Session, old, key="id")
+        if self.calls:
+            self.ledger.save()
+
+
+def _all_parts(call: UnderstoodCall) -> list[StoredPart]:
+    return [*call.parts, call.prompt] if call.prompt else call.parts
+
+
+def _scope_without_session(call: UnderstoodCall) -> int:
+    """Calls without a session share what they store when they look like one conversation: the same
+    agent, user and application, and the same beginning. Below 0: sessions' scopes are their ids."""
+    beginning = call.parts[0].digest if call.parts else call.action_id.bytes
+    names = [call.ledger_field(name) for name in ("agent_name", "user_id", "app_id")]
+    digest = hashlib.sha256(orjson.dumps(names) + beginning).digest()
+    return -1 - (int.from_bytes(digest[:8]) >> 1)
+
+
+def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
+    answered, usage = call.answered, call.answered.usage
+    request = call.request
+    return {
+        "action_id": call.action_id,
+        "seq": seq,
+        "session_id": session.id if session else None,
+        "scope": scope,
+        "timestamp": call.timestamp,
+        "agent_name": call.ledger_field("agent_name"),
+        "user_id": call.ledger_field("user_id"),
+        "app_id": call.ledger_field("app_id"),
+        "environment": call.environment[:FIELD_LENGTH],
+        "parent_action_id": call.parent_action_id,
+        "handoff_from": call.ledger_field("handoff_from"),
+        "handoff_to": call.ledger_field("handoff_to"),
+        "method": request.method[:16] if request else "",
+        "path": request.path if request else "",
+        "wire_format": call.wire_format.NAME,
+        "provider": call.wire_format.PROVIDER,
+        "model_id": _cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
+        "response_model": _cut(answered.response_model, NAME_LENGTH),
+        "streaming": call.streaming,
+        "outcome": str(call.outcome),
+        "status_code": call.answer_head.status if call.answer_head else None,
+        "stop_reason": _cut(answered.stop_reason, NAME_LENGTH),
+        "error_detail": call.error_detail,
+        "tokens_in": _count(usage.tokens_in) if usage else None,
+        "tokens_out": _count(usage.tokens_out) if usage else None,
+        "tokens_cache_read": _count(usage.tokens_cache_read) if usage else None,
+        "tokens_cache_write": _count(usage.tokens_cache_write) if usage else None,
+        "tokens_reasoning": _count(usage.tokens_reasoning) if usage else None,
+        "usage_source": _usage_source(answered),
+        "cost_usd": None,
+        "price_source": None,
+        "latency_ms": call.latency_ms,
+        "ttft_ms": call.ttft_ms,
+        "request_bytes": call.request_bytes,
+        "answer_bytes": len(call.answer),
+        "request_sha256": call.request_sha256,
+        "answer_sha256": call.answer_sha256,
+    }
+
+
+def _usage_source(answered: Answered) -> str:
+    usage = answered.usage
+    known = usage is not None and (usage.tokens_in is not None or usage.tokens_out is not None)
+    return "provider" if known else "none"
+
+
+def _count(tokens: int | None) -> int | None:
+    """What a database column cannot hold is no token count."""
+    return tokens if tokens is not None and 0 <= tokens < 2**63 else None
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return text[:length] if text is not None else None
+
+
+def _result_json(result: ToolResult) -> dict[str, JSON]:
+    return {
+        "tool_call_id": result.tool_call_id,
+        "name": result.name,
+        "content": result.content,
+        "is_error": result.is_error,
+    }
+
+
+def _add_to_totals(session: Session, row: Row) -> None:
+    timestamp: datetime = row["timestamp"]
+    session.started_at = min(session.started_at, timestamp)
+    session.last_call_at = max(session.last_call_at, timestamp)
+    session.call_count += 1
+    session.refused_count += row["outcome"] == Outcome.REFUSED
+    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
+    for name in ("tokens_in", "tokens_out", "cost_usd", "latency_ms"):
+        if row[name] is not None:
+            total = getattr(session, f"total_{name}")
+            setattr(session, f"total_{name}", row[name] if total is None else total + row[name])
+    for values, value in (
+        (session.models, row["model_id"]),
+        (session.agents, row["agent_name"]),
+        (session.users, row["user_id"]),
+        (session.apps, row["app_id"]),
+        (session.environments, row["environment"]),
+    ):
+        if value is not None and value not in values:
+            values.append(value)
+
+
+_SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
+
+
+def _session_row(session: Session) -> Row:
+    return {name: getattr(session, name) for name in _SESSION_FIELDS}
+
+
+def spool_positions() -> dict[str, int]:
+    return dict(SpoolPosition.objects.values_list("segment", "offset"))

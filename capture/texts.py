@@ -1,0 +1,67 @@
+"""How texts lie in the ledger: long ones compressed, references to messages packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import NamedTuple
+
+import zstandard
+
+# Below this, compression saves less than a database page.
+COMPRESS_FROM = 256
+
+_compress = zstandard.ZstdCompressor(level=3).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+
+
+class Encoding(IntEnum):
+    PLAIN = 0
+    ZSTD = 1
+
+
+class Packed(NamedTuple):
+    data: bytes
+    encoding: Encoding
+
+
+def packed(data: bytes) -> Packed:
+    if len(data) >= COMPRESS_FROM:
+        compressed = _compress(data)
+        if len(compressed) < len(data) * 0.9:
+            return Packed(compressed, Encoding.ZSTD)
+    return Packed(data, Encoding.PLAIN)
+
+
+def unpacked(data: bytes | memoryview, encoding: int) -> bytes:
+    return _decompress(data) if encoding == Encoding.ZSTD else bytes(data)
+
+
+def pack_refs(refs: Iterable[int]) -> bytes:
+    """Each as its distance from the last, in 7-bit groups: a growing history, whose ids mostly
+    follow one another, takes about a byte a message."""
+    out = bytearray()
+    last = 0
+    for ref in refs:
+        distance = ref - last
+        last = ref
+        zigzag = distance << 1 if distance >= 0 else (-distance << 1) - 1
+        while zigzag > 0x7F:
+            out.append(zigzag & 0x7F | 0x80)
+            zigzag >>= 7
+        out.append(zigzag)
+    return bytes(out)
+
+
+def unpack_refs(data: bytes | memoryview) -> list[int]:
+    refs = []
+    last = zigzag = shift = 0
+    for byte in bytes(data):
+        zigzag |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            continue
+        last += zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1)
+        refs.append(last)
+        zigzag = shift = 0
+    return refs

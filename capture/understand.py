@@ -1,0 +1,228 @@
+"""From an exchange to what the ledger says of it. No database here: the same bytes always give the
+same answer."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from capture import wire
+from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
+from capture.wire.cut import join, split
+from capture.wire.encoding import decode
+from capture.wire.jsontext import clean
+from capture.wire.types import JSON, Answered, Asked, ToolResult, WireFormat
+
+DEFAULT_ENVIRONMENT = "development"
+MAX_DECODED = 256 * 1024 * 1024
+MAX_ERROR = 2000  # characters
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of the request: its bytes, and what they are known by within their scope."""
+
+    kind: str
+    data: bytes
+    digest: bytes
+
+    @classmethod
+    def of(cls, kind: str, data: bytes) -> StoredPart:
+        digest = hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
+        return cls(kind, data, digest)
+
+
+@dataclass(slots=True)
+class UnderstoodCall:
+    """All that the ledger keeps of one call. Fields that the ledger has too are named as there."""
+
+    action_id: UUID
+    request: RequestHead | None
+    answer_head: AnswerHead | None
+    wire_format: WireFormat
+    asked: Asked
+    answered: Answered
+    timestamp: datetime
+    outcome: Outcome
+    error_detail: str | None
+    streaming: bool
+    latency_ms: float | None
+    ttft_ms: float | None
+    parts: list[StoredPart]
+    prompt: StoredPart | None
+    frame: bytes | None  # None: the request was lost
+    frame_is_whole: bool
+    request_sha256: str | None
+    request_bytes: int | None
+    answer: bytes
+    answer_sha256: str
+    parent_action_id: UUID | None
+    notes: list[str] = field(default_factory=list)
+
+    def ledger_field(self, name: str) -> str | None:
+        return self.request.ledger.get(name) if self.request else None
+
+    @property
+    def environment(self) -> str:
+        return self.ledger_field("environment") or DEFAULT_ENVIRONMENT
+
+    @property
+    def is_error(self) -> bool:
+        return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
+
+    def tool_results(self, part: StoredPart) -> list[ToolResult]:
+        return self.wire_format.tool_results(part.data) if part.kind == "message" else []
+
+
+def understand(exchange: Exchange) -> UnderstoodCall:
+    request, answer = exchange.request, exchange.answer
+    wire_format = wire.by_name(request.wire_format if request else "raw")
+    notes = []
+    if exchange.damaged:
+        notes.append("some of this call's records in the spool were damaged")
+
+    body = exchange.body
+    asked, decoded_body, note = _asked(wire_format, request, body)
+    notes += filter(None, (note, asked.note))
+    parts = [StoredPart.of(part.kind, decoded_body[part.start : part.end]) for part in asked.parts]
+    frame, is_whole = _frame(body, decoded_body, asked, parts)
+    prompt = clean(asked.system_prompt) if asked.system_prompt else None
+
+    decoded = decode(exchange.pieces, _header(answer, "content-encoding"), MAX_DECODED)
+    content_type = _header(answer, "content-type") or ""
+    status = answer.status if answer else 0
+    if answer is None and not exchange.pieces:
+        answered = Answered()
+    else:
+        answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
+    notes += filter(None, (decoded.note, answered.note))
+    outcome = _outcome(exchange, answered)
+    raw_answer = b"".join(exchange.pieces)
+    return UnderstoodCall(
+        action_id=exchange.action_id,
+        request=request,
+        answer_head=answer,
+        wire_format=wire_format,
+        asked=asked,
+        answered=answered,
+        timestamp=at(request.started_ns) if request else started_at(exchange.action_id),
+        outcome=outcome,
+        error_detail=_error_detail(exchange, answered, outcome),
+        streaming=asked.stream or _is_stream(content_type),
+        latency_ms=_latency_ms(exchange),
+        ttft_ms=_ttft_ms(exchange, answered, decoded.piece_ends),
+        parts=parts,
+        prompt=StoredPart.of("prompt", prompt.encode()) if prompt else None,
+        frame=frame,
+        frame_is_whole=is_whole,
+        request_sha256=hashlib.sha256(body).hexdigest() if body is not None else None,
+        request_bytes=len(body) if body is not None else None,
+        answer=raw_answer,
+        answer_sha256=hashlib.sha256(raw_answer).hexdigest(),
+        parent_action_id=_uuid(request.ledger.get("parent_action_id")) if request else None,
+        notes=notes,
+    )
+
+
+def _asked(
+    wire_format: WireFormat, request: RequestHead | None, body: bytes | None
+) -> tuple[Asked, bytes, str | None]:
+    if body is None:
+        return Asked(), b"", "the request's body was lost"
+    encoding = _header(request, "content-encoding")
+    if not encoding:
+        return wire_format.parse_request(body), body, None
+    decoded = decode([body], encoding, MAX_DECODED)
+    return wire_format.parse_request(decoded.body), decoded.body, decoded.note
+
+
+def _frame(
+    body: bytes | None, decoded_body: bytes, asked: Asked, parts: list[StoredPart]
+) -> tuple[bytes | None, bool]:
+    """The request without its parts; whole where it could not be put together again."""
+    if body is None:
+        return None, True
+    if body is decoded_body and parts:
+        frame = split(body, asked.parts)
+        if join(frame, [part.data for part in parts]) == body:
+            return frame, False
+    return body, True
+
+
+def _outcome(exchange: Exchange, answered: Answered) -> Outcome:
+    """What the wire format says counts where the connection's end says less: many agents hang up
+    when they have seen the last event."""
+    ended = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
+    cut_short = (Outcome.INTERRUPTED, Outcome.CLIENT_LEFT, Outcome.UPSTREAM_CUT)
+    if ended in cut_short and answered.complete and exchange.pieces:
+        ended = Outcome.COMPLETED
+    status = exchange.answer.status if exchange.answer else 0
+    if ended == Outcome.COMPLETED and (status >= 400 or answered.error is not None):
+        return Outcome.UPSTREAM_ERROR
+    return ended
+
+
+_ON_OUR_WAY = {
+    Outcome.INTERRUPTED: "AgentLedger ended before the answer did",
+    Outcome.CLIENT_LEFT: "the agent hung up before the answer was complete",
+    Outcome.UPSTREAM_CUT: "the upstream ended its answer before it was complete",
+}
+
+
+def _error_detail(exchange: Exchange, answered: Answered, outcome: Outcome) -> str | None:
+    details = [answered.error, _ON_OUR_WAY.get(outcome)]
+    if outcome != Outcome.COMPLETED and exchange.end is not None:
+        ours = exchange.answer is not None and exchange.answer.ours
+        details = [exchange.end.error] if ours else [*details, exchange.end.error]
+    texts = [text for text in details if text]
+    if not texts:
+        return None
+    return clean("; ".join(texts))[:MAX_ERROR]
+
+
+def _latency_ms(exchange: Exchange) -> float | None:
+    if exchange.end is not None:
+        return exchange.end.at_ns / 1e6
+    return exchange.piece_times_ns[-1] / 1e6 if exchange.piece_times_ns else None
+
+
+def _ttft_ms(exchange: Exchange, answered: Answered, piece_ends: list[int]) -> float | None:
+    """When the piece came that completed the first content."""
+    if answered.first_content_end is None or not piece_ends:
+        return None
+    index = bisect_right(piece_ends, answered.first_content_end - 1)
+    return exchange.piece_times_ns[min(index, len(piece_ends) - 1)] / 1e6
+
+
+def _is_stream(content_type: str) -> bool:
+    return content_type.startswith(
+        ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
+    )
+
+
+def _header(head: RequestHead | AnswerHead | None, name: str) -> str | None:
+    if head is None:
+        return None
+    return next((value for key, value in head.headers if key == name), None)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def heads(call: UnderstoodCall) -> dict[str, JSON]:
+    """Both heads, as far as they are kept, for the ledger."""
+    return {
+        "target": call.request.target if call.request else None,
+        "upstream": call.request.upstream if call.request else None,
+        "request": call.request.headers if call.request else None,
+        "answer": call.answer_head.headers if call.answer_head else None,
+        "answer_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,
+    }

@@ -1,0 +1,260 @@
+"""The proxy: take the request → spool it → forward it → spool and hand on each piece of the answer.
+
+A piece is in the spool before the agent has it, and the record of the end before the message that
+ends the answer: what an agent received is in the ledger, whatever happens next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from agentledger_site.conf import Config
+from capture import kept, wire
+from capture.body import Body, as_it_comes, taken_whole
+from capture.exchange import Outcome, RequestHead, new_action_id
+from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.runtime import Runtime, running
+from capture.spool.folder import SpoolError
+from capture.spool.writer import Entry
+from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.wire.types import WireFormat
+
+ACTION_ID = b"x-agentledger-action-id"
+
+
+async def proxy(request: ProxyRequest) -> ProxyAnswer:
+    """Every request that is not for one of our own paths."""
+    runtime = running()
+    wire_format = recorded_as(request, runtime.config)
+    if wire_format is None:
+        runtime.counters.passed_through += 1
+        return await pass_through(request, runtime)
+    if not runtime.writer.has_room() and runtime.config.on_full == "pass":
+        runtime.counters.unrecorded += 1
+        return await pass_through(request, runtime)
+    action_id = new_action_id()
+    try:
+        body = await taken_whole(request.receive, runtime.writer, action_id)
+        try:
+            head = request_head(request, wire_format, body, runtime)
+            entry = runtime.writer.begin(action_id, head, body.data)
+        except SpoolError:
+            body.discard()
+            raise
+    except SpoolError as error:
+        runtime.counters.refused_full += 1
+        return refused_unrecorded(wire_format, action_id, error)
+    runtime.counters.calls += 1
+    return await forward(request, Call(action_id, wire_format, entry, runtime), body)
+
+
+@dataclass(slots=True)
+class Call:
+    """A call under way."""
+
+    action_id: UUID
+    wire_format: WireFormat
+    entry: Entry
+    runtime: Runtime
+    lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Around each record of the answer. Raises AnswerAborted when nothing can be recorded: what
+        is not in the spool, the agent must not have, unless the operator said so."""
+        try:
+            yield
+        except SpoolError as error:
+            if self.runtime.config.on_full == "block":
+                raise AnswerAborted(str(error)) from error
+            if not self.lost:
+                self.lost = True
+                self.runtime.counters.unrecorded += 1
+
+    @property
+    def id_header(self) -> tuple[bytes, bytes]:
+        return (ACTION_ID, str(self.action_id).encode())
+
+
+def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
+    """The wire format of a request that is recorded; None for traffic that only passes."""
+    if request.method == "POST":
+        wire_format = wire.for_path(request.path)
+        if wire_format is not None:
+            return wire_format
+    path = "/" + request.path.strip("/")
+    if any(path.endswith("/" + extra) for extra in config.extra_paths):
+        return wire.by_name("raw")
+    return None
+
+
+def request_head(
+    request: ProxyRequest, wire_format: WireFormat, body: Body, runtime: Runtime
+) -> RequestHead:
+    return RequestHead(
+        started_ns=time.time_ns(),
+        method=request.method,
+        path=request.path,
+        target=kept.target(request.raw_path, request.query_string),
+        wire_format=wire_format.NAME,
+        upstream=runtime.config.upstream_url,
+        headers=kept.request_headers(request.raw_headers),
+        ledger=kept.ledger_fields(request.raw_headers),
+        body_size=body.size,
+        body_file=body.file is not None,
+    )
+
+
+# --- calls ---
+
+
+async def forward(request: ProxyRequest, call: Call, body: Body) -> ProxyAnswer:
+    request.cancel_when_agent_leaves()
+    try:
+        answer = await call.runtime.upstream.send(
+            request.method, request.target, request.raw_headers, body.content()
+        )
+    except UpstreamError as error:
+        return failed(call, error)
+    except BaseException:  # cancelled: the agent left, or the process is being stopped
+        with call.recording():
+            call.entry.end(left_or_interrupted(request), "no answer had come yet")
+        raise
+    try:
+        with call.recording():
+            call.entry.head(answer.status, kept.answer_headers(answer.headers))
+            if answer.length == 0 or request.method == "HEAD" or answer.status in (204, 304):
+                # The headers are all of the answer: its end is told before they are.
+                call.entry.end(Outcome.COMPLETED)
+                await call.entry.synced()
+    except BaseException:
+        answer.close()
+        raise
+    headers = [*answer.headers, call.id_header]
+    return ProxyAnswer(answer.status, headers, relay(request, call, answer))
+
+
+async def relay(request: ProxyRequest, call: Call, answer: Answer) -> Pieces:
+    """The upstream's bytes unchanged, each piece spooled first."""
+    entry = call.entry
+    left = answer.length
+    last = False
+    try:
+        while not last:
+            piece = await answer.piece()
+            if left is not None:
+                left -= len(piece)
+            last = not piece or left == 0 or answer.is_whole()
+            with call.recording():
+                if piece:
+                    entry.piece(piece)
+                if last:
+                    entry.end(Outcome.COMPLETED)
+                    await entry.synced()
+            yield piece, last
+    except UpstreamCut as cut:
+        with call.recording():
+            entry.end(Outcome.UPSTREAM_CUT, str(cut))
+        raise AnswerAborted(str(cut)) from cut
+    finally:
+        # Reached without an end when the agent left, or the process is being stopped.
+        answer.close()
+        with call.recording():
+            entry.end(left_or_interrupted(request))
+
+
+def left_or_interrupted(request: ProxyRequest) -> Outcome:
+    return Outcome.CLIENT_LEFT if request.agent_left else Outcome.INTERRUPTED
+
+
+def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
+    """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
+    answer = upstream_failed(call.wire_format, call.action_id, error)
+    with call.recording():
+        call.entry.head(answer.status_code, kept.answer_headers(answer.raw_headers), ours=True)
+        call.entry.piece(answer.body)
+        call.entry.end(Outcome.UPSTREAM_ERROR, str(error))
+    return answer
+
+
+def upstream_failed(wire_format: WireFormat, action_id: UUID, error: UpstreamError) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        action_id,
+        status=error.status,
+        message=f"AgentLedger: {error}",
+        code="upstream_timeout" if error.status == 504 else "upstream_unreachable",
+        # The SDKs try again by themselves; when the upstream may have worked, that would pay twice.
+        may_retry=not error.worked,
+    )
+
+
+def error_answer(
+    wire_format: WireFormat,
+    action_id: UUID,
+    *,
+    status: int,
+    message: str,
+    code: str,
+    may_retry: bool,
+) -> ProxyAnswer:
+    request_id = str(action_id)
+    body = wire_format.error_body(message, type="api_error", code=code, request_id=request_id)
+    encoded_id = request_id.encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", encoded_id),
+        (b"request-id", encoded_id),
+        (ACTION_ID, encoded_id),
+    ]
+    if not may_retry:
+        headers.append((b"x-should-retry", b"false"))
+    return ProxyAnswer(status, headers, body=body)
+
+
+# --- what is not recorded ---
+
+
+def refused_unrecorded(wire_format: WireFormat, action_id: UUID, error: SpoolError) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        action_id,
+        status=503,
+        message=f"AgentLedger: calls cannot be recorded now: {error}",
+        code="ledger_full",
+        may_retry=True,
+    )
+
+
+async def pass_through(request: ProxyRequest, runtime: Runtime) -> ProxyAnswer:
+    """Forward as it comes, recording nothing."""
+    content = as_it_comes(request.receive) if request.has_body else None
+    if content is None:
+        request.cancel_when_agent_leaves()
+    try:
+        answer = await runtime.upstream.send(
+            request.method, request.target, request.raw_headers, content
+        )
+    except UpstreamError as error:
+        return upstream_failed(wire.by_name("raw"), new_action_id(), error)
+    request.cancel_when_agent_leaves()
+    return ProxyAnswer(answer.status, answer.headers, passed(answer))
+
+
+async def passed(answer: Answer) -> Pieces:
+    try:
+        while True:
+            piece = await answer.piece()
+            last = not piece or answer.is_whole()
+            yield piece, last
+            if last:
+                return
+    except UpstreamCut as cut:
+        raise AnswerAborted from cut
+    finally:
+        answer.close()

@@ -1,0 +1,214 @@
+"""Takes content-encodings off a body that came in pieces: within bounds, as far as it goes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
+
+LIMIT_BYTES = 256 * 2**20
+MOST_CODINGS = 4
+"""Content-encodings on top of one another that are taken off; servers send one."""
+
+_STEP_BYTES = 64 * 2**10  # of output at once
+_broken = (zlib.error, brotli.error, zstandard.ZstdError)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A body, and for each piece that brought it, how many of its bytes were there after it.
+
+    `note` says why the body is not the whole one.
+    """
+
+    body: bytes
+    piece_ends: list[int]
+    note: str | None = None
+
+
+class _Decoder(Protocol):
+    input_step: int
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What can be read now, in bounded pieces. What follows the end of the data is ignored."""
+
+    def ended(self) -> bool: ...
+
+
+def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) -> Decoded:
+    """`encoding` is the content-encoding header: codings in the order in which they were applied.
+
+    An unknown one leaves the bytes as they are. No stage gives more than `limit` bytes.
+    """
+    notes: list[str] = []
+    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    codings = [name for name in names if name not in ("", "identity")]
+    if len(codings) > MOST_CODINGS:
+        notes.append(f"{len(codings)} content-encodings, not decoded")
+        codings = []
+    for name in reversed(codings):
+        start = _starter(name, pieces)
+        if start is None:
+            notes.append(f"content-encoding {name[:40]!r} is unknown")
+            break
+        pieces, note = _decode_one(pieces, start, limit)
+        if note:
+            notes.append(f"content-encoding {name}: {note}")
+    ends = list(accumulate(map(len, pieces)))
+    return Decoded(b"".join(pieces), ends, "; ".join(notes) or None)
+
+
+def _starter(name: str, pieces: list[bytes]) -> Callable[[], _Decoder] | None:
+    if name in ("gzip", "x-gzip"):
+        return _Gzip
+    if name == "deflate":
+        return _deflate(pieces)
+    if name == "br":
+        return _Brotli
+    if name == "zstd":
+        return _Zstd
+    return None
+
+
+def _decode_one(
+    pieces: list[bytes], start: Callable[[], _Decoder], limit: int
+) -> tuple[list[bytes], str | None]:
+    """One decoded piece for each piece, and what was wrong."""
+    decoder = start()
+    decoded = [b""] * len(pieces)
+    total = 0
+    for number, piece in enumerate(pieces):
+        got: list[bytes] = []
+        for offset in range(0, len(piece), decoder.input_step):
+            step = piece[offset : offset + decoder.input_step]
+            try:
+                for out in decoder.feed(step):
+                    got.append(out[: limit - total])
+                    total += len(got[-1])
+                    if len(got[-1]) < len(out):
+                        decoded[number] = b"".join(got)
+                        return decoded, f"more than {limit:,} bytes, cut off there"
+            except _broken:
+                before = [*pieces[:number], piece[:offset]]
+                got.append(_salvaged(start(), before, step, total, limit - total))
+                decoded[number] = b"".join(got)
+                return decoded, "broken"
+        decoded[number] = b"".join(got)
+    return decoded, None if decoder.ended() or not any(pieces) else "cut short"
+
+
+def _salvaged(decoder: _Decoder, before: list[bytes], step: bytes, known: int, room: int) -> bytes:
+    """What can be read of a step that is broken somewhere: all of it up to the byte that is wrong.
+
+    A decoder that fails keeps for itself what it had read, so this starts from the beginning again
+    and skips the `known` bytes.
+    """
+    saved = bytearray()
+    steps = [
+        piece[offset : offset + decoder.input_step]
+        for piece in before
+        for offset in range(0, len(piece), decoder.input_step)
+    ]
+    try:
+        for data in (*steps, *(step[i : i + 1] for i in range(len(step)))):
+            for out in decoder.feed(data):
+                saved += out[known:]
+                known = max(known - len(out), 0)
+                if len(saved) >= room:
+                    return bytes(saved[:room])
+    except _broken:
+        pass
+    return bytes(saved)
+
+
+class _Inflate:
+    """zlib's, in the container that `window_bits` names."""
+
+    input_step = 16 * 2**10
+
+    def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
+        self._inflate = zlib.decompressobj(window_bits)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while not self._inflate.eof:
+            out = self._inflate.decompress(data, _STEP_BYTES)
+            data = self._inflate.unconsumed_tail
+            if out:
+                yield out
+            if not data and len(out) < _STEP_BYTES:
+                return
+
+    def ended(self) -> bool:
+        return self._inflate.eof
+
+
+class _Gzip(_Inflate):
+    """Members may follow one another: RFC 1952 section 2.2."""
+
+    def __init__(self) -> None:
+        super().__init__(zlib.MAX_WBITS | 16)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if not self._inflate.eof:
+            yield from super().feed(data)
+            data = self._inflate.unused_data
+        while self._inflate.eof and data.startswith(b"\x1f"):
+            self._inflate = zlib.decompressobj(self._window_bits)
+            yield from super().feed(data)
+            data = self._inflate.unused_data
+
+
+def _deflate(pieces: list[bytes]) -> Callable[[], _Decoder]:
+    """RFC 9110 section 8.4.1.2 wants zlib's container; some servers leave it out."""
+    head = b"".join(piece[:2] for piece in pieces[:8] if piece)[:2]
+    is_zlib = len(head) < 2 or (head[0] & 0x0F == 8 and int.from_bytes(head, "big") % 31 == 0)
+    return lambda: _Inflate(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+
+
+class _Brotli:
+    input_step = 16 * 2**10
+
+    def __init__(self) -> None:
+        self._decompressor = brotli.Decompressor()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while not self.ended():
+            out: bytes = self._decompressor.process(data, output_buffer_limit=_STEP_BYTES)
+            if out:
+                yield out
+            data = b""
+            if self._decompressor.can_accept_more_data():
+                return
+
+    def ended(self) -> bool:
+        return bool(self._decompressor.is_finished())
+
+
+class _Zstd:
+    """Frames may follow one another: RFC 8878 section 3."""
+
+    # A block of 4 bytes can stand for 128 KiB, and the decompressor gives all it has at once.
+    input_step = 512
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._frame = self._decompressor.decompressobj()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._frame.eof:
+                if data[0] != 0x28 and not 0x50 <= data[0] <= 0x5F:  # neither frame nor skippable
+                    return
+                self._frame = self._decompressor.decompressobj()
+            if out := self._frame.decompress(data):
+                yield out
+            data = self._frame.unused_data if self._frame.eof else b""
+
+    def ended(self) -> bool:
+        return self._frame.eof

@@ -1,0 +1,80 @@
+"""What an upstream says went wrong, whichever shape it says it in; and the same said by us."""
+
+from __future__ import annotations
+
+import orjson
+
+from capture.wire.jsontext import clean, dump, load
+from capture.wire.types import JSON
+from capture.wire.values import objects, text
+
+LONGEST = 2_000
+"""Characters kept of an error that has no message field: an HTML page, an unknown shape."""
+
+
+def message_in(answer: JSON) -> str | None:
+    """The message of a decoded error body or event; None where there is no sign of an error."""
+    if isinstance(answer, list):  # Gemini's OpenAI-compatible API
+        return next(filter(None, map(message_in, objects(answer))), None)
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if isinstance(error, dict) and error:
+        return text(error.get("message")) or text(error.get("code")) or dump(error)[:LONGEST]
+    if text(error):
+        return text(error)
+    if error:
+        return dump(error)[:LONGEST]
+    return None
+
+
+def message_of_event(event: dict[str, JSON]) -> str:
+    """The message of an event that is known to tell an error: in it, or flat."""
+    return message_in(event) or message_in({"error": event}) or "an error without a message"
+
+
+def message_of_body(body: bytes) -> str | None:
+    """The message of an answer with an error status; None only for an empty body."""
+    answer, note = load(body)
+    if note is not None:
+        # Characters take four bytes at most; more need not be decoded.
+        start = body.strip()[: 4 * LONGEST].decode("utf-8", "replace")
+        return clean(start[:LONGEST]) or None
+    found = message_in(answer)
+    if found is None and isinstance(answer, dict):
+        found = text(answer.get("message")) or _detail(answer.get("detail"))
+    if found is None and answer not in (None, "", {}, []):
+        found = text(answer) or dump(answer)
+        return found[:LONGEST]
+    return found
+
+
+def _detail(detail: JSON) -> str | None:
+    """FastAPI's errors: a text, or `[{"loc": ["body", "model"], "msg": "Field required"}]`."""
+    lines = []
+    for item in objects(detail):
+        where = item.get("loc")
+        place = ".".join(map(str, where)) if isinstance(where, list) else ""
+        lines.append(": ".join(filter(None, [place, text(item.get("msg"))])))
+    return text("; ".join(filter(None, lines))) or text(detail)
+
+
+def openai_body(message: str, *, type: str, code: str) -> bytes:
+    error = {"message": clean(message), "type": clean(type), "param": None, "code": clean(code)}
+    return orjson.dumps({"error": error})
+
+
+def anthropic_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    message = clean(message)
+    return orjson.dumps(
+        {
+            "type": "error",
+            "message": message,  # the JavaScript SDK prints this one, else the whole JSON text
+            "error": {
+                "type": clean(type),
+                "message": message,
+                "details": {"error_code": clean(code)},
+            },
+            "request_id": clean(request_id),
+        }
+    )

@@ -1,0 +1,113 @@
+"""JSON as providers and agents really send it: read without raising, written in one form."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from capture.wire.types import JSON
+
+DEEPEST = 200
+"""Levels of nesting that `clean_json` keeps: what follows us (encoders, databases) recurses."""
+
+TOO_DEEP = f"(not kept: nested deeper than {DEEPEST} levels)"
+
+# msgspec rather than orjson, which turns integers beyond 64 bits into floats.
+_decode = msgspec.json.Decoder().decode
+_refused = (ValueError, RecursionError)  # ValueError: msgspec's, json's and Unicode's own errors
+_surrogate = re.compile("[\ud800-\udfff]")
+_blank = b" \t\r\n"
+
+
+def load(data: bytes) -> tuple[JSON, str | None]:
+    """The value, and None; or None, and a note that says why `data` cannot be read.
+
+    Taken too: a BOM, NaN and infinities, lone surrogates, bytes that are not UTF-8 (as U+FFFD).
+    """
+    try:
+        return _decode(data), None
+    except _refused:
+        pass
+    try:
+        return json.loads(_text(unmarked(data)), parse_int=_integer), None
+    except RecursionError:
+        return None, "the JSON is nested too deeply"
+    except ValueError as error:
+        return None, f"not JSON: {error}" if data.strip(_blank) else "empty"
+
+
+def unmarked(data: bytes) -> bytes:
+    """`data` without BOM and leading blanks: DeepSeek sends blank lines while a call waits."""
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip(_blank)
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses longer ones: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
+    return int(digits) if len(digits) <= 4_000 else float(digits)
+
+
+def dump(value: JSON) -> str:
+    """Compact JSON text of a value that `load` gave."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # lone surrogates, integers beyond 64 bits, nesting beyond 254 levels
+        return json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def clean(text: str) -> str:
+    """`text` as PostgreSQL takes it: NUL and lone surrogates become U+FFFD.
+
+    Halves of one character that came in two pieces become that character.
+    """
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    if _surrogate.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\0", "\ufffd")
+
+
+def clean_json(value: JSON) -> JSON:
+    """`value` as PostgreSQL's jsonb takes it, changed in place where it is a container.
+
+    Strings and keys are cleaned, NaN and infinities become text, what is nested deeper than
+    `DEEPEST` is left out.
+    """
+    top = [value]
+    waiting: list[tuple[Any, int]] = [(top, 0)]
+    while waiting:
+        container, depth = waiting.pop()
+        if isinstance(container, dict):
+            _clean_keys(container)
+            entries = list(container.items())
+        else:
+            entries = list(enumerate(container))
+        for key, entry in entries:
+            if isinstance(entry, str):
+                container[key] = clean(entry)
+            elif isinstance(entry, float):
+                container[key] = entry if math.isfinite(entry) else str(entry)
+            elif isinstance(entry, dict | list):
+                if depth < DEEPEST:
+                    waiting.append((entry, depth + 1))
+                else:
+                    container[key] = TOO_DEEP
+    return top[0]
+
+
+def _clean_keys(fields: dict[str, JSON]) -> None:
+    if any(clean(key) != key for key in fields):
+        entries = [(clean(key), entry) for key, entry in fields.items()]
+        fields.clear()
+        fields.update(entries)

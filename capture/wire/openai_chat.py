@@ -1,0 +1,126 @@
+"""OpenAI's chat completions, as OpenAI, Azure and the many who copied them speak them.
+
+https://platform.openai.com/docs/api-reference/chat; where the copies differ, the code says whose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from capture.wire import answering, asking, errors, sse, usage
+from capture.wire.choices import Choice
+from capture.wire.jsontext import load
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.values import fields, objects, text
+
+NAME = "openai_chat"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"messages": "message", "tools": "tools", "functions": "tools"}
+
+
+def parse_request(body: bytes) -> Asked:
+    asked, _ = asking.read_common(body, _parts, ("max_completion_tokens", "max_tokens"))
+    asked.system_prompt = asking.system_prompt(asking.prompts_in(asked, body))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    value = fields(load(message)[0])
+    if value.get("role") not in ("tool", "function"):
+        return []
+    return [
+        ToolResult(
+            tool_call_id=text(value.get("tool_call_id")),
+            name=text(value.get("name")),
+            content=asking.plain_or_blocks(value.get("content")),
+            is_error=False,
+        )
+    ]
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    answered = Answered(
+        response_model=text(answer.get("model")),
+        response_id=text(answer.get("id")),
+        usage=usage.openai(_usage_in(answer)),
+    )
+    choices: dict[int, Choice] = {}
+    for place, entry in enumerate(objects(answer.get("choices"))):
+        choices[place] = choice = Choice()
+        choice.add_whole(fields(entry.get("message")))
+        choice.stop_reason = text(entry.get("finish_reason"))
+    _tell_choices(answered, choices)
+    return answered
+
+
+def _parse_stream(body: bytes) -> Answered:
+    answered = Answered()
+    choices: dict[int, Choice] = {}
+    counts: dict[str, JSON] | None = None
+    unread: list[int] = []
+    done = False
+    for name, chunk, end in sse.objects(body, unread):
+        if name == sse.DONE:
+            done = True
+            continue
+        answered.response_model = answered.response_model or text(chunk.get("model"))
+        answered.response_id = answered.response_id or text(chunk.get("id"))
+        counts = _usage_in(chunk) or counts
+        if chunk.get("error") or name == "error":
+            answered.error = errors.message_of_event(chunk)
+        for entry in objects(chunk.get("choices")):
+            index = entry.get("index")
+            number = index if isinstance(index, int) else 0
+            choice = choices.get(number)
+            if choice is None:
+                choice = choices[number] = Choice()
+            if choice.add(fields(entry.get("delta"))) and answered.first_content_end is None:
+                answered.first_content_end = end
+            choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason
+    # Some servers send no [DONE].
+    all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
+    answered.complete = done or all_stopped or answered.error is not None
+    answered.usage = usage.openai(counts)
+    answered.note = sse.note(unread, body)
+    _tell_choices(answered, choices)
+    return answered
+
+
+def _tell_choices(answered: Answered, choices: dict[int, Choice]) -> None:
+    for place, index in enumerate(sorted(choices)):
+        choice = choices[index]
+        if place == 0:
+            answered.content = choice.content()
+            answered.reasoning = choice.reasoning()
+            answered.tool_calls = choice.tool_calls()
+            answered.stop_reason = choice.stop_reason
+        else:
+            answered.choices.append(
+                {
+                    "index": index,
+                    "content": choice.content(),
+                    "stop_reason": choice.stop_reason,
+                    "tool_calls": [asdict(call) for call in choice.tool_calls()],
+                }
+            )
+
+
+def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
+    """Of an answer or a chunk: OpenAI's place for it, Groq's, Moonshot's."""
+    if own := fields(chunk.get("usage")):
+        return own
+    if groq := fields(fields(chunk.get("x_groq")).get("usage")):
+        return groq if "prompt_tokens" in groq else None  # else it counts bytes of memory
+    for choice in objects(chunk.get("choices"))[:1]:
+        return fields(choice.get("usage"))
+    return None

@@ -1,0 +1,119 @@
+"""What the wire formats read out of bodies: plain data, the same for every provider.
+
+A body that cannot be understood yields an object with its fields unset and a `note` that says why;
+no parser raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+JSON = Any
+"""A decoded JSON value."""
+
+PartKind = Literal["message", "system", "tools"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a request body that is stored once per session: `body[start:end]`.
+
+    One for each item of the history, one for the system prompt, one for all tool definitions.
+    """
+
+    kind: PartKind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model decided to call. `arguments` is the text as the model wrote it."""
+
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool returned, as a later request brings it back."""
+
+    tool_call_id: str | None
+    name: str | None
+    content: JSON
+    is_error: bool
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts in one meaning for all providers; None where the provider sent no number.
+
+    `tokens_in` includes cache reads and writes, `tokens_out` includes reasoning.
+    `raw` is the provider's own object.
+    """
+
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cache_read: int | None = None
+    tokens_cache_write: int | None = None
+    tokens_reasoning: int | None = None
+    raw: dict[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request body, understood."""
+
+    model_id: str | None = None
+    stream: bool = False
+    system_prompt: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    # All other top-level fields of the body but the history, the system prompt and the tools.
+    params: dict[str, JSON] = field(default_factory=dict)
+    # In the order of the body, without overlaps.
+    parts: list[Part] = field(default_factory=list)
+    note: str | None = None
+
+
+@dataclass(slots=True)
+class Answered:
+    """An answer body, understood."""
+
+    response_model: str | None = None
+    response_id: str | None = None
+    content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    # Choices after the first, as [{"index", "content", "stop_reason", "tool_calls"}].
+    choices: list[dict[str, JSON]] = field(default_factory=list)
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    # The provider's error message: an error body, an error event in mid-stream, `response.failed`.
+    error: str | None = None
+    # The last event of the wire format, or the whole of a JSON answer, was seen.
+    complete: bool = False
+    # Where in the body the first content (text, refusal, reasoning, tool call) was complete, in
+    # bytes from its beginning; None where there was none, or the answer was not a stream.
+    first_content_end: int | None = None
+    note: str | None = None
+
+
+class WireFormat(Protocol):
+    """What each module of this package offers."""
+
+    NAME: str
+    PROVIDER: str  # the maker of the API that speaks it at home: "openai", "anthropic"
+
+    def parse_request(self, body: bytes) -> Asked: ...
+
+    def parse_answer(self, body: bytes, *, status: int, content_type: str) -> Answered:
+        """`body` without content-encoding."""
+
+    def tool_results(self, message: bytes) -> list[ToolResult]:
+        """The tool results that one message part carries, in order."""
+
+    def error_body(self, message: str, *, type: str, code: str, request_id: str) -> bytes:
+        """An error of ours in the shape that this API's SDKs read."""

@@ -1,0 +1,70 @@
+"""Whether this process takes calls and records them, and what is amiss."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from capture import runtime
+from capture.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    status: str  # ready | degraded | down
+    facts: dict[str, Any]
+
+    @property
+    def status_code(self) -> int:
+        return 503 if self.status == "down" else 200
+
+
+def readiness() -> Readiness:
+    process = runtime.current()
+    if process is None:
+        return Readiness("down", {"reasons": ["the proxy has not begun"]})
+    down = list(_why_down(process))
+    recorder = _recorder(process)
+    degraded = list(_why_degraded(recorder))
+    status = "down" if down else "degraded" if degraded else "ready"
+    facts = {
+        "reasons": down + degraded,
+        "spool_bytes": process.folder.size(),
+        "spool_max_bytes": process.writer.max_bytes,
+        "running": process.n_running,
+        "recorder": recorder,
+        "counters": dataclasses.asdict(process.counters),
+    }
+    return Readiness(status, facts)
+
+
+def _why_down(process: Runtime) -> list[str]:
+    reasons = []
+    if process.stopping:
+        reasons.append("this process is being stopped")
+    if not process.writer.has_room():
+        what = "refused" if process.config.on_full == "block" else "not recorded"
+        reasons.append(f"the spool or its disk is full: calls are {what}")
+    return reasons
+
+
+def _why_degraded(recorder: dict[str, Any]) -> list[str]:
+    reasons = []
+    if recorder.get("state") == "waiting":
+        reasons.append(f"the database does not answer: {recorder.get('reason')}")
+    if recorder.get("quarantined"):
+        reasons.append(f"{recorder['quarantined']} calls could not be recorded and were set aside")
+    if recorder.get("damaged"):
+        reasons.append(f"{recorder['damaged']} damaged places in the spool were set aside")
+    return reasons
+
+
+def _recorder(process: Runtime) -> dict[str, Any]:
+    """What the recorder last told of itself."""
+    try:
+        told: dict[str, Any] = json.loads(process.folder.recorder_state.read_text())
+    except (FileNotFoundError, ValueError):
+        return {"state": "starting"}
+    return told

@@ -1,0 +1,116 @@
+"""How sessions and calls look in JSON: ../product contract, names as in the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from capture.models import Call, Session, ToolCall
+from capture.wire import by_name
+from capture.wire.encoding import decode
+from capture.wire.jsontext import load
+from reports.queries import Part, Record
+
+JSON = Any
+
+SESSION_FIELDS = (
+    "session_id started_at last_call_at call_count error_count refused_count total_tokens_in"
+    " total_tokens_out total_cost_usd total_latency_ms models agents users apps environments"
+).split()
+
+# Fields of a call's JSON that are the ledger's own columns.
+CALL_FIELDS = (
+    "action_id timestamp model_id provider stop_reason tokens_in tokens_out cost_usd latency_ms"
+    " status_code error_detail agent_name user_id app_id environment parent_action_id handoff_from"
+    " handoff_to seq ttft_ms streaming method path wire_format response_model tokens_cache_read"
+    " tokens_cache_write tokens_reasoning usage_source price_source outcome request_bytes"
+    " answer_bytes request_sha256 answer_sha256"
+).split()
+BODY_FIELDS = "content reasoning choices temperature max_tokens request_params usage notes".split()
+
+MAX_RAW = 256 * 1024 * 1024
+
+
+def session_json(session: Session) -> dict[str, JSON]:
+    return {name: getattr(session, name) for name in SESSION_FIELDS}
+
+
+def call_json(record: Record) -> dict[str, JSON]:
+    call, body = record.call, record.call.body
+    shape: dict[str, JSON] = {name: getattr(call, name) for name in CALL_FIELDS}
+    shape |= {name: getattr(body, name) for name in BODY_FIELDS}
+    shape |= {
+        "session_id": call.session.session_id if call.session else None,
+        "messages": _messages(record.parts),
+        "system_prompt": record.prompt,
+        "tools": next((_json(part) for part in record.parts if part.kind == "tools"), None),
+        "tool_calls": [_tool_call(row) for row in _in_order(call)],
+        "tool_results": [
+            *(_tool_result(row) for row in _in_order(call) if row.result_action_id),
+            *(body.tool_results or []),
+        ],
+        "upstream": body.heads["upstream"],
+        "target": body.heads["target"],
+        "request_headers": body.heads["request"],
+        "answer_headers": body.heads["answer"],
+        **_raw(record),
+    }
+    return shape
+
+
+def _messages(parts: list[Part]) -> JSON:
+    """As the agent sent them: the array, or the one string that Responses take as `input`."""
+    messages = [part for part in parts if part.kind == "message"]
+    if len(messages) == 1 and messages[0].data.startswith(b'"'):
+        return _json(messages[0])
+    return [_json(part) for part in messages] if messages else None
+
+
+def _json(part: Part) -> JSON:
+    """The stored bytes go out as they are, if all readers of JSON can take them."""
+    try:
+        orjson.loads(part.data)
+    except orjson.JSONDecodeError:
+        return load(part.data)[0]
+    return orjson.Fragment(part.data)
+
+
+def _in_order(call: Call) -> list[ToolCall]:
+    return sorted(call.tool_call_rows.all(), key=lambda row: row.position)
+
+
+def _tool_call(row: ToolCall) -> dict[str, JSON]:
+    try:
+        arguments = orjson.loads(row.arguments)
+    except orjson.JSONDecodeError:
+        arguments = row.arguments
+    return {"id": row.tool_call_id, "name": row.name, "arguments": arguments}
+
+
+def _tool_result(row: ToolCall) -> dict[str, JSON]:
+    return {
+        "tool_call_id": row.tool_call_id,
+        "name": row.name,
+        "content": row.result["content"],
+        "is_error": row.result_is_error,
+    }
+
+
+def _raw(record: Record) -> dict[str, JSON]:
+    """The texts themselves where they could not be understood; else null."""
+    call = record.call
+    if call.wire_format != by_name("raw").NAME and not call.body.notes:
+        return {"raw_request": None, "raw_answer": None}
+    heads = call.body.heads
+    return {
+        "raw_request": _text(record.request(), heads["request"]),
+        "raw_answer": _text(record.answer(), heads["answer"]),
+    }
+
+
+def _text(data: bytes | None, headers: list[list[str]] | None) -> str | None:
+    if data is None:
+        return None
+    encoding = next((value for name, value in headers or () if name == "content-encoding"), None)
+    return decode([data], encoding, MAX_RAW).body.decode(errors="replace")
