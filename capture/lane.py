@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from capture.body import AgentLeft, Receive
-from capture.runtime import running
+from capture.runtime import Ended, current, running
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -110,7 +110,8 @@ class ProxyAnswer(HttpResponseBase):
             "status": self.status_code,
             "headers": self.raw_headers,
         }
-        if running().stopping:  # the agent's next call needs another process
+        runtime = current()
+        if runtime is None or runtime.stopping:  # the agent's next call needs another process
             start["headers"] = [*self.raw_headers, (b"connection", b"close")]
         await send(start)
         if self.pieces is None:
@@ -120,13 +121,25 @@ class ProxyAnswer(HttpResponseBase):
             await send({"type": "http.response.body", "body": piece, "more_body": not last})
 
 
+# A call that comes on an old connection while the process ends; agents try again.
+ENDED = ProxyAnswer(
+    503,
+    [(b"content-type", b"application/json")],
+    body=b'{"error": {"message": "AgentLedger is being restarted", "type": "api_error"}}',
+)
+
+
 class FastLane(ASGIHandler):
     def __init__(self, view: Callable[[ProxyRequest], Awaitable[ProxyAnswer]]) -> None:
         # Without super(): it loads the middleware.
         self.view = view
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
-        runtime = running()
+        try:
+            runtime = running()
+        except Ended:
+            await ENDED.send_to(send)
+            return
         request = ProxyRequest(scope, receive)
         answer = None
         runtime.call_begins()

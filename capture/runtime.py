@@ -72,7 +72,12 @@ class Runtime:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self.tick)
 
 
+class Ended(Exception):
+    """This process has stopped taking calls."""
+
+
 _runtime: Runtime | None = None
+_ended = False
 
 
 def current() -> Runtime | None:
@@ -80,8 +85,11 @@ def current() -> Runtime | None:
 
 
 def running() -> Runtime:
-    """The runtime of this process, begun if need be. Raises SpoolError. Needs the event loop."""
+    """The runtime of this process, begun if need be. Raises SpoolError, Ended. Needs the event
+    loop."""
     global _runtime
+    if _ended:
+        raise Ended
     if _runtime is None:
         _runtime = _begin(config())
         _runtime.tick()
@@ -127,8 +135,8 @@ async def drain() -> None:
 
 async def end() -> None:
     """Close what the runtime holds; running calls have ended, or are given up."""
-    global _runtime
-    runtime, _runtime = _runtime, None
+    global _runtime, _ended
+    runtime, _runtime, _ended = _runtime, None, True
     if runtime is None:
         return
     if runtime._tick is not None:

