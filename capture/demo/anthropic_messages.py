@@ -1,4 +1,4 @@
-"""Anthropic Messages, as https://docs.anthropic.com/en/api/messages describes them."""
+"""Anthropic Messages: https://docs.anthropic.com/en/api/messages."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""OpenAI Responses, as https://platform.openai.com/docs/api-reference/responses describes them."""
+"""OpenAI Responses: https://platform.openai.com/docs/api-reference/responses."""
 
 import time
 from collections.abc import Iterator
@@ -16,9 +16,8 @@ def asked(body: dict[str, Any]) -> Asked:
     if not given:
         raise BadRequest("Missing required parameter: 'input'.")
     user_text, tool_result = "", None
-    for item in (
-        [{"role": "user", "content": given}] if isinstance(given, str) else items(body, "input")
-    ):
+    alone = [{"role": "user", "content": given}]
+    for item in alone if isinstance(given, str) else items(body, "input"):
         if item.get("role") == "user":
             user_text, tool_result = text_of(item.get("content")), None
         elif item.get("type") == "function_call_output":

@@ -1,4 +1,4 @@
-"""A provider that lives inside `runproxy --demo` and speaks three APIs; needs no key, costs nothing.
+"""A provider that lives inside `runproxy --demo`, speaks three APIs and asks for no key.
 
 A model whose name contains "missing" is answered with the API's own 404."""
 
@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -65,7 +64,7 @@ class ProviderThread:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         try:
             runner, base_url = await start(host, port)
-        except OSError as error:
+        except Exception as error:  # whoever waits for the port gets it
             self._started.set_exception(error)
             return
         self._started.set_result(base_url)
@@ -81,12 +80,7 @@ class ProviderThread:
     def __enter__(self) -> "ProviderThread":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -117,9 +111,11 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest("We could not parse the JSON body of your request.") from error
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-        raise BadRequest("you must provide a model parameter")
-    return body
+    match body:
+        case {"model": str()}:
+            parsed: dict[str, Any] = body
+            return parsed
+    raise BadRequest("you must provide a model parameter")
 
 
 def _writing_s(api: Api, asked: Asked, reply: Reply) -> float:

@@ -22,9 +22,7 @@ class Tool:
 class Asked:
     body: dict[str, Any]
     user_text: str  # the last one
-    tools: tuple[
-        Tool, ...
-    ]  # those the client runs itself; a provider's own, such as web search, not
+    tools: tuple[Tool, ...]  # those the client runs, not the provider's own, such as web search
     tool_result: str | None  # None: none came since the last user text
 
     @property
@@ -72,7 +70,7 @@ class Api(Protocol):
 SNAPSHOTS = {
     "gpt-4o": "gpt-4o-2024-08-06",
     "gpt-4o-mini": "gpt-4o-mini-2024-07-18",
-    "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
+    "claude-opus-5-5": "claude-opus-5-5-20261001",
 }
 
 
@@ -113,9 +111,9 @@ def arguments_for(schema: dict[str, Any], text: str) -> dict[str, Any]:
 def _value_for(schema: object, text: str) -> Any:
     if not isinstance(schema, dict):
         return text
-    for offered in ([schema.get("const")], [schema.get("default")]):
-        if offered[0] is not None:
-            return offered[0]
+    for name in ("const", "default"):
+        if schema.get(name) is not None:
+            return schema[name]
     for name in ("examples", "enum"):
         if schema.get(name):
             return schema[name][0]

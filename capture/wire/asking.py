@@ -97,7 +97,7 @@ def _hinted(body: bytes, messages: list[Part]) -> set[int]:
 
 
 def system_prompt(*prompts: list[str]) -> str | None:
-    return joined([text for some in prompts for text in some], BETWEEN_PROMPTS)
+    return joined([prompt for some in prompts for prompt in some], BETWEEN_PROMPTS)
 
 
 def plain_or_blocks(content: JSON) -> JSON:

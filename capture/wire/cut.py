@@ -27,7 +27,7 @@ class Cut:
 
 
 class _NotFound(Exception):
-    """A value is not where its place in the object says: a key is there twice."""
+    """A value is not where it was looked for: a key is there twice, or blanks are uneven."""
 
 
 def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
@@ -67,12 +67,14 @@ def _is_part(kind: PartKind, value: bytes) -> bool:
 
 def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> int:
     end = position + len(array)
-    gap = 1
+    gap = 1  # between most items it is the same: a comma, a comma and a blank
     for raw in _items_of(array):
         item = bytes(raw)
         start = _find(body, item, position + gap, position)
-        gap = start - position  # the same between most of them: a comma, a comma and a blank
+        gap = start - position
         position = start + len(item)
+        if position > end:
+            raise _NotFound
         parts.append(Part("message", start, position))
     return end
 

@@ -1,0 +1,244 @@
+"""The demo's provider as the official SDKs see it, without the proxy in between."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from capture.demo import provider, script
+
+USER: Any = {"role": "user", "content": "hello there"}
+SAID = "This is the demo provider, not a model. You wrote: hello there"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "examples": ["Lisbon"]},
+        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+        "days": {"type": "integer", "minimum": 2},
+        "note": {"type": "string"},
+    },
+    "required": ["city", "unit", "days"],
+}
+FITTING = {"city": "Lisbon", "unit": "celsius", "days": 2}
+FUNCTION_CALL = {"name": "forecast", "arguments": json.dumps(FITTING)}
+CHAT_TOOL: Any = {"type": "function", "function": {"name": "forecast", "parameters": SCHEMA}}
+RESPONSES_TOOL: Any = {"type": "function", "name": "forecast", "parameters": SCHEMA}
+ANTHROPIC_TOOL: Any = {"name": "forecast", "input_schema": SCHEMA}
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    with provider.serve_in_thread() as serving:
+        yield serving.base_url
+
+
+@pytest.fixture(scope="module")
+def gpt(base_url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{base_url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def claude(base_url: str) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=base_url, api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_a_chat_completion_has_text_and_usage(gpt: openai.OpenAI) -> None:
+    answer = gpt.chat.completions.create(model="gpt-4o", messages=[USER])
+    assert answer.choices[0].message.content == SAID
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.model == "gpt-4o-2024-08-06"
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 0
+    assert answer.usage.completion_tokens == len(SAID) // 4
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+def test_a_chat_stream_has_usage_only_on_request(gpt: openai.OpenAI, include_usage: bool) -> None:
+    asked: Any = {"stream_options": {"include_usage": True}} if include_usage else {}
+    stream = gpt.chat.completions.create(model="gpt-4o", messages=[USER], stream=True, **asked)
+    chunks = list(stream)
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    assert "".join(choice.delta.content or "" for choice in choices) == SAID
+    assert [c.finish_reason for c in choices if c.finish_reason] == ["stop"]
+    usages = [chunk.usage for chunk in chunks if chunk.usage]
+    assert [usage.completion_tokens for usage in usages] == [len(SAID) // 4] * include_usage
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_chat_uses_the_tool_and_then_its_result(gpt: openai.OpenAI, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-4o", "tools": [CHAT_TOOL]}
+    if streamed:
+        with gpt.chat.completions.stream(messages=[USER], **asked) as stream:
+            choice: Any = stream.get_final_completion().choices[0]
+    else:
+        choice = gpt.chat.completions.create(messages=[USER], **asked).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    [tool_call] = choice.message.tool_calls
+    assert tool_call.function.name == "forecast"
+    assert json.loads(tool_call.function.arguments) == FITTING
+
+    history: Any = [
+        USER,
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": tool_call.id, "type": "function", "function": FUNCTION_CALL}],
+        },
+        {"role": "tool", "tool_call_id": tool_call.id, "content": "rain"},
+    ]
+    answer = gpt.chat.completions.create(messages=history, **asked)
+    assert answer.choices[0].message.content == "The tool says: rain"
+
+
+def test_a_response_has_text_and_usage(gpt: openai.OpenAI) -> None:
+    answer = gpt.responses.create(model="gpt-4o", input="hello there", instructions="Be brief.")
+    assert answer.output_text == SAID
+    assert (answer.status, answer.instructions) == ("completed", "Be brief.")
+    assert answer.usage is not None
+    assert answer.usage.output_tokens == len(SAID) // 4
+
+
+def test_a_response_streams_numbered_events(gpt: openai.OpenAI) -> None:
+    events: list[Any] = list(gpt.responses.create(model="gpt-4o", input=[USER], stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = [e.delta for e in events if e.type == "response.output_text.delta"]
+    assert len(deltas) > 1
+    assert "".join(deltas) == SAID
+    assert events[0].type == "response.created"
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.output_text == SAID
+    assert events[-1].response.usage.output_tokens == len(SAID) // 4
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_response_uses_the_tool_and_then_its_result(gpt: openai.OpenAI, streamed: bool) -> None:
+    asked: Any = {"model": "gpt-4o", "tools": [RESPONSES_TOOL]}
+    if streamed:
+        with gpt.responses.stream(input="hello there", **asked) as stream:
+            answer: Any = stream.get_final_response()
+    else:
+        answer = gpt.responses.create(input="hello there", **asked)
+    [item] = answer.output
+    assert (item.type, item.name) == ("function_call", "forecast")
+    assert json.loads(item.arguments) == FITTING
+
+    result = {"type": "function_call_output", "call_id": item.call_id, "output": "rain"}
+    history: Any = [USER, item.to_dict(), result]
+    assert gpt.responses.create(input=history, **asked).output_text == "The tool says: rain"
+
+
+def test_a_message_has_text_and_usage(claude: anthropic.Anthropic) -> None:
+    answer = claude.messages.create(model="claude-opus-5-5", max_tokens=100, messages=[USER])
+    [block] = answer.content
+    assert block.type == "text"
+    assert block.text == SAID
+    assert answer.stop_reason == "end_turn"
+    assert answer.usage.input_tokens > 0
+    assert answer.usage.output_tokens == len(SAID) // 4
+
+
+def test_a_message_streams(claude: anthropic.Anthropic) -> None:
+    asked: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [USER]}
+    with claude.messages.stream(**asked) as stream:
+        pieces = list(stream.text_stream)
+        message = stream.get_final_message()
+    assert len(pieces) > 1
+    assert "".join(pieces) == SAID
+    assert message.stop_reason == "end_turn"
+    assert message.usage.output_tokens == len(SAID) // 4
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_message_uses_the_tool_and_then_its_result(
+    claude: anthropic.Anthropic, streamed: bool
+) -> None:
+    asked: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "tools": [ANTHROPIC_TOOL]}
+    if streamed:
+        with claude.messages.stream(messages=[USER], **asked) as stream:
+            answer: Any = stream.get_final_message()
+    else:
+        answer = claude.messages.create(messages=[USER], **asked)
+    [block] = answer.content
+    assert (answer.stop_reason, block.name, block.input) == ("tool_use", "forecast", FITTING)
+
+    history: Any = [
+        USER,
+        {"role": "assistant", "content": [block.to_dict()]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": block.id, "content": "rain"}],
+        },
+    ]
+    told = claude.messages.create(messages=history, **asked)
+    assert [b.text for b in told.content if b.type == "text"] == ["The tool says: rain"]
+
+
+def test_a_missing_model_is_an_error_of_the_api(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    with pytest.raises(openai.NotFoundError) as chat:
+        gpt.chat.completions.create(model="gpt-missing", messages=[USER])
+    with pytest.raises(openai.NotFoundError) as response:
+        gpt.responses.create(model="gpt-missing", input="hello there", stream=True)
+    assert chat.value.code == response.value.code == "model_not_found"
+    assert "`gpt-missing` does not exist" in chat.value.message
+    assert (chat.value.request_id or "").startswith("req_")
+    with pytest.raises(anthropic.NotFoundError) as message:
+        claude.messages.create(model="claude-missing", max_tokens=9, messages=[USER])
+    assert message.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", b"{"),
+        ("/v1/chat/completions", b'{"messages": []}'),
+        ("/v1/chat/completions", b'{"model": "gpt-4o", "messages": ["hello"]}'),
+        ("/v1/responses", b'{"model": "gpt-4o"}'),
+        ("/v1/messages", b'{"model": "claude-opus-5-5", "messages": 5}'),
+    ],
+)
+def test_a_body_that_is_no_request_is_refused(base_url: str, path: str, body: bytes) -> None:
+    answer = httpx.post(base_url + path, content=body, trust_env=False)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_models_are_listed_in_both_shapes(
+    gpt: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    assert "gpt-4o" in [model.id for model in gpt.models.list()]
+    assert [model.id for model in claude.models.list()] == ["claude-opus-5-5"]
+
+
+def test_each_question_of_the_demo_has_an_answer_of_its_own(gpt: openai.OpenAI) -> None:
+    asked: Any = {"role": "user", "content": script.GUIDE}
+    answer = gpt.chat.completions.create(model="gpt-4o", messages=[asked])
+    assert answer.choices[0].message.content == script.LINES[script.GUIDE]
+
+
+def test_it_stops_and_frees_its_port() -> None:
+    serving = provider.serve_in_thread()
+    with httpx.Client(base_url=serving.base_url, trust_env=False) as client:
+        assert client.get("/v1/models").status_code == 200
+        serving.stop()  # does not wait for the connection that is kept alive
+        with pytest.raises(httpx.ConnectError):
+            client.get("/v1/models")
+    serving.stop()
+    port = int(serving.base_url.rpartition(":")[2])
+    with provider.serve_in_thread(port=port) as again:
+        assert again.base_url == serving.base_url
+
+
+def test_a_used_port_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        provider.serve_in_thread(port=taken.getsockname()[1])
