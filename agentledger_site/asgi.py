@@ -9,6 +9,7 @@ Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lif
 from __future__ import annotations
 
 import os
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
@@ -33,7 +34,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if is_owned(scope["path"]):
             runtime.running()
-            await pages(scope, receive, send)
+            await pages(scope, receive, cast(Any, send))
         else:
             await forward(scope, receive, send)
     elif scope["type"] == "lifespan":

@@ -7,8 +7,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
 from capture.spool.folder import SpoolError
@@ -68,7 +69,7 @@ async def _into_file(
     path = writer.folder.body_path(action_id)
     size = 0
     try:
-        with path.open("xb", buffering=0, opener=_private) as file:
+        with _made(path) as file:
             while True:
                 _append(file, data, writer)
                 size += len(data)
@@ -86,11 +87,15 @@ async def _into_file(
     return Body(b"", size, path)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _made(path: Path) -> FileIO:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return FileIO(os.open(path, flags, 0o600), "w")
+    except OSError as error:
+        raise SpoolError(f"{path} cannot be written: {error}") from error
 
 
-def _append(file: BinaryIO, data: bytes, writer: Writer) -> None:
+def _append(file: FileIO, data: bytes, writer: Writer) -> None:
     if not writer.has_room():
         raise SpoolFull(f"the spool {writer.folder.path} is full, or its disk is")
     view = memoryview(data)

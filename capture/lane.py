@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
@@ -68,7 +68,7 @@ class ProxyRequest(HttpRequest):
     def cancel_when_agent_leaves(self) -> None:
         """To be called once the body has been taken: cancels the task that serves this request."""
         if self._watch is None:
-            task = asyncio.current_task()
+            task = cast("asyncio.Task[None]", asyncio.current_task())
             loop = asyncio.get_running_loop()
             self._watch = loop.call_later(WATCH_AFTER_S, self._begin_to_watch, task)
 

@@ -69,11 +69,12 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 
 def _column(model: type[models.Model], name: str) -> str:
-    return _quoted(_field(model, name).column)
+    return _quoted(str(_field(model, name).column))
 
 
 def _quoted(name: str) -> str:
-    return connection.ops.quote_name(name)
+    quoted: str = connection.ops.quote_name(name)
+    return quoted
 
 
 @cache

@@ -20,6 +20,8 @@ from daphne.server import twisted_loop
 from twisted.internet import reactor as _reactor  # isort: skip
 from daphne.http_protocol import WebRequest
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from capture.upstream import HEADER_LIMIT
@@ -108,7 +110,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         return Deferred.fromFuture(asyncio.ensure_future(self.cancel_applications()))
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(HTTPChannel):
     """A connection that can be waited for while its reader is slow."""
 
     totalHeadersSize = HEADER_LIMIT
@@ -119,7 +121,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._writable = asyncio.Event()
         self._writable.set()
 
-    @property
+    @property  # type: ignore[override]
     def requestFactory(self) -> type[Request]:
         return Request
 
@@ -135,7 +137,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._writable.set()
         super().resumeProducing()
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._writable.set()
         super().connectionLost(reason)
 

@@ -217,8 +217,8 @@ class _Batch:
                 found = ToolCall.objects.filter(
                     scope=scope, tool_call_id__in=some, result_action_id=None
                 )
-                for row in found.order_by("id").values("id", "tool_call_id"):
-                    self._waiting[scope, row["tool_call_id"]].append(row)
+                for id_, tool_call_id in found.order_by("id").values_list("id", "tool_call_id"):
+                    self._waiting[scope, str(tool_call_id)].append({"id": id_})
 
     def _add_call(self, call: UnderstoodCall, scope: int, new_parts: list[StoredPart]) -> None:
         results = [result for part in new_parts for result in call.tool_results(part)]

@@ -245,7 +245,7 @@ class _Request(ClientRequest):
             await writer.write_eof()
             protocol.start_timeout()
         assert self.response_class is not None
-        self.response = self.response_class(
+        response = self.response_class(
             self.method,
             self.original_url,
             writer=task,
@@ -257,4 +257,5 @@ class _Request(ClientRequest):
             session=self._session,
             stream_writer=writer,
         )
-        return self.response
+        self.response = response  # type: ignore[assignment]
+        return response

@@ -92,7 +92,7 @@ def _tool_result(row: ToolCall) -> dict[str, JSON]:
     return {
         "tool_call_id": row.tool_call_id,
         "name": row.name,
-        "content": row.result["content"],
+        "content": row.result["content"] if row.result else None,
         "is_error": row.result_is_error,
     }
 

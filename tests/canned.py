@@ -1,10 +1,10 @@
-"""Answers of the stand-in provider, as raw bytes: builders for tests, and what it says by default."""
+"""Answers of the stand-in provider, as raw bytes: builders, and what it says by default."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def data_events(values: Iterable[Any], *, done: bool = True) -> list[bytes]:
 
 def named_events(values: Iterable[dict[str, Any]]) -> list[bytes]:
     """Server-sent events whose name is their type."""
-    return [
-        f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode() for value in values
-    ]
+    return [f"event: {value['type']}\ndata: {json.dumps(value)}\n\n".encode() for value in values]
 
 
 # --- the three APIs ---
@@ -237,19 +235,38 @@ def response_events(words: Sequence[str]) -> list[dict[str, Any]]:
 # --- what is said when nothing is programmed ---
 
 
+def chat_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    wants_usage = (asked.get("stream_options") or {}).get("include_usage") is True
+    return data_events(chat_chunks(words, usage=wants_usage))
+
+
+def message_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    return named_events(message_events(words))
+
+
+def response_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    return named_events(response_events(words))
+
+
+Plain = Callable[[str], dict[str, Any]]
+Streamed = Callable[[Sequence[str], dict[str, Any]], list[bytes]]
+APIS: tuple[tuple[str, Plain, Streamed], ...] = (
+    ("/chat/completions", chat, chat_stream),
+    ("/v1/messages", message, message_stream),
+    ("/responses", response, response_stream),
+)
+
+
 def steps(method: str, target: str, request: Received) -> list[Step]:
     path = target.partition("?")[0]
     if method == "POST":
-        for suffix, plain, streamed in (
-            ("/chat/completions", chat, lambda words: data_events(chat_chunks(words))),
-            ("/v1/messages", message, lambda words: named_events(message_events(words))),
-            ("/responses", response, lambda words: named_events(response_events(words))),
-        ):
+        for suffix, plain, streamed in APIS:
             if path.endswith(suffix):
-                asked = json.loads(request.body)
+                # A body too long to be kept is not understood, only received.
+                asked = json.loads(request.body) if len(request.body) == request.size else {}
                 text = f"echo: {last_text(asked)}"
                 if asked.get("stream"):
-                    return stream(streamed(text.split(" ")))
+                    return stream(streamed(text.split(" "), asked))
                 return as_json(plain(text))
     return echo(method, request)
 

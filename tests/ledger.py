@@ -117,7 +117,7 @@ class Ledger:
     def children(self) -> list[psutil.Process]:
         assert self.process is not None
         try:
-            return psutil.Process(self.process.pid).children()
+            return list(psutil.Process(self.process.pid).children())
         except psutil.NoSuchProcess:
             return []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -108,9 +109,7 @@ class Server:
         request.sha256 = digest.hexdigest()
         return request
 
-    async def _body(
-        self, request: Received, reader: asyncio.StreamReader
-    ) -> AsyncIterator[bytes]:
+    async def _body(self, request: Received, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         request.chunked = "chunked" in ",".join(request.header("transfer-encoding")).lower()
         if request.chunked:
             while size := int(await reader.readline(), 16):
@@ -192,9 +191,7 @@ class Server:
         self.n_received = self.n_aborted = 0
 
     def do_requests(self) -> list[dict[str, Any]]:
-        return [
-            {**asdict(r), "body": base64.b64encode(r.body).decode()} for r in self.received
-        ]
+        return [{**asdict(r), "body": base64.b64encode(r.body).decode()} for r in self.received]
 
     def do_counts(self) -> dict[str, int]:
         return {"received": self.n_received, "open": self.n_open, "aborted": self.n_aborted}
@@ -248,9 +245,7 @@ class Provider:
             self._control.flush()
             return json.loads(self._control.readline())
 
-    def answer(
-        self, *steps: list[Any], path: str = "", times: int | None = None
-    ) -> None:
+    def answer(self, *steps: list[Any], path: str = "", times: int | None = None) -> None:
         """Program raw steps; see `whole`, `chunked`, `send` and the others below."""
         self._ask("program", steps=list(steps), path=path, times=times)
 
@@ -259,11 +254,13 @@ class Provider:
 
     def requests(self) -> list[Received]:
         return [
-            Received(**{
-                **facts,
-                "headers": [tuple(pair) for pair in facts["headers"]],
-                "body": base64.b64decode(facts["body"]),
-            })
+            Received(
+                **{
+                    **facts,
+                    "headers": [tuple(pair) for pair in facts["headers"]],
+                    "body": base64.b64decode(facts["body"]),
+                }
+            )
             for facts in self._ask("requests")
         ]
 
@@ -273,7 +270,5 @@ class Provider:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(RuntimeError):  # the loop was stopped: our test is gone
         asyncio.run(_serve())
-    except RuntimeError:  # the loop was stopped: our test is gone
-        pass

@@ -14,8 +14,8 @@ from tests import canned
 from tests.ledger import Ledger
 from tests.provider import Provider
 
-USER = {"role": "user", "content": "hello there"}
-TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+USER: Any = {"role": "user", "content": "hello there"}
+TOOL: Any = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
 
 
 def session_header() -> tuple[str, dict[str, str]]:
@@ -46,15 +46,15 @@ def test_a_chat_completion_is_recorded_whole(stack: Ledger, provider: Provider) 
         "x-agentledger-handoff-to": "writer",
         "x-agentledger-parent-action-id": "01a20c13-d16f-74d4-89cc-0550f9949054",
     }
-    messages = [{"role": "system", "content": "Be brief."}, USER]
+    messages: Any = [{"role": "system", "content": "Be brief."}, USER]
     with openai_client(stack, **headers) as client:
         raw = client.chat.completions.with_raw_response.create(
             model="gpt-4o",
-            messages=messages,  # type: ignore[arg-type]
+            messages=messages,
             temperature=0.5,
             max_tokens=100,
             seed=7,
-            tools=[TOOL],  # type: ignore[list-item]
+            tools=[TOOL],
         )
     assert raw.parse().choices[0].message.content == "echo: hello there"
     call = stack.call(session_id)
@@ -99,13 +99,11 @@ def test_a_chat_completion_is_recorded_whole(stack: Ledger, provider: Provider) 
     assert call["timestamp"].endswith("+00:00")
 
 
-def test_nothing_is_invented_for_a_call_without_headers(
-    stack: Ledger, provider: Provider
-) -> None:
+def test_nothing_is_invented_for_a_call_without_headers(stack: Ledger, provider: Provider) -> None:
     with openai_client(stack) as client:
         raw = client.chat.completions.with_raw_response.create(
             model="gpt-4o",
-            messages=[USER],  # type: ignore[list-item]
+            messages=[USER],
         )
     call = stack.explain(raw.headers["x-agentledger-action-id"])
     fields = "session_id agent_name user_id app_id parent_action_id handoff_from handoff_to"
@@ -121,7 +119,7 @@ def test_a_streamed_chat_is_recorded_as_it_was_heard(stack: Ledger, provider: Pr
     with openai_client(stack, **headers) as client:
         stream = client.chat.completions.create(
             model="gpt-4o",
-            messages=[USER],  # type: ignore[list-item]
+            messages=[USER],
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -149,7 +147,7 @@ def test_tool_results_come_from_the_next_call(stack: Ledger, provider: Provider)
     tool_call = {"id": "call_1", "type": "function", "function": asked}
     provider.answer(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=1)
     with openai_client(stack, **headers) as client:
-        first = client.chat.completions.create(model="m", messages=[USER])  # type: ignore[list-item]
+        first = client.chat.completions.create(model="m", messages=[USER])
         history: list[Any] = [
             USER,
             first.choices[0].message.model_dump(exclude_none=True),
@@ -202,7 +200,7 @@ def test_anthropic_messages_are_recorded(stack: Ledger, provider: Provider) -> N
         answer = client.messages.create(**asked, system="Be brief.")
         with client.messages.stream(**asked) as stream:
             streamed = stream.get_final_text()
-    assert answer.content[0].text == "echo: hello there"  # type: ignore[union-attr]
+    assert answer.content[0].to_dict()["text"] == "echo: hello there"
     plain, second = stack.calls(session_id, count=2)
     expected = {
         "provider": "anthropic",
@@ -224,7 +222,7 @@ def test_an_error_answer_is_recorded_with_its_message(stack: Ledger, provider: P
     error = {"error": {"message": "no such model: m", "type": "invalid_request_error"}}
     provider.answer(*canned.as_json(error, 404))
     with openai_client(stack, **headers) as client, pytest.raises(openai.NotFoundError) as raised:
-        client.chat.completions.create(model="m", messages=[USER])  # type: ignore[list-item]
+        client.chat.completions.create(model="m", messages=[USER])
     assert "no such model: m" in str(raised.value)
     call = stack.call(session_id)
     assert (call["status_code"], call["outcome"]) == (404, "upstream_error")
@@ -252,7 +250,9 @@ def test_an_error_in_mid_stream_is_recorded(stack: Ledger, provider: Provider) -
 
 def test_what_is_not_understood_is_recorded_as_text(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    provider.answer(*canned.whole(b"<html>Bad gateway</html>", 502, [("content-type", "text/html")]))
+    provider.answer(
+        *canned.whole(b"<html>Bad gateway</html>", 502, [("content-type", "text/html")])
+    )
     with openai_client(stack, **headers) as client, pytest.raises(openai.InternalServerError):
         client.post("/chat/completions", body={"model": "m", "odd": [1]}, cast_to=object)
     call = stack.call(session_id)
@@ -264,7 +264,7 @@ def test_what_is_not_understood_is_recorded_as_text(stack: Ledger, provider: Pro
 async def stream_of(client: openai.AsyncOpenAI) -> str:
     stream = await client.chat.completions.create(
         model="m",
-        messages=[USER],  # type: ignore[list-item]
+        messages=[USER],
         stream=True,
     )
     return "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
@@ -292,16 +292,14 @@ def test_several_choices_and_refusals(stack: Ledger, provider: Provider) -> None
     answer["choices"].append({"index": 1, "message": second, "finish_reason": "stop"})
     provider.answer(*canned.as_json(answer))
     with openai_client(stack, **headers) as client:
-        client.chat.completions.create(model="m", messages=[USER], n=2)  # type: ignore[list-item]
+        client.chat.completions.create(model="m", messages=[USER], n=2)
     call = stack.call(session_id)
     assert call["content"] == "first"
     [choice] = call["choices"]
     assert (choice["index"], choice["content"]) == (1, "I can't")
 
 
-def test_a_growing_history_is_given_back_as_it_was_sent(
-    stack: Ledger, provider: Provider
-) -> None:
+def test_a_growing_history_is_given_back_as_it_was_sent(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     history: list[Any] = []
     with openai_client(stack, **headers) as client:

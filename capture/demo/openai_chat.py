@@ -75,8 +75,18 @@ def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
     yield closing + sse.DONE
 
 
-def error(message: str, *, error_type: str, code: str | None = None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": error_type, "param": None, "code": code}}
+def bad_request(message: str) -> dict[str, Any]:
+    return _error(message, code=None)
+
+
+def no_such_model(model: str) -> dict[str, Any]:
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return _error(message, code="model_not_found")
+
+
+def _error(message: str, *, code: str | None) -> dict[str, Any]:
+    kind = "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def _tool_call(reply: Reply, arguments: str) -> dict[str, Any]:

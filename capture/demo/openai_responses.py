@@ -8,7 +8,8 @@ from typing import Any
 from capture.demo import openai_chat, sse
 from capture.demo.reply import Asked, BadRequest, Reply, Tool, items, new_id, served_model, text_of
 
-error = openai_chat.error
+bad_request = openai_chat.bad_request
+no_such_model = openai_chat.no_such_model
 
 
 def asked(body: dict[str, Any]) -> Asked:

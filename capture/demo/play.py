@@ -49,6 +49,7 @@ class Agent:
             "session-id": SESSION,
             "user-id": "user-42",
             "app-id": "travel-guide",
+            "environment": "staging",
             "agent-name": self.name,
             "handoff-from": self.handoff_from,
             "handoff-to": self.handoff_to,
@@ -62,6 +63,15 @@ class Agent:
 
 def play(base_url: str, say: Callable[[str], None]) -> None:
     """Play the run through the proxy at `base_url`; `say` gets a line for each call."""
+    try:
+        _play(base_url, say)
+    except (httpx.HTTPError, KeyError) as error:  # the proxy refused a call, or is being stopped
+        say(f"  demo: ended early: {error!r}")
+        return
+    say(f"  demo: done; read it with: curl {base_url}/session/{SESSION}")
+
+
+def _play(base_url: str, say: Callable[[str], None]) -> None:
     with httpx.Client(base_url=base_url, timeout=TIMEOUT_S, trust_env=False) as http:
         orchestrator = Agent(http, "orchestrator", handoff_to="researcher")
         say("  demo: the orchestrator plans")
@@ -74,7 +84,6 @@ def play(base_url: str, say: Callable[[str], None]) -> None:
         write(writer)
         say("  demo: the orchestrator checks")
         review(orchestrator)
-    say(f"  demo: done; read it with: curl {base_url}/session/{SESSION}")
 
 
 def plan(agent: Agent) -> None:

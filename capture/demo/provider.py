@@ -95,9 +95,9 @@ async def _generate(request: web.Request) -> web.StreamResponse:
     try:
         asked = api.asked(_parsed(raw))
     except BadRequest as bad:
-        return _json(api.error(str(bad), error_type="invalid_request_error"), status=400)
+        return _json(api.bad_request(str(bad)), status=400)
     if "missing" in asked.model:
-        return _json(_no_such_model(api, asked.model), status=404)
+        return _json(api.no_such_model(asked.model), status=404)
     reply = reply_to(asked, n_bytes=len(raw))
     await asyncio.sleep(THINKING_S)
     if asked.stream:
@@ -111,11 +111,9 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest("We could not parse the JSON body of your request.") from error
-    match body:
-        case {"model": str()}:
-            parsed: dict[str, Any] = body
-            return parsed
-    raise BadRequest("you must provide a model parameter")
+    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+        raise BadRequest("you must provide a model parameter")
+    return body
 
 
 def _writing_s(api: Api, asked: Asked, reply: Reply) -> float:
@@ -147,13 +145,6 @@ def _request_ids() -> dict[str, str]:
     """OpenAI's SDK reads the one, Anthropic's the other."""
     request_id = new_id("req_")
     return {"x-request-id": request_id, "request-id": request_id}
-
-
-def _no_such_model(api: Api, model: str) -> dict[str, Any]:
-    if api is anthropic_messages:
-        return api.error(f"model: {model}", error_type="not_found_error")
-    message = f"The model `{model}` does not exist or you do not have access to it."
-    return api.error(message, error_type="invalid_request_error", code="model_not_found")
 
 
 async def _models(request: web.Request) -> web.Response:

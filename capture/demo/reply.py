@@ -62,9 +62,11 @@ class Api(Protocol):
     def events(self, asked: Asked, reply: Reply) -> Iterator[bytes]:
         """The streamed answer; each item holds the events that a provider sends at one moment."""
 
-    def error(
-        self, message: str, *, error_type: str, code: str | None = None
-    ) -> dict[str, Any]: ...
+    def bad_request(self, message: str) -> dict[str, Any]:
+        """Body of a 400."""
+
+    def no_such_model(self, model: str) -> dict[str, Any]:
+        """Body of a 404."""
 
 
 SNAPSHOTS = {

@@ -117,6 +117,7 @@ def serve(*, demo: bool, say: Any) -> None:
         if demo:
             url = f"http://127.0.0.1:{port}"
             from capture.demo import play
+
             threading.Thread(target=play.play, args=(url, say), daemon=True).start()
 
     stopping: list[asyncio.Task[None]] = []
