@@ -8,7 +8,9 @@ Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lif
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
@@ -26,14 +28,16 @@ from capture.lane import FastLane, Scope, Send
 from capture.spool.folder import SpoolError
 from capture.views import proxy
 
+logger = logging.getLogger("agentledger.proxy")
+
 pages = ASGIHandler()
 forward = FastLane(proxy)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
+        begin()
         if is_owned(scope["path"]):
-            runtime.running()
             await pages(scope, receive, cast(Any, send))
         else:
             await forward(scope, receive, send)
@@ -43,6 +47,19 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         # No page listens for a WebSocket yet, and one to the provider cannot be recorded.
         await receive()
         await send({"type": "websocket.close", "code": 1008})
+
+
+def begin() -> None:
+    """On a server without lifespan the first request begins the runtime; if that cannot be, the
+    process ends and says why."""
+    try:
+        runtime.running()
+    except SpoolError as error:
+        logger.critical("%s", error)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+    except runtime.Ended:
+        pass  # the lane tells the agent
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

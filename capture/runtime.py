@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 
 from agentledger_site.conf import Config, config
-from capture.recorder_process import RecorderProcess
+from capture.recorder_process import GRACE_S, RecorderProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.upstream import Upstream
@@ -101,7 +101,7 @@ def _begin(settings: Config) -> Runtime:
     folder = Folder(settings.spool_path)
     folder.prepare()
     # A proxy that is being restarted may still be ending its calls.
-    lock = folder.lock("proxy", wait_s=settings.shutdown_s + 15)
+    lock = folder.lock("proxy", wait_s=settings.shutdown_s + GRACE_S + 1)
     if lock is None:
         raise SpoolError(
             f"another proxy process uses the spool folder {folder.path}: one process at a time"

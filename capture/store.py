@@ -259,7 +259,7 @@ class _Batch:
             "reasoning": answered.reasoning,
             "choices": answered.choices or None,
             "temperature": asked.temperature,
-            "max_tokens": asked.max_tokens,
+            "max_tokens": _count(asked.max_tokens),
             "request_params": asked.params or None,
             "usage": answered.usage.raw if answered.usage else None,
             "tool_results": [_result_json(r) for r in orphans] or None,

@@ -44,12 +44,19 @@ class Writer:
     as it was before.
     """
 
-    def __init__(self, folder: Folder, *, max_bytes: int, fsync: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        max_bytes: int,
+        fsync: bool = False,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
         self.fsync = fsync
         self.id = f"{time.time_ns():016x}"[-16:] + secrets.token_hex(2)
-        self._segment_bytes = min(SEGMENT_BYTES, max(max_bytes // 4, 64 * 1024))
+        self._segment_bytes = min(segment_bytes, max(max_bytes // 4, 64 * 1024))
         self._number = 0
         self._fd = -1
         self._size = 0
