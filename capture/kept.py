@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -54,11 +55,17 @@ def answer_headers(headers: RawHeaders) -> list[tuple[str, str]]:
 def _kept(
     headers: RawHeaders, names: frozenset[str], prefixes: tuple[str, ...]
 ) -> list[tuple[str, str]]:
-    decoded = ((name.decode("latin-1"), value) for name, value in headers)
-    return [
-        (name, value.decode("latin-1") if name in names or name.startswith(prefixes) else "")
-        for name, value in decoded
-    ]
+    kept = []
+    for name, value in headers:
+        text, with_value = _named(name, names, prefixes)
+        kept.append((text, value.decode("latin-1") if with_value else ""))
+    return kept
+
+
+@lru_cache(4096)
+def _named(name: bytes, names: frozenset[str], prefixes: tuple[str, ...]) -> tuple[str, bool]:
+    text = name.decode("latin-1")
+    return text, text in names or text.startswith(prefixes)
 
 
 def target(raw_path: bytes, query: bytes) -> str:

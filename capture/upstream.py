@@ -79,6 +79,13 @@ class Answer:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamCut(f"the upstream cut the answer: {_reason(error)}") from error
 
+    def body_at_once(self) -> bytes | None:
+        """The whole body, if all of it has come by now; nothing is taken otherwise."""
+        content = self._response.content
+        if not content.is_eof() or content.exception() is not None:
+            return None
+        return content.read_nowait()
+
     def is_whole(self) -> bool:
         """Whether the last piece was the last: known without waiting for more."""
         return self._response.content.at_eof()

@@ -7,9 +7,9 @@ ends the answer: what an agent received is in the ledger, whatever happens next.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from agentledger_site.conf import Config
@@ -47,7 +47,7 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
             raise
     except SpoolError as error:
         runtime.counters.refused_full += 1
-        return refused_unrecorded(wire_format, action_id, error)
+        return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
     return await forward(request, Call(action_id, wire_format, entry, runtime), body)
 
@@ -62,12 +62,11 @@ class Call:
     runtime: Runtime
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Around each record of the answer. Raises AnswerAborted when nothing can be recorded: what
-        is not in the spool, the agent must not have, unless the operator said so."""
+    def record(self, write: Callable[..., None], *facts: Any, **more: Any) -> None:
+        """Spool a record of the answer. Raises AnswerAborted when that cannot be: what is not in
+        the spool, the agent must not have, unless the operator said so."""
         try:
-            yield
+            write(*facts, **more)
         except SpoolError as error:
             if self.runtime.config.on_full == "block":
                 raise AnswerAborted(str(error)) from error
@@ -112,29 +111,33 @@ def request_head(
 # --- calls ---
 
 
-async def forward(request: ProxyRequest, call: Call, body: Body) -> ProxyAnswer:
+async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     request.cancel_when_agent_leaves()
     try:
         answer = await call.runtime.upstream.send(
-            request.method, request.target, request.raw_headers, body.content()
+            request.method, request.target, request.raw_headers, sent.content()
         )
     except UpstreamError as error:
-        return failed(call, error)
+        return await failed(call, error)
     except BaseException:  # cancelled: the agent left, or the process is being stopped
-        with call.recording():
-            call.entry.end(left_or_interrupted(request), "no answer had come yet")
+        call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
         raise
     try:
-        with call.recording():
-            call.entry.head(answer.status, kept.answer_headers(answer.headers))
-            if answer.length == 0 or request.method == "HEAD" or answer.status in (204, 304):
-                # The headers are all of the answer: its end is told before they are.
-                call.entry.end(Outcome.COMPLETED)
-                await call.entry.synced()
+        kept_headers = kept.answer_headers(answer.headers)
+        headers = [*answer.headers, call.id_header]
+        body = answer.body_at_once()
+        if body is not None:
+            call.record(call.entry.whole_answer, answer.status, kept_headers, body)
+            await call.entry.synced()
+            answer.close()
+            return ProxyAnswer(answer.status, headers, body=body)
+        call.record(call.entry.head, answer.status, kept_headers)
+    except AnswerAborted as aborted:
+        answer.close()
+        return unrecordable(call.wire_format, call.action_id, aborted, may_retry=False)
     except BaseException:
         answer.close()
         raise
-    headers = [*answer.headers, call.id_header]
     return ProxyAnswer(answer.status, headers, relay(request, call, answer))
 
 
@@ -149,35 +152,38 @@ async def relay(request: ProxyRequest, call: Call, answer: Answer) -> Pieces:
             if left is not None:
                 left -= len(piece)
             last = not piece or left == 0 or answer.is_whole()
-            with call.recording():
-                if piece:
-                    entry.piece(piece)
-                if last:
-                    entry.end(Outcome.COMPLETED)
-                    await entry.synced()
+            if piece:
+                call.record(entry.piece, piece)
+            if last:
+                call.record(entry.end, Outcome.COMPLETED)
+                await entry.synced()
             yield piece, last
     except UpstreamCut as cut:
-        with call.recording():
-            entry.end(Outcome.UPSTREAM_CUT, str(cut))
+        call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
         raise AnswerAborted(str(cut)) from cut
     finally:
         # Reached without an end when the agent left, or the process is being stopped.
         answer.close()
-        with call.recording():
-            entry.end(left_or_interrupted(request))
+        call.record(entry.end, left_or_interrupted(request))
 
 
 def left_or_interrupted(request: ProxyRequest) -> Outcome:
     return Outcome.CLIENT_LEFT if request.agent_left else Outcome.INTERRUPTED
 
 
-def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
+async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
     """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
     answer = upstream_failed(call.wire_format, call.action_id, error)
-    with call.recording():
-        call.entry.head(answer.status_code, kept.answer_headers(answer.raw_headers), ours=True)
-        call.entry.piece(answer.body)
-        call.entry.end(Outcome.UPSTREAM_ERROR, str(error))
+    call.record(
+        call.entry.whole_answer,
+        answer.status_code,
+        kept.answer_headers(answer.raw_headers),
+        answer.body,
+        outcome=Outcome.UPSTREAM_ERROR,
+        error=str(error),
+        ours=True,
+    )
+    await call.entry.synced()
     return answer
 
 
@@ -220,14 +226,16 @@ def error_answer(
 # --- what is not recorded ---
 
 
-def refused_unrecorded(wire_format: WireFormat, action_id: UUID, error: SpoolError) -> ProxyAnswer:
+def unrecordable(
+    wire_format: WireFormat, action_id: UUID, error: Exception, *, may_retry: bool
+) -> ProxyAnswer:
     return error_answer(
         wire_format,
         action_id,
         status=503,
         message=f"AgentLedger: calls cannot be recorded now: {error}",
         code="ledger_full",
-        may_retry=True,
+        may_retry=may_retry,
     )
 
 

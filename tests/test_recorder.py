@@ -30,8 +30,7 @@ def spooled(folder: Path) -> list[UUID]:
         ids = [new_action_id() for _ in range(3)]
         body = b'{"model": "m", "messages": []}'
         written(writer.begin(ids[0], head(), body), [b'{"choices": []}'])
-        writer.append(Kind.BEGIN, ids[1].bytes, 0, b"\0\0\0\4nope{}")
-        writer.append(Kind.END, ids[1].bytes, 1, b"nor this")
+        writer.append(ids[1].bytes, 0, (Kind.BEGIN, b"\0\0\0\4nope{}"), (Kind.END, b"nor this"))
         written(writer.begin(ids[2], head(), body), [b'{"choices": []}'])
         writer.close()
         return ids

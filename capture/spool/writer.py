@@ -81,7 +81,7 @@ class Writer:
             self._next_segment()
         entry = Entry(self, action_id.bytes, time.monotonic_ns())
         encoded = _encode(head)
-        entry.write(Kind.BEGIN, b"".join((_length(len(encoded)), encoded, body)))
+        entry.write((Kind.BEGIN, b"".join((_length(len(encoded)), encoded, body))))
         return entry
 
     def has_room(self) -> bool:
@@ -93,9 +93,13 @@ class Writer:
             self._room = not disk_full
         return self._room and self._waiting < self.max_bytes
 
-    def append(self, kind: Kind, action_id: bytes, number: int, payload: bytes) -> None:
-        header = frames.header(kind, action_id, number, payload)
-        self._write((header, payload), len(header) + len(payload))
+    def append(self, action_id: bytes, number: int, *records: tuple[Kind, bytes]) -> None:
+        """Records of one call that follow one another, in one system call."""
+        buffers: list[bytes] = []
+        for kind, payload in records:
+            buffers += (frames.header(kind, action_id, number, payload), payload)
+            number += 1
+        self._write(buffers, sum(map(len, buffers)))
 
     def took(self, n_bytes: int) -> None:
         """A body that lies in a file of its own takes room too."""
@@ -202,23 +206,44 @@ class Entry:
         self._number = 0
         self.ended = False
 
-    def write(self, kind: Kind, payload: bytes) -> None:
-        self._writer.append(kind, self._action_id, self._number, payload)
-        self._number += 1
+    def write(self, *records: tuple[Kind, bytes]) -> None:
+        self._writer.append(self._action_id, self._number, *records)
+        self._number += len(records)
 
-    def head(self, status: int, headers: list[tuple[str, str]], *, ours: bool = False) -> None:
-        answer = AnswerHead(status, headers, time.monotonic_ns() - self._started, ours)
-        self.write(Kind.HEAD, _encode(answer))
+    def head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        now = time.monotonic_ns() - self._started
+        self.write((Kind.HEAD, _encode(AnswerHead(status, headers, now))))
 
     def piece(self, piece: bytes) -> None:
-        self.write(Kind.PIECE, _time(time.monotonic_ns() - self._started) + piece)
+        self.write((Kind.PIECE, _time(time.monotonic_ns() - self._started) + piece))
+
+    def whole_answer(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        outcome: Outcome = Outcome.COMPLETED,
+        error: str | None = None,
+        ours: bool = False,
+    ) -> None:
+        """Head, body and end of an answer that is all there."""
+        self.ended = True
+        now = time.monotonic_ns() - self._started
+        self.write(
+            (Kind.HEAD, _encode(AnswerHead(status, headers, now, ours))),
+            (Kind.PIECE, _time(now) + body),
+            (Kind.END, _encode(End(outcome, now, error))),
+        )
+        self._writer.ring_soon()
 
     def end(self, outcome: Outcome, error: str | None = None) -> None:
         """The last record; later ones are ignored, so that every way out of a call may end it."""
         if self.ended:
             return
         self.ended = True
-        self.write(Kind.END, _encode(End(outcome, time.monotonic_ns() - self._started, error)))
+        now = time.monotonic_ns() - self._started
+        self.write((Kind.END, _encode(End(outcome, now, error))))
         self._writer.ring_soon()
 
     async def synced(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from capture.wire import anthropic_messages, openai_chat, openai_responses, raw
 from capture.wire.types import WireFormat
 
@@ -20,6 +22,7 @@ _SUFFIXES: tuple[tuple[str, WireFormat], ...] = (
 )
 
 
+@lru_cache(1024)
 def for_path(path: str) -> WireFormat | None:
     """The format that a POST to `path` speaks: decoded, with or without its first slash, without
     its query. None for all that we do not know."""
