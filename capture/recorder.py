@@ -38,6 +38,8 @@ GATHER_S = 0.05
 LOOK_AGAIN_S = 1.0
 CARRY_OVER_EVERY_S = 30.0
 DATABASE_RETRY_S = 1.0
+# Where both want the same core, an agent is waiting for the proxy, and nobody for the recorder.
+NICENESS = 10
 WAL_LIMIT = 64 * 1024 * 1024
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ class Recorder:
         self._next_carry = time.monotonic() + CARRY_OVER_EVERY_S
 
     def run(self) -> None:
+        os.nice(NICENESS)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end())
         self._until_it_works(migrate)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -19,6 +20,7 @@ from daphne.server import twisted_loop
 
 from twisted.internet import reactor as _reactor  # isort: skip
 from daphne.http_protocol import WebRequest
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -56,6 +58,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     def listen_success(self, port: Any) -> None:
         self._ports.append(port)
         self.http_factory.protocol = Channel
+        port.transport = Connection
         reactor.callWhenRunning(self.on_ready, port.getHost().port)
 
     def listen_error(self, failure: Any) -> None:
@@ -90,10 +93,16 @@ class Server(DaphneServer):  # type: ignore[misc]
             inbox.content.close()
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        await super().handle_reply(protocol, message)
-        channel = getattr(protocol, "channel", None)
-        if isinstance(channel, Channel):
-            await channel.until_writable()
+        if not isinstance(protocol, Request):
+            await super().handle_reply(protocol, message)
+            return
+        details = self.connections.get(protocol)
+        if details is None or "disconnected" in details:
+            return
+        channel: Channel = protocol.channel  # gone from the request once it is complete
+        with channel.transport.corked():
+            protocol.handle_reply(message)
+        await channel.until_writable()
 
     def applications(self) -> list[asyncio.Task[None]]:
         tasks = (details.get("application_instance") for details in self.connections.values())
@@ -110,8 +119,38 @@ class Server(DaphneServer):  # type: ignore[misc]
         return Deferred.fromFuture(asyncio.ensure_future(self.cancel_applications()))
 
 
+class Connection(tcp.Server):
+    """Writes at once what the socket takes. Twisted waits for the reactor to say that it takes
+    more, which for each piece of an answer are two calls of epoll_ctl and a turn of the loop."""
+
+    _corked = False
+
+    @contextmanager
+    def corked(self) -> Iterator[None]:
+        """What is written within is sent in one go at the end."""
+        self._corked = True
+        try:
+            yield
+        finally:
+            self._corked = False
+            if self.connected and self._tempDataLen and not self._sent_all():
+                self.startWriting()
+
+    def _sent_all(self) -> bool:
+        """If not, the reactor sends what is left, or finds out what is wrong."""
+        if self.dataBuffer or self.disconnecting:
+            return False
+        return self.doWrite() is None and not (self.dataBuffer or self._tempDataLen)
+
+    def startWriting(self) -> None:
+        if not self._corked:
+            super().startWriting()
+
+
 class Channel(HTTPChannel):
-    """A connection that can be waited for while its reader is slow."""
+    """A connection's HTTP, which can be waited for while the agent reads slowly."""
+
+    transport: Connection  # type: ignore[assignment]
 
     totalHeadersSize = HEADER_LIMIT
     MAX_LENGTH = HEADER_LIMIT
