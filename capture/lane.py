@@ -44,6 +44,7 @@ class ProxyRequest(HttpRequest):
         self.path = self.path_info = scope["path"]
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.agent_left = False
+        self.body_taken = True  # False while someone else still waits for messages
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     @cached_property
@@ -73,6 +74,10 @@ class ProxyRequest(HttpRequest):
             self._watch = loop.call_later(WATCH_AFTER_S, self._begin_to_watch, task)
 
     def _begin_to_watch(self, task: asyncio.Task[None]) -> None:
+        if not self.body_taken:  # an answer may come before the upload has ended
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(WATCH_AFTER_S, self._begin_to_watch, task)
+            return
         self._watch = asyncio.create_task(self._watch_agent(task))
 
     async def _watch_agent(self, task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ until it rings.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -36,7 +37,7 @@ MAX_BYTES = 16 * 1024 * 1024
 GATHER_S = 0.05
 # While calls are under way their writer may die, which rings no bell.
 LOOK_AGAIN_S = 1.0
-CARRY_OVER_EVERY_S = 30.0
+TIDY_EVERY_S = 30.0
 DATABASE_RETRY_S = 1.0
 # Where both want the same core, an agent is waiting for the proxy, and nobody for the recorder.
 NICENESS = 10
@@ -56,7 +57,7 @@ class Recorder:
         self._drain = False  # the proxy is gone: end when the spool is empty
         self._bell = _Bell(folder.doorbell, until_stdin_closes=until_stdin_closes)
         self._state: dict[str, object] = {}
-        self._next_carry = time.monotonic() + CARRY_OVER_EVERY_S
+        self._next_tidy = 0.0
 
     def run(self) -> None:
         os.nice(NICENESS)
@@ -72,24 +73,28 @@ class Recorder:
             self._record(reader, calls)
             if self._stop or (self._drain and not calls):
                 break
-            if len(calls) < MAX_CALLS:
+            if reader.caught_up:
+                self._tidy(reader)
                 self._wait(reader, busy=bool(calls))
         self._tell("ended")
 
     def _end(self) -> None:
         self._stop = True
 
+    def _tidy(self, reader: Reader) -> None:
+        now = time.monotonic()
+        if now >= self._next_tidy:
+            reader.carry_over()
+            reader.sweep()
+            self._next_tidy = now + TIDY_EVERY_S
+
     def _wait(self, reader: Reader, *, busy: bool) -> None:
         if self._drain:
             return
         if busy:
             time.sleep(GATHER_S)
-            return
-        now = time.monotonic()
-        if now >= self._next_carry:
-            reader.carry_over()
-            self._next_carry = now + CARRY_OVER_EVERY_S
-        self._drain |= self._bell.wait(LOOK_AGAIN_S if reader.has_open_calls() else None)
+        else:
+            self._drain |= self._bell.wait(LOOK_AGAIN_S if reader.has_open_calls() else None)
 
     # --- recording ---
 
@@ -194,7 +199,8 @@ def _keep_wal_short() -> None:
     except FileNotFoundError:
         return
     if size > WAL_LIMIT:
-        with connection.cursor() as cursor:
+        # Held by a reader it stays as it is, until the next batch.
+        with contextlib.suppress(OperationalError), connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -24,13 +24,13 @@ class RecorderProcess:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
+        self._spawning = threading.Lock()
         self._process = self._spawn()
         self._watcher = threading.Thread(target=self._watch, name="recorder-watch", daemon=True)
         self._watcher.start()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = dict(os.environ, DJANGO_SETTINGS_MODULE="agentledger_site.settings")
@@ -56,18 +56,22 @@ class RecorderProcess:
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-            self._process = self._spawn()
+            with self._spawning:
+                if self._stopping.is_set():
+                    return
+                self._process = self._spawn()
 
     def stop(self) -> None:
         """Let it drain the spool; after GRACE_S end it: the rest is recorded at the next start."""
-        self._stopping.set()
-        process = self._process
+        with self._spawning:
+            self._stopping.set()
+            process = self._process
         assert process.stdin is not None
         process.stdin.close()
         try:
             process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             logger.warning("the spool is not drained; the rest is recorded at the next start")
-            process.terminate()
+            process.kill()  # it may be waiting for a database; killed, it loses nothing
             process.wait()
         self._watcher.join()

@@ -43,7 +43,7 @@ class Runtime:
     folder: Folder
     writer: Writer
     upstream: Upstream
-    recorder: RecorderProcess | None
+    recorder: RecorderProcess
     lock: int
     counters: Counters = field(default_factory=Counters)
     n_running: int = 0
@@ -147,6 +147,5 @@ async def end() -> None:
         runtime._tick.cancel()
     await runtime.upstream.close()
     runtime.writer.close()
-    if runtime.recorder is not None:
-        await asyncio.to_thread(runtime.recorder.stop)
+    await asyncio.to_thread(runtime.recorder.stop)
     os.close(runtime.lock)

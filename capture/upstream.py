@@ -134,6 +134,9 @@ class Upstream:
         body: bytes | AsyncIterable[bytes] | None,
     ) -> Answer:
         """Forward one request; `target` is the raw path with its query. Raises UpstreamError."""
+        if not target.startswith(b"/"):
+            # Behind the origin, `@elsewhere/` would name another host.
+            raise UpstreamError("the request target is not a path", status=400, worked=False)
         url = URL(self._origin + (self._path + target).decode("latin-1"), encoded=True)
         try:
             response = await self._session.request(

@@ -7,7 +7,7 @@ ends the answer: what an agent received is in the ledger, whatever happens next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -241,17 +241,22 @@ def unrecordable(
 
 async def pass_through(request: ProxyRequest, runtime: Runtime) -> ProxyAnswer:
     """Forward as it comes, recording nothing."""
-    content = as_it_comes(request.receive) if request.has_body else None
-    if content is None:
-        request.cancel_when_agent_leaves()
+    content = upload(request) if request.has_body else None
+    request.body_taken = content is None
+    request.cancel_when_agent_leaves()
     try:
         answer = await runtime.upstream.send(
             request.method, request.target, request.raw_headers, content
         )
     except UpstreamError as error:
         return upstream_failed(wire.by_name("raw"), new_action_id(), error)
-    request.cancel_when_agent_leaves()
     return ProxyAnswer(answer.status, answer.headers, passed(answer))
+
+
+async def upload(request: ProxyRequest) -> AsyncIterator[bytes]:
+    async for piece in as_it_comes(request.receive):
+        yield piece
+    request.body_taken = True
 
 
 async def passed(answer: Answer) -> Pieces:

@@ -27,7 +27,7 @@ def readiness() -> Readiness:
         return Readiness("down", {"reasons": ["the proxy has not begun"]})
     down = list(_why_down(process))
     recorder = _recorder(process)
-    degraded = list(_why_degraded(recorder))
+    degraded = list(_why_degraded(process, recorder))
     status = "down" if down else "degraded" if degraded else "ready"
     facts = {
         "reasons": down + degraded,
@@ -50,8 +50,10 @@ def _why_down(process: Runtime) -> list[str]:
     return reasons
 
 
-def _why_degraded(recorder: dict[str, Any]) -> list[str]:
+def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     reasons = []
+    if not process.recorder.is_running():
+        reasons.append("the recorder has ended; it is being started again, calls wait in the spool")
     if recorder.get("state") == "waiting":
         reasons.append(f"the database does not answer: {recorder.get('reason')}")
     if recorder.get("quarantined"):

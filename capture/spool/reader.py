@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -21,6 +23,8 @@ logger = logging.getLogger("agentledger.spool")
 BLOCK = 1024 * 1024
 # Payloads of short calls are kept when they are read, so that most calls are read once.
 KEEP_PER_CALL = 64 * 1024
+# A body that nobody has written to for this long has no proxy any more.
+LEFT_OVER_AFTER_S = 3600.0
 KEEP_IN_ALL = 64 * 1024 * 1024
 
 _decode_request = msgspec.json.Decoder(RequestHead).decode
@@ -73,6 +77,7 @@ class Reader:
         self._open: dict[bytes, SpooledCall] = {}
         self._kept = 0
         self.n_damaged = 0  # gaps that were set aside
+        self.caught_up = False  # whether the last read went to the end of all segments
 
     def has_open_calls(self) -> bool:
         return bool(self._open)
@@ -81,6 +86,7 @@ class Reader:
 
     def read(self, *, max_calls: int, max_bytes: int) -> list[SpooledCall]:
         """Calls that have ended, or whose writer did; empty when there is nothing new."""
+        self.caught_up = False
         names = self.folder.segments()
         # Asked before reading: a writer that is dead now writes nothing after what we read next.
         alive = self._alive(names)
@@ -95,6 +101,7 @@ class Reader:
         for call in [call for call in self._open.values() if call.writer not in alive]:
             del self._open[call.action_id.bytes]
             ready.append(call)
+        self.caught_up = True
         return ready
 
     def _alive(self, names: list[SegmentName]) -> set[str]:
@@ -276,6 +283,17 @@ class Reader:
         (self.folder.path / segment.name.name).unlink(missing_ok=True)
         del self._segments[segment.name.name]
         return segment.name.name
+
+    def sweep(self) -> None:
+        """Remove what a process that died left half made: no call refers to it. Only right when
+        the reader has caught up."""
+        open_bodies = {self.folder.body_path(call.action_id).name for call in self._open.values()}
+        recent = time.time() - LEFT_OVER_AFTER_S
+        for path in self.folder.path.iterdir():
+            if path.suffix in (".new", ".body") and path.name not in open_bodies:
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < recent:
+                        path.unlink()
 
     def carry_over(self) -> None:
         """Give each call that is still open, and alone holds a segment, a file of its own."""
