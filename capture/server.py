@@ -1,7 +1,8 @@
 """Daphne, made fit for a transparent proxy.
 
 As it comes it puts whole uploads into memory, never waits for a slow reader, drops header names
-with an underscore, parses forms, names itself in answers and cuts headers at 16 KiB.
+with an underscore, refuses values with "Å", parses forms, names itself in answers and cuts headers
+at 16 KiB.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from daphne.server import Server as DaphneServer
 from daphne.server import twisted_loop
 
 from twisted.internet import reactor as _reactor  # isort: skip
-from daphne.http_protocol import WebRequest
+from daphne import http_protocol
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
@@ -36,6 +37,8 @@ IN_MEMORY = 1024 * 1024
 READ_SIZE = 256 * 1024
 # Cancelling a call whose agent has left is the fast lane's own work.
 APPLICATION_CLOSE_TIMEOUT_S = 3600
+# Daphne refuses values with any of these bytes, one of which is a part of "Å" in UTF-8.
+http_protocol.INVALID_HEADER_VALUE_BYTES = frozenset()
 
 
 class Server(DaphneServer):  # type: ignore[misc]
@@ -185,7 +188,7 @@ class Channel(HTTPChannel):
             await self._writable.wait()
 
 
-class Request(WebRequest):  # type: ignore[misc]
+class Request(http_protocol.WebRequest):  # type: ignore[misc]
     content: IO[bytes]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -92,7 +92,9 @@ def understand(exchange: Exchange) -> UnderstoodCall:
     frame, is_whole = _frame(body, decoded_body, asked, parts)
     prompt = clean(asked.system_prompt) if asked.system_prompt else None
 
-    decoded = decode(exchange.pieces, _header(answer, "content-encoding"), MAX_DECODED)
+    encoding = _header(answer, "content-encoding")
+    decoded = decode(exchange.pieces, encoding, MAX_DECODED)
+    raw_answer = b"".join(exchange.pieces) if encoding else decoded.body
     content_type = _header(answer, "content-type") or ""
     status = answer.status if answer else 0
     if answer is None and not exchange.pieces:
@@ -101,7 +103,6 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
     notes += filter(None, (decoded.note, answered.note))
     outcome = _outcome(exchange, answered)
-    raw_answer = b"".join(exchange.pieces)
     return UnderstoodCall(
         action_id=exchange.action_id,
         request=request,

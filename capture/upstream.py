@@ -267,5 +267,5 @@ class _Request(ClientRequest):
             session=self._session,
             stream_writer=writer,
         )
-        self.response = response  # type: ignore[assignment]
+        self.response = response
         return response

@@ -97,7 +97,7 @@ class Server:
             return None
         line, *lines = head[:-4].decode("latin-1").split("\r\n")
         pairs = (text.partition(":") for text in lines)
-        request = Received(line, [(name, value.strip()) for name, _, value in pairs])
+        request = Received(line, [(name, value.strip(" \t")) for name, _, value in pairs])
         if "100-continue" in request.header("expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         digest = hashlib.sha256()
