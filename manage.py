@@ -4,20 +4,12 @@
 import os
 import sys
 
-from agentledger_site import conf
-from agentledger_site.database import databases
+from agentledger_site import environment
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-    for name, nearest in conf.unknown_names(os.environ).items():
-        hint = f"; did you mean {nearest}?" if nearest else ""
-        print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
-    try:
-        databases(conf.config())
-    except conf.BadValue as bad:
-        print(bad, file=sys.stderr)
-        sys.exit(2)
+    environment.check()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -15,6 +15,10 @@ from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
+from agentledger_site import environment
+
+environment.check()
+
 import django
 
 django.setup(set_prefix=False)

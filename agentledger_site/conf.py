@@ -64,7 +64,7 @@ def dsn(value: str) -> str:
 
 def whole(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if re.fullmatch(r"\d{1,12}", value) and lowest <= int(value) <= highest:
+        if re.fullmatch(r"[0-9]{1,12}", value) and lowest <= int(value) <= highest:
             return int(value)
         raise Rejected(f"a whole number from {lowest} to {highest}")
 
@@ -72,7 +72,7 @@ def whole(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def seconds(value: str) -> float:
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", value) and float(value) > 0:
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value) and float(value) > 0:
         return float(value)
     raise Rejected("a number of seconds above 0")
 

@@ -48,6 +48,8 @@ def sessions() -> QuerySet[Session]:
 
 
 def session(session_id: str) -> Session | None:
+    if "\0" in session_id:  # PostgreSQL cannot be asked for it; no header can hold it
+        return None
     return Session.objects.filter(session_id=session_id).first()
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 from rest_framework.decorators import api_view
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -19,9 +20,10 @@ from reports.shapes import call_json, session_json
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+READ = ["GET", "HEAD"]
 
 
-@api_view(["GET"])
+@api_view(READ)
 def index(request: Request) -> Response:
     """AgentLedger records the calls that agents send through it. Point an agent at a base URL, send
     a call, and read it here."""
@@ -38,10 +40,12 @@ def index(request: Request) -> Response:
     )
 
 
+@require_safe
 def health(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok", "version": VERSION})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """503 only when new calls would be refused or go unrecorded."""
     state = readiness()
@@ -49,7 +53,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": state.status, **facts}, status=state.status_code)
 
 
-@api_view(["GET"])
+@api_view(READ)
 def sessions(request: Request) -> Response:
     """Sessions with their totals, the one with the newest call first. `limit` and `offset` page;
     `X-Total-Count` says how many there are, `Link` where the other pages are."""
@@ -65,7 +69,7 @@ def sessions(request: Request) -> Response:
     return response
 
 
-@api_view(["GET"])
+@api_view(READ)
 def session(request: Request, session_id: str) -> Response:
     """All calls of a session in time order."""
     found = queries.session(session_id)
@@ -74,7 +78,7 @@ def session(request: Request, session_id: str) -> Response:
     return Response([call_json(record) for record in queries.records_of(found)])
 
 
-@api_view(["GET"])
+@api_view(READ)
 def explain(request: Request, action_id: str) -> Response:
     """One call: what was asked, what came back, what it took."""
     try:

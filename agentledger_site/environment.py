@@ -1,0 +1,23 @@
+"""What the operator is told of the environment before anything is started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+
+from agentledger_site import conf
+from agentledger_site.database import databases
+
+
+@cache
+def check() -> None:
+    """Warn about variables that nothing reads; end with status 2 at a value that cannot be used."""
+    for name, nearest in conf.unknown_names(os.environ).items():
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
+    try:
+        databases(conf.config())
+    except conf.BadValue as bad:
+        print(bad, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,177 @@
+"""Which paths are ours, and who may read them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from agentledger_site import conf
+from agentledger_site.access.rules import KEY_HEADER, Reader, denied
+from agentledger_site.routes import is_owned
+from tests.ledger import Ledger
+from tests.provider import Provider
+
+OURS = "/ /ws /health /readyz /metrics /api/sessions /api/sessions/x /api/search /session/a/b"
+OURS += " /explain/x /export/x /dashboard/calls /admin /admin/x /static/x.css /mcp"
+PROVIDERS = "/v1 /v1/models /v1/sessions /api /api/chat /api/tags /api/generate /sessions /session"
+PROVIDERS += " /healthz /health/ /readyz/x /mcp/x /x/health /v1/mcp /dashboard //"
+
+
+def test_the_table_of_paths() -> None:
+    assert [path for path in OURS.split() if not is_owned(path)] == []
+    assert [path for path in PROVIDERS.split() if is_owned(path)] == []
+
+
+@pytest.mark.parametrize("path", PROVIDERS.split())
+def test_what_is_not_ours_reaches_the_provider(
+    ledger: Ledger, provider: Provider, path: str
+) -> None:
+    assert httpx.get(f"{ledger.url}{path}").status_code == 200
+    assert [request.target for request in provider.requests()] == [path]
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/sessions", "/session/x", "/explain/x"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"])
+def test_what_is_ours_does_not(ledger: Ledger, provider: Provider, path: str, method: str) -> None:
+    answer = httpx.request(method, ledger.url + path)
+    assert provider.counts()["received"] == 0
+    if method in ("GET", "HEAD"):
+        assert answer.status_code == (404 if path.endswith("/x") else 200)
+    elif method == "OPTIONS":
+        assert answer.status_code in (200, 405)
+    else:
+        assert answer.status_code == 405
+
+
+# --- the rule ---
+
+LOOPBACK = {"address": "127.0.0.1", "host": "localhost:8000"}
+CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
+    # without a key: this machine alone, under a name of its own
+    ({}, LOOPBACK, None),
+    ({}, {"address": "::1", "host": "[::1]:8000"}, None),
+    ({}, {"address": "::ffff:127.0.0.1", "host": "127.0.0.1"}, None),
+    ({}, {"address": "127.9.9.9", "host": "ledger.localhost"}, None),
+    ({}, {"address": "127.0.0.1", "host": ""}, 403),
+    ({}, {"address": "127.0.0.1", "host": "evil.example:8000"}, 403),
+    ({}, {"address": "127.0.0.1", "host": "localhost.evil.example"}, 403),
+    ({}, {"address": "10.1.2.3", "host": "localhost"}, 403),
+    ({}, {"address": None, "host": "localhost"}, 403),
+    ({}, {**LOOPBACK, "headers": {"x-forwarded-for": "127.0.0.1"}}, 403),
+    ({}, {**LOOPBACK, "headers": {"forwarded": "for=127.0.0.1"}}, 403),
+    ({}, {**LOOPBACK, "headers": {"via": "1.1 x"}}, 403),
+    ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "10.1.2.3", "host": "10.0.0.1"}, None),
+    ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "11.1.2.3", "host": "10.0.0.1"}, 403),
+    ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "10.1.2.3", "host": "ledger.lan"}, 403),
+    (
+        {"TRUSTED_NETWORKS": "10.0.0.0/8", "ALLOWED_HOSTS": "ledger.lan"},
+        {"address": "10.1.2.3", "host": "Ledger.lan:80"},
+        None,
+    ),
+    ({"TRUSTED_NETWORKS": "fd00::/8"}, {"address": "fd00::1%eth0", "host": "[fd00::2]:80"}, None),
+    # with a key: whoever shows it
+    ({"API_KEY": "k"}, LOOPBACK, 401),
+    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "k"}}, None),
+    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "K"}}, 401),
+    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "k\u00e9"}}, 401),
+    ({"API_KEY": "k"}, {**LOOPBACK, "key_parameter": "k"}, None),
+    ({"API_KEY": "k"}, {**LOOPBACK, "key_parameter": ""}, 401),
+    (
+        {"API_KEY": "k"},
+        {"address": "8.8.8.8", "host": "x.y", "headers": {KEY_HEADER: "k", "via": "1.1 x"}},
+        None,
+    ),
+    (
+        {"API_KEY": "k", "ALLOWED_HOSTS": "x.y"},
+        {"address": "8.8.8.8", "host": "x.z", "headers": {KEY_HEADER: "k"}},
+        403,
+    ),
+]
+
+
+@pytest.mark.parametrize(("variables", "reader", "status"), CASES)
+def test_the_rule(variables: dict[str, str], reader: dict[str, object], status: int | None) -> None:
+    config = conf.read({conf.PREFIX + name: value for name, value in variables.items()})
+    refusal = denied(Reader(**{"headers": {}, **reader}), config)  # type: ignore[arg-type]
+    assert (refusal and refusal.status) == status
+    if refusal:
+        assert refusal.reason
+
+
+# --- as it is served ---
+
+
+@pytest.fixture(scope="module")
+def locked(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    env = {"AGENTLEDGER_API_KEY": "k-1"}
+    with Ledger(tmp_path_factory.mktemp("locked"), _provider.url, env=env) as ledger:
+        yield ledger
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/sessions", "/session/x", "/explain/x", "/static/x", "/dashboard/x", "/mcp"]
+)
+def test_a_key_locks_what_can_be_read(locked: Ledger, path: str) -> None:
+    url = locked.url + path
+    refused = httpx.get(url)
+    assert refused.status_code == 401
+    assert KEY_HEADER in refused.json()["detail"]
+    assert httpx.get(url, headers={KEY_HEADER: "k-2"}).status_code == 401
+    for answer in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):
+        assert answer.status_code in (200, 404)
+
+
+def test_a_key_locks_neither_agents_nor_probes(locked: Ledger, provider: Provider) -> None:
+    assert httpx.get(f"{locked.url}/health").json() == {"status": "ok", "version": conf.VERSION}
+    body = {"model": "m", "messages": []}
+    assert httpx.post(f"{locked.url}/v1/chat/completions", json=body).status_code == 200
+    assert httpx.get(f"{locked.url}/v1/models").status_code == 200
+
+
+def test_readiness_gives_its_reasons_to_those_who_may_read(locked: Ledger) -> None:
+    url = f"{locked.url}/readyz"
+    assert httpx.get(url).json() == {"status": "ready"}
+    facts = httpx.get(url, headers={KEY_HEADER: "k-1"}).json()
+    assert facts["reasons"] == []
+    assert facts["counters"]["calls"] >= 0
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "Forwarded", "X-Real-IP", "via"])
+def test_without_a_key_nobody_reads_through_a_proxy(ledger: Ledger, header: str) -> None:
+    answer = httpx.get(f"{ledger.url}/api/sessions", headers={header: "127.0.0.1"})
+    assert answer.status_code == 403
+    assert "AGENTLEDGER_API_KEY" in answer.json()["detail"]
+
+
+def test_without_a_key_another_sites_page_does_not_read(ledger: Ledger) -> None:
+    answer = httpx.get(f"{ledger.url}/api/sessions", headers={"host": "evil.example"})
+    assert answer.status_code == 403
+
+
+def test_without_a_key_another_machine_does_not_read(fresh: Ledger, provider: Provider) -> None:
+    """A request from another address of this machine looks like one from another machine."""
+    address = other_address()
+    fresh.env["AGENTLEDGER_HOST"] = "0.0.0.0"
+    with fresh:
+        url = fresh.url.replace("localhost", address)
+        assert httpx.get(f"{url}/api/sessions").status_code == 403
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+        assert httpx.get(f"{url}/v1/models").status_code == 200
+    fresh.env["AGENTLEDGER_TRUSTED_NETWORKS"] = f"{address}/32"
+    with fresh:
+        url = fresh.url.replace("localhost", address)
+        assert httpx.get(f"{url}/api/sessions").status_code == 200
+
+
+def other_address() -> str:
+    for addresses in psutil.net_if_addrs().values():
+        for address in addresses:
+            is_ipv4 = address.family == socket.AF_INET
+            if is_ipv4 and not ipaddress.ip_address(address.address).is_loopback:
+                return address.address
+    pytest.skip("this machine has no address but loopback")

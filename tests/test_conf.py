@@ -1,0 +1,150 @@
+"""What the environment may say, and what is answered to what it may not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentledger_site import conf
+from agentledger_site.database import databases
+from tests.ledger import COMMANDS, Ledger, ServerName
+
+PREFIX = conf.PREFIX
+
+
+def read(**values: str) -> conf.Config:
+    return conf.read({PREFIX + name: value for name, value in values.items()})
+
+
+def test_the_defaults() -> None:
+    config = read()
+    assert config.upstream_url == "https://api.openai.com"
+    assert (config.host, config.port) == ("0.0.0.0", 8000)
+    assert (config.upstream_connect_timeout_s, config.upstream_read_timeout_s) == (10.0, 600.0)
+    assert config.sqlite_path == Path.cwd() / "agentledger.db"
+    assert config.spool_path == Path.cwd() / "agentledger-spool"
+    assert config.given == frozenset()
+
+
+def test_unset_is_not_the_same_as_the_default() -> None:
+    assert not read(UPSTREAM_URL="").is_given("upstream_url")
+    assert read(UPSTREAM_URL="https://api.openai.com").is_given("upstream_url")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("UPSTREAM_URL", "http://localhost:4000/", "upstream_url", "http://localhost:4000"),
+        ("UPSTREAM_URL", "https://a.b/v1/?x=1", "upstream_url", "https://a.b/v1/?x=1"),
+        ("UPSTREAM_URL", "http://[::1]:9", "upstream_url", "http://[::1]:9"),
+        ("PORT", "0", "port", 0),
+        ("PORT", "65535", "port", 65535),
+        ("EXTRA_PATHS", " /v1/a/ ,v2/b,,", "extra_paths", ("v1/a", "v2/b")),
+        ("SPOOL_FSYNC", "1", "spool_fsync", True),
+        ("ON_FULL", "pass", "on_full", "pass"),
+        ("UPSTREAM_READ_TIMEOUT_S", "0.25", "upstream_read_timeout_s", 0.25),
+        ("API_KEY", "$ecret", "api_key", "$ecret"),
+        ("SPOOL_DIR", "/x/y", "spool_path", Path("/x/y")),
+        ("DSN", "sqlite:////x/l.db", "sqlite_path", Path("/x/l.db")),
+        ("DSN", "sqlite:////x/l.db", "spool_path", Path("/x/agentledger-spool")),
+        ("DSN", "postgres://h/d", "sqlite_path", None),
+    ],
+)
+def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> None:
+    assert getattr(read(**{name: value}), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UPSTREAM_URL", "api.openai.com"),
+        ("UPSTREAM_URL", "ftp://x"),
+        ("UPSTREAM_URL", "http://"),
+        ("UPSTREAM_URL", "http://x:port"),
+        ("UPSTREAM_URL", "http://x:0"),
+        ("UPSTREAM_URL", "http://x y"),
+        ("UPSTREAM_URL", "http://x/#part"),
+        ("UPSTREAM_URL", "http://user:hidden@x"),
+        ("DSN", "mysql://user:hidden@host/x"),
+        ("DSN", "sqlite://x.db"),
+        ("DSN", "ledger.db"),
+        ("PORT", "-1"),
+        ("PORT", "65536"),
+        ("PORT", "80 80"),
+        ("PORT", "\u0668"),
+        ("SPOOL_MAX_MB", "0"),
+        ("SPOOL_MAX_MB", "4e3"),
+        ("SPOOL_FSYNC", "true"),
+        ("ON_FULL", "drop"),
+        ("UPSTREAM_CONNECT_TIMEOUT_S", "0"),
+        ("UPSTREAM_CONNECT_TIMEOUT_S", "inf"),
+        ("UPSTREAM_POOL_SIZE", "many"),
+        ("TRUSTED_NETWORKS", "10.0.0.0/40"),
+    ],
+)
+def test_what_is_not_accepted_is_named_in_one_line(name: str, value: str) -> None:
+    with pytest.raises(conf.BadValue) as raised:
+        read(**{name: value})
+    said = str(raised.value)
+    assert said.startswith(f"{PREFIX}{name}=")
+    assert "it takes " in said
+    assert "\n" not in said
+    assert "hidden" not in said
+
+
+def test_a_postgresql_uri_is_read_as_libpq_reads_it() -> None:
+    uri = "postgresql://user:p%40ss@host:5433/ledger?sslmode=require&application_name=a"
+    database = databases(read(DSN=uri))["default"]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    names = ("USER", "PASSWORD", "HOST", "PORT", "NAME")
+    assert [database[name] for name in names] == ["user", "p@ss", "host", "5433", "ledger"]
+    assert database["OPTIONS"]["sslmode"] == "require"
+    socket_folder = databases(read(DSN="postgresql:///l?host=/run/pg"))["default"]
+    assert (socket_folder["HOST"], socket_folder["NAME"]) == ("/run/pg", "l")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        COMMANDS["daphne"],
+        COMMANDS["uvicorn"],
+        [*COMMANDS["daphne"][:2], "runrecorder"],
+        [*COMMANDS["daphne"][:2], "migrate"],
+    ],
+    ids=["runproxy", "uvicorn", "runrecorder", "migrate"],
+)
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "eighty"), ("DSN", "postgresql://u:hidden@h:1/x?nonsense=1")]
+)
+def test_a_bad_value_stops_the_start(
+    fresh: Ledger, command: list[str], name: str, value: str
+) -> None:
+    fresh.env[PREFIX + name] = value
+    process = subprocess.run(
+        command,
+        cwd=fresh.folder,
+        env=fresh.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    [line] = process.stderr.splitlines()
+    assert f"{PREFIX}{name}=" in line
+    assert "hidden" not in line
+    assert os.listdir(fresh.folder) == []
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_an_unknown_variable_is_warned_about_once(fresh: Ledger, server: ServerName) -> None:
+    fresh.server = server
+    fresh.env |= {"AGENTLEDGER_UPSTREAM_URI": "http://x", "AGENTLEDGER_QQQ": "1"}
+    with fresh:
+        pass
+    said = fresh.log.read_text()
+    [near] = [line for line in said.splitlines() if "AGENTLEDGER_UPSTREAM_URI" in line]
+    assert "AGENTLEDGER_UPSTREAM_URL" in near
+    assert sum("AGENTLEDGER_QQQ" in line for line in said.splitlines()) == 1

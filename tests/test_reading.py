@@ -1,0 +1,223 @@
+"""Reading the ledger: lists, pages of lists, odd ids, errors, and what a browser gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests import canned
+from tests.conftest import create_database
+from tests.ledger import Ledger, wait_until
+from tests.provider import Provider
+
+BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def post(ledger: Ledger, session_id: str | bytes | None = None, **headers: str) -> httpx.Response:
+    given: list[tuple[str, str | bytes]] = list(headers.items())
+    if session_id is not None:
+        raw = session_id.encode() if isinstance(session_id, str) else session_id
+        given.append(("x-agentledger-session-id", raw))
+    fields = [(name.encode(), v if isinstance(v, bytes) else v.encode()) for name, v in given]
+    return httpx.post(f"{ledger.url}/v1/chat/completions", json=BODY, headers=fields)
+
+
+# --- the list of sessions ---
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def seven(
+    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ledger]:
+    """A ledger with the sessions run-0 … run-6, called in this order."""
+    _provider.reset()
+    env = {}
+    if request.param == "postgresql":
+        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
+    with Ledger(tmp_path_factory.mktemp("seven"), _provider.url, env=env) as ledger:
+        for number in range(7):
+            post(ledger, f"run-{number}")
+        wait_until(lambda: ledger.n_recorded() == 7)
+        yield ledger
+
+
+def listed(ledger: Ledger, query: str = "") -> tuple[list[str], httpx.Response]:
+    answer = ledger.get(f"/api/sessions{query}").raise_for_status()
+    return [session["session_id"] for session in answer.json()], answer
+
+
+NEWEST_FIRST = [f"run-{number}" for number in reversed(range(7))]
+
+
+def test_the_newest_session_is_first(seven: Ledger) -> None:
+    assert listed(seven)[0] == NEWEST_FIRST
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(3, 0), (3, 3), (3, 6), (7, 0), (1, 2), (5, 100)])
+def test_sessions_come_in_pages(seven: Ledger, limit: int, offset: int) -> None:
+    ids, answer = listed(seven, f"?limit={limit}&offset={offset}")
+    assert ids == NEWEST_FIRST[offset : offset + limit]
+    assert answer.headers["x-total-count"] == "7"
+    assert ("next" in answer.links) == (offset + limit < 7)
+    assert ("prev" in answer.links) == (offset > 0)
+
+
+def test_links_lead_through_all_pages(seven: Ledger) -> None:
+    seen = []
+    url = f"{seven.url}/api/sessions?limit=3"
+    while url:
+        answer = httpx.get(url)
+        seen += [session["session_id"] for session in answer.json()]
+        url = answer.links.get("next", {}).get("url", "")
+    assert seen == NEWEST_FIRST
+
+
+@pytest.mark.parametrize(
+    "query", "limit=0 limit=1001 limit=-1 limit=ten limit=1e2 limit= offset=-1 offset=x".split()
+)
+def test_a_bad_page_is_refused_with_what_is_accepted(seven: Ledger, query: str) -> None:
+    answer = seven.get(f"/api/sessions?{query}")
+    assert answer.status_code == 400
+    [(name, [accepted])] = answer.json().items()
+    assert name == query.split("=")[0]
+    assert "whole number" in accepted
+
+
+def test_an_empty_ledger_has_no_sessions(fresh: Ledger) -> None:
+    with fresh:
+        answer = fresh.get("/api/sessions")
+    assert (answer.json(), answer.headers["x-total-count"]) == ([], "0")
+
+
+def test_a_sessions_totals(ledger: Ledger, provider: Provider) -> None:
+    session_id = f"run-{uuid4()}"
+    headers = {"x-agentledger-agent-name": "a", "x-agentledger-user-id": "u"}
+    for _ in range(2):
+        post(ledger, session_id, **headers)
+    provider.answer(*canned.as_json({"error": {"message": "no"}}, 400))
+    post(ledger, session_id, **{"x-agentledger-agent-name": "b"})
+    calls = ledger.calls(session_id, count=3)
+    [session] = [s for s in ledger.sessions() if s["session_id"] == session_id]
+    expected = {
+        "call_count": 3,
+        "error_count": 1,
+        "refused_count": 0,
+        "total_tokens_in": 24,
+        "total_tokens_out": 14,
+        "total_cost_usd": None,
+        "total_latency_ms": pytest.approx(sum(call["latency_ms"] for call in calls)),
+        "agents": ["a", "b"],
+        "users": ["u"],
+        "apps": [],
+        "environments": ["development"],
+    }
+    assert {name: session[name] for name in expected} == expected
+    assert session["started_at"] == calls[0]["timestamp"]
+    assert session["last_call_at"] == calls[2]["timestamp"]
+
+
+# --- one session ---
+
+ODD_IDS = [
+    "a/b",
+    "/",
+    "//a//",
+    "../x",
+    "a b",
+    "a?b=c&d#e",
+    "100%",
+    "%2F",
+    "ä漢字🙂",
+    "<script>alert(1)</script>",
+    "'; DROP TABLE call;--",
+    '"quoted"',
+    "x" * 300,
+    "trailing/",
+    "a\\b",
+    "a+b",
+]
+
+
+@pytest.mark.parametrize("session_id", ODD_IDS)
+def test_session_ids_hold_any_characters(
+    stack: Ledger, provider: Provider, session_id: str
+) -> None:
+    action_id = post(stack, session_id).headers["x-agentledger-action-id"]
+    [call] = stack.calls(session_id)
+    assert (call["session_id"], call["action_id"]) == (session_id, action_id)
+    page = stack.get(f"/session/{quote(session_id, safe='')}", headers=BROWSER)
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+
+
+def test_calls_come_in_time_order(ledger: Ledger, provider: Provider) -> None:
+    for _ in range(12):
+        post(ledger, "ordered")
+    calls = ledger.calls("ordered", count=12)
+    times = [datetime.fromisoformat(call["timestamp"]) for call in calls]
+    assert times == sorted(times)
+    numbers = [call["seq"] for call in calls]
+    assert numbers == sorted(numbers)
+
+
+def test_calls_without_a_session_are_in_none(ledger: Ledger, provider: Provider) -> None:
+    call = ledger.explain(post(ledger).headers["x-agentledger-action-id"])
+    assert call["session_id"] is None
+    assert ledger.get("/session/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/session/unknown",
+        "/session/",
+        "/explain/unknown",
+        "/explain/01a20c13-d16f-74d4-89cc-0550f9949054",
+        "/explain/" + "9" * 400,
+        "/explain/%00",
+        "/session/%00",
+        "/session/%ff",
+        "/export/nothing",
+        "/dashboard/nothing",
+    ],
+)
+def test_what_is_not_there_is_said_in_json(stack: Ledger, path: str) -> None:
+    answer = stack.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.json()["detail"]
+
+
+# --- browsers and programs ---
+
+
+@pytest.mark.parametrize("path", ["/", "/api/sessions", "/session/seen", "/explain/{action_id}"])
+def test_a_browser_gets_a_page_and_a_program_json(
+    ledger: Ledger, provider: Provider, path: str
+) -> None:
+    action_id = post(ledger, "seen").headers["x-agentledger-action-id"]
+    ledger.explain(action_id)
+    path = path.format(action_id=action_id)
+    page = ledger.get(path, headers=BROWSER)
+    assert page.headers["content-type"].startswith("text/html")
+    for accept in ("*/*", "application/json"):
+        answer = ledger.get(path, headers={"accept": accept})
+        assert answer.headers["content-type"] == "application/json"
+        answer.json()
+    for style_sheet in set(re.findall(r'/static/[^"]+', page.text)):
+        assert ledger.get(style_sheet).status_code == 200
+
+
+def test_what_agents_said_is_escaped_in_pages(ledger: Ledger, provider: Provider) -> None:
+    provider.answer(*canned.as_json(canned.chat("<img src=x onerror=alert(1)>")))
+    action_id = post(ledger, "escaped").headers["x-agentledger-action-id"]
+    assert "<img src=x" in ledger.explain(action_id)["content"]
+    assert "<img src=x" not in ledger.get(f"/explain/{action_id}", headers=BROWSER).text
