@@ -51,8 +51,9 @@ def http_url(value: str) -> str:
         usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:  # a port that is no number
         usable = False
-    if not usable or url.fragment or url.username or any(c.isspace() for c in value):
-        raise Rejected("an http:// or https:// URL without user, fragment or spaces")
+    beside = url.query or url.fragment or url.username
+    if not usable or beside or any(c.isspace() for c in value):
+        raise Rejected("an http:// or https:// URL without user, query, fragment or spaces")
     return value.rstrip("/")
 
 

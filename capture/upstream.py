@@ -110,6 +110,8 @@ class Upstream:
         base = URL(url)
         self._origin = str(base.origin())
         self._path = base.raw_path.rstrip("/").encode()
+        self._name = base.raw_authority
+        self._connect_timeout_s, self._read_timeout_s = connect_timeout_s, read_timeout_s
         self._session = ClientSession(
             connector=_Connector(limit=pool_size, keepalive_timeout=KEEP_ALIVE_S),
             request_class=_Request,
@@ -143,18 +145,16 @@ class Upstream:
                 method, url, headers=_forwarded(headers), data=body, allow_redirects=False
             )
         except aiohttp.ConnectionTimeoutError:
-            raise UpstreamError(
-                "no connection to the upstream in time", status=504, worked=False
-            ) from None
+            message = f"no connection to {self._name} within {self._connect_timeout_s:g} s"
+            raise UpstreamError(message, status=504, worked=False) from None
         except aiohttp.ClientConnectorError as error:
-            message = f"the upstream cannot be reached: {_reason(error)}"
+            message = f"{self._name} cannot be reached: {_reason(error)}"
             raise UpstreamError(message, status=502, worked=False) from error
         except TimeoutError:
-            raise UpstreamError(
-                "the upstream did not answer in time", status=504, worked=True
-            ) from None
+            message = f"{self._name} did not answer within {self._read_timeout_s:g} s"
+            raise UpstreamError(message, status=504, worked=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = f"the upstream did not answer: {_reason(error)}"
+            message = f"{self._name} did not answer: {_reason(error)}"
             raise UpstreamError(message, status=502, worked=True) from error
         headers = _answered(response.raw_headers)
         return Answer(response.status, headers, _length(headers), response)

@@ -50,7 +50,7 @@ def test_what_is_ours_does_not(ledger: Ledger, provider: Provider, path: str, me
 
 # --- the rule ---
 
-LOOPBACK = {"address": "127.0.0.1", "host": "localhost:8000"}
+LOOPBACK: dict[str, object] = {"address": "127.0.0.1", "host": "localhost:8000"}
 CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
     # without a key: this machine alone, under a name of its own
     ({}, LOOPBACK, None),
@@ -173,5 +173,5 @@ def other_address() -> str:
         for address in addresses:
             is_ipv4 = address.family == socket.AF_INET
             if is_ipv4 and not ipaddress.ip_address(address.address).is_loopback:
-                return address.address
+                return str(address.address)
     pytest.skip("this machine has no address but loopback")

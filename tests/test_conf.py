@@ -39,7 +39,7 @@ def test_unset_is_not_the_same_as_the_default() -> None:
     ("name", "value", "field", "expected"),
     [
         ("UPSTREAM_URL", "http://localhost:4000/", "upstream_url", "http://localhost:4000"),
-        ("UPSTREAM_URL", "https://a.b/v1/?x=1", "upstream_url", "https://a.b/v1/?x=1"),
+        ("UPSTREAM_URL", "https://a.b/c/", "upstream_url", "https://a.b/c"),
         ("UPSTREAM_URL", "http://[::1]:9", "upstream_url", "http://[::1]:9"),
         ("PORT", "0", "port", 0),
         ("PORT", "65535", "port", 65535),
@@ -68,6 +68,7 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_URL", "http://x:0"),
         ("UPSTREAM_URL", "http://x y"),
         ("UPSTREAM_URL", "http://x/#part"),
+        ("UPSTREAM_URL", "http://x/?a=b"),
         ("UPSTREAM_URL", "http://user:hidden@x"),
         ("DSN", "mysql://user:hidden@host/x"),
         ("DSN", "sqlite://x.db"),
