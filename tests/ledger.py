@@ -19,6 +19,7 @@ import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
 ServerName = Literal["daphne", "uvicorn"]
+CALL = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
 COMMANDS: dict[str, list[str]] = {
     "daphne": [sys.executable, str(PROJECT / "manage.py"), "runproxy"],
@@ -136,7 +137,16 @@ class Ledger:
         process: psutil.Process = wait_until(found)
         return process
 
-    # --- reading ---
+    # --- calling and reading ---
+
+    def post(self, session: str = "s") -> httpx.Response:
+        """One call, in this session."""
+        return httpx.post(
+            f"{self.url}/v1/chat/completions",
+            json=CALL,
+            headers={"x-agentledger-session-id": session},
+            timeout=30,
+        )
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=60, **parameters)

