@@ -24,6 +24,7 @@ import django
 django.setup(set_prefix=False)
 
 from django.core.handlers.asgi import ASGIHandler
+from django.urls import get_resolver
 
 from agentledger_site.routes import is_owned
 from capture import runtime
@@ -35,6 +36,8 @@ from capture.views import proxy
 logger = logging.getLogger("agentledger.proxy")
 
 pages = ASGIHandler()
+# Loads all views now: at the first page it would hold up the calls of that moment for 100 ms.
+get_resolver().check()
 forward = FastLane(proxy)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +30,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from capture.upstream import HEADER_LIMIT
+
+logger = logging.getLogger("agentledger.proxy")
 
 reactor: Any = _reactor
 loop: asyncio.AbstractEventLoop = twisted_loop
@@ -88,12 +92,26 @@ class Server(DaphneServer):  # type: ignore[misc]
         try:
             await self.application(scope, inbox.receive, partial(self.handle_reply, protocol))
         except Exception as error:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
             protocol.close_unfinished(str(error))
-            raise
         else:
             protocol.close_unfinished()
         finally:
             inbox.content.close()
+            details = self.connections.get(protocol, {})
+            details.pop("application_instance", None)
+            self._forget_ended(protocol)
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        self.connections.get(protocol, {}).setdefault("disconnected", time.time())
+        self._forget_ended(protocol)
+
+    def _forget_ended(self, protocol: Any) -> None:
+        """Daphne looks for these once a second: until then all requests of a second stay in memory,
+        where the garbage collector walks them, and to look at them all holds up calls."""
+        details = self.connections.get(protocol, {})
+        if "disconnected" in details and "application_instance" not in details:
+            del self.connections[protocol]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if not isinstance(protocol, Request):
