@@ -27,22 +27,38 @@ class AgentLeft(Exception):
 
 @dataclass(slots=True)
 class Body:
-    """`file` holds the whole body where it is set, else `data` does."""
+    """What came of a body: what `file` holds where it is set, then `data`."""
 
     data: bytes
     size: int
     file: Path | None = None
+    more: bool = False  # the rest is still to come
 
     def content(self) -> bytes | AsyncIterator[bytes]:
-        return self.data if self.file is None else _read(self.file)
+        return self.data if self.file is None else self._pieces(self.file)
+
+    async def _pieces(self, path: Path) -> AsyncIterator[bytes]:
+        with path.open("rb") as file:
+            while piece := file.read(READ_SIZE):
+                yield piece
+        if self.data:
+            yield self.data
 
     def discard(self) -> None:
         if self.file is not None:
             self.file.unlink(missing_ok=True)
 
 
+class NoRoom(SpoolError):
+    """The body cannot be kept. `taken` is what has come of it: the caller discards it."""
+
+    def __init__(self, reason: SpoolError, taken: Body) -> None:
+        super().__init__(str(reason))
+        self.taken = taken
+
+
 async def taken_whole(receive: Receive, writer: Writer, action_id: UUID) -> Body:
-    """Raises AgentLeft, SpoolFull, SpoolError."""
+    """Raises AgentLeft, NoRoom."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         data: bytes = message.get("body", b"")
@@ -67,24 +83,31 @@ async def _into_file(
     data: bytes, receive: Receive, writer: Writer, action_id: UUID, *, more: bool
 ) -> Body:
     path = writer.folder.body_path(action_id)
-    size = 0
+    body = Body(data, 0, None, more)
     try:
         with _made(path) as file:
+            body.file = path
             while True:
-                _append(file, data, writer)
-                size += len(data)
-                if not more:
+                _append(file, body.data, writer)
+                body.size += len(body.data)
+                if not body.more:
                     break
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise AgentLeft
-                data, more = message.get("body", b""), message.get("more_body", False)
+                body.data = message.get("body", b"")
+                body.more = message.get("more_body", False)
             if writer.fsync:
                 await asyncio.to_thread(os.fsync, file.fileno())
+    except SpoolError as error:
+        writer.took(-body.size)
+        raise NoRoom(error, body) from error
     except BaseException:
-        path.unlink(missing_ok=True)
+        writer.took(-body.size)
+        body.discard()
         raise
-    return Body(b"", size, path)
+    body.data = b""
+    return body
 
 
 def _made(path: Path) -> FileIO:
@@ -98,19 +121,14 @@ def _made(path: Path) -> FileIO:
 def _append(file: FileIO, data: bytes, writer: Writer) -> None:
     if not writer.has_room():
         raise SpoolFull(f"the spool {writer.folder.path} is full, or its disk is")
-    view = memoryview(data)
+    view, start = memoryview(data), file.tell()
     try:
         while view:
             view = view[file.write(view) :]
     except OSError as error:
+        file.truncate(start)
         raise SpoolError(f"the spool {writer.folder.path} cannot be written: {error}") from error
     writer.took(len(data))
-
-
-async def _read(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(READ_SIZE):
-            yield piece
 
 
 async def as_it_comes(receive: Receive) -> AsyncIterator[bytes]:

@@ -103,11 +103,15 @@ class ProxyAnswer(HttpResponseBase):
         pieces: Pieces | None = None,
         *,
         body: bytes = b"",
+        close: Callable[[], None] | None = None,
     ) -> None:
+        """`close` is called when the pieces are done with, all of them sent or not even one: a
+        generator that was never begun runs no `finally`."""
         super().__init__(status=status)
         self.raw_headers = raw_headers
         self.pieces = pieces
         self.body = body
+        self.close_pieces = close
 
     async def send_to(self, send: Send) -> None:
         start: dict[str, Any] = {
@@ -161,5 +165,7 @@ class FastLane(ASGIHandler):
         finally:
             if answer is not None and answer.pieces is not None:
                 await answer.pieces.aclose()
+            if answer is not None and answer.close_pieces is not None:
+                answer.close_pieces()
             request.stop_watching()
             runtime.call_ends()

@@ -20,10 +20,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from django.core.management import call_command
-from django.db import InterfaceError, OperationalError, connection
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+)
 from django.db.migrations.executor import MigrationExecutor
 
 from capture import store
+from capture.models import Ledger
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 from capture.store import MessageMemory
@@ -45,7 +53,16 @@ WAL_LIMIT = 64 * 1024 * 1024
 
 T = TypeVar("T")
 Understood = tuple[SpooledCall, UnderstoodCall]
-NOT_THE_CALLS_FAULT = (OperationalError, InterfaceError)
+DATABASE_ERRORS = (Error, Ledger.DoesNotExist)
+
+
+def is_the_calls_fault(error: Exception) -> bool:
+    """Whether an error while calls were stored can be one call's: what it holds does not fit. All
+    others are the database's: it is away, read-only or damaged, tables or rights are missing."""
+    if isinstance(error, ProgrammingError):
+        # The server has codes for what it refuses; a driver that cannot send a value has none.
+        return getattr(error.__cause__, "sqlstate", None) is None
+    return not isinstance(error, DATABASE_ERRORS) or isinstance(error, DataError | IntegrityError)
 
 
 class Recorder:
@@ -103,6 +120,8 @@ class Recorder:
         for call in calls:
             try:
                 understood.append((call, understand(reader.load(call))))
+            except OSError:  # the disk's fault: this process is started again, and reads it again
+                raise
             except Exception as error:  # whatever a call holds, the others go on
                 self._quarantine(reader, call, error)
         positions = reader.positions()
@@ -111,17 +130,18 @@ class Recorder:
                 return
             _keep_wal_short()
         gone = reader.release(calls)
-        if gone:
-            self._until_it_works(lambda: store.forget_segments(gone))
+        if gone and not self._until_it_works(lambda: store.forget_segments(gone)):
+            return
         self._tell("recording", damaged=reader.n_damaged)
 
     def _store(self, reader: Reader, calls: list[Understood], positions: dict[str, int]) -> bool:
         """Store a batch; of one that the database refuses, all calls but the one at fault."""
         try:
             store.record([understood for _, understood in calls], positions, self.memory)
-        except NOT_THE_CALLS_FAULT:
-            raise
         except Exception as error:
+            if not calls or not is_the_calls_fault(error):
+                raise
+            store.check_writable()
             if len(calls) == 1:
                 self._quarantine(reader, calls[0][0], error)
                 store.record([], positions, self.memory)
@@ -133,13 +153,14 @@ class Recorder:
         return True
 
     def _quarantine(self, reader: Reader, call: SpooledCall, error: Exception) -> None:
-        """Keep the call's records: moved back into the spool's folder, they are read again."""
+        """Keep the call's records: moved back into the spool's folder, they are read again. The
+        body's own file stays as well, until the ledger's place in the spool is behind the call."""
         self.folder.quarantine.mkdir(mode=0o700, exist_ok=True)
         target = self.folder.quarantine / f"{call.writer}-{call.action_id.hex}.carried"
         target.write_bytes(reader.copy(call))
         body = self.folder.body_path(call.action_id)
-        if body.exists():
-            body.rename(self.folder.quarantine / body.name)
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.link(body, self.folder.quarantine / body.name)
         self.n_quarantined += 1
         logger.error(
             "call %s could not be recorded; it is kept in %s",
@@ -156,10 +177,10 @@ class Recorder:
         while True:
             try:
                 return work()
-            except NOT_THE_CALLS_FAULT as error:
+            except DATABASE_ERRORS as error:
                 reason = " ".join(str(error).split())
                 if self._state.get("state") != "waiting":
-                    logger.warning("the database does not answer; calls wait: %s", reason)
+                    logger.warning("the database takes no calls, they wait: %s", reason)
                 self._tell("waiting", reason=reason)
                 connection.close()
                 if self._drain:
@@ -174,7 +195,7 @@ class Recorder:
         if told == self._state:
             return
         if self._state.get("state") == "waiting" and state == "recording":
-            logger.warning("the database answers again")
+            logger.warning("the database takes calls again")
         self._state = told
         target = self.folder.recorder_state
         unnamed = target.with_suffix(".new")

@@ -59,7 +59,10 @@ class RecorderProcess:
             with self._spawning:
                 if self._stopping.is_set():
                     return
-                self._process = self._spawn()
+                try:
+                    self._process = self._spawn()
+                except OSError as error:  # no memory or no process to be had: tried again
+                    logger.error("the recorder cannot be started: %s", error)
 
     def stop(self) -> None:
         """Let it drain the spool; after GRACE_S end it: the rest is recorded at the next start."""

@@ -36,9 +36,15 @@ REMEMBERED = 100_000
 # SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
 LOOK_UP_AT_ONCE = 500
 
+MAX_BIGINT = 2**63 - 1
+# No model reads or writes as many; sums of such counts stay far below what a column holds.
+MAX_COUNT = 2**53
+
 T = TypeVar("T")
 Key = tuple[int, bytes]
 """A part's scope and digest."""
+Brought = tuple[ToolResult, bool]
+"""A tool's result, and whether the message that brings it is new to the ledger."""
 
 
 class MessageMemory:
@@ -75,9 +81,17 @@ def record(calls: list[UnderstoodCall], positions: Mapping[str, int], memory: Me
     return len(new)
 
 
-def forget_segments(names: Iterable[str]) -> None:
+def check_writable() -> None:
+    """Raises a database's error where no call could be recorded now."""
+    with transaction.atomic():
+        ledger = Ledger.objects.select_for_update().get(pk=1)
+        ledger.save()
+
+
+def forget_segments(names: Iterable[str]) -> bool:
     """Drop the positions of segments whose files are gone."""
     SpoolPosition.objects.filter(segment__in=list(names)).delete()
+    return True
 
 
 def _not_recorded(calls: list[UnderstoodCall]) -> list[UnderstoodCall]:
@@ -122,7 +136,9 @@ class _Batch:
         self.messages: list[Row] = []
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
-        self._waiting: dict[tuple[int, str], list[Row]] = defaultdict(list)
+        # By scope and id, the latest last: tool calls without a result, and the SHA-256 of the
+        # request that they answered.
+        self._waiting: dict[tuple[int, str], list[tuple[Row, str | None]]] = defaultdict(list)
 
     # --- building ---
 
@@ -131,12 +147,12 @@ class _Batch:
         scopes = [self._scope(call) for call in calls]
         self._find_messages(calls, scopes)
         brought = [
-            (call, scope, self._store_parts(call, scope))
+            (call, scope, _results(call, self._store_parts(call, scope)))
             for call, scope in zip(calls, scopes, strict=True)
         ]
         self._find_tool_calls(brought)
-        for call, scope, new_parts in brought:
-            self._add_call(call, scope, new_parts)
+        for call, scope, results in brought:
+            self._add_call(call, scope, results)
 
     def _find_sessions(self, calls: list[UnderstoodCall]) -> None:
         ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
@@ -203,14 +219,13 @@ class _Batch:
         assert found is not None
         return found
 
-    def _find_tool_calls(self, brought: list[tuple[UnderstoodCall, int, list[StoredPart]]]) -> None:
+    def _find_tool_calls(self, brought: list[tuple[UnderstoodCall, int, list[Brought]]]) -> None:
         """Tool calls of earlier batches whose results come now, the latest of an id first."""
         wanted: dict[int, set[str]] = defaultdict(set)
-        for call, scope, parts in brought:
-            for part in parts:
-                for result in call.tool_results(part):
-                    if result.tool_call_id:
-                        wanted[scope].add(result.tool_call_id[:NAME_LENGTH])
+        for _, scope, results in brought:
+            for result, _ in results:
+                if result.tool_call_id:
+                    wanted[scope].add(result.tool_call_id[:NAME_LENGTH])
         for scope, ids in wanted.items():
             if scope in self.new_sessions:
                 continue
@@ -218,12 +233,16 @@ class _Batch:
                 found = ToolCall.objects.filter(
                     scope=scope, tool_call_id__in=some, result_action_id=None
                 )
-                for id_, tool_call_id in found.order_by("id").values_list("id", "tool_call_id"):
-                    self._waiting[scope, str(tool_call_id)].append({"id": id_})
+                facts = ("id", "tool_call_id", "call__request_sha256")
+                for id_, tool_call_id, sha256 in found.order_by("id").values_list(*facts):
+                    self._waiting[scope, str(tool_call_id)].append(({"id": id_}, sha256))
 
-    def _add_call(self, call: UnderstoodCall, scope: int, new_parts: list[StoredPart]) -> None:
-        results = [result for part in new_parts for result in call.tool_results(part)]
-        orphans = [r for r in results if not self._give_result(scope, r, call.action_id)]
+    def _add_call(self, call: UnderstoodCall, scope: int, results: list[Brought]) -> None:
+        orphans = [
+            result
+            for result, is_new in results
+            if not self._give_result(scope, result, call) and is_new
+        ]
         self.ledger.last_seq += 1
         session_id = call.ledger_field("session_id")
         session = self.sessions[session_id] if session_id else None
@@ -234,15 +253,16 @@ class _Batch:
         if session is not None:
             _add_to_totals(session, row)
 
-    def _give_result(self, scope: int, result: ToolResult, action_id: UUID) -> bool:
+    def _give_result(self, scope: int, result: ToolResult, call: UnderstoodCall) -> bool:
         waiting = self._waiting.get((scope, (result.tool_call_id or "")[:NAME_LENGTH]))
-        if not waiting:
+        # A request that is sent again does not bring the results of what its first answer called.
+        if not waiting or waiting[-1][1] == call.request_sha256:
             return False
-        row = waiting.pop()
+        row, _ = waiting.pop()
         change = {
             "result": {"content": result.content},
             "result_is_error": result.is_error,
-            "result_action_id": action_id,
+            "result_action_id": call.action_id,
         }
         if "arguments" in row:  # made in this batch
             row.update(change)
@@ -290,7 +310,7 @@ class _Batch:
             }
             self.tool_calls.append(row)
             if row["tool_call_id"]:
-                self._waiting[scope, row["tool_call_id"]].append(row)
+                self._waiting[scope, row["tool_call_id"]].append((row, call.request_sha256))
 
     # --- writing ---
 
@@ -306,6 +326,22 @@ class _Batch:
         rows.update(Session, old, key="id")
         if self.calls:
             self.ledger.save()
+
+
+def _results(call: UnderstoodCall, new_parts: list[StoredPart]) -> list[Brought]:
+    """Of the messages that are new, and of those at the end: a tool that gives the same result for
+    the same id again is a message that the ledger holds already."""
+    of_new = {part.digest: call.tool_results(part) for part in new_parts}
+    found = [(result, True) for results in of_new.values() for result in results]
+    for part in reversed(call.parts):
+        if part.digest in of_new:
+            results = of_new[part.digest]
+        else:
+            results = call.tool_results(part)
+            found += [(result, False) for result in results]
+        if part.kind == "message" and not results:
+            break
+    return found
 
 
 def _all_parts(call: UnderstoodCall) -> list[StoredPart]:
@@ -372,8 +408,8 @@ def _usage_source(answered: Answered) -> str:
 
 
 def _count(tokens: int | None) -> int | None:
-    """What a database column cannot hold is no token count."""
-    return tokens if tokens is not None and 0 <= tokens < 2**63 else None
+    """What nobody can mean is no token count."""
+    return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
 
 
 def _cut(text: str | None, length: int) -> str | None:
@@ -398,8 +434,8 @@ def _add_to_totals(session: Session, row: Row) -> None:
     session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
     for name in ("tokens_in", "tokens_out", "cost_usd", "latency_ms"):
         if row[name] is not None:
-            total = getattr(session, f"total_{name}")
-            setattr(session, f"total_{name}", row[name] if total is None else total + row[name])
+            total = (getattr(session, f"total_{name}") or 0) + row[name]
+            setattr(session, f"total_{name}", min(total, MAX_BIGINT))
     for values, value in (
         (session.models, row["model_id"]),
         (session.agents, row["agent_name"]),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture import kept, wire
-from capture.body import Body, as_it_comes, taken_whole
+from capture.body import Body, NoRoom, as_it_comes, taken_whole
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
 from capture.runtime import Runtime, running
@@ -37,15 +38,18 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
         runtime.counters.unrecorded += 1
         return await pass_through(request, runtime)
     action_id = new_action_id()
+    body = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
-        try:
-            head = request_head(request, wire_format, body, runtime)
-            entry = runtime.writer.begin(action_id, head, body.data)
-        except SpoolError:
-            body.discard()
-            raise
+        head = request_head(request, wire_format, body, runtime)
+        entry = runtime.writer.begin(action_id, head, body.data)
     except SpoolError as error:
+        taken = error.taken if isinstance(error, NoRoom) else body
+        if runtime.config.on_full == "pass":
+            runtime.counters.unrecorded += 1
+            return await pass_through(request, runtime, taken)
+        if taken is not None:
+            taken.discard()
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
@@ -61,6 +65,7 @@ class Call:
     entry: Entry
     runtime: Runtime
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
+    broken: str | None = None  # the spool broke, and the answer with it
 
     def record(self, write: Callable[..., None], *facts: Any, **more: Any) -> None:
         """Spool a record of the answer. Raises AnswerAborted when that cannot be: what is not in
@@ -69,6 +74,7 @@ class Call:
             write(*facts, **more)
         except SpoolError as error:
             if self.runtime.config.on_full == "block":
+                self.broken = str(error)
                 raise AnswerAborted(str(error)) from error
             if not self.lost:
                 self.lost = True
@@ -138,10 +144,17 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     except BaseException:
         answer.close()
         raise
-    return ProxyAnswer(answer.status, headers, relay(request, call, answer))
+
+    def close() -> None:
+        """Without an end the agent has left, or the process is being stopped."""
+        answer.close()
+        with suppress(AnswerAborted):
+            call.record(call.entry.end, left_or_interrupted(request), call.broken)
+
+    return ProxyAnswer(answer.status, headers, relay(call, answer), close=close)
 
 
-async def relay(request: ProxyRequest, call: Call, answer: Answer) -> Pieces:
+async def relay(call: Call, answer: Answer) -> Pieces:
     """The upstream's bytes unchanged, each piece spooled first."""
     entry = call.entry
     left = answer.length
@@ -161,10 +174,6 @@ async def relay(request: ProxyRequest, call: Call, answer: Answer) -> Pieces:
     except UpstreamCut as cut:
         call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
         raise AnswerAborted(str(cut)) from cut
-    finally:
-        # Reached without an end when the agent left, or the process is being stopped.
-        answer.close()
-        call.record(entry.end, left_or_interrupted(request))
 
 
 def left_or_interrupted(request: ProxyRequest) -> Outcome:
@@ -239,10 +248,16 @@ def unrecordable(
     )
 
 
-async def pass_through(request: ProxyRequest, runtime: Runtime) -> ProxyAnswer:
-    """Forward as it comes, recording nothing."""
-    content = upload(request) if request.has_body else None
-    request.body_taken = content is None
+async def pass_through(
+    request: ProxyRequest, runtime: Runtime, taken: Body | None = None
+) -> ProxyAnswer:
+    """Forward as it comes, recording nothing; `taken` is what has been taken of the body."""
+    content: bytes | AsyncIterator[bytes] | None = None
+    if taken is not None and not taken.more:
+        content = taken.content()
+    elif request.has_body:
+        request.body_taken = False
+        content = upload(request, taken)
     request.cancel_when_agent_leaves()
     try:
         answer = await runtime.upstream.send(
@@ -250,10 +265,20 @@ async def pass_through(request: ProxyRequest, runtime: Runtime) -> ProxyAnswer:
         )
     except UpstreamError as error:
         return upstream_failed(wire.by_name("raw"), new_action_id(), error)
-    return ProxyAnswer(answer.status, answer.headers, passed(answer))
+    finally:
+        if taken is not None:
+            taken.discard()
+    return ProxyAnswer(answer.status, answer.headers, passed(answer), close=answer.close)
 
 
-async def upload(request: ProxyRequest) -> AsyncIterator[bytes]:
+async def upload(request: ProxyRequest, taken: Body | None) -> AsyncIterator[bytes]:
+    if taken is not None:
+        content = taken.content()
+        if isinstance(content, bytes):
+            yield content
+        else:
+            async for piece in content:
+                yield piece
     async for piece in as_it_comes(request.receive):
         yield piece
     request.body_taken = True
@@ -269,5 +294,3 @@ async def passed(answer: Answer) -> Pieces:
                 return
     except UpstreamCut as cut:
         raise AnswerAborted from cut
-    finally:
-        answer.close()

@@ -55,7 +55,7 @@ def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     if not process.recorder.is_running():
         reasons.append("the recorder has ended; it is being started again, calls wait in the spool")
     if recorder.get("state") == "waiting":
-        reasons.append(f"the database does not answer: {recorder.get('reason')}")
+        reasons.append(f"the database takes no calls, they wait: {recorder.get('reason')}")
     if recorder.get("quarantined"):
         reasons.append(f"{recorder['quarantined']} calls could not be recorded and were set aside")
     if recorder.get("damaged"):

@@ -139,11 +139,11 @@ class Ledger:
 
     # --- calling and reading ---
 
-    def post(self, session: str = "s") -> httpx.Response:
+    def post(self, session: str = "s", *, content: str = "hello") -> httpx.Response:
         """One call, in this session."""
         return httpx.post(
             f"{self.url}/v1/chat/completions",
-            json=CALL,
+            json={"model": "m", "messages": [{"role": "user", "content": content}]},
             headers={"x-agentledger-session-id": session},
             timeout=30,
         )

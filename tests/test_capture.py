@@ -166,6 +166,41 @@ def test_tool_results_come_from_the_next_call(stack: Ledger, provider: Provider)
     assert calls[2]["messages"] == [*history, USER]
 
 
+def test_results_are_told_apart_when_a_provider_uses_ids_again(
+    stack: Ledger, provider: Provider
+) -> None:
+    """The second turn's tool message is the first's to the letter."""
+    session_id, headers = session_header()
+    tool_call = {"id": "call_0", "type": "function", "function": {"name": "go", "arguments": "{}"}}
+    provider.answer(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=4)
+    turn: list[Any] = [
+        {"role": "assistant", "tool_calls": [tool_call]},
+        {"role": "tool", "tool_call_id": "call_0", "content": "ok"},
+    ]
+    with openai_client(stack, **headers) as client:
+        for history in ([USER], [USER, *turn], [USER, *turn], [USER, *turn, *turn]):
+            client.chat.completions.create(model="m", messages=history)
+    calls = stack.calls(session_id, count=4)
+    results = [[result["content"] for result in call["tool_results"]] for call in calls]
+    # The third call is the second sent again: it brings nothing. One of the two gets the last's.
+    assert results[0] == ["ok"]
+    assert sorted(results[1:3]) == [[], ["ok"]]
+    assert results[3] == []
+
+
+def test_counts_that_nobody_can_mean_hold_up_no_later_call(
+    stack: Ledger, provider: Provider
+) -> None:
+    session_id, headers = session_header()
+    usage = {"prompt_tokens": 2**63 - 1, "completion_tokens": 2**53, "total_tokens": 1}
+    provider.answer(*canned.as_json(canned.chat("x") | {"usage": usage}), times=3)
+    with openai_client(stack, **headers) as client:
+        for _ in range(3):
+            client.chat.completions.create(model="m", messages=[USER])
+    calls = stack.calls(session_id, count=3)
+    assert {(call["tokens_in"], call["tokens_out"]) for call in calls} == {(None, 2**53)}
+
+
 def test_a_result_without_its_tool_call_stays_with_the_call_that_brought_it(
     stack: Ledger, provider: Provider
 ) -> None:

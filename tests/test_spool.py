@@ -8,6 +8,7 @@ import random
 import resource
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from capture.spool.folder import Folder, SpoolError
 from capture.spool.frames import Kind
 from capture.spool.reader import Reader
 from capture.spool.writer import Entry, SpoolFull, Writer
+from tests.ledger import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -244,6 +246,120 @@ async def test_a_record_that_does_not_fit_is_cut_back() -> None:
         writer.close()
         [exchange] = read_all(folder)
         assert exchange.pieces == [b"fits"]
+        assert exchange.damaged  # a piece is missing
+
+
+@contextmanager
+def no_file_beyond(n_bytes: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def first_segment(folder: Folder) -> Path:
+    return folder.path / folder.segments()[0].name
+
+
+async def test_an_end_that_finds_no_room_is_written_later() -> None:
+    with spool() as folder:
+        writer = Writer(folder, max_bytes=100 * MB)
+        entry = writer.begin(new_action_id(), head(), b"{}")
+        full = first_segment(folder).stat().st_size
+        with no_file_beyond(full), pytest.raises(SpoolError):
+            entry.whole_answer(200, [], b"answer")
+        reader = Reader(folder, {})
+        assert reader.read(max_calls=9, max_bytes=MB) == []
+        writer.tidy()
+        [call] = reader.read(max_calls=9, max_bytes=MB)
+        end = reader.load(call).end
+        assert end is not None
+        assert end.outcome == Outcome.INTERRUPTED
+        assert end.error is not None and "cannot be written" in end.error
+        writer.close()
+
+
+async def test_what_was_cut_off_hides_no_later_call() -> None:
+    """A reader may have read a record before it was cut off with those behind it."""
+    with spool() as folder:
+        writer = Writer(folder, max_bytes=100 * MB)
+        reader = Reader(folder, {})
+        action_id = new_action_id()
+        entry = writer.begin(action_id, head(), b"{}")
+        segment = first_segment(folder)
+        full = segment.stat().st_size
+        with no_file_beyond(full), pytest.raises(SpoolError):
+            entry.whole_answer(200, [], b"answer")
+        with segment.open("ab") as file:  # for a moment this much was there
+            file.write(frames.header(Kind.HEAD, action_id.bytes, 1, b"{}") + b"{}")
+        reader.read(max_calls=9, max_bytes=MB)
+        os.truncate(segment, full)
+        wait_until(writer.has_room)
+        for number in range(3):
+            written(writer.begin(new_action_id(), head(), b"%d" % number), [b"x"])
+        calls = reader.read(max_calls=9, max_bytes=MB)
+        assert [reader.load(call).body for call in calls] == [b"0", b"1", b"2"]
+        assert reader.n_damaged == 0
+        writer.close()
+
+
+async def test_a_segment_that_cannot_be_begun_leaves_nothing_behind() -> None:
+    with spool() as folder:
+        writer = Writer(folder, max_bytes=100 * MB, segment_bytes=SMALL)
+        written(writer.begin(new_action_id(), head(), bytes(SMALL)), [b"x"])
+        n_open = len(os.listdir("/proc/self/fd"))
+        with no_file_beyond(1):
+            for _ in range(3):
+                with pytest.raises(SpoolError):
+                    writer.begin(new_action_id(), head(), b"{}")
+        assert len(os.listdir("/proc/self/fd")) == n_open
+        assert not list(folder.path.glob("*.new"))
+        written(writer.begin(new_action_id(), head(), b"{}"), [b"x"])
+        writer.close()
+        assert len(read_all(folder)) == 2
+
+
+def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
+    """A record of many pages becomes visible page by page."""
+    answer = os.urandom(60_000)
+    n_calls = 600
+
+    def write(folder: Folder) -> None:
+        async def run() -> None:
+            writer = Writer(folder, max_bytes=1000 * MB)
+            for _ in range(n_calls):
+                entry = writer.begin(new_action_id(), head(), b"{}")
+                entry.whole_answer(200, [], answer)
+            writer.close()
+
+        asyncio.run(run())
+
+    with spool() as folder, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write, folder)
+        reader = Reader(folder, {})
+        n_read = 0
+        while n_read < n_calls:
+            calls = reader.read(max_calls=100, max_bytes=MB)
+            for call in calls:
+                assert reader.load(call).pieces == [answer]
+            reader.release(calls)
+            n_read += len(calls)
+        writing.result()
+        assert reader.n_damaged == 0
+
+
+async def test_a_batch_is_bounded_by_its_bodies_too() -> None:
+    with spool() as folder:
+        writer = Writer(folder, max_bytes=1000 * MB)
+        for _ in range(4):
+            action_id = new_action_id()
+            folder.body_path(action_id).write_bytes(bytes(MB))
+            written(writer.begin(action_id, head(body_file=True), b""), [b"x"])
+        writer.close()
+        reader = Reader(folder, {})
+        assert len(reader.read(max_calls=9, max_bytes=2 * MB)) == 2
 
 
 async def test_a_full_spool_takes_no_call_but_lets_running_ones_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ledger import CALL, Ledger, wait_until
+from tests.ledger import CALL, Ledger, ServerName, wait_until
 from tests.load import SESSION, Load, assert_all_recorded, locked
+from tests.provider import Provider
 
 
 def test_a_full_spool_refuses_calls_and_loses_none(fresh: Ledger) -> None:
@@ -48,6 +50,28 @@ def test_a_full_spool_lets_calls_pass_when_told_so(fresh: Ledger) -> None:
         assert load.refused == []
         unclaimed = load.n_answered - n_unrecorded()
         wait_until(lambda: fresh.n_recorded() == 1 + unclaimed)
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+def test_a_body_that_finds_no_room_is_let_pass_when_told_so(
+    fresh: Ledger, provider: Provider, server: ServerName, chunked: bool
+) -> None:
+    """Known only when some of it has been taken."""
+    fresh.server = server
+    fresh.env |= {"AGENTLEDGER_SPOOL_MAX_MB": "1", "AGENTLEDGER_ON_FULL": "pass"}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "word " * 600_000}]})
+    pieces = [body.encode()[start : start + 50_000] for start in range(0, len(body), 50_000)]
+    with fresh:
+        url = f"{fresh.url}/v1/chat/completions"
+        answer = httpx.post(url, content=iter(pieces) if chunked else body, timeout=30)
+        assert answer.status_code == 200
+        assert "x-agentledger-action-id" not in answer.headers
+        assert fresh.get("/readyz").json()["counters"]["unrecorded"] == 1
+        [received] = provider.requests()
+        assert received.body == body.encode()
+        assert not list(fresh.spool.glob("*.body"))
+        assert fresh.post().headers["x-agentledger-action-id"]  # there is room for small ones
 
 
 @dataclass

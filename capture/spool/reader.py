@@ -166,12 +166,14 @@ class Reader:
         While the segment may grow, a bad frame with nothing good behind it is one being written.
         """
         rest = os.pread(segment.fd, frames.MAX_PAYLOAD * 2, segment.offset)
-        following = frames.next_frame(rest, 1, segment.offset)
+        # From the offset itself on: what was half written at the first look may be whole by now.
+        following = frames.next_frame(rest, 0, segment.offset)
         if following is None and not finished:
             return False
         gap = rest[: following.start - segment.offset] if following else rest
-        self._set_aside(segment, gap)
-        segment.offset += len(gap)
+        if gap:
+            self._set_aside(segment, gap)
+            segment.offset += len(gap)
         return following is not None
 
     def _set_aside(self, segment: Segment, gap: bytes) -> None:
@@ -200,12 +202,24 @@ class Reader:
         offset = frame.end - length
         call.places.append(Place(frame.kind, segment.name.name, offset, length))
         call.size += length
+        if frame.kind == Kind.BEGIN:
+            call.size += self._size_of_body_file(call.action_id, frame.payload)
         self._keep(call, frame.payload)
         if frame.kind != Kind.END:
             return None
         call.ended = True
         del self._open[frame.action_id]
         return call
+
+    def _size_of_body_file(self, action_id: UUID, begin: memoryview) -> int:
+        """A batch is bounded by what all of it takes in memory."""
+        (length,) = _length(begin)
+        if 4 + length < len(begin):  # the body is in the record
+            return 0
+        try:
+            return self.folder.body_path(action_id).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _keep(self, call: SpooledCall, payload: memoryview) -> None:
         if call.kept is None:

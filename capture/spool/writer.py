@@ -64,6 +64,8 @@ class Writer:
         self._waiting = 0  # bytes not yet recorded, as last measured, and written since
         self._measured = float("-inf")
         self._room = True
+        self._cut = False  # a record did not fit, and was cut off the segment's end
+        self._owed: list[tuple[Entry, bytes]] = []  # ends that could not be written yet
         self._written = 0  # bytes ever
         self._synced = 0
         self._syncing: asyncio.Future[None] | None = None
@@ -95,6 +97,9 @@ class Writer:
 
     def append(self, action_id: bytes, number: int, *records: tuple[Kind, bytes]) -> None:
         """Records of one call that follow one another, in one system call."""
+        if self._cut:
+            # A reader may have seen some of what was cut off: nothing is written over it.
+            self._next_segment()
         buffers: list[bytes] = []
         for kind, payload in records:
             buffers += (frames.header(kind, action_id, number, payload), payload)
@@ -102,8 +107,12 @@ class Writer:
         self._write(buffers, sum(map(len, buffers)))
 
     def took(self, n_bytes: int) -> None:
-        """A body that lies in a file of its own takes room too."""
+        """A body that lies in a file of its own takes room too; below 0: it is given back."""
         self._waiting += n_bytes
+
+    def owe(self, entry: Entry, end: bytes) -> None:
+        """Write this end later: without one the call would be open while this process lives."""
+        self._owed.append((entry, end))
 
     async def synced(self) -> None:
         """Returns when all that was written so far is on the disk. Calls at once share a sync."""
@@ -140,8 +149,14 @@ class Writer:
 
     # --- segments ---
 
-    def close_old_segment(self) -> None:
-        """Begin a new segment if this one is old and not empty: to be called now and then."""
+    def tidy(self) -> None:
+        """To be called now and then: write what is owed, and begin a new segment if this one is old
+        and not empty. Raises SpoolError."""
+        while self._owed:
+            entry, end = self._owed[0]
+            entry.write((Kind.END, end))
+            del self._owed[0]
+            self.ring_soon()
         if self._size > frames.HEADER.size + 2 and time.monotonic() - self._opened > SEGMENT_AGE_S:
             self._next_segment()
             self.ring_soon()
@@ -162,16 +177,21 @@ class Writer:
         path = self.folder.segment_path(self.id, self._number)
         unnamed = path.with_suffix(".new")
         header = frames.segment_header()
+        descriptor = -1
         try:
             descriptor = os.open(
                 unnamed, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
             try_lock(descriptor)
-            os.write(descriptor, header)
+            if os.write(descriptor, header) != len(header):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.rename(unnamed, path)
             if self.fsync:
                 _sync_folder(self.folder.path)
         except OSError as error:
+            if descriptor >= 0:
+                os.close(descriptor)
+                unnamed.unlink(missing_ok=True)
             raise SpoolError(f"the spool {self.folder.path} cannot be written: {error}") from error
         if self._fd >= 0:
             if self.fsync:
@@ -179,6 +199,7 @@ class Writer:
             else:
                 os.close(self._fd)
         self._fd, self._size, self._opened = descriptor, len(header), time.monotonic()
+        self._cut = False
 
     def _write(self, buffers: Sequence[bytes], total: int) -> None:
         try:
@@ -187,6 +208,7 @@ class Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             os.ftruncate(self._fd, self._size)
+            self._cut = True
             self._room, self._measured = False, time.monotonic()
             raise SpoolError(f"the spool {self.folder.path} cannot be written: {error}") from error
         self._size += total
@@ -207,8 +229,10 @@ class Entry:
         self.ended = False
 
     def write(self, *records: tuple[Kind, bytes]) -> None:
-        self._writer.append(self._action_id, self._number, *records)
+        number = self._number
+        # Of records that did not fit, the missing numbers tell.
         self._number += len(records)
+        self._writer.append(self._action_id, number, *records)
 
     def head(self, status: int, headers: list[tuple[str, str]]) -> None:
         now = time.monotonic_ns() - self._started
@@ -228,22 +252,27 @@ class Entry:
         ours: bool = False,
     ) -> None:
         """Head, body and end of an answer that is all there."""
-        self.ended = True
         now = time.monotonic_ns() - self._started
-        self.write(
+        self._write_last(
             (Kind.HEAD, _encode(AnswerHead(status, headers, now, ours))),
             (Kind.PIECE, _time(now) + body),
             (Kind.END, _encode(End(outcome, now, error))),
         )
-        self._writer.ring_soon()
 
     def end(self, outcome: Outcome, error: str | None = None) -> None:
         """The last record; later ones are ignored, so that every way out of a call may end it."""
-        if self.ended:
-            return
+        if not self.ended:
+            now = time.monotonic_ns() - self._started
+            self._write_last((Kind.END, _encode(End(outcome, now, error))))
+
+    def _write_last(self, *records: tuple[Kind, bytes]) -> None:
         self.ended = True
-        now = time.monotonic_ns() - self._started
-        self.write((Kind.END, _encode(End(outcome, now, error))))
+        try:
+            self.write(*records)
+        except SpoolError as error:
+            now = time.monotonic_ns() - self._started
+            self._writer.owe(self, _encode(End(Outcome.INTERRUPTED, now, str(error))))
+            raise
         self._writer.ring_soon()
 
     async def synced(self) -> None:
