@@ -135,10 +135,13 @@ def _asked(
     if body is None:
         return Asked(), b"", "the request's body was lost"
     encoding = _header(request, "content-encoding")
+    path = request.path if request else ""
+    content_type = _header(request, "content-type") or ""
     if not encoding:
-        return wire_format.parse_request(body), body, None
+        return wire_format.parse_request(body, path=path, content_type=content_type), body, None
     decoded = decode([body], encoding, MAX_DECODED)
-    return wire_format.parse_request(decoded.body), decoded.body, decoded.note
+    asked = wire_format.parse_request(decoded.body, path=path, content_type=content_type)
+    return asked, decoded.body, decoded.note
 
 
 def _frame(

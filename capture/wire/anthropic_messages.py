@@ -16,7 +16,7 @@ _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
-def parse_request(body: bytes) -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     asked, raw = asking.read_common(body, _parts, ("max_tokens",))
     top = texts(load(raw["system"])[0]) if "system" in raw else []
     asked.system_prompt = asking.system_prompt(top, asking.prompts_in(asked, body))

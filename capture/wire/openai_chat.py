@@ -19,7 +19,7 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"messages": "message", "tools": "tools", "functions": "tools"}
 
 
-def parse_request(body: bytes) -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     asked, _ = asking.read_common(body, _parts, ("max_completion_tokens", "max_tokens"))
     asked.system_prompt = asking.system_prompt(asking.prompts_in(asked, body))
     return asked

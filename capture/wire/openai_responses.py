@@ -16,7 +16,7 @@ _parts: dict[str, PartKind] = {"instructions": "system", "input": "message", "to
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
-def parse_request(body: bytes) -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     asked, raw = asking.read_common(body, _parts, ("max_output_tokens",))
     top = texts(load(raw["instructions"])[0]) if "instructions" in raw else []
     asked.system_prompt = asking.system_prompt(top, asking.prompts_in(asked, body))

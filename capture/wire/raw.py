@@ -10,7 +10,7 @@ NAME = "raw"
 PROVIDER = "unknown"
 
 
-def parse_request(body: bytes) -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     """No parts and no parameters: which field holds the history is not known."""
     asked, _ = asking.read_common(body, {}, ())
     return Asked(model_id=asked.model_id, stream=asked.stream, note=asked.note)

@@ -7,6 +7,7 @@ no parser raises.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 JSON = Any
@@ -50,7 +51,8 @@ class ToolResult:
 class Usage:
     """Token counts in one meaning for all providers; None where the provider sent no number.
 
-    `tokens_in` includes cache reads and writes, `tokens_out` includes reasoning.
+    `tokens_in` includes cache reads and writes, audio and images, `tokens_out` includes reasoning,
+    audio and images; `tokens_cache_write` includes those written for an hour.
     `raw` is the provider's own object.
     """
 
@@ -58,7 +60,17 @@ class Usage:
     tokens_out: int | None = None
     tokens_cache_read: int | None = None
     tokens_cache_write: int | None = None
+    tokens_cache_write_1h: int | None = None
     tokens_reasoning: int | None = None
+    tokens_audio_in: int | None = None
+    tokens_audio_out: int | None = None
+    tokens_image_in: int | None = None
+    tokens_image_out: int | None = None
+    # What is billed by another unit than tokens, under the names of genai-prices: `web_searches`,
+    # `audio_seconds`, `input_characters`.
+    units: dict[str, float] = field(default_factory=dict)
+    # What the provider says that the call cost, in USD.
+    reported_cost_usd: Decimal | None = None
     raw: dict[str, JSON] = field(default_factory=dict)
 
 
@@ -91,6 +103,9 @@ class Answered:
     choices: list[dict[str, JSON]] = field(default_factory=list)
     stop_reason: str | None = None
     usage: Usage | None = None
+    # The tier that was billed, and Anthropic's `speed`, where the answer names them.
+    service_tier: str | None = None
+    speed: str | None = None
     # The provider's error message: an error body, an error event in mid-stream, `response.failed`.
     error: str | None = None
     # The last event of the wire format, or the whole of a JSON answer, was seen.
@@ -107,7 +122,8 @@ class WireFormat(Protocol):
     NAME: str
     PROVIDER: str  # the maker of the API that speaks it at home: "openai", "anthropic"
 
-    def parse_request(self, body: bytes) -> Asked: ...
+    def parse_request(self, body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+        """`body` without content-encoding; `path` decoded, which names the model in some APIs."""
 
     def parse_answer(self, body: bytes, *, status: int, content_type: str) -> Answered:
         """`body` without content-encoding."""
