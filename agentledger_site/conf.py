@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -51,10 +53,24 @@ def http_url(value: str) -> str:
         usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:  # a port that is no number
         usable = False
-    beside = url.query or url.fragment or url.username
+    beside = url.fragment or url.username
     if not usable or beside or any(c.isspace() for c in value):
-        raise Rejected("an http:// or https:// URL without user, query, fragment or spaces")
+        raise Rejected("an http:// or https:// URL without user, fragment or spaces")
     return value.rstrip("/")
+
+
+def named_urls(value: str) -> Mapping[str, str]:
+    accepted = 'a JSON object of names (a-z, 0-9, _ and -) and URLs, e.g. {"groq": "https://…"}'
+    try:
+        urls = json.loads(value)
+    except ValueError:
+        raise Rejected(accepted) from None
+    if not isinstance(urls, dict):
+        raise Rejected(accepted)
+    for name, url in urls.items():
+        if not re.fullmatch(r"[a-z0-9_-]{1,60}", name) or not isinstance(url, str):
+            raise Rejected(accepted)
+    return MappingProxyType({name: http_url(url) for name, url in urls.items()})
 
 
 def dsn(value: str) -> str:
@@ -126,7 +142,16 @@ class Config:
         "UPSTREAM_URL",
         http_url,
         "https://api.openai.com",
-        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter, anything compatible",
+        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter, anything compatible."
+        " Unset: Anthropic Messages go to Anthropic, Gemini to Google, the rest to OpenAI",
+    )
+    upstreams: Mapping[str, str] = variable(
+        "UPSTREAMS",
+        named_urls,
+        "{}",
+        "JSON, name → URL: further upstreams, reached by the path prefix `/to/{name}/…` or the"
+        " header `x-agentledger-upstream`; `anthropic`, `google`, `openai` and other makers' names"
+        " say where their calls go when `AGENTLEDGER_UPSTREAM_URL` is unset",
     )
     dsn: str = variable(
         "DSN",

@@ -32,7 +32,9 @@ class RequestHead:
     path: str  # decoded; `target` is what was sent
     target: str
     wire_format: str
-    upstream: str
+    upstream: str  # its URL, without a query
+    upstream_name: str
+    provider: str | None  # the upstream's maker; None: its host is nobody's that we know
     headers: list[tuple[str, str]]  # those on the allow-list; of the others the name, value ""
     ledger: dict[str, str]  # the x-agentledger-* fields
     body_size: int

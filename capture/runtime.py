@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass, field
 
 from agentledger_site.conf import Config, config
+from capture.destinations import Destinations
 from capture.recorder_process import GRACE_S, RecorderProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
@@ -42,6 +43,7 @@ class Runtime:
     config: Config
     folder: Folder
     writer: Writer
+    destinations: Destinations
     upstream: Upstream
     recorder: RecorderProcess
     lock: int
@@ -119,8 +121,8 @@ def _begin(settings: Config) -> Runtime:
         writer=Writer(
             folder, max_bytes=settings.spool_max_mb * 1024 * 1024, fsync=settings.spool_fsync
         ),
+        destinations=Destinations(settings),
         upstream=Upstream(
-            settings.upstream_url,
             connect_timeout_s=settings.upstream_connect_timeout_s,
             read_timeout_s=settings.upstream_read_timeout_s,
             pool_size=settings.upstream_pool_size,

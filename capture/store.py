@@ -376,7 +376,7 @@ def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | Non
         "method": request.method[:16] if request else "",
         "path": request.path if request else "",
         "wire_format": call.wire_format.NAME,
-        "provider": call.wire_format.PROVIDER,
+        "provider": call.provider,
         "model_id": _cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
         "response_model": _cut(answered.response_model, NAME_LENGTH),
         "streaming": call.streaming,

@@ -74,6 +74,11 @@ class UnderstoodCall:
     def is_error(self) -> bool:
         return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
 
+    @property
+    def provider(self) -> str:
+        """The upstream's maker where its host is known, else the home of the wire format."""
+        return (self.request.provider if self.request else None) or self.wire_format.PROVIDER
+
     def tool_results(self, part: StoredPart) -> list[ToolResult]:
         return self.wire_format.tool_results(part.data) if part.kind == "message" else []
 
@@ -226,6 +231,7 @@ def heads(call: UnderstoodCall) -> dict[str, JSON]:
     return {
         "target": call.request.target if call.request else None,
         "upstream": call.request.upstream if call.request else None,
+        "upstream_name": call.request.upstream_name if call.request else None,
         "request": call.request.headers if call.request else None,
         "answer": call.answer_head.headers if call.answer_head else None,
         "answer_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,

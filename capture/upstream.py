@@ -18,7 +18,8 @@ from aiohttp import ClientRequest, ClientResponse, ClientSession, ClientTimeout,
 from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
-from yarl import URL
+
+from capture.destinations import Destination
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
@@ -96,21 +97,16 @@ class Answer:
 
 
 class Upstream:
-    """One upstream and the pool of connections to it. To be made within the event loop."""
+    """The pool of connections to all upstreams. To be made within the event loop."""
 
     def __init__(
         self,
-        url: str,
         *,
         connect_timeout_s: float,
         read_timeout_s: float,
         pool_size: int = 0,
         trust_env: bool = False,
     ) -> None:
-        base = URL(url)
-        self._origin = str(base.origin())
-        self._path = base.raw_path.rstrip("/").encode()
-        self._name = base.raw_authority
         self._connect_timeout_s, self._read_timeout_s = connect_timeout_s, read_timeout_s
         self._session = ClientSession(
             connector=_Connector(limit=pool_size, keepalive_timeout=KEEP_ALIVE_S),
@@ -130,6 +126,7 @@ class Upstream:
 
     async def send(
         self,
+        destination: Destination,
         method: str,
         target: bytes,
         headers: RawHeaders,
@@ -139,22 +136,22 @@ class Upstream:
         if not target.startswith(b"/"):
             # Behind the origin, `@elsewhere/` would name another host.
             raise UpstreamError("the request target is not a path", status=400, worked=False)
-        url = URL(self._origin + (self._path + target).decode("latin-1"), encoded=True)
+        url, name = destination.url(target), destination.authority
         try:
             response = await self._session.request(
                 method, url, headers=_forwarded(headers), data=body, allow_redirects=False
             )
         except aiohttp.ConnectionTimeoutError:
-            message = f"no connection to {self._name} within {self._connect_timeout_s:g} s"
+            message = f"no connection to {name} within {self._connect_timeout_s:g} s"
             raise UpstreamError(message, status=504, worked=False) from None
         except aiohttp.ClientConnectorError as error:
-            message = f"{self._name} cannot be reached: {_reason(error)}"
+            message = f"{name} cannot be reached: {_reason(error)}"
             raise UpstreamError(message, status=502, worked=False) from error
         except TimeoutError:
-            message = f"{self._name} did not answer within {self._read_timeout_s:g} s"
+            message = f"{name} did not answer within {self._read_timeout_s:g} s"
             raise UpstreamError(message, status=504, worked=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = f"{self._name} did not answer: {_reason(error)}"
+            message = f"{name} did not answer: {_reason(error)}"
             raise UpstreamError(message, status=502, worked=True) from error
         headers = _answered(response.raw_headers)
         return Answer(response.status, headers, _length(headers), response)

@@ -10,12 +10,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture import kept, wire
 from capture.body import Body, NoRoom, as_it_comes, taken_whole
+from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
 from capture.runtime import Runtime, running
@@ -31,29 +32,42 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
     """Every request that is not for one of our own paths."""
     runtime = running()
     wire_format = recorded_as(request, runtime.config)
+    try:
+        way = Way(
+            *runtime.destinations.of(request.path, request.target, request.raw_headers, wire_format)
+        )
+    except UnknownUpstream as error:
+        return unknown_upstream(wire_format or wire.by_name("raw"), error)
     if wire_format is None:
         runtime.counters.passed_through += 1
-        return await pass_through(request, runtime)
+        return await pass_through(request, runtime, way)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
         runtime.counters.unrecorded += 1
-        return await pass_through(request, runtime)
+        return await pass_through(request, runtime, way)
     action_id = new_action_id()
     body = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
-        head = request_head(request, wire_format, body, runtime)
+        head = request_head(request, wire_format, body, way.destination)
         entry = runtime.writer.begin(action_id, head, body.data)
     except SpoolError as error:
         taken = error.taken if isinstance(error, NoRoom) else body
         if runtime.config.on_full == "pass":
             runtime.counters.unrecorded += 1
-            return await pass_through(request, runtime, taken)
+            return await pass_through(request, runtime, way, taken)
         if taken is not None:
             taken.discard()
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
-    return await forward(request, Call(action_id, wire_format, entry, runtime), body)
+    return await forward(request, Call(action_id, wire_format, entry, runtime, way), body)
+
+
+class Way(NamedTuple):
+    """Where a request goes, and its target there."""
+
+    destination: Destination
+    target: bytes
 
 
 @dataclass(slots=True)
@@ -64,6 +78,7 @@ class Call:
     wire_format: WireFormat
     entry: Entry
     runtime: Runtime
+    way: Way
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
     broken: str | None = None  # the spool broke, and the answer with it
 
@@ -98,7 +113,7 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
 
 
 def request_head(
-    request: ProxyRequest, wire_format: WireFormat, body: Body, runtime: Runtime
+    request: ProxyRequest, wire_format: WireFormat, body: Body, destination: Destination
 ) -> RequestHead:
     return RequestHead(
         started_ns=time.time_ns(),
@@ -106,7 +121,9 @@ def request_head(
         path=request.path,
         target=kept.target(request.raw_path, request.query_string),
         wire_format=wire_format.NAME,
-        upstream=runtime.config.upstream_url,
+        upstream=destination.shown,
+        upstream_name=destination.name,
+        provider=destination.maker,
         headers=kept.request_headers(request.raw_headers),
         ledger=kept.ledger_fields(request.raw_headers),
         body_size=body.size,
@@ -121,7 +138,8 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     request.cancel_when_agent_leaves()
     try:
         answer = await call.runtime.upstream.send(
-            request.method, request.target, request.raw_headers, sent.content()
+            *(call.way.destination, request.method, call.way.target),
+            *(request.raw_headers, sent.content()),
         )
     except UpstreamError as error:
         return await failed(call, error)
@@ -235,6 +253,17 @@ def error_answer(
 # --- what is not recorded ---
 
 
+def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        new_action_id(),
+        status=404,
+        message=f"AgentLedger: {error}",
+        code="unknown_upstream",
+        may_retry=False,
+    )
+
+
 def unrecordable(
     wire_format: WireFormat, action_id: UUID, error: Exception, *, may_retry: bool
 ) -> ProxyAnswer:
@@ -249,7 +278,7 @@ def unrecordable(
 
 
 async def pass_through(
-    request: ProxyRequest, runtime: Runtime, taken: Body | None = None
+    request: ProxyRequest, runtime: Runtime, way: Way, taken: Body | None = None
 ) -> ProxyAnswer:
     """Forward as it comes, recording nothing; `taken` is what has been taken of the body."""
     content: bytes | AsyncIterator[bytes] | None = None
@@ -261,7 +290,7 @@ async def pass_through(
     request.cancel_when_agent_leaves()
     try:
         answer = await runtime.upstream.send(
-            request.method, request.target, request.raw_headers, content
+            way.destination, request.method, way.target, request.raw_headers, content
         )
     except UpstreamError as error:
         return upstream_failed(wire.by_name("raw"), new_action_id(), error)

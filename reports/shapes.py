@@ -51,6 +51,7 @@ def call_json(record: Record) -> dict[str, JSON]:
             *(body.tool_results or []),
         ],
         "upstream": body.heads["upstream"],
+        "upstream_name": body.heads["upstream_name"],
         "target": body.heads["target"],
         "request_headers": body.heads["request"],
         "answer_headers": body.heads["answer"],

@@ -41,6 +41,8 @@ def test_unset_is_not_the_same_as_the_default() -> None:
         ("UPSTREAM_URL", "http://localhost:4000/", "upstream_url", "http://localhost:4000"),
         ("UPSTREAM_URL", "https://a.b/c/", "upstream_url", "https://a.b/c"),
         ("UPSTREAM_URL", "http://[::1]:9", "upstream_url", "http://[::1]:9"),
+        ("UPSTREAM_URL", "http://x/p?a=b", "upstream_url", "http://x/p?a=b"),
+        ("UPSTREAMS", '{"groq": "http://x/"}', "upstreams", {"groq": "http://x"}),
         ("PORT", "0", "port", 0),
         ("PORT", "65535", "port", 65535),
         ("EXTRA_PATHS", " /v1/a/ ,v2/b,,", "extra_paths", ("v1/a", "v2/b")),
@@ -68,7 +70,6 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_URL", "http://x:0"),
         ("UPSTREAM_URL", "http://x y"),
         ("UPSTREAM_URL", "http://x/#part"),
-        ("UPSTREAM_URL", "http://x/?a=b"),
         ("UPSTREAM_URL", "http://user:hidden@x"),
         ("DSN", "mysql://user:hidden@host/x"),
         ("DSN", "sqlite://x.db"),
@@ -85,6 +86,11 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_CONNECT_TIMEOUT_S", "inf"),
         ("UPSTREAM_POOL_SIZE", "many"),
         ("TRUSTED_NETWORKS", "10.0.0.0/40"),
+        ("UPSTREAMS", "groq=http://x"),
+        ("UPSTREAMS", '["http://x"]'),
+        ("UPSTREAMS", '{"Groq": "http://x"}'),
+        ("UPSTREAMS", '{"groq": "x"}'),
+        ("UPSTREAMS", '{"groq": 1}'),
     ],
 )
 def test_what_is_not_accepted_is_named_in_one_line(name: str, value: str) -> None:

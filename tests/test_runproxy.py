@@ -62,7 +62,7 @@ def test_it_says_what_it_serves(ledger: Ledger) -> None:
         f"Dashboard           {ledger.url}/",
         f"OpenAI base URL     {ledger.url}/v1",
         f"Anthropic base URL  {ledger.url}",
-        f"Upstream            {ledger.upstream_url}",
+        f"Upstream default    {ledger.upstream_url}",
         "Database            sqlite:///agentledger.db",
         "API key             not set",
     ):

@@ -43,6 +43,8 @@ def head(**changes: object) -> RequestHead:
         "target": "/v1/chat/completions",
         "wire_format": "openai_chat",
         "upstream": "http://localhost",
+        "upstream_name": "default",
+        "provider": None,
         "headers": [("content-type", "application/json")],
         "ledger": {"session_id": "s"},
         "body_size": 2,

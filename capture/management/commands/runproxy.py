@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from agentledger_site import conf
 from capture import runtime
 from capture.demo import provider
+from capture.destinations import Destinations
 from capture.recorder import migrate
 from capture.spool.folder import SpoolError
 
@@ -147,7 +148,10 @@ def what_is_served(port: int) -> list[str]:
         f"  Dashboard           {url}/",
         f"  OpenAI base URL     {url}/v1",
         f"  Anthropic base URL  {url}",
-        f"  Upstream            {config.upstream_url}",
+        *(
+            f"  {f'Upstream {name}':<18}  {url}"
+            for name, url in Destinations(config).described().items()
+        ),
         f"  Database            {database_name(config)}",
         f"  Spool               {config.spool_path}",
         f"  API key             {key}",
