@@ -81,10 +81,22 @@ class Call(models.Model):
     tokens_out = models.BigIntegerField(null=True)
     tokens_cache_read = models.BigIntegerField(null=True)
     tokens_cache_write = models.BigIntegerField(null=True)
+    tokens_cache_write_1h = models.BigIntegerField(null=True)
     tokens_reasoning = models.BigIntegerField(null=True)
+    tokens_audio_in = models.BigIntegerField(null=True)
+    tokens_audio_out = models.BigIntegerField(null=True)
+    tokens_image_in = models.BigIntegerField(null=True)
+    tokens_image_out = models.BigIntegerField(null=True)
     usage_source = models.CharField(max_length=16)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    # What its cached tokens would have cost more without a cache; below 0 where writing cost more.
+    cache_savings_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     price_source = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    service_tier = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+
+    # Which try of one logical call this is, by the SDK's own count, and the try before it.
+    attempt = models.IntegerField(default=1)
+    retry_of = models.UUIDField(null=True)
 
     latency_ms = models.FloatField(null=True)
     ttft_ms = models.FloatField(null=True)
@@ -127,6 +139,8 @@ class CallBody(models.Model):
     max_tokens = models.BigIntegerField(null=True)
     request_params = models.JSONField(null=True)  # the request's other fields
     usage = models.JSONField(null=True)  # the provider's own object
+    # USD as text, by part: input, cache_read, cache_write, output, other.
+    cost_parts = models.JSONField(null=True)
     # Results of tools whose call is not on record; the others are in ToolCall.
     tool_results = models.JSONField(null=True)
     # Both heads as far as they are kept, and what could not be understood.

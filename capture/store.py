@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from capture.models import (
 from capture.rows import Row
 from capture.texts import pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
-from capture.wire.types import JSON, Answered, ToolResult
+from capture.wire.types import JSON, Answered, ToolResult, Usage
 
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
 # about 30 MB.
@@ -37,8 +38,12 @@ REMEMBERED = 100_000
 LOOK_UP_AT_ONCE = 500
 
 MAX_BIGINT = 2**63 - 1
+# The SDKs pause for seconds between two tries, but a try itself may take its whole time-out.
+RETRIED_WITHIN = timedelta(hours=1)
 # No model reads or writes as many; sums of such counts stay far below what a column holds.
 MAX_COUNT = 2**53
+
+TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 T = TypeVar("T")
 Key = tuple[int, bytes]
@@ -136,6 +141,8 @@ class _Batch:
         self.messages: list[Row] = []
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
+        # By scope and the request's SHA-256: the latest call and its attempt.
+        self._sent: dict[tuple[int, str | None], tuple[UUID, int]] = {}
         # By scope and id, the latest last: tool calls without a result, and the SHA-256 of the
         # request that they answered.
         self._waiting: dict[tuple[int, str], list[tuple[Row, str | None]]] = defaultdict(list)
@@ -247,11 +254,30 @@ class _Batch:
         session_id = call.ledger_field("session_id")
         session = self.sessions[session_id] if session_id else None
         row = _call_row(call, scope, self.ledger.last_seq, session)
+        if call.attempt > 1:
+            row["retry_of"] = self._earlier_attempt(call, scope)
+        self._sent[scope, call.request_sha256] = (call.action_id, call.attempt)
         self.calls.append(row)
         self.bodies.append(self._body_row(call, scope, orphans))
         self._add_tool_calls(call, scope)
         if session is not None:
             _add_to_totals(session, row)
+
+    def _earlier_attempt(self, call: UnderstoodCall, scope: int) -> UUID | None:
+        """The call that sent the same body before, as a try that was counted before this one."""
+        sent = self._sent.get((scope, call.request_sha256))
+        if sent is not None and sent[1] < call.attempt:
+            return sent[0]
+        if scope in self.new_sessions:
+            return None
+        earlier = Call.objects.filter(
+            session=scope if scope > 0 else None,
+            scope=scope,
+            timestamp__gte=call.timestamp - RETRIED_WITHIN,
+            request_sha256=call.request_sha256,
+            attempt__lt=call.attempt,
+        )
+        return earlier.order_by("-timestamp", "-seq").values_list("pk", flat=True).first()
 
     def _give_result(self, scope: int, result: ToolResult, call: UnderstoodCall) -> bool:
         waiting = self._waiting.get((scope, (result.tool_call_id or "")[:NAME_LENGTH]))
@@ -283,6 +309,7 @@ class _Batch:
             "max_tokens": _count(asked.max_tokens),
             "request_params": asked.params or None,
             "usage": answered.usage.raw if answered.usage else None,
+            "cost_parts": None,
             "tool_results": [_result_json(r) for r in orphans] or None,
             "heads": heads(call),
             "notes": call.notes or None,
@@ -384,14 +411,14 @@ def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | Non
         "status_code": call.answer_head.status if call.answer_head else None,
         "stop_reason": _cut(answered.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
-        "tokens_in": _count(usage.tokens_in) if usage else None,
-        "tokens_out": _count(usage.tokens_out) if usage else None,
-        "tokens_cache_read": _count(usage.tokens_cache_read) if usage else None,
-        "tokens_cache_write": _count(usage.tokens_cache_write) if usage else None,
-        "tokens_reasoning": _count(usage.tokens_reasoning) if usage else None,
+        **{name: _count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
         "usage_source": _usage_source(answered),
         "cost_usd": None,
+        "cache_savings_usd": None,
         "price_source": None,
+        "service_tier": _cut(answered.service_tier, NAME_LENGTH),
+        "attempt": call.attempt,
+        "retry_of": None,
         "latency_ms": call.latency_ms,
         "ttft_ms": call.ttft_ms,
         "request_bytes": call.request_bytes,

@@ -4,6 +4,7 @@ same answer."""
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,7 @@ class UnderstoodCall:
     streaming: bool
     latency_ms: float | None
     ttft_ms: float | None
+    first_byte_ms: float | None
     parts: list[StoredPart]
     prompt: StoredPart | None
     frame: bytes | None  # None: the request was lost
@@ -69,6 +71,12 @@ class UnderstoodCall:
     @property
     def environment(self) -> str:
         return self.ledger_field("environment") or DEFAULT_ENVIRONMENT
+
+    @property
+    def attempt(self) -> int:
+        """From 1 on; the SDKs of OpenAI, Anthropic and Groq count their retries from 0."""
+        retries = _header(self.request, "x-stainless-retry-count") or ""
+        return 1 + int(retries) if re.fullmatch(r"[0-9]{1,4}", retries) else 1
 
     @property
     def is_error(self) -> bool:
@@ -121,6 +129,7 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         streaming=asked.stream or _is_stream(content_type),
         latency_ms=_latency_ms(exchange),
         ttft_ms=_ttft_ms(exchange, answered, decoded.piece_ends),
+        first_byte_ms=exchange.piece_times_ns[0] / 1e6 if exchange.piece_times_ns else None,
         parts=parts,
         prompt=StoredPart.of("prompt", prompt.encode()) if prompt else None,
         frame=frame,
@@ -234,5 +243,6 @@ def heads(call: UnderstoodCall) -> dict[str, JSON]:
         "upstream_name": call.request.upstream_name if call.request else None,
         "request": call.request.headers if call.request else None,
         "answer": call.answer_head.headers if call.answer_head else None,
-        "answer_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,
+        "headers_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,
+        "first_byte_ms": call.first_byte_ms,
     }

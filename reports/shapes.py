@@ -24,10 +24,13 @@ CALL_FIELDS = (
     "action_id timestamp model_id provider stop_reason tokens_in tokens_out cost_usd latency_ms"
     " status_code error_detail agent_name user_id app_id environment parent_action_id handoff_from"
     " handoff_to seq ttft_ms streaming method path wire_format response_model tokens_cache_read"
-    " tokens_cache_write tokens_reasoning usage_source price_source outcome request_bytes"
-    " answer_bytes request_sha256 answer_sha256"
+    " tokens_cache_write tokens_cache_write_1h tokens_reasoning tokens_audio_in tokens_audio_out"
+    " tokens_image_in tokens_image_out usage_source price_source cache_savings_usd service_tier"
+    " attempt retry_of outcome request_bytes answer_bytes request_sha256 answer_sha256"
 ).split()
-BODY_FIELDS = "content reasoning choices temperature max_tokens request_params usage notes".split()
+BODY_FIELDS = (
+    "content reasoning choices temperature max_tokens request_params usage cost_parts notes"
+).split()
 
 MAX_RAW = 256 * 1024 * 1024
 
@@ -53,11 +56,22 @@ def call_json(record: Record) -> dict[str, JSON]:
         "upstream": body.heads["upstream"],
         "upstream_name": body.heads["upstream_name"],
         "target": body.heads["target"],
+        "headers_ms": body.heads["headers_ms"],
+        "first_byte_ms": body.heads["first_byte_ms"],
+        "tokens_per_second": _tokens_per_second(call),
         "request_headers": body.heads["request"],
         "answer_headers": body.heads["answer"],
         **_raw(record),
     }
     return shape
+
+
+def _tokens_per_second(call: Call) -> float | None:
+    """Of a stream, from its first content to its end."""
+    if call.tokens_out is None or call.ttft_ms is None or call.latency_ms is None:
+        return None
+    seconds = (call.latency_ms - call.ttft_ms) / 1e3
+    return call.tokens_out / seconds if seconds > 0 else None
 
 
 def _messages(parts: list[Part]) -> JSON:

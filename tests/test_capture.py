@@ -188,6 +188,19 @@ def test_results_are_told_apart_when_a_provider_uses_ids_again(
     assert results[3] == []
 
 
+def test_a_retry_names_the_call_that_it_tries_again(stack: Ledger, provider: Provider) -> None:
+    session_id, headers = session_header()
+    provider.answer(*canned.as_json({"error": {"message": "busy"}}, status=503), times=2)
+    with openai_client(stack, **headers).with_options(max_retries=2) as client:
+        client.chat.completions.create(model="m", messages=[USER])
+        client.chat.completions.create(model="m", messages=[USER])
+    first, second, third, alone = stack.calls(session_id, count=4)
+    assert [call["attempt"] for call in (first, second, third, alone)] == [1, 2, 3, 1]
+    assert first["retry_of"] is alone["retry_of"] is None
+    assert second["retry_of"] == first["action_id"]
+    assert third["retry_of"] == second["action_id"]
+
+
 def test_counts_that_nobody_can_mean_hold_up_no_later_call(
     stack: Ledger, provider: Provider
 ) -> None:
