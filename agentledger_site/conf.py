@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -32,12 +32,50 @@ class BadValue(Exception):
     """A variable's value cannot be used: the message is one line for the operator."""
 
     def __init__(self, name: str, value: str, accepted: str) -> None:
-        shown = re.sub(r"//[^/@]*@", "//…@", value)  # a password in a URL stays unsaid
+        shown = without_secrets(value)
         super().__init__(f"{name}={shown!r} is not accepted: it takes {accepted}")
 
 
 class Rejected(ValueError):
     """Raised by parsers: what would have been accepted."""
+
+
+# --- URLs without their secrets -------------------------------------------------------------------
+
+# The parameters of a DSN whose values may be shown. A list of those that may not would miss the
+# password under a name that libpq does not know.
+HARMLESS = frozenset(
+    "application_name connect_timeout dbname host hostaddr port sslmode target_session_attrs"
+    " user".split()
+)
+
+
+def without_secrets(url: str) -> str:
+    """A URL, or what was meant to be one, as it may be shown. A DSN keeps its host, database and
+    user: operators know it by them."""
+    if url.startswith("sqlite:"):
+        return url
+    if not url.startswith(("postgresql://", "postgres://")):
+        return re.sub(r"=.*", "=…", re.sub(r":/.*@", "://…@", url))
+    # As libpq reads it: the password ends at the first @, before any slash.
+    shown = re.sub(r"(?<=://)([^:@/?]*):[^@/]*@", r"\1:…@", url)
+    shown = re.sub(r"(?<=[?&])([^=&]*)=?[^&]*", _parameter, shown)
+    # As it may have been meant: with a slash or an @ in the password.
+    return re.sub(r"(?<=://)([^:@/?]*):.*@", r"\1:…@", shown)
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return found[0] if found[1] in HARMLESS else f"{found[1]}=…" if "=" in found[0] else "…"
+
+
+def without_secrets_of(url: str, reason: str) -> str:
+    """An error in one line, without words that it quotes of the hidden parts of `url`."""
+    shown, whole = without_secrets(url), url + unquote(url)
+
+    def said(words: re.Match[str]) -> str:
+        return "…" if words[2] in whole and words[2] not in shown else words[0]
+
+    return re.sub(r"""(["'])(.*?)\1""", said, " ".join(reason.split()))
 
 
 # --- parsers: text from the environment to a value ------------------------------------------------
@@ -48,12 +86,13 @@ def text(value: str) -> str:
 
 
 def http_url(value: str) -> str:
-    url = urlsplit(value)
     try:
+        url = urlsplit(value)
         usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is no number, half an IPv6 address
         usable = False
-    beside = url.fragment or url.username
+    # Whatever is before an @, be it a password without a user: it would be stored and shown.
+    beside = usable and ("@" in url.netloc or url.fragment)
     if not usable or beside or any(c.isspace() for c in value):
         raise Rejected("an http:// or https:// URL without user, fragment or spaces")
     return value.rstrip("/")

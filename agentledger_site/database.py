@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentledger_site.conf import PREFIX, BadValue, Config
+from agentledger_site.conf import PREFIX, BadValue, Config, without_secrets_of
 
 # How long a reader or writer of SQLite waits for the one writer before it gives up.
 BUSY_TIMEOUT_S = 20
@@ -38,7 +38,7 @@ def postgresql(config: Config) -> dict[str, Any]:
     try:
         parameters: dict[str, Any] = dict(conninfo_to_dict(config.dsn))
     except ProgrammingError as unreadable:
-        reason = " ".join(str(unreadable).split())
+        reason = without_secrets_of(config.dsn, str(unreadable))
         raise BadValue(
             f"{PREFIX}DSN", config.dsn, f"a URI that libpq can read ({reason})"
         ) from None

@@ -67,7 +67,7 @@ class Destination:
     """One upstream, its URL in the pieces that a request's is made of."""
 
     name: str
-    origin: str  # scheme, host and port
+    origin: URL  # scheme, host and port
     authority: str  # host and port, for messages
     path: bytes  # without its last slash
     query: bytes
@@ -78,7 +78,7 @@ class Destination:
         parsed = URL(url)
         return cls(
             name=name,
-            origin=str(parsed.origin()),
+            origin=parsed.origin(),
             authority=parsed.raw_authority,
             path=parsed.raw_path.rstrip("/").encode(),
             query=parsed.raw_query_string.encode(),
@@ -88,14 +88,14 @@ class Destination:
     @property
     def shown(self) -> str:
         """The URL without its query, which may hold a key."""
-        return self.origin + self.path.decode()
+        return str(self.origin).rstrip("/") + self.path.decode()
 
-    def url(self, target: bytes) -> URL:
-        """Of a request whose raw path and query are `target`."""
+    def target_of(self, target: bytes) -> bytes:
+        """What a request for this raw path and query asks this upstream for."""
         whole = self.path + target
         if self.query:
             whole += (b"&" if b"?" in target else b"?") + self.query
-        return URL(self.origin + whole.decode("latin-1"), encoded=True)
+        return whole
 
 
 def maker_of(host: str) -> str | None:

@@ -79,7 +79,10 @@ def target(raw_path: bytes, query: bytes) -> str:
 def _kept_parameters(query: bytes) -> Iterable[str]:
     for parameter in _SEPARATOR.split(query):
         name, separator, _ = parameter.partition(b"=")
-        kept = parameter if unquote_to_bytes(name) in QUERY_PARAMETERS else name + separator
+        if unquote_to_bytes(name) in QUERY_PARAMETERS:
+            kept = parameter
+        else:  # what stands alone may be a credential itself: nothing but its place is kept
+            kept = name + separator if separator else b""
         yield kept.decode("latin-1")
 
 

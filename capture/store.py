@@ -32,8 +32,8 @@ from capture.understand import StoredPart, UnderstoodCall, heads
 from capture.wire.types import JSON, Answered, ToolResult, Usage
 
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
-# about 30 MB.
-REMEMBERED = 100_000
+# about 10 MB.
+REMEMBERED = 30_000
 # SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
 LOOK_UP_AT_ONCE = 500
 

@@ -108,9 +108,10 @@ def understand(exchange: Exchange) -> UnderstoodCall:
     encoding = _header(answer, "content-encoding")
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)
     raw_answer = b"".join(exchange.pieces) if encoding else decoded.body
+    exchange.pieces.clear()  # of a long answer one copy is enough
     content_type = _header(answer, "content-type") or ""
     status = answer.status if answer else 0
-    if answer is None and not exchange.pieces:
+    if answer is None and not raw_answer:
         answered = Answered()
     else:
         answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
@@ -176,7 +177,7 @@ def _outcome(exchange: Exchange, answered: Answered) -> Outcome:
     when they have seen the last event."""
     ended = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
     cut_short = (Outcome.INTERRUPTED, Outcome.CLIENT_LEFT, Outcome.UPSTREAM_CUT)
-    if ended in cut_short and answered.complete and exchange.pieces:
+    if ended in cut_short and answered.complete and exchange.piece_times_ns:
         ended = Outcome.COMPLETED
     status = exchange.answer.status if exchange.answer else 0
     if ended == Outcome.COMPLETED and (status >= 400 or answered.error is not None):

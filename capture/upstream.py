@@ -1,15 +1,18 @@
 """The HTTP client to the upstream: what it sends and yields is byte for byte what it was given.
 
 aiohttp is used directly (docs/decisions/aiohttp-without-httpx.md). As it comes it is not
-transparent: the subclasses below send header bytes as they came (aiohttp writes text as UTF-8),
-and never write to a pooled connection that the upstream has closed.
+transparent: the subclasses below send target and header bytes as they came (aiohttp drops what
+follows a `#`, and writes text as UTF-8), and never write to a pooled connection that the upstream
+has closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 from collections.abc import AsyncIterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,6 +50,12 @@ HOP_BY_HOP = frozenset(
         b"expect",
     )
 )
+
+# To a proxy, `@elsewhere/` behind the origin names another host; a blank ends the request line.
+_is_target = re.compile(rb"/\S*").fullmatch
+# The target of the request being made, as it came: handed to _Request past aiohttp, which takes a
+# URL and would cut this one at its `#`.
+_target: ContextVar[str] = ContextVar("target")
 
 
 class UpstreamError(Exception):
@@ -133,13 +142,17 @@ class Upstream:
         body: bytes | AsyncIterable[bytes] | None,
     ) -> Answer:
         """Forward one request; `target` is the raw path with its query. Raises UpstreamError."""
-        if not target.startswith(b"/"):
-            # Behind the origin, `@elsewhere/` would name another host.
+        if not _is_target(target):
             raise UpstreamError("the request target is not a path", status=400, worked=False)
-        url, name = destination.url(target), destination.authority
+        name = destination.authority
+        _target.set(destination.target_of(target).decode("latin-1"))
         try:
             response = await self._session.request(
-                method, url, headers=_forwarded(headers), data=body, allow_redirects=False
+                method,
+                destination.origin,
+                headers=_forwarded(headers),
+                data=body,
+                allow_redirects=False,
             )
         except aiohttp.ConnectionTimeoutError:
             message = f"no connection to {name} within {self._connect_timeout_s:g} s"
@@ -240,7 +253,9 @@ class _Request(ClientRequest):
         writer = _Writer(protocol, self.loop)
         if self.chunked is not None:
             writer.enable_chunking()
-        target = str(self.url) if self.proxy and not self.is_ssl() else self.url.raw_path_qs
+        target = _target.get()
+        if self.proxy and not self.is_ssl():
+            target = f"{str(self.url).rstrip('/')}{target}"
         await writer.write_headers(f"{self.method} {target} HTTP/1.1", self.headers)
         task = None
         if isinstance(self._body, BytesPayload):

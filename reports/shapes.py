@@ -9,7 +9,7 @@ import orjson
 from capture.models import Call, Session, ToolCall
 from capture.wire import by_name
 from capture.wire.encoding import decode
-from capture.wire.jsontext import load
+from capture.wire.jsontext import clean_json, load
 from reports.queries import Part, Record
 
 JSON = Any
@@ -47,7 +47,7 @@ def call_json(record: Record) -> dict[str, JSON]:
         "session_id": call.session.session_id if call.session else None,
         "messages": _messages(record.parts),
         "system_prompt": record.prompt,
-        "tools": next((_json(part) for part in record.parts if part.kind == "tools"), None),
+        "tools": next((_json(part.data) for part in record.parts if part.kind == "tools"), None),
         "tool_calls": [_tool_call(row) for row in _in_order(call)],
         "tool_results": [
             *(_tool_result(row) for row in _in_order(call) if row.result_action_id),
@@ -78,17 +78,17 @@ def _messages(parts: list[Part]) -> JSON:
     """As the agent sent them: the array, or the one string that Responses take as `input`."""
     messages = [part for part in parts if part.kind == "message"]
     if len(messages) == 1 and messages[0].data.startswith(b'"'):
-        return _json(messages[0])
-    return [_json(part) for part in messages] if messages else None
+        return _json(messages[0].data)
+    return [_json(part.data) for part in messages] if messages else None
 
 
-def _json(part: Part) -> JSON:
+def _json(data: bytes) -> JSON:
     """The stored bytes go out as they are, if all readers of JSON can take them."""
     try:
-        orjson.loads(part.data)
+        orjson.loads(data)
     except orjson.JSONDecodeError:
-        return load(part.data)[0]
-    return orjson.Fragment(part.data)
+        return clean_json(load(data)[0])
+    return orjson.Fragment(data)
 
 
 def _in_order(call: Call) -> list[ToolCall]:
@@ -96,10 +96,9 @@ def _in_order(call: Call) -> list[ToolCall]:
 
 
 def _tool_call(row: ToolCall) -> dict[str, JSON]:
-    try:
-        arguments = orjson.loads(row.arguments)
-    except orjson.JSONDecodeError:
-        arguments = row.arguments
+    data = row.arguments.encode()
+    is_json = load(data)[1] is None
+    arguments = _json(data) if is_json else row.arguments
     return {"id": row.tool_call_id, "name": row.name, "arguments": arguments}
 
 

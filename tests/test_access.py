@@ -15,6 +15,7 @@ from agentledger_site.access.rules import KEY_HEADER, Reader, denied
 from agentledger_site.routes import is_owned
 from tests.ledger import Ledger
 from tests.provider import Provider
+from tests.raw import exchange, request
 
 OURS = "/ /ws /health /readyz /metrics /api/sessions /api/sessions/x /api/search /session/a/b"
 OURS += " /explain/x /export/x /dashboard/calls /admin /admin/x /static/x.css /mcp"
@@ -106,6 +107,9 @@ def test_the_rule(variables: dict[str, str], reader: dict[str, object], status: 
 # --- as it is served ---
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
 @pytest.fixture(scope="module")
 def locked(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     env = {"AGENTLEDGER_API_KEY": "k-1"}
@@ -118,12 +122,33 @@ def locked(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
 )
 def test_a_key_locks_what_can_be_read(locked: Ledger, path: str) -> None:
     url = locked.url + path
-    refused = httpx.get(url)
+    refused = httpx.get(url, headers=BROWSER)
     assert refused.status_code == 401
     assert KEY_HEADER in refused.json()["detail"]
-    assert httpx.get(url, headers={KEY_HEADER: "k-2"}).status_code == 401
+    assert httpx.get(url, headers=BROWSER | {KEY_HEADER: "k-2"}).status_code == 401
     for answer in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):
         assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("accept", ["*/*", "application/json", None])
+def test_a_client_that_looks_for_a_server_finds_one(
+    locked: Ledger, ledger: Ledger, method: str, accept: str | None
+) -> None:
+    """As Ollama's do, with `HEAD /`, before their first call."""
+    probe = request(method, "/", [("accept", accept)] if accept else [])
+    proxied = request(method, "/", [("via", "1.1 x")])
+    for url, sent in ((locked.url, probe), (ledger.url, proxied)):
+        answer = exchange(url, sent, method=method)
+        assert answer.status == 200
+        assert answer.body == (b"AgentLedger is running" if method == "GET" else b"")
+
+
+def test_the_answer_to_probes_is_at_the_root_alone(locked: Ledger) -> None:
+    for path in ("/api/sessions", "/session/x", "/explain/x", "/static/x", "/dashboard/x", "/mcp"):
+        assert httpx.get(locked.url + path).status_code == 401
+    assert httpx.post(locked.url).status_code == 401
+    assert httpx.get(locked.url, headers=BROWSER).status_code == 401
 
 
 def test_a_key_locks_neither_agents_nor_probes(locked: Ledger, provider: Provider) -> None:

@@ -71,7 +71,16 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_URL", "http://x y"),
         ("UPSTREAM_URL", "http://x/#part"),
         ("UPSTREAM_URL", "http://user:hidden@x"),
+        ("UPSTREAM_URL", "http://:hidden@x"),
+        ("UPSTREAM_URL", "http://hidden@x"),
+        ("UPSTREAM_URL", "http://@x"),
+        ("UPSTREAM_URL", "http://x?key=hidden"),
+        ("UPSTREAM_URL", "http://[::1"),
+        ("UPSTREAM_URL", "http://[x]"),
+        ("UPSTREAM_URL", "http://x\u2100y"),
         ("DSN", "mysql://user:hidden@host/x"),
+        ("DSN", "mysql://host/x?password=hidden"),
+        ("DSN", "host=h user=u password='hidden'"),
         ("DSN", "sqlite://x.db"),
         ("DSN", "ledger.db"),
         ("PORT", "-1"),
@@ -115,6 +124,44 @@ def test_a_postgresql_uri_is_read_as_libpq_reads_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql://u:hidden@h:5432/db", "postgresql://u:…@h:5432/db"),
+        ("postgres://u@h/db", "postgres://u@h/db"),
+        ("postgresql://h/db?user=u&password=hidden", "postgresql://h/db?user=u&password=…"),
+        ("postgresql://h:1/db?password=x@hidden&user=u", "postgresql://h:1/db?password=…&user=u"),
+        ("postgresql:///db?host=/run&passfile=/hidden", "postgresql:///db?host=/run&passfile=…"),
+        ("postgresql://h/db?sslpassword=hidden", "postgresql://h/db?sslpassword=…"),
+        ("postgresql://u:x?hidden=y@h/db", "postgresql://u:…@h/db"),
+        ("sqlite:////data/@home/ledger.db", "sqlite:////data/@home/ledger.db"),
+        # what libpq does not read as it was meant
+        ("postgresql://h/db?passwd=hidden", "postgresql://h/db?passwd=…"),
+        ("postgresql://h/db?hidden", "postgresql://h/db?…"),
+        ("postgresql://u:x/hidden@h/db", "postgresql://u:…@h/db"),
+        ("postgresql://u:x@hidden@h/db", "postgresql://u:…@h/db"),
+    ],
+)
+def test_a_dsn_is_shown_without_its_secrets(uri: str, shown: str) -> None:
+    assert conf.without_secrets(uri) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("postgresql://u:hidd%en@h/db", "invalid percent-encoded token"),
+        ("postgresql://u:hidden@[::1/db", "end of string"),
+        ("postgresql://h/db?hidden", "missing key/value separator"),
+        ("postgresql://h/db?passwd=hidden", '"passwd"'),
+    ],
+)
+def test_a_dsn_that_libpq_cannot_read_is_not_quoted_with_its_secrets(uri: str, reason: str) -> None:
+    with pytest.raises(conf.BadValue) as raised:
+        databases(read(DSN=uri))
+    assert reason in str(raised.value)
+    assert "hidd" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     "command",
     [
         COMMANDS["daphne"],
@@ -125,7 +172,12 @@ def test_a_postgresql_uri_is_read_as_libpq_reads_it() -> None:
     ids=["runproxy", "uvicorn", "runrecorder", "migrate"],
 )
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "eighty"), ("DSN", "postgresql://u:hidden@h:1/x?nonsense=1")]
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("UPSTREAM_URL", "http://[::1"),
+        ("DSN", "postgresql://u:hidden@h:1/x?nonsense=1"),
+    ],
 )
 def test_a_bad_value_stops_the_start(
     fresh: Ledger, command: list[str], name: str, value: str

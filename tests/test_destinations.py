@@ -25,7 +25,8 @@ def way(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     bare = path.partition("?")[0]
     found, target = known.of(bare, path.encode(), raw, wire.for_path(bare))
-    return found.name, str(found.url(target))
+    origin = str(found.origin).rstrip("/")
+    return found.name, origin + found.target_of(target).decode()
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_no_credential_touches_the_disk(fresh: Ledger, provider: Provider) -> No
     session = str(uuid4())
     with fresh:
         httpx.post(
-            f"{fresh.url}{PATH}?api-version=2&key={SECRET}&code={SECRET}&api_key={SECRET}",
+            f"{fresh.url}{PATH}?api-version=2&key={SECRET}&code={SECRET}&{SECRET}&stream;{SECRET}",
             content=BODY,
             headers=headers | {"x-agentledger-session-id": session},
         )
@@ -135,5 +135,5 @@ def test_no_credential_touches_the_disk(fresh: Ledger, provider: Provider) -> No
     assert session.encode() in on_disk
     assert SECRET.encode() not in on_disk
     assert SECRET.encode() not in bytes_on_disk(fresh.folder)
-    assert call["target"] == f"{PATH}?api-version=2&key=&code=&api_key="
+    assert call["target"] == f"{PATH}?api-version=2&key=&code=&&stream&"
     assert ["authorization", ""] in call["request_headers"]

@@ -16,6 +16,7 @@ from tests import canned
 from tests.conftest import create_database
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider
+from tests.raw import exchange, request
 
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -194,6 +195,59 @@ def test_what_is_not_there_is_said_in_json(stack: Ledger, path: str) -> None:
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("application/json")
     assert answer.json()["detail"]
+
+
+# --- JSON that not all readers take ---
+
+LARGE = 123456789012345678901234567890
+ODD_REQUEST = rb"""{"model": "m", "messages": [
+    {"role": "user", "content": "cut emoji \ud83d"},
+    {"role": "user", "content": "whole", "weight": 1.50e0, "id": 123456789012345678901234567890},
+    {"role": "user", "content": "\ud83d", "id": 123456789012345678901234567890, "odd": NaN}
+  ], "tools": [{"\ude00": -123456789012345678901234567890}],
+  "seed": 123456789012345678901234567890, "limits": [1e30, 9223372036854775808, -1e999]}"""
+ODD_ARGUMENTS = '{"id": 123456789012345678901234567890, "text": "\\ud83d"}'
+
+
+def test_odd_json_can_be_read(stack: Ledger, provider: Provider) -> None:
+    tool_call = {"id": "t", "function": {"name": "f", "arguments": ODD_ARGUMENTS}}
+    answer = canned.chat("x", tool_calls=[tool_call])
+    answer["usage"]["odd"] = LARGE
+    provider.answer(*canned.as_json(answer))
+    session = f"odd-{uuid4()}"
+    headers = [("content-type", "application/json"), ("x-agentledger-session-id", session)]
+    exchange(stack.url, request("POST", "/v1/chat/completions", headers, ODD_REQUEST))
+    post(stack, session)
+    call, _ = stack.calls(session, count=2)
+    assert [message["content"] for message in call["messages"]] == [
+        "cut emoji \ufffd",
+        "whole",
+        "\ufffd",
+    ]
+    assert call["messages"][2] == {"role": "user", "content": "\ufffd", "id": LARGE, "odd": "nan"}
+    assert call["tools"] == [{"\ufffd": -LARGE}]
+    large_float, *limits = call["request_params"]["limits"]
+    assert (float(large_float), limits) == (1e30, [2**63, "-inf"])
+    assert call["request_params"]["seed"] == LARGE
+    assert call["usage"]["odd"] == LARGE
+    assert call["tool_calls"][0]["arguments"] == {"id": LARGE, "text": "\ufffd"}
+    for path in (f"/session/{session}", f"/explain/{call['action_id']}"):
+        raw = stack.get(path).text
+        assert '{"role": "user", "content": "whole", "weight": 1.50e0, ' in raw  # as it came
+        page = stack.get(path, headers=BROWSER)
+        assert page.status_code == 200
+        assert str(LARGE) in page.text
+
+
+def test_deep_json_can_be_read(ledger: Ledger, provider: Provider) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    body = b'{"model": "m", "messages": [{"role": "user", "content": %b}]}' % deep
+    action_id = httpx.post(f"{ledger.url}/v1/chat/completions", content=body).headers[
+        "x-agentledger-action-id"
+    ]
+    ledger.explain(action_id)
+    assert deep.decode() in ledger.get(f"/explain/{action_id}").text
+    assert ledger.get(f"/explain/{action_id}", headers=BROWSER).status_code == 200
 
 
 # --- browsers and programs ---

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from agentledger_site.database import BUSY_TIMEOUT_S
 from tests import canned
 from tests.conftest import create_database
 from tests.ledger import COMMANDS, Ledger, wait_until
+from tests.load import locked
 from tests.provider import Provider
 
 CALL = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "stream": True}
@@ -71,12 +77,14 @@ def test_it_says_what_it_serves(ledger: Ledger) -> None:
 
 def test_it_says_that_a_key_is_set_and_no_password(fresh: Ledger, postgresql: str) -> None:
     uri = create_database(postgresql).replace("postgres:@", "postgres:secret@")
-    fresh.env |= {"AGENTLEDGER_API_KEY": "k-123", "AGENTLEDGER_DSN": uri}
-    with fresh:
-        said = fresh.log.read_text()
-    assert "API key             set" in said
-    assert "secret" not in said
-    assert "k-123" not in said
+    for dsn in (uri, uri.replace("postgres:secret@", "") + "&user=postgres&password=secret"):
+        fresh.env |= {"AGENTLEDGER_API_KEY": "k-123", "AGENTLEDGER_DSN": dsn}
+        with fresh:
+            said = fresh.log.read_text()
+        assert "API key             set" in said
+        assert "Database            postgresql://" in said
+        assert "secret" not in said
+        assert "k-123" not in said
 
 
 def test_the_demo_plays_a_run_of_three_agents(fresh: Ledger) -> None:
@@ -124,6 +132,59 @@ def test_a_postgresql_database_that_does_not_exist_is_said_in_one_line(
     status, [line] = refusal(fresh)
     assert status == 1
     assert "no_such_database" in line
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://127.0.0.1:bad/db?password=hidden",
+        "postgresql://localhost:bad/db?password=hidden",
+        "postgresql://u:hidden@127.0.0.1:99999/db",
+        "postgresql://u:hidden@127.0.0.1:1/db?sslmode=odd",
+        "postgresql://u:word/hidden@127.0.0.1:1/db",
+    ],
+)
+def test_a_postgresql_uri_that_can_never_work_is_said_in_one_line(fresh: Ledger, dsn: str) -> None:
+    fresh.env["AGENTLEDGER_DSN"] = dsn
+    status, [line] = refusal(fresh)
+    assert status == 1
+    assert "127.0.0.1" in line or "localhost" in line
+    assert "hidden" not in line
+
+
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """As a disk is that is mounted so: root may write where permissions forbid it."""
+    bind = ["mount", "--bind", str(path), str(path)]
+    if os.getuid() != 0 or subprocess.run(bind, capture_output=True).returncode != 0:
+        pytest.skip("a read-only file can only be mounted by root")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(path)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_sqlite_file_that_takes_no_writes_is_said_in_one_line(fresh: Ledger) -> None:
+    fresh.start().stop()  # its tables are there
+    path = fresh.folder / "agentledger.db"
+    with read_only(path):
+        status, [line] = refusal(fresh)
+    assert status == 1
+    assert "agentledger.db" in line
+    assert "readonly" in line
+
+
+def test_a_sqlite_file_that_another_program_holds_does_not_stop_the_start(fresh: Ledger) -> None:
+    fresh.start().stop()
+    with locked(fresh.folder / "agentledger.db"):
+        begin = time.monotonic()
+        fresh.start()
+        assert time.monotonic() - begin < BUSY_TIMEOUT_S
+        answer = fresh.post()
+    call = fresh.call("s")
+    fresh.stop()
+    assert call["action_id"] == answer.headers["x-agentledger-action-id"]
 
 
 def test_a_spool_folder_that_cannot_be_written_is_said_in_one_line(fresh: Ledger) -> None:

@@ -165,6 +165,24 @@ def test_control_characters_in_a_header_are_carried(proxy: Ledger, provider: Pro
         compare(proxy, provider, sent, "GET")
 
 
+@pytest.mark.parametrize("target", ["/v1/x#part", "/v1/x#", "/v1/x?a=1#b?c#d", "/v1/x?#"])
+def test_a_hash_in_a_target_is_carried(proxy: Ledger, provider: Provider, target: str) -> None:
+    provider.answer(*canned.whole(b"{}"))
+    sent = request("GET", target)
+    if proxy.server == "uvicorn":  # its parser cuts the target there
+        assert exchange(proxy.url, sent).status == 200
+        [received] = provider.requests()
+        assert received.target == target.partition("#")[0].rstrip("?")
+    else:
+        compare(proxy, provider, sent, "GET")
+
+
+def test_bytes_that_no_target_may_have_are_refused(proxy: Ledger, provider: Provider) -> None:
+    for target in (b"/v1/\xc3\xa4", b"/v1/x?q=\xc3\xa4"):
+        assert exchange(proxy.url, request("GET", target), method="GET").status == 400
+    assert provider.counts()["received"] == 0
+
+
 def test_our_own_headers_do_not_reach_the_provider(proxy: Ledger, provider: Provider) -> None:
     for path in (RECORDED, PASSED):
         headers = [*JSON, ("x-agentledger-session-id", "s"), ("x-agentledger-odd", "1")]

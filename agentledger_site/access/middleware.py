@@ -21,11 +21,19 @@ class ReadAccess:
         refusal = None if request.path in OPEN_PATHS else _denied(request)
         if refusal is None:
             return self.get_response(request)
+        if _is_probe(request):
+            return HttpResponse("AgentLedger is running", content_type="text/plain")
         return JsonResponse({"detail": refusal.reason}, status=refusal.status)
 
 
 def may_read(request: HttpRequest) -> bool:
     return _denied(request) is None
+
+
+def _is_probe(request: HttpRequest) -> bool:
+    """An Ollama client asks `/` whether there is a server, and wants no page."""
+    wants_page = "text/html" in request.headers.get("accept", "").lower()
+    return request.path == "/" and request.method in ("GET", "HEAD") and not wants_page
 
 
 def _denied(request: HttpRequest) -> Denied | None:

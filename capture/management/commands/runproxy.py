@@ -10,13 +10,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import F
 from django.utils.module_loading import import_string
 
 from agentledger_site import conf
 from capture import runtime
 from capture.demo import provider
 from capture.destinations import Destinations
+from capture.models import Ledger
 from capture.recorder import migrate
 from capture.spool.folder import SpoolError
 
@@ -69,27 +71,40 @@ def prepare_database(config: conf.Config) -> None:
     only does not answer yet is the recorder's to wait for."""
     try:
         migrate()
+        if config.sqlite_path is not None:
+            refuse_read_only()
     except DatabaseError as error:
-        reason = " ".join(str(error).split())
+        reason = conf.without_secrets_of(config.dsn, str(error))
         away = isinstance(error, OperationalError) and config.sqlite_path is None
         if not (away and may_come_back(reason)):
-            name = database_name(config)
+            name = conf.without_secrets(config.dsn)
             raise CommandError(f"the database {name} cannot be used: {reason}") from None
     finally:
         connection.close()
 
 
+def refuse_read_only() -> None:
+    """For a SQLite file whose tables are up to date: nothing has been written yet. Raises
+    DatabaseError. Another program's lock is no reason, and is not waited for: the recorder does."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        with transaction.atomic():
+            Ledger.objects.update(last_seq=F("last_seq"))
+            transaction.set_rollback(True)
+    except OperationalError as error:
+        if "locked" not in str(error):
+            raise
+
+
 def may_come_back(reason: str) -> bool:
     """Whether a PostgreSQL that refused us may take us later: it is away, starting or full. A wrong
-    password, user or database name stays wrong."""
+    password, user, database name or parameter stays wrong."""
     return not re.search(
-        r"password authentication failed|no password supplied|does not exist|no pg_hba.conf entry",
+        r"password authentication failed|no password supplied|does not exist|no pg_hba.conf entry"
+        r"|invalid port number|invalid \w+ value|Servname not supported|could not match",
         reason,
     )
-
-
-def database_name(config: conf.Config) -> str:
-    return re.sub(r"//[^/@]*@", "//…@", config.dsn)
 
 
 def serve(*, demo: bool, say: Any) -> None:
@@ -152,7 +167,7 @@ def what_is_served(port: int) -> list[str]:
             f"  {f'Upstream {name}':<18}  {url}"
             for name, url in Destinations(config).described().items()
         ),
-        f"  Database            {database_name(config)}",
+        f"  Database            {conf.without_secrets(config.dsn)}",
         f"  Spool               {config.spool_path}",
         f"  API key             {key}",
     ]
