@@ -234,6 +234,13 @@ class Config:
         "comma-separated further request paths to capture, e.g. `v1/custom`;"
         " `v1/chat/completions`, `v1/messages`, `v1/responses` always are",
     )
+    inject_usage: bool = variable(
+        "INJECT_USAGE",
+        switch,
+        "0",
+        "`1`: asks OpenAI-style streams for their usage and hides the chunk that brings it; this"
+        " changes bytes",
+    )
     spool_dir: str | None = variable(
         "SPOOL_DIR",
         text,

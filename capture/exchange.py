@@ -39,6 +39,7 @@ class RequestHead:
     ledger: dict[str, str]  # the x-agentledger-* fields
     body_size: int
     body_file: bool  # the body lies in a file of its own beside the segments
+    usage_injected: bool = False  # usage was asked for on the agent's behalf
 
 
 @dataclass(frozen=True, slots=True)

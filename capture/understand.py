@@ -242,6 +242,7 @@ def heads(call: UnderstoodCall) -> dict[str, JSON]:
         "target": call.request.target if call.request else None,
         "upstream": call.request.upstream if call.request else None,
         "upstream_name": call.request.upstream_name if call.request else None,
+        "usage_injected": call.request.usage_injected if call.request else None,
         "request": call.request.headers if call.request else None,
         "answer": call.answer_head.headers if call.answer_head else None,
         "headers_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,

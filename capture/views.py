@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from agentledger_site.conf import Config
-from capture import kept, wire
+from capture import injected_usage, kept, wire
 from capture.body import Body, NoRoom, as_it_comes, taken_whole
 from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
+from capture.injected_usage import Hider
 from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
 from capture.runtime import Runtime, running
 from capture.spool.folder import SpoolError
@@ -48,7 +49,10 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
     body = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
-        head = request_head(request, wire_format, body, way.destination)
+        asking = None
+        if runtime.config.inject_usage:
+            asking = injected_usage.asking(body.data, wire_format)
+        head = request_head(request, wire_format, body, way.destination, asking is not None)
         entry = runtime.writer.begin(action_id, head, body.data)
     except SpoolError as error:
         taken = error.taken if isinstance(error, NoRoom) else body
@@ -60,7 +64,8 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
-    return await forward(request, Call(action_id, wire_format, entry, runtime, way), body)
+    call = Call(action_id, wire_format, entry, runtime, way, asking)
+    return await forward(request, call, body)
 
 
 class Way(NamedTuple):
@@ -79,6 +84,7 @@ class Call:
     entry: Entry
     runtime: Runtime
     way: Way
+    asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
     broken: str | None = None  # the spool broke, and the answer with it
 
@@ -113,7 +119,11 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
 
 
 def request_head(
-    request: ProxyRequest, wire_format: WireFormat, body: Body, destination: Destination
+    request: ProxyRequest,
+    wire_format: WireFormat,
+    body: Body,
+    destination: Destination,
+    usage_injected: bool,
 ) -> RequestHead:
     return RequestHead(
         started_ns=time.time_ns(),
@@ -128,6 +138,7 @@ def request_head(
         ledger=kept.ledger_fields(request.raw_headers),
         body_size=body.size,
         body_file=body.file is not None,
+        usage_injected=usage_injected,
     )
 
 
@@ -137,10 +148,7 @@ def request_head(
 async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     request.cancel_when_agent_leaves()
     try:
-        answer = await call.runtime.upstream.send(
-            *(call.way.destination, request.method, call.way.target),
-            *(request.raw_headers, sent.content()),
-        )
+        answer = await send(request, call, sent)
     except UpstreamError as error:
         return await failed(call, error)
     except BaseException:  # cancelled: the agent left, or the process is being stopped
@@ -149,11 +157,16 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     try:
         kept_headers = kept.answer_headers(answer.headers)
         headers = [*answer.headers, call.id_header]
+        hides = call.asking is not None and injected_usage.is_stream(answer.headers)
+        if hides:
+            headers = injected_usage.without_length(headers)
         body = answer.body_at_once()
         if body is not None:
             call.record(call.entry.whole_answer, answer.status, kept_headers, body)
             await call.entry.synced()
             answer.close()
+            if hides:
+                body = Hider().whole(body)
             return ProxyAnswer(answer.status, headers, body=body)
         call.record(call.entry.head, answer.status, kept_headers)
     except AnswerAborted as aborted:
@@ -169,7 +182,34 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
         with suppress(AnswerAborted):
             call.record(call.entry.end, left_or_interrupted(request), call.broken)
 
-    return ProxyAnswer(answer.status, headers, relay(call, answer), close=close)
+    pieces = relay(call, answer)
+    return ProxyAnswer(answer.status, headers, hidden(pieces) if hides else pieces, close=close)
+
+
+async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
+    """As it came; or asking for usage, and as it came where the upstream refuses that."""
+    (destination, target), upstream = call.way, call.runtime.upstream
+    if call.asking is not None:
+        headers = injected_usage.request_headers(request.raw_headers, call.asking)
+        answer = await upstream.send(destination, request.method, target, headers, call.asking)
+        if answer.status != 400:
+            return answer
+        answer.close()
+        call.asking = None
+    content = sent.content()
+    return await upstream.send(destination, request.method, target, request.raw_headers, content)
+
+
+async def hidden(pieces: Pieces) -> Pieces:
+    """Without the chunk that the agent did not ask for."""
+    hider = Hider()
+    try:
+        async for piece, last in pieces:
+            shown = hider.whole(piece) if last else hider.feed(piece)
+            if shown or last:
+                yield shown, last
+    finally:
+        await pieces.aclose()
 
 
 async def relay(call: Call, answer: Answer) -> Pieces:

@@ -56,6 +56,7 @@ def call_json(record: Record) -> dict[str, JSON]:
         "upstream": body.heads["upstream"],
         "upstream_name": body.heads["upstream_name"],
         "target": body.heads["target"],
+        "usage_injected": body.heads["usage_injected"],
         "headers_ms": body.heads["headers_ms"],
         "first_byte_ms": body.heads["first_byte_ms"],
         "tokens_per_second": _tokens_per_second(call),
