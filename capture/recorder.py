@@ -30,6 +30,7 @@ from django.db import (
 )
 from django.db.migrations.executor import MigrationExecutor
 
+from agentledger_site.conf import config, without_secrets_of
 from capture import store
 from capture.models import Ledger
 from capture.spool.folder import Folder
@@ -178,7 +179,7 @@ class Recorder:
             try:
                 return work()
             except DATABASE_ERRORS as error:
-                reason = " ".join(str(error).split())
+                reason = without_secrets_of(config().dsn, str(error))
                 if self._state.get("state") != "waiting":
                     logger.warning("the database takes no calls, they wait: %s", reason)
                 self._tell("waiting", reason=reason)

@@ -30,6 +30,7 @@ class Load:
 
     ledger: Ledger
     n_agents: int = 4
+    pause_s: float = 0  # of each agent, between two calls
     answered: list[Answered] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)  # statuses other than 200
     broken: list[httpx.TransportError] = field(default_factory=list)  # no answer, or half of one
@@ -64,6 +65,7 @@ class Load:
                         while not self._stop.is_set():
                             turn += 1
                             self._call(client, f"agent {number} turn {turn}", turn % 3 == 0)
+                            self._stop.wait(self.pause_s)
                     except httpx.TransportError as error:  # the proxy died: no answer, no claim
                         self.broken.append(error)
                         self._stop.wait(0.02)

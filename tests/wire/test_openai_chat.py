@@ -85,7 +85,7 @@ def test_odd_request_is_read_all_the_same() -> None:
     body = (
         b'\xef\xbb\xbf {"model":"m","temperature":NaN,"logit_bias":{"a\\u0000":-Infinity},'
         b'"messages":[{"role":"system","content":"\\ud83d and \\ud83d\\ude00"}],'
-        b'"metadata":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+        b'"metadata":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     )
     asked = openai_chat.parse_request(body)
     assert asked.model_id == "m"
