@@ -5,18 +5,81 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from capture.wire import anthropic_messages, openai_chat, openai_responses, raw
+from capture.wire import (
+    anthropic_count_tokens,
+    anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere_chat,
+    gemini,
+    gemini_count_tokens,
+    gemini_embeddings,
+    gemini_interactions,
+    ollama,
+    openai_audio,
+    openai_chat,
+    openai_completions,
+    openai_decisions,
+    openai_embeddings,
+    openai_images,
+    openai_input_tokens,
+    openai_moderations,
+    openai_responses,
+    raw,
+)
 from capture.wire.types import WireFormat
+
+# A gateway's name of a model may have slashes; Vertex calls tuned ones by their endpoints.
+_GEMINI = r"(?<!/publishers/anthropic)/(?:models|tunedModels|endpoints)/[^/:]+(?:/[^/:]+){0,2}"
 
 # By the path of a POST: whatever prefix stands before it, such as /openai/deployments/{name},
 # /api/v1, or none. The first that matches counts.
 _PATHS: tuple[tuple[str, WireFormat], ...] = (
-    (r"/chat/completions", openai_chat),
+    (r"/(?:chat|agents)/completions", openai_chat),  # Mistral has agents
     (r"/responses", openai_responses),
+    (r"/responses/compact", openai_responses),
+    (r"/responses/input_tokens", openai_input_tokens),
     (r"/v1/messages", anthropic_messages),
+    (r"/v1/messages/count_tokens", anthropic_count_tokens),
+    # Google's Vertex; its count-tokens stands where a model would.
+    (r"/publishers/anthropic/models/count-tokens:rawPredict", anthropic_count_tokens),
+    (
+        r"/publishers/anthropic/models/[^/:]+:(?:rawPredict|streamRawPredict)",
+        anthropic_messages,
+    ),
+    (r"/v2/chat", cohere_chat),
+    # The model may be an ARN, with up to two slashes.
+    (r"/model/[^/]+(?:/[^/]+){0,2}/(?:converse|converse-stream)", bedrock_converse),
+    (r"/model/[^/]+(?:/[^/]+){0,2}/(?:invoke|invoke-with-response-stream)", bedrock_invoke),
+    (rf"{_GEMINI}:(?:generateContent|streamGenerateContent)", gemini),
+    (rf"{_GEMINI}:(?:embedContent|batchEmbedContents)", gemini_embeddings),
+    (rf"{_GEMINI}:countTokens", gemini_count_tokens),
+    (
+        r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions",
+        gemini_interactions,
+    ),
+    (r"/api/(?:chat|generate|embed|embeddings)", ollama),
+    (r"(?<!chat)/completions", openai_completions),
+    (r"/embeddings", openai_embeddings),
+    (r"/images/(?:generations|edits|variations)", openai_images),
+    (r"/audio/(?:transcriptions|translations|speech)", openai_audio),
+    (r"/moderations", openai_moderations),
+    (r"/decisions", openai_decisions),
 )
 _PATTERNS = tuple((re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in _PATHS)
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
+
+
+FREE = frozenset(
+    found.NAME
+    for found in (
+        openai_moderations,
+        openai_input_tokens,
+        anthropic_count_tokens,
+        gemini_count_tokens,
+    )
+)
+"""The formats whose calls cost nothing, whatever tokens they count."""
 
 
 @lru_cache(1024)

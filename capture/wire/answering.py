@@ -16,15 +16,19 @@ def read(
     *,
     whole: Callable[[JSON], Answered],
     stream: Callable[[bytes], Answered],
+    is_stream: Callable[[bytes, str], bool] = sse.is_stream,
 ) -> Answered:
-    """What `whole` makes of a decoded JSON answer, or `stream` of events."""
-    if sse.is_stream(body, content_type):
+    """What `whole` makes of a decoded JSON answer, or `stream` of events.
+
+    `is_stream` tells which of them it is from the body and its content type.
+    """
+    if is_stream(body, content_type):
         answered = stream(body)
     else:
         value, note = load(body)
         answered = whole(value) if note is None else Answered(note=f"answer: {note}")
         answered.complete = note is None
-        answered.error = errors.message_in(value)
+        answered.error = errors.message_in(value) or answered.error
     if status >= 400 and answered.error is None:
         answered.error = errors.message_of_body(body)
     return answered

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from capture.wire import answering, asking, errors, sse, usage
 from capture.wire.jsontext import clean, dump, load
 from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
@@ -15,16 +18,21 @@ _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools
 # Tools that Anthropic runs are calls too: their results come in the same answer.
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 
+# Google's Vertex takes the model out of the body.
+_model_in_path = re.compile(r"/models/([^/:]+):(?:rawPredict|streamRawPredict)$")
+
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     asked, raw = asking.read_common(body, _parts, ("max_tokens",))
     top = texts(load(raw["system"])[0]) if "system" in raw else []
     asked.system_prompt = asking.system_prompt(top, asking.prompts_in(asked, body))
+    if asked.model_id is None and (found := _model_in_path.search(path)):
+        asked.model_id = text(found[1])
     return asked
 
 
 def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
-    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return answering.read(body, status, content_type, whole=read_whole, stream=_parse_stream)
 
 
 def tool_results(message: bytes) -> list[ToolResult]:
@@ -77,22 +85,30 @@ class _Block:
         return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def read_whole(value: JSON) -> Answered:
     message = fields(value)
     answered = Answered(usage=usage.anthropic(message.get("usage")))
     _tell_message(answered, message)
+    _tell_tier(answered, fields(message.get("usage")))
     _tell_blocks(answered, [_Block(start, ended=True) for start in objects(message.get("content"))])
     return answered
 
 
 def _parse_stream(body: bytes) -> Answered:
+    unread: list[int] = []
+    answered = read_events(sse.objects(body, unread))
+    answered.note = sse.note(unread, body)
+    return answered
+
+
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+    """The name, the object and the end in the body of each event of a stream."""
     answered = Answered()
     blocks: list[_Block] = []
     by_index: dict[int, _Block] = {}
     counts: dict[str, JSON] = {}
     counts_are_final = False
-    unread: list[int] = []
-    for name, event, end in sse.objects(body, unread):
+    for name, event, end in events:
         index = event.get("index")
         block = by_index.get(index) if isinstance(index, int) else None
         if name == "content_block_delta" and block:
@@ -121,9 +137,9 @@ def _parse_stream(body: bytes) -> Answered:
         if answered.first_content_end is None and block and block.has_content():
             answered.first_content_end = end
     answered.usage = usage.anthropic(counts)
+    _tell_tier(answered, counts)
     if answered.usage and not counts_are_final:
         answered.usage.tokens_out = None  # message_start has a placeholder there
-    answered.note = sse.note(unread, body)
     _tell_blocks(answered, blocks)
     return answered
 
@@ -132,6 +148,11 @@ def _tell_message(answered: Answered, message: dict[str, JSON]) -> None:
     answered.response_model = text(message.get("model"))
     answered.response_id = text(message.get("id"))
     answered.stop_reason = text(message.get("stop_reason"))
+
+
+def _tell_tier(answered: Answered, counts: dict[str, JSON]) -> None:
+    answered.service_tier = text(counts.get("service_tier"))
+    answered.speed = text(counts.get("speed"))
 
 
 def _tell_blocks(answered: Answered, blocks: list[_Block]) -> None:

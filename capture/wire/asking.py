@@ -107,3 +107,17 @@ def plain_or_blocks(content: JSON) -> JSON:
         if len(blocks) == len(content) and all(block.get("type") == "text" for block in blocks):
             return joined(texts(content), "\n") or ""
     return clean_json(content)
+
+
+def join_tokens(asked: Asked, body: bytes) -> None:
+    """Makes one message of an input that is a list of token numbers, not one of each number."""
+    messages = [part for part in asked.parts if part.kind == "message"]
+    if not messages or not body[messages[0].start : messages[0].start + 1].isdigit():
+        return
+    start = body.rfind(b"[", 0, messages[0].start)
+    end = body.find(b"]", messages[-1].end) + 1
+    if start < 0 or not end:
+        return
+    asked.parts = [part for part in asked.parts if part.kind != "message"]
+    asked.parts.append(Part("message", start, end))
+    asked.parts.sort(key=lambda part: part.start)

@@ -1,9 +1,12 @@
-"""One choice of a chat completion, put together from its deltas or read from its message."""
+"""The choices of an answer, each put together from its deltas or read from its message."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+
 from capture.wire.jsontext import clean, dump
-from capture.wire.types import JSON, ToolCall
+from capture.wire.types import JSON, Answered, ToolCall
 from capture.wire.values import fields, joined, objects, text, texts
 
 _LEGACY = -1
@@ -120,3 +123,22 @@ class Choice:
             self._known[index, id] = call
         call.name = call.name or name
         return call
+
+
+def tell_choices(answered: Answered, choices: Mapping[int, Choice]) -> None:
+    for place, index in enumerate(sorted(choices)):
+        choice = choices[index]
+        if place == 0:
+            answered.content = choice.content()
+            answered.reasoning = choice.reasoning()
+            answered.tool_calls = choice.tool_calls()
+            answered.stop_reason = choice.stop_reason
+        else:
+            answered.choices.append(
+                {
+                    "index": index,
+                    "content": choice.content(),
+                    "stop_reason": choice.stop_reason,
+                    "tool_calls": [asdict(call) for call in choice.tool_calls()],
+                }
+            )

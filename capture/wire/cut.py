@@ -34,7 +34,7 @@ def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
     """None unless the body is a JSON object.
 
     `kinds` names the fields that become parts: of a `message` field the items where it is an
-    array, or the whole of a string; of any other the whole unless it is null.
+    array, or the whole of a string or an object; of any other the whole unless it is null.
     """
     try:
         return _cut_fast(body, kinds)
@@ -62,7 +62,7 @@ def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
 
 
 def _is_part(kind: PartKind, value: bytes) -> bool:
-    return value.startswith((b"[", b'"')) if kind == "message" else value != b"null"
+    return value.startswith((b"[", b'"', b"{")) if kind == "message" else value != b"null"
 
 
 def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> int:

@@ -42,7 +42,9 @@ def message_of_body(body: bytes) -> str | None:
         return clean(start[:LONGEST]) or None
     found = message_in(answer)
     if found is None and isinstance(answer, dict):
-        found = text(answer.get("message")) or _detail(answer.get("detail"))
+        # AWS writes it in two ways.
+        flat = text(answer.get("message")) or text(answer.get("Message"))
+        found = flat or _detail(answer.get("detail"))
     if found is None and answer not in (None, "", {}, []):
         found = text(answer) or dump(answer)
         return found[:LONGEST]
@@ -78,3 +80,44 @@ def anthropic_body(message: str, *, type: str, code: str, request_id: str) -> by
             "request_id": clean(request_id),
         }
     )
+
+
+# By our codes and types of error, what Google calls such a thing:
+# https://cloud.google.com/apis/design/errors
+_GOOGLES = {
+    "upstream_timeout": (504, "DEADLINE_EXCEEDED"),
+    "upstream_unreachable": (502, "UNAVAILABLE"),
+    "unknown_upstream": (404, "NOT_FOUND"),
+    "ledger_full": (503, "UNAVAILABLE"),
+    "budget_exceeded": (429, "RESOURCE_EXHAUSTED"),
+    "rate_limit_error": (429, "RESOURCE_EXHAUSTED"),
+    "invalid_request_error": (400, "INVALID_ARGUMENT"),
+    "authentication_error": (401, "UNAUTHENTICATED"),
+    "permission_error": (403, "PERMISSION_DENIED"),
+    "not_found_error": (404, "NOT_FOUND"),
+}
+
+
+def google_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    status, name = _GOOGLES.get(code) or _GOOGLES.get(type) or (500, "INTERNAL")
+    reason = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": clean(code).upper(),
+        "domain": "agentledger",
+        "metadata": {"request_id": clean(request_id)},
+    }
+    error = {"code": status, "message": clean(message), "status": name, "details": [reason]}
+    return orjson.dumps({"error": error})
+
+
+def ollama_body(message: str) -> bytes:
+    return orjson.dumps({"error": clean(message)})
+
+
+def cohere_body(message: str, *, request_id: str) -> bytes:
+    return orjson.dumps({"id": clean(request_id), "message": clean(message)})
+
+
+def aws_body(message: str, *, code: str) -> bytes:
+    # AWS names the code in a header; the SDKs look for it here where that is missing.
+    return orjson.dumps({"message": clean(message), "code": clean(code)})

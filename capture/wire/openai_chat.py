@@ -5,10 +5,10 @@ https://platform.openai.com/docs/api-reference/chat; where the copies differ, th
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
 
 from capture.wire import answering, asking, errors, sse, usage
-from capture.wire.choices import Choice
+from capture.wire.choices import Choice, tell_choices
 from capture.wire.jsontext import load
 from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
 from capture.wire.values import fields, objects, text
@@ -26,7 +26,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Ask
 
 
 def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
-    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return answering.read(body, status, content_type, whole=read_whole, stream=read_stream)
 
 
 def tool_results(message: bytes) -> list[ToolResult]:
@@ -47,35 +47,47 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def read_whole(value: JSON) -> Answered:
     answer = fields(value)
     answered = Answered(
         response_model=text(answer.get("model")),
         response_id=text(answer.get("id")),
-        usage=usage.openai(_usage_in(answer)),
+        usage=usage.openai(_usage_in(answer)) or usage.llama_cpp(answer.get("timings")),
+        service_tier=billed_tier(answer.get("service_tier")),
     )
     choices: dict[int, Choice] = {}
     for place, entry in enumerate(objects(answer.get("choices"))):
         choices[place] = choice = Choice()
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
-    _tell_choices(answered, choices)
+    tell_choices(answered, choices)
     return answered
 
 
-def _parse_stream(body: bytes) -> Answered:
+def read_stream(body: bytes) -> Answered:
+    unread: list[int] = []
+    answered = read_events(sse.objects(body, unread))
+    answered.note = sse.note(unread, body)
+    return answered
+
+
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+    """The name, the object and the end in the body of each event of a stream."""
     answered = Answered()
     choices: dict[int, Choice] = {}
     counts: dict[str, JSON] | None = None
-    unread: list[int] = []
+    timings: JSON = None
+    tier: JSON = None
     done = False
-    for name, chunk, end in sse.objects(body, unread):
+    for name, chunk, end in events:
         if name == sse.DONE:
             done = True
             continue
         answered.response_model = answered.response_model or text(chunk.get("model"))
         answered.response_id = answered.response_id or text(chunk.get("id"))
         counts = _usage_in(chunk) or counts
+        timings = chunk.get("timings") or timings
+        tier = chunk.get("service_tier") or tier
         if chunk.get("error") or name == "error":
             answered.error = errors.message_of_event(chunk)
         for entry in objects(chunk.get("choices")):
@@ -90,29 +102,15 @@ def _parse_stream(body: bytes) -> Answered:
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
     answered.complete = done or all_stopped or answered.error is not None
-    answered.usage = usage.openai(counts)
-    answered.note = sse.note(unread, body)
-    _tell_choices(answered, choices)
+    answered.usage = usage.openai(counts) or usage.llama_cpp(timings)
+    answered.service_tier = billed_tier(tier)
+    tell_choices(answered, choices)
     return answered
 
 
-def _tell_choices(answered: Answered, choices: dict[int, Choice]) -> None:
-    for place, index in enumerate(sorted(choices)):
-        choice = choices[index]
-        if place == 0:
-            answered.content = choice.content()
-            answered.reasoning = choice.reasoning()
-            answered.tool_calls = choice.tool_calls()
-            answered.stop_reason = choice.stop_reason
-        else:
-            answered.choices.append(
-                {
-                    "index": index,
-                    "content": choice.content(),
-                    "stop_reason": choice.stop_reason,
-                    "tool_calls": [asdict(call) for call in choice.tool_calls()],
-                }
-            )
+def billed_tier(tier: JSON) -> str | None:
+    """`auto` is what was asked for, not what was billed."""
+    return text(tier) if tier != "auto" else None
 
 
 def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:

@@ -1,10 +1,12 @@
-"""OpenAI's Responses: https://platform.openai.com/docs/api-reference/responses"""
+"""OpenAI's Responses, and their compaction, whose answer is a history in short:
+https://platform.openai.com/docs/api-reference/responses"""
 
 from __future__ import annotations
 
 from capture.wire import answering, asking, errors, sse, usage
 from capture.wire.items import TOOL_CALLS, Items, says_something
 from capture.wire.jsontext import clean, clean_json, dump, load
+from capture.wire.openai_chat import billed_tier
 from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
 from capture.wire.values import fields, joined, objects, text, texts
 
@@ -80,7 +82,8 @@ def _parse_stream(body: bytes) -> Answered:
 def _tell_response(answered: Answered, response: dict[str, JSON]) -> None:
     answered.response_model = text(response.get("model"))
     answered.response_id = text(response.get("id"))
-    answered.usage = usage.openai(response.get("usage"))
+    answered.usage = usage.responses(response)
+    answered.service_tier = billed_tier(response.get("service_tier"))
 
 
 def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
@@ -88,7 +91,8 @@ def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
     reasoning: list[str] = []
     for item in output:
         kind = item.get("type")
-        if kind == "message":
+        # A compaction repeats what the user said.
+        if kind == "message" and item.get("role") not in ("user", "developer", "system"):
             for part in objects(item.get("content")):
                 content += texts(part.get("text")) or texts(part.get("refusal"))
         elif kind == "reasoning":

@@ -67,7 +67,8 @@ class Usage:
     tokens_image_in: int | None = None
     tokens_image_out: int | None = None
     # What is billed by another unit than tokens, under the names of genai-prices: `web_searches`,
-    # `audio_seconds`, `input_characters`.
+    # `audio_seconds`, `input_characters`; and under our own: `images` that have no tokens,
+    # `image_gen_tokens_in` and `image_gen_tokens_out` of the model that a tool paints with.
     units: dict[str, float] = field(default_factory=dict)
     # What the provider says that the call cost, in USD.
     reported_cost_usd: Decimal | None = None
@@ -85,6 +86,8 @@ class Asked:
     max_tokens: int | None = None
     # All other top-level fields of the body but the history, the system prompt and the tools.
     params: dict[str, JSON] = field(default_factory=dict)
+    # What the request alone is billed by, where the answer brings no usage: `input_characters`.
+    units: dict[str, float] = field(default_factory=dict)
     # In the order of the body, without overlaps.
     parts: list[Part] = field(default_factory=list)
     note: str | None = None

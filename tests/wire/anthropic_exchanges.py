@@ -70,6 +70,7 @@ def answer(**expected: Any) -> Answered:
     common = {
         "response_model": "claude-sonnet-4-5-20250929",
         "response_id": "msg_1",
+        "service_tier": "standard",
         "complete": True,
     }
     return Answered(**{**common, **expected})
@@ -81,10 +82,45 @@ def counted(tokens_out: int | None, **more: JSON) -> Usage:
         tokens_out=tokens_out,
         tokens_cache_read=1_000,
         tokens_cache_write=100,
+        tokens_cache_write_1h=40,
         raw={**START_USAGE, **more},
     )
 
 
+ITERATED = {
+    "input_tokens": 10,
+    "cache_read_input_tokens": 200,
+    "cache_creation_input_tokens": 30,
+    "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 30},
+    "output_tokens": 5,
+    "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1},
+    "service_tier": "priority",
+    "speed": "fast",
+    "iterations": [
+        {
+            "type": "compaction",
+            "input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 50,
+            "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20},
+            "output_tokens": 60,
+        },
+        {
+            "type": "advisor_message",
+            "model": "claude-opus-4-6",
+            "input_tokens": 7,
+            "output_tokens": 8,
+        },
+        {
+            "type": "fallback_message",
+            "model": "claude-haiku-4-5",
+            "input_tokens": 10,
+            "cache_read_input_tokens": 200,
+            "cache_creation_input_tokens": 30,
+            "output_tokens": 5,
+        },
+    ],
+}
 PING = {"type": "ping"}
 STOP = {"type": "message_stop"}
 
@@ -144,6 +180,7 @@ EXCHANGES = [
                 tokens_out=40,
                 tokens_cache_read=1_000,
                 tokens_cache_write=100,
+                tokens_cache_write_1h=40,
                 tokens_reasoning=9,
                 raw={
                     **START_USAGE,
@@ -169,6 +206,7 @@ EXCHANGES = [
         answer(
             content="a",
             stop_reason="pause_turn",
+            service_tier=None,
             usage=Usage(
                 tokens_in=12,
                 tokens_out=9,
@@ -258,6 +296,7 @@ EXCHANGES = [
             content="Two calls.",
             reasoning="Hm.\n\nSo.",
             stop_reason="tool_use",
+            service_tier=None,
             tool_calls=[
                 ToolCall("t1", "f", '{"ü":[1,2.5]}'),
                 ToolCall("t2", "g", "{}"),
@@ -266,6 +305,72 @@ EXCHANGES = [
             usage=Usage(tokens_in=3, tokens_out=4, raw={"input_tokens": 3, "output_tokens": 4}),
         ),
         content_type=PLAIN,
+    ),
+    Exchange(
+        "a search, fast mode, and iterations that the totals leave out",
+        "anthropic_messages",
+        compact(
+            {
+                "id": "msg_1",
+                "type": "message",
+                "model": "claude-sonnet-4-5-20250929",
+                "content": [{"type": "text", "text": "Short now."}],
+                "stop_reason": "end_turn",
+                "usage": ITERATED,
+            }
+        ),
+        answer(
+            content="Short now.",
+            stop_reason="end_turn",
+            service_tier="priority",
+            speed="fast",
+            usage=Usage(
+                tokens_in=10 + 200 + 30 + 50 + 7,
+                tokens_out=5 + 60 + 8,
+                tokens_cache_read=200,
+                tokens_cache_write=30 + 50,
+                tokens_cache_write_1h=30 + 20,
+                units={"web_searches": 2},
+                raw=ITERATED,
+            ),
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "iterations in the last event",
+        "anthropic_messages",
+        named(
+            start({"input_tokens": 10, "output_tokens": 1}),
+            block(0, "text", text=""),
+            text(0, "a"),
+            end(
+                "end_turn",
+                output_tokens=5,
+                iterations=[
+                    {"type": "compaction", "input_tokens": 100, "output_tokens": 20},
+                    {"type": "message", "input_tokens": 10, "output_tokens": 5},
+                ],
+            ),
+            STOP,
+        ),
+        answer(
+            content="a",
+            stop_reason="end_turn",
+            service_tier=None,
+            usage=Usage(
+                tokens_in=110,
+                tokens_out=25,
+                raw={
+                    "input_tokens": 10,
+                    "output_tokens": 5,
+                    "iterations": [
+                        {"type": "compaction", "input_tokens": 100, "output_tokens": 20},
+                        {"type": "message", "input_tokens": 10, "output_tokens": 5},
+                    ],
+                },
+            ),
+        ),
+        first_content=b'"text":"a"',
     ),
     Exchange(
         "error body",

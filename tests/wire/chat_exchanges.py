@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from capture.wire.types import JSON, Answered, ToolCall, Usage
@@ -60,8 +61,41 @@ def answer(**expected: Any) -> Answered:
 
 
 COUNTED = Usage(
-    tokens_in=19, tokens_out=10, tokens_cache_read=0, tokens_reasoning=4, raw=dict(USAGE)
+    tokens_in=19,
+    tokens_out=10,
+    tokens_cache_read=0,
+    tokens_reasoning=4,
+    tokens_audio_in=0,
+    raw=dict(USAGE),
 )
+PAID = {
+    "prompt_tokens": 194,
+    "completion_tokens": 2,
+    "total_tokens": 196,
+    "cost": 0.00014,
+    "is_byok": False,
+    "cost_details": {"upstream_inference_cost": 19},
+    "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 3, "video_tokens": 0},
+}
+KEPT_LONG = {
+    "prompt_tokens": 8,
+    "completion_tokens": 1,
+    "prompt_tokens_details": {
+        "cache_write_tokens_details": {"ttl_30m_tokens": 4, "ttl_12h_tokens": 2}
+    },
+}
+ALL_KINDS = {
+    "prompt_tokens": 100,
+    "completion_tokens": 50,
+    "total_tokens": 150,
+    "prompt_tokens_details": {"audio_tokens": 40, "image_tokens": 30, "text_tokens": 30},
+    "completion_tokens_details": {
+        "audio_tokens": 20,
+        "image_tokens": 5,
+        "reasoning_tokens": 10,
+        "accepted_prediction_tokens": 1,
+    },
+}
 ROLE = chunk({"role": "assistant", "content": "", "refusal": None})
 
 EXCHANGES = [
@@ -508,6 +542,172 @@ EXCHANGES = [
         "openai_chat",
         whole({"content": "Hi"}, usage=None, x_groq={"usage": {"dram_cached_tokens": 512}}),
         answer(content="Hi", stop_reason="stop"),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "OpenRouter: its price on the last chunk",
+        "openai_chat",
+        data(
+            b": OPENROUTER PROCESSING\n\n",
+            chunk({"role": "assistant", "content": "Hi", "reasoning": None}),
+            chunk({"content": ""}, "stop"),
+            chunk({"role": "assistant", "content": ""}, None, usage=PAID),
+            DONE,
+        ),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            usage=Usage(
+                tokens_in=194,
+                tokens_out=2,
+                tokens_cache_read=0,
+                tokens_cache_write=3,
+                reported_cost_usd=Decimal("0.00014"),
+                raw=PAID,
+            ),
+        ),
+        first_content=b'"Hi"',
+    ),
+    Exchange(
+        "OpenRouter with the agent's own key: what that pays counts too",
+        "openai_chat",
+        whole(
+            {"content": "Hi"},
+            usage={
+                "prompt_tokens": 1,
+                "completion_tokens": 1,
+                "cost": 0.1,
+                "is_byok": True,
+                "cost_details": {"upstream_inference_cost": 0.2, "server_tool_cost": 0.05},
+            },
+        ),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            usage=Usage(
+                tokens_in=1,
+                tokens_out=1,
+                reported_cost_usd=Decimal("0.3"),
+                raw={
+                    "prompt_tokens": 1,
+                    "completion_tokens": 1,
+                    "cost": 0.1,
+                    "is_byok": True,
+                    "cost_details": {"upstream_inference_cost": 0.2, "server_tool_cost": 0.05},
+                },
+            ),
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "xAI, plain: its price in ticks",
+        "openai_chat",
+        whole(
+            {"content": "Hi"},
+            usage={"prompt_tokens": 3, "completion_tokens": 1, "cost_in_usd_ticks": 318319000},
+        ),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            usage=Usage(
+                tokens_in=3,
+                tokens_out=1,
+                reported_cost_usd=Decimal("0.0318319"),
+                raw={"prompt_tokens": 3, "completion_tokens": 1, "cost_in_usd_ticks": 318319000},
+            ),
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "every kind of token, and the tier that was billed",
+        "openai_chat",
+        data(
+            chunk({"content": "Hi"}, service_tier="auto"),
+            chunk({}, "stop", service_tier="priority"),
+            chunk({}) | {"choices": [], "usage": ALL_KINDS, "service_tier": None},
+            DONE,
+        ),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            service_tier="priority",
+            usage=Usage(
+                tokens_in=100,
+                tokens_out=50,
+                tokens_reasoning=10,
+                tokens_audio_in=40,
+                tokens_audio_out=20,
+                tokens_image_in=30,
+                tokens_image_out=5,
+                raw=ALL_KINDS,
+            ),
+        ),
+        first_content=b'"Hi"',
+    ),
+    Exchange(
+        "plain, cache writes by how long they are kept, asked for any tier",
+        "openai_chat",
+        whole({"content": "Hi"}, usage=KEPT_LONG, service_tier="auto"),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            usage=Usage(tokens_in=8, tokens_out=1, tokens_cache_write=6, raw=KEPT_LONG),
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "Mistral: seconds of audio in the prompt",
+        "openai_chat",
+        whole(
+            {"content": "Hi"},
+            "model_length",
+            usage={"prompt_tokens": 4, "completion_tokens": 1, "prompt_audio_seconds": 12},
+        ),
+        answer(
+            content="Hi",
+            stop_reason="model_length",
+            usage=Usage(
+                tokens_in=4,
+                tokens_out=1,
+                units={"audio_seconds": 12},
+                raw={"prompt_tokens": 4, "completion_tokens": 1, "prompt_audio_seconds": 12},
+            ),
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "llama.cpp: timings instead of usage",
+        "openai_chat",
+        data(
+            chunk({"content": "Hi"}),
+            chunk({}, "stop", timings={"cache_n": 30, "prompt_n": 6, "predicted_n": 2}),
+            DONE,
+        ),
+        answer(
+            content="Hi",
+            stop_reason="stop",
+            usage=Usage(
+                tokens_in=36,
+                tokens_out=2,
+                tokens_cache_read=30,
+                raw={"timings": {"cache_n": 30, "prompt_n": 6, "predicted_n": 2}},
+            ),
+        ),
+        first_content=b'"Hi"',
+    ),
+    Exchange(
+        "llama.cpp, plain: usage counts before timings",
+        "openai_chat",
+        whole({"content": "Hi"}, timings={"prompt_n": 1, "predicted_n": 1}),
+        answer(content="Hi", stop_reason="stop", usage=COUNTED),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "vLLM: an error body of its own",
+        "openai_chat",
+        b'{"object":"error","message":"model not found","type":"NotFoundError","code":404}',
+        Answered(error="model not found", complete=True),
+        status=404,
         content_type=PLAIN,
     ),
     Exchange(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from capture.wire import by_name
 from capture.wire.types import JSON, Answered
 
 SSE = "text/event-stream; charset=utf-8"
 PLAIN = "application/json"
+FRAMES = "application/vnd.amazon.eventstream"
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,21 @@ class Exchange:
         if self.first_content is None:
             return self.expected
         brought = self.body.index(self.first_content)
-        end = self.body.index(b"\n\n", brought) + 2
+        end = next(end for end in self._ends_of_events() if end > brought)
         return replace(self.expected, first_content_end=end)
+
+    def is_stream(self) -> bool:
+        return self.content_type in (SSE, FRAMES, LINES) or self.first_content is not None
+
+    def _ends_of_events(self) -> Iterator[int]:
+        if self.content_type == FRAMES:
+            yield from ends_of_frames(self.body)
+        elif self.content_type == SSE:
+            yield from (blank.end() for blank in re.finditer(rb"\r\n\r\n|\n\n", self.body))
+        elif self.body.startswith(b"["):
+            yield from (after.start() for after in re.finditer(rb"\n(?:,\r\n|\]\n)", self.body))
+        else:
+            yield from (line_end.end() for line_end in re.finditer(rb"\n", self.body))
 
 
 def data(*events: JSON) -> bytes:
@@ -59,3 +77,27 @@ def named(*events: JSON) -> bytes:
 
 def compact(event: JSON) -> bytes:
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def frame(payload: bytes, **headers: str) -> bytes:
+    """A frame of AWS's event stream; `_` stands for the `-` of a header, its colon is added."""
+    raw = b""
+    for name, value in headers.items():
+        key = f":{name.replace('_', '-')}".encode()
+        raw += bytes([len(key)]) + key + b"\x07" + len(value).to_bytes(2) + value.encode()
+    prelude = (len(raw) + len(payload) + 16).to_bytes(4) + len(raw).to_bytes(4)
+    start = prelude + crc32(prelude).to_bytes(4) + raw + payload
+    return start + crc32(start).to_bytes(4)
+
+
+def event_frame(kind: str, event: JSON) -> bytes:
+    return frame(
+        compact(event), event_type=kind, content_type="application/json", message_type="event"
+    )
+
+
+def ends_of_frames(body: bytes) -> Iterator[int]:
+    end = 0
+    while end < len(body):
+        end += int.from_bytes(body[end : end + 4])
+        yield end

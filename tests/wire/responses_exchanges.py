@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from capture.wire.types import JSON, Answered, ToolCall, Usage
@@ -112,6 +113,30 @@ TEXT = [
     delta("output_text", 0, "Hi", content_index=0, obfuscation="x"),
     delta("output_text", 0, " there", content_index=0),
 ]
+
+TOOL_USAGE = {
+    "image_gen": {
+        "input_tokens": 50,
+        "input_tokens_details": {"image_tokens": 0, "text_tokens": 50},
+        "output_tokens": 272,
+        "total_tokens": 322,
+    },
+    "web_search": {"num_requests": 3},
+}
+NO_TOOL_USAGE = {
+    "image_gen": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
+    "web_search": {"num_requests": 0},
+}
+COMPACTED = {
+    "id": "resp_1",
+    "object": "response.compaction",
+    "created_at": 1764000000,
+    "output": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+        {"id": "cmp_1", "type": "compaction", "encrypted_content": "gAAA"},
+    ],
+    "usage": USAGE,
+}
 
 EXCHANGES = [
     Exchange(
@@ -297,6 +322,88 @@ EXCHANGES = [
         "openai_responses",
         whole("failed", [], error={"code": "server_error", "message": "Oh no"}),
         answer(stop_reason="failed", error="Oh no"),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "tools billed apart, and the tier",
+        "openai_responses",
+        named(
+            {
+                "type": "response.created",
+                "response": response("in_progress", [], service_tier="auto"),
+            },
+            *TEXT,
+            terminal(
+                "completed",
+                [WEB_SEARCH, MESSAGE],
+                usage=USAGE,
+                tool_usage=TOOL_USAGE,
+                service_tier="flex",
+            ),
+        ),
+        answer(
+            content="Hi there",
+            stop_reason="completed",
+            service_tier="flex",
+            usage=replace(
+                COUNTED,
+                units={
+                    "web_searches": 3,
+                    "image_gen_tokens_in": 50,
+                    "image_gen_tokens_out": 272,
+                },
+                raw={**USAGE, "tool_usage": TOOL_USAGE},
+            ),
+        ),
+        first_content=b'"delta":"Hi"',
+    ),
+    Exchange(
+        "tools that were not used",
+        "openai_responses",
+        whole("completed", [MESSAGE], usage=USAGE, tool_usage=NO_TOOL_USAGE),
+        answer(content="Hi there", stop_reason="completed", usage=COUNTED),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "steered away",
+        "openai_responses",
+        whole("incomplete", [MESSAGE], usage=USAGE, incomplete_details={"reason": "steered"}),
+        answer(content="Hi there", stop_reason="steered", usage=COUNTED),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "in the background, streamed, left while it was queued",
+        "openai_responses",
+        named(
+            {"type": "response.created", "response": response("queued", [])},
+            {"type": "response.queued", "response": response("queued", [])},
+        ),
+        answer(complete=False),
+    ),
+    Exchange(
+        "cancelled",
+        "openai_responses",
+        whole("cancelled", []),
+        answer(stop_reason="cancelled"),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "compaction while it streams",
+        "openai_responses",
+        named(
+            CREATED,
+            {"type": "response.compaction.compacting", "item_id": "cmp_1", "output_index": 0},
+            done("output_item", 0, item={"id": "cmp_1", "type": "compaction"}),
+            terminal("completed", [{"id": "cmp_1", "type": "compaction"}, MESSAGE], usage=USAGE),
+        ),
+        answer(content="Hi there", stop_reason="completed", usage=COUNTED),
+        first_content=b'"response.completed"',
+    ),
+    Exchange(
+        "a history made shorter",
+        "openai_responses",
+        compact(COMPACTED),
+        Answered(response_id="resp_1", usage=COUNTED, complete=True),
         content_type=PLAIN,
     ),
 ]

@@ -38,6 +38,21 @@ def test_system_prompt_that_is_a_text() -> None:
     assert [part.kind for part in asked.parts] == ["system"]
 
 
+@pytest.mark.parametrize(
+    ("body", "path", "model"),
+    [
+        (b"{}", "/v1/projects/p/publishers/anthropic/models/claude@2025:rawPredict", "claude@2025"),
+        (b"{}", "/publishers/anthropic/models/claude:streamRawPredict", "claude"),
+        (b'{"model":"m"}', "/publishers/anthropic/models/claude:rawPredict", "m"),
+        (b"{}", "/v1/messages", None),
+    ],
+)
+def test_model_is_in_the_path_where_the_body_has_none(
+    body: bytes, path: str, model: str | None
+) -> None:
+    assert anthropic_messages.parse_request(body, path=path).model_id == model
+
+
 def test_tool_results_are_read() -> None:
     message = {
         "role": "user",

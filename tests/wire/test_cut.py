@@ -34,7 +34,9 @@ def cut_up(body: bytes) -> list[tuple[PartKind, bytes]]:
         (b'{"messages" :\n[ 1 ,\n 2 ]\n}', [("message", b"1"), ("message", b"2")]),
         (b'{"messages":"1","system":"1"}', [("message", b'"1"'), ("system", b'"1"')]),
         (b'{"messages":[],"tools":[{}],"system":null}', [("tools", b"[{}]")]),
-        (b'{"messages":{"a":1},"tools":null}', []),
+        (b'{"messages":{"a":1},"tools":null}', [("message", b'{"a":1}')]),
+        (b'{"messages":1,"tools":null}', []),
+        (b'{"messages":null,"tools":null}', []),
         (b'{"a":[1,2],"messages":[1,2],"b":[1,2]}', [("message", b"1"), ("message", b"2")]),
         (b'{"m\\u0065ssages":[1]}', [("message", b"1")]),
         (
@@ -158,7 +160,9 @@ def test_parts_are_the_values_and_the_body_comes_back(
     expected = {
         "system": [last.get("system")],
         "tools": [last.get("tools")],
-        "message": history if isinstance(history, list) else [history] * isinstance(history, str),
+        "message": history
+        if isinstance(history, list)
+        else [history] * isinstance(history, str | dict),
     }
     wanted = {
         name: [json.dumps(value) for value in values]

@@ -2,33 +2,106 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.wire import anthropic_messages, by_name, openai_chat, openai_responses, raw
+from capture.wire import (
+    anthropic_count_tokens,
+    anthropic_messages,
+    bedrock_converse,
+    bedrock_invoke,
+    cohere_chat,
+    eventstream,
+    gemini,
+    gemini_count_tokens,
+    gemini_embeddings,
+    gemini_interactions,
+    ollama,
+    openai_audio,
+    openai_chat,
+    openai_completions,
+    openai_decisions,
+    openai_embeddings,
+    openai_images,
+    openai_input_tokens,
+    openai_moderations,
+    openai_responses,
+    raw,
+)
 from capture.wire.cut import join, split
 from capture.wire.types import Answered, WireFormat
-from tests.wire import anthropic_exchanges, chat_exchanges, responses_exchanges
-from tests.wire.exchanges import SSE, Exchange
+from tests.wire import (
+    anthropic_exchanges,
+    bedrock_exchanges,
+    chat_exchanges,
+    cohere_exchanges,
+    endpoint_exchanges,
+    gemini_exchanges,
+    ollama_exchanges,
+    responses_exchanges,
+)
+from tests.wire.exchanges import FRAMES, LINES, PLAIN, SSE, Exchange, compact, frame
 
 EXCHANGES = [
     *chat_exchanges.EXCHANGES,
     *responses_exchanges.EXCHANGES,
     *anthropic_exchanges.EXCHANGES,
+    *endpoint_exchanges.EXCHANGES,
+    *cohere_exchanges.EXCHANGES,
+    *bedrock_exchanges.EXCHANGES,
+    *gemini_exchanges.EXCHANGES,
+    *ollama_exchanges.EXCHANGES,
 ]
-STREAMS = [exchange for exchange in EXCHANGES if exchange.content_type == SSE]
-FORMATS: list[WireFormat] = [openai_chat, openai_responses, anthropic_messages, raw]
+EVENTS = [exchange for exchange in EXCHANGES if exchange.content_type == SSE]
+STREAMS = [exchange for exchange in EXCHANGES if exchange.is_stream()]
+FORMATS: list[WireFormat] = [
+    openai_chat,
+    openai_responses,
+    openai_completions,
+    openai_embeddings,
+    openai_images,
+    openai_audio,
+    openai_moderations,
+    openai_decisions,
+    openai_input_tokens,
+    anthropic_messages,
+    anthropic_count_tokens,
+    cohere_chat,
+    bedrock_converse,
+    bedrock_invoke,
+    gemini,
+    gemini_embeddings,
+    gemini_count_tokens,
+    gemini_interactions,
+    ollama,
+    raw,
+]
 REQUESTS = [
     b'{"model":"m","messages":[{"role":"system","content":"s"},{"role":"tool","content":[]}],'
     b'"temperature":1,"max_tokens":5,"stream":true,"tools":[{}],"n":2}',
     b'{"model":"m","input":"hi","instructions":"s","max_output_tokens":5,"reasoning":{}}',
     b'{"model":"m","system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":'
     b'[{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"x"}]}]}]}',
+    b'{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"toolResult":{"toolUseId":'
+    b'"t","content":[{"json":{}}],"status":"error"}}]}],"inferenceConfig":{"maxTokens":5,'
+    b'"temperature":1},"toolConfig":{"tools":[{}]}}',
+    b'{"systemInstruction":{"parts":[{"text":"s"}]},"contents":[{"role":"user","parts":[{"text":'
+    b'"hi"}]},{"parts":{"functionResponse":{"id":"c","name":"f","response":{"error":"x"}}}}],'
+    b'"tools":[{}],"generationConfig":{"temperature":1,"maxOutputTokens":5}}',
+    b'{"model":"m","input":[{"type":"function_result","call_id":"c","name":"f","result":[{"type":'
+    b'"text","text":"x"}],"is_error":true}],"generation_config":{"max_output_tokens":5}}',
+    b'{"model":"m","system":"s","prompt":"hi","context":[1],"images":["aGk="],"stream":false,'
+    b'"options":{"temperature":0,"num_predict":-1},"messages":[{"role":"tool","tool_name":"f"}]}',
+    b'{"inputText":"hi","textGenerationConfig":{"maxTokenCount":5,"temperature":1}}',
+    b'{"model":"m","prompt":[1,2,3],"suffix":"]","max_tokens":5,"input":"hi"}',
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\nContent-Type: a/b\r\n'
+    b'\r\nID3\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n',
 ]
 
 
@@ -52,10 +125,11 @@ def test_stream_cut_anywhere_gives_the_beginning_of_the_answer(exchange: Exchang
             assert part.first_content_end == whole.first_content_end
 
 
-@pytest.mark.parametrize("exchange", STREAMS, ids=named)
+@pytest.mark.parametrize("exchange", EVENTS, ids=named)
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
 def test_line_ends_bom_and_comments_change_nothing(exchange: Exchange, line_end: bytes) -> None:
-    body = b"\xef\xbb\xbf: hello\n\n" + exchange.body.replace(b"\n\n", b"\n\n: ping\n\n")
+    lines = exchange.body.replace(b"\r\n", b"\n")
+    body = b"\xef\xbb\xbf: hello\n\n" + lines.replace(b"\n\n", b"\n\n: ping\n\n")
     parsed = exchange.parsed(body.replace(b"\n", line_end))
     assert (parsed.first_content_end is None) is (exchange.first_content is None)
     assert replace(parsed, first_content_end=None) == exchange.expected
@@ -65,6 +139,7 @@ def assert_storable(answered: Answered) -> None:
     """Texts that a database takes, numbers that make sense, JSON that can be written."""
     texts = [answered.content, answered.reasoning, answered.error, answered.stop_reason]
     texts += [answered.response_model, answered.response_id, answered.note]
+    texts += [answered.service_tier, answered.speed]
     for call in answered.tool_calls:
         texts += [call.id, call.name, call.arguments]
     for text in filter(None, texts):
@@ -73,8 +148,13 @@ def assert_storable(answered: Answered) -> None:
     json.dumps(answered.choices, allow_nan=False, ensure_ascii=False).encode()
     if usage := answered.usage:
         json.dumps(usage.raw, allow_nan=False, ensure_ascii=False).encode()
-        for count in (usage.tokens_in, usage.tokens_out, usage.tokens_cache_read):
-            assert count is None or count >= 0
+        for name in (field.name for field in fields(usage) if field.name.startswith("tokens_")):
+            count = getattr(usage, name)
+            assert count is None or (isinstance(count, int) and count >= 0)
+        json.dumps(usage.units, allow_nan=False)
+        assert all(n > 0 for n in usage.units.values())
+        cost = usage.reported_cost_usd
+        assert cost is None or 0 <= cost <= 2_000_000
 
 
 def parse_as_all(body: bytes, content_type: str = "") -> None:
@@ -132,6 +212,44 @@ def test_events_of_anything_never_raise(datas: list[bytes]) -> None:
     parse_as_all(b"".join(b"data: " + data + b"\n\n" for data in datas), SSE)
 
 
+@given(st.lists(oddities | st.binary(max_size=10)))
+def test_lines_and_arrays_of_anything_never_raise(datas: list[bytes]) -> None:
+    parse_as_all(b"\n".join(datas), LINES)
+    parse_as_all(b"[" + b",".join(datas) + b"]", PLAIN)
+
+
+FRAMED = [
+    exchange.body
+    for exchange in bedrock_exchanges.EXCHANGES
+    if exchange.content_type == FRAMES and exchange.status == 200
+]
+
+
+@st.composite
+def reframed(draw: st.DrawFn) -> bytes:
+    """A stream whose frames are sound, while what one of them holds is damaged."""
+    found = list(eventstream.frames(draw(st.sampled_from(FRAMED)), []))
+    place = draw(st.integers(0, len(found) - 1))
+    body = b""
+    for number, (headers, payload, _) in enumerate(found):
+        if number == place:
+            packed = json.loads(payload or b"{}").get("bytes") or ""
+            if packed and len(packed) % 4 == 0 and draw(st.booleans()):
+                inner = base64.b64decode(packed)
+                damaged = draw(changed([inner]) | spliced([inner]))
+                payload = compact({"bytes": base64.b64encode(damaged).decode()})
+            else:
+                payload = draw(changed([payload]) | spliced([payload]))
+        body += frame(payload, **{name[1:].replace("-", "_"): headers[name] for name in headers})
+    return body
+
+
+@settings(max_examples=300)
+@given(reframed())
+def test_frames_of_anything_never_raise(body: bytes) -> None:
+    parse_as_all(body, FRAMES)
+
+
 @settings(max_examples=300)
 @given(changed(REQUESTS) | spliced(REQUESTS) | st.binary())
 def test_damaged_requests_never_raise(body: bytes) -> None:
@@ -147,8 +265,11 @@ def test_damaged_requests_never_raise(body: bytes) -> None:
                 json.dumps(result.content, allow_nan=False, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("wire_format", ["openai_chat", "openai_responses", "anthropic_messages"])
-def test_every_exchange_is_harmless_in_other_formats(wire_format: str) -> None:
+@pytest.mark.parametrize("wire_format", FORMATS, ids=lambda wire_format: wire_format.NAME)
+def test_every_exchange_is_harmless_in_other_formats(wire_format: WireFormat) -> None:
     for exchange in EXCHANGES:
-        answered = by_name(wire_format).parse_answer(exchange.body, status=200, content_type=SSE)
-        assert_storable(answered)
+        for content_type in (SSE, exchange.content_type):
+            answered = wire_format.parse_answer(
+                exchange.body, status=200, content_type=content_type
+            )
+            assert_storable(answered)

@@ -4,6 +4,17 @@ import pytest
 
 from capture.wire import by_name, errors
 
+FORMATS = [
+    "openai_chat",
+    "openai_responses",
+    "anthropic_messages",
+    "gemini",
+    "gemini_embeddings",
+    "gemini_interactions",
+    "ollama",
+    "raw",
+]
+
 
 @pytest.mark.parametrize(
     ("body", "message"),
@@ -31,9 +42,7 @@ from capture.wire import by_name, errors
         (b"a\0\xff", "a\ufffd\ufffd"),
     ],
 )
-@pytest.mark.parametrize(
-    "wire_format", ["openai_chat", "openai_responses", "anthropic_messages", "raw"]
-)
+@pytest.mark.parametrize("wire_format", FORMATS)
 def test_error_is_read_whatever_its_shape(
     wire_format: str, body: bytes, message: str | None
 ) -> None:
@@ -44,12 +53,12 @@ def test_error_is_read_whatever_its_shape(
 
 def test_answer_without_error_has_none() -> None:
     for body in (b'{"error":null}', b'{"message":"Hi"}', b'{"detail":"x"}', b"text"):
-        for wire_format in ("openai_chat", "openai_responses", "anthropic_messages", "raw"):
+        for wire_format in FORMATS:
             parse = by_name(wire_format).parse_answer
             assert parse(body, status=200, content_type="").error is None
 
 
 def test_our_own_error_bodies_take_any_text() -> None:
-    for wire_format in ("openai_chat", "openai_responses", "anthropic_messages", "raw"):
+    for wire_format in FORMATS:
         body = by_name(wire_format).error_body("\ud800\0", type="t", code="c", request_id="r")
         assert errors.message_of_body(body) == "\ufffd\ufffd"

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from capture.wire import usage
+from capture.wire.jsontext import load
+from capture.wire.types import Usage
+
+
+@pytest.mark.parametrize(
+    ("counts", "usd"),
+    [
+        (b'{"cost":0}', "0"),
+        (b'{"cost":0.1}', "0.1"),
+        (b'{"cost":1.23456789e-5}', "0.0000123456789"),
+        (b'{"cost":0.1,"cost_details":{"upstream_inference_cost":0.2}}', "0.1"),
+        (b'{"cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":null}}', "0"),
+        (b'{"cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":0.7}}', "0.7"),
+        (b'{"cost_in_usd_ticks":1}', "0.0000000001"),
+        (b'{"cost_in_usd_ticks":0.5}', None),
+        (b'{"cost":-1}', None),
+        (b'{"cost":true}', None),
+        (b'{"cost":"0.1"}', None),
+        (b'{"cost":1e400}', None),
+        (b'{"cost":1000001}', None),
+        (b'{"cost":{"total_cost":1}}', None),
+    ],
+)
+def test_reported_cost_is_the_number_that_came(counts: bytes, usd: str | None) -> None:
+    for read in (usage.openai, usage.anthropic):
+        found = read(load(counts)[0])
+        assert found is not None
+        assert found.reported_cost_usd == (None if usd is None else Decimal(usd))
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], 7, "usage"])
+def test_no_object_is_no_usage(nothing: object) -> None:
+    assert usage.openai(nothing) is None
+    assert usage.anthropic(nothing) is None
+    assert usage.llama_cpp(nothing) is None
+
+
+def test_sum_knows_what_one_of_them_knows() -> None:
+    one = Usage(tokens_in=1, tokens_audio_in=0, units={"images": 1}, raw={"a": 1})
+    two = Usage(tokens_in=2, units={"images": 2}, reported_cost_usd=Decimal("0.5"), raw={"b": 2})
+    assert usage.added([one, two]) == Usage(
+        tokens_in=3,
+        tokens_audio_in=0,
+        units={"images": 3},
+        reported_cost_usd=Decimal("0.5"),
+        raw={"a": 1, "b": 2},
+    )
+    assert usage.added([one]) is one
+    assert usage.added([]) is None
