@@ -241,6 +241,21 @@ class Config:
         "`1`: asks OpenAI-style streams for their usage and hides the chunk that brings it; this"
         " changes bytes",
     )
+    pricing: str | None = variable(
+        "PRICING",
+        text,
+        None,
+        "inline JSON, model → `[input_per_million, output_per_million]` USD, merged over the"
+        """ built-in prices, e.g. `'{"gpt-4o": [2.50, 10.00], "my-model": [1.00, 2.00]}'`;"""
+        " [docs/pricing.md](docs/pricing.md) has the longer form",
+    )
+    pricing_file: str | None = variable(
+        "PRICING_FILE",
+        text,
+        None,
+        "a JSON file of the same form, applied after `AGENTLEDGER_PRICING`: where both name a"
+        " model, the file wins",
+    )
     spool_dir: str | None = variable(
         "SPOOL_DIR",
         text,

@@ -8,6 +8,7 @@ from functools import cache
 
 from agentledger_site import conf
 from agentledger_site.database import databases
+from capture.call_cost import operator_prices
 
 
 @cache
@@ -18,6 +19,7 @@ def check() -> None:
         print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
     try:
         databases(conf.config())
-    except conf.BadValue as bad:
+        operator_prices(conf.config())
+    except (conf.BadValue, ValueError) as bad:
         print(bad, file=sys.stderr)
         sys.exit(2)

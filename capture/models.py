@@ -91,7 +91,7 @@ class Call(models.Model):
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     # What its cached tokens would have cost more without a cache; below 0 where writing cost more.
     cache_savings_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
-    price_source = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    price_source = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
     service_tier = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
 
     # Which try of one logical call this is, by the SDK's own count, and the try before it.
@@ -126,6 +126,20 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return str(self.action_id)
+
+
+class PriceCorrection(models.Model):
+    """A call's cost as it was before its price was corrected, and after. Rows are only added."""
+
+    call = models.ForeignKey(Call, models.CASCADE, related_name="price_corrections")
+    corrected_at = models.DateTimeField()
+    old_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    new_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    old_price_source = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    new_price_source = models.CharField(max_length=NAME_LENGTH)
+
+    def __str__(self) -> str:
+        return f"{self.call_id}: {self.old_cost_usd} to {self.new_cost_usd}"
 
 
 class CallBody(models.Model):

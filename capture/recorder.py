@@ -32,7 +32,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
 from capture import store
+from capture.call_cost import cost_of_call, operator_prices
 from capture.models import Ledger
+from capture.pricing import Prices
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 from capture.store import MessageMemory
@@ -70,6 +72,7 @@ class Recorder:
     def __init__(self, folder: Folder, *, until_stdin_closes: bool) -> None:
         self.folder = folder
         self.memory = MessageMemory()
+        self.prices = Prices(operator_prices(config()))
         self.n_quarantined = 0
         self._stop = False  # told by a signal: end after this batch
         self._drain = False  # the proxy is gone: end when the spool is empty
@@ -120,7 +123,7 @@ class Recorder:
         understood: list[Understood] = []
         for call in calls:
             try:
-                understood.append((call, understand(reader.load(call))))
+                understood.append((call, self._understood(call, reader)))
             except OSError:  # the disk's fault: this process is started again, and reads it again
                 raise
             except Exception as error:  # whatever a call holds, the others go on
@@ -134,6 +137,11 @@ class Recorder:
         if gone and not self._until_it_works(lambda: store.forget_segments(gone)):
             return
         self._tell("recording", damaged=reader.n_damaged)
+
+    def _understood(self, call: SpooledCall, reader: Reader) -> UnderstoodCall:
+        understood = understand(reader.load(call))
+        understood.cost = cost_of_call(self.prices, understood)
+        return understood
 
     def _store(self, reader: Reader, calls: list[Understood], positions: dict[str, int]) -> bool:
         """Store a batch; of one that the database refuses, all calls but the one at fault."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
@@ -14,6 +15,7 @@ import orjson
 from django.db import connection, transaction
 
 from capture import rows
+from capture.costs import Cost
 from capture.exchange import Outcome
 from capture.models import (
     FIELD_LENGTH,
@@ -29,7 +31,8 @@ from capture.models import (
 from capture.rows import Row
 from capture.texts import pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
-from capture.wire.types import JSON, Answered, ToolResult, Usage
+from capture.wire import FREE
+from capture.wire.types import JSON, ToolResult, Usage
 
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
 # about 10 MB.
@@ -37,7 +40,13 @@ REMEMBERED = 30_000
 # SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
 LOOK_UP_AT_ONCE = 500
 
-MAX_BIGINT = 2**63 - 1
+# What the columns hold.
+MAX_TOTAL = {
+    "tokens_in": 2**63 - 1,
+    "tokens_out": 2**63 - 1,
+    "cost_usd": Decimal(10**10 - 1),
+    "latency_ms": float("inf"),
+}
 # The SDKs pause for seconds between two tries, but a try itself may take its whole time-out.
 RETRIED_WITHIN = timedelta(hours=1)
 # No model reads or writes as many; sums of such counts stay far below what a column holds.
@@ -308,8 +317,8 @@ class _Batch:
             "temperature": asked.temperature,
             "max_tokens": _count(asked.max_tokens),
             "request_params": asked.params or None,
-            "usage": answered.usage.raw if answered.usage else None,
-            "cost_parts": None,
+            "usage": call.usage.raw or None if call.usage else None,
+            "cost_parts": cost_parts(call.cost),
             "tool_results": [_result_json(r) for r in orphans] or None,
             "heads": heads(call),
             "notes": call.notes or None,
@@ -385,7 +394,7 @@ def _scope_without_session(call: UnderstoodCall) -> int:
 
 
 def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
-    answered, usage = call.answered, call.answered.usage
+    answered, usage, cost = call.answered, call.usage, call.cost
     request = call.request
     return {
         "action_id": call.action_id,
@@ -412,10 +421,10 @@ def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | Non
         "stop_reason": _cut(answered.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         **{name: _count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
-        "usage_source": _usage_source(answered),
-        "cost_usd": None,
-        "cache_savings_usd": None,
-        "price_source": None,
+        "usage_source": call.usage_source,
+        "cost_usd": cost.total_usd,
+        "cache_savings_usd": cost.cache_savings_usd,
+        "price_source": cost.source[:NAME_LENGTH],
         "service_tier": _cut(answered.service_tier, NAME_LENGTH),
         "attempt": call.attempt,
         "retry_of": None,
@@ -428,10 +437,11 @@ def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | Non
     }
 
 
-def _usage_source(answered: Answered) -> str:
-    usage = answered.usage
-    known = usage is not None and (usage.tokens_in is not None or usage.tokens_out is not None)
-    return "provider" if known else "none"
+def cost_parts(cost: Cost) -> dict[str, JSON] | None:
+    """As text, exactly; only those that are not 0."""
+    if cost.parts is None:
+        return None
+    return {name: f"{usd:f}" for name, usd in asdict(cost.parts).items() if usd}
 
 
 def _count(tokens: int | None) -> int | None:
@@ -459,10 +469,12 @@ def _add_to_totals(session: Session, row: Row) -> None:
     session.call_count += 1
     session.refused_count += row["outcome"] == Outcome.REFUSED
     session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
-    for name in ("tokens_in", "tokens_out", "cost_usd", "latency_ms"):
+    for name in MAX_TOTAL:
+        if name.startswith("tokens_") and row["wire_format"] in FREE:
+            continue  # counted only: the call that follows uses them
         if row[name] is not None:
             total = (getattr(session, f"total_{name}") or 0) + row[name]
-            setattr(session, f"total_{name}", min(total, MAX_BIGINT))
+            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
     for values, value in (
         (session.models, row["model_id"]),
         (session.agents, row["agent_name"]),

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from capture import wire
+from capture import estimated_usage, wire
+from capture.costs import Cost
 from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
 from capture.wire.cut import join, split
 from capture.wire.encoding import decode
 from capture.wire.jsontext import clean
-from capture.wire.types import JSON, Answered, Asked, ToolResult, WireFormat
+from capture.wire.types import JSON, Answered, Asked, ToolResult, Usage, WireFormat
 
 DEFAULT_ENVIRONMENT = "development"
 MAX_DECODED = 256 * 1024 * 1024
 MAX_ERROR = 2000  # characters
 DIGEST_BYTES = 16
+NOT_PRICED = Cost.unknown("it was not priced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class UnderstoodCall:
     answer: bytes
     answer_sha256: str
     parent_action_id: UUID | None
+    usage: Usage | None
+    usage_source: str  # provider | estimated | none
     notes: list[str] = field(default_factory=list)
+    cost: Cost = NOT_PRICED  # set by the recorder, who knows the prices
 
     def ledger_field(self, name: str) -> str | None:
         return self.request.ledger.get(name) if self.request else None
@@ -117,6 +122,7 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
     notes += filter(None, (decoded.note, answered.note))
     outcome = _outcome(exchange, answered)
+    usage, usage_source = _usage(wire_format, asked, parts, answered, outcome)
     return UnderstoodCall(
         action_id=exchange.action_id,
         request=request,
@@ -139,6 +145,8 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         request_bytes=len(body) if body is not None else None,
         answer=raw_answer,
         answer_sha256=hashlib.sha256(raw_answer).hexdigest(),
+        usage=usage,
+        usage_source=usage_source,
         parent_action_id=_uuid(request.ledger.get("parent_action_id")) if request else None,
         notes=notes,
     )
@@ -201,6 +209,25 @@ def _error_detail(exchange: Exchange, answered: Answered, outcome: Outcome) -> s
     if not texts:
         return None
     return clean("; ".join(texts))[:MAX_ERROR]
+
+
+def _usage(
+    wire_format: WireFormat,
+    asked: Asked,
+    parts: list[StoredPart],
+    answered: Answered,
+    outcome: Outcome,
+) -> tuple[Usage | None, str]:
+    usage = answered.usage
+    if usage is None and asked.units and outcome == Outcome.COMPLETED:
+        return Usage(units=dict(asked.units)), "estimated"  # speech is billed by its text
+    if wire_format.NAME in estimated_usage.FORMATS and outcome != Outcome.REFUSED:
+        of_request = ((part.kind, part.data) for part in parts)
+        usage, is_estimated = estimated_usage.completed(usage, of_request, answered)
+        if is_estimated:
+            return usage, "estimated"
+    counted = (usage.tokens_in, usage.tokens_out, *usage.units.values()) if usage else ()
+    return usage, "none" if all(n is None for n in counted) else "provider"
 
 
 def _latency_ms(exchange: Exchange) -> float | None:

@@ -63,7 +63,9 @@ def record(action_id: UUID) -> Record | None:
 
 
 def _calls() -> QuerySet[Call]:
-    return Call.objects.select_related("body", "session").prefetch_related("tool_call_rows")
+    return Call.objects.select_related("body", "session").prefetch_related(
+        "tool_call_rows", "price_corrections"
+    )
 
 
 def _records(calls: Iterable[Call]) -> list[Record]:

@@ -32,6 +32,10 @@ BODY_FIELDS = (
     "content reasoning choices temperature max_tokens request_params usage cost_parts notes"
 ).split()
 
+CORRECTION_FIELDS = (
+    "corrected_at old_cost_usd new_cost_usd old_price_source new_price_source".split()
+)
+
 MAX_RAW = 256 * 1024 * 1024
 
 
@@ -52,6 +56,10 @@ def call_json(record: Record) -> dict[str, JSON]:
         "tool_results": [
             *(_tool_result(row) for row in _in_order(call) if row.result_action_id),
             *(body.tool_results or []),
+        ],
+        "price_corrections": [
+            {name: getattr(row, name) for name in CORRECTION_FIELDS}
+            for row in sorted(call.price_corrections.all(), key=lambda row: row.pk)
         ],
         "upstream": body.heads["upstream"],
         "upstream_name": body.heads["upstream_name"],

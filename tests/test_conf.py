@@ -74,7 +74,6 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_URL", "http://:hidden@x"),
         ("UPSTREAM_URL", "http://hidden@x"),
         ("UPSTREAM_URL", "http://@x"),
-        ("UPSTREAM_URL", "http://x?key=hidden"),
         ("UPSTREAM_URL", "http://[::1"),
         ("UPSTREAM_URL", "http://[x]"),
         ("UPSTREAM_URL", "http://x\u2100y"),

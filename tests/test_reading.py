@@ -107,13 +107,16 @@ def test_a_sessions_totals(ledger: Ledger, provider: Provider) -> None:
     post(ledger, session_id, **{"x-agentledger-agent-name": "b"})
     calls = ledger.calls(session_id, count=3)
     [session] = [s for s in ledger.sessions() if s["session_id"] == session_id]
+    cost = sum(call["cost_usd"] for call in calls[:2])
+    assert cost > 0
+    assert calls[2]["cost_usd"] is None
     expected = {
         "call_count": 3,
         "error_count": 1,
         "refused_count": 0,
         "total_tokens_in": 24,
         "total_tokens_out": 14,
-        "total_cost_usd": None,
+        "total_cost_usd": cost,
         "total_latency_ms": pytest.approx(sum(call["latency_ms"] for call in calls)),
         "agents": ["a", "b"],
         "users": ["u"],

@@ -1,0 +1,285 @@
+"""What a call costs by the prices of its model: our own arithmetic, in Decimal from start to end.
+
+Prices are those of units, as genai-prices names them: `input_tokens`, `cache_read_tokens`,
+`web_searches`. A unit is told from another by its dimensions, and contains those that have all of
+its own and more: cached tokens are part of the input. What is part of two prices is charged by the
+narrower one; what has no price of its own costs what it is part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from capture.wire.types import Usage
+
+Dimensions = frozenset[tuple[str, str]]
+
+UNKNOWN = "unknown"
+PLACES = Decimal("1e-10")
+ZERO = Decimal("0E-10")
+MAX_UNITS = 10**12
+MAX_USD = 10**8  # what the ledger's numbers can hold
+
+_FIELDS = {
+    "input_tokens": "tokens_in",
+    "output_tokens": "tokens_out",
+    "cache_read_tokens": "tokens_cache_read",
+    "cache_write_tokens": "tokens_cache_write",
+    "cache_write_1h_tokens": "tokens_cache_write_1h",
+    "input_audio_tokens": "tokens_audio_in",
+    "output_audio_tokens": "tokens_audio_out",
+    "input_image_tokens": "tokens_image_in",
+    "output_image_tokens": "tokens_image_out",
+    "output_reasoning_tokens": "tokens_reasoning",
+}
+# What a model is priced by instead of tokens, or beside them.
+_MEASURES = (
+    "audio_seconds",
+    "input_audio_seconds",
+    "output_audio_seconds",
+    "input_characters",
+    "input_text_messages",
+    "input_pixels",
+    "input_document_pages",
+    "input_annotated_document_pages",
+    "rerank_searches",
+)
+# What is billed on top of all that: without a price of its own, the cost is not known.
+_EXTRAS = ("web_searches", "social_searches", "storage_searches", "code_executions")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """USD. `input` is what was neither read from a cache nor written to one; `other` is what has
+    no direction: searches, requests, audio by the hour, and costs that the provider reports."""
+
+    input: Decimal = ZERO
+    cache_read: Decimal = ZERO
+    cache_write: Decimal = ZERO
+    output: Decimal = ZERO
+    other: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call cost, in USD with 10 places: the parts add up to the total exactly.
+
+    `total_usd`, `parts` and `cache_savings_usd` are None where it is not known, and `source` is
+    "unknown" then; `why` says in that case what is missing. `cache_savings_usd` is what the tokens
+    read from a cache would have cost uncached, less what they did.
+    """
+
+    total_usd: Decimal | None
+    parts: Parts | None
+    source: str
+    cache_savings_usd: Decimal | None
+    why: str | None = None
+
+    @classmethod
+    def unknown(cls, why: str) -> Cost:
+        return cls(None, None, UNKNOWN, None, why)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """`usd` for every `per` units. Past a tier's boundary, all units cost the tier's price."""
+
+    unit: str
+    usd: Decimal
+    per: int
+    dimensions: Dimensions
+    tiers: tuple[tuple[int, Decimal], ...] = ()  # (input tokens above which, USD), highest first
+    at_least: int = 0  # units that are billed when there is any
+
+    def usd_at(self, tokens_in: int) -> Decimal:
+        for above, usd in self.tiers:
+            if tokens_in > above:
+                return usd
+        return self.usd
+
+    def is_part_of(self, other: UnitPrice) -> bool:
+        return self.dimensions > other.dimensions
+
+    @property
+    def part(self) -> int:
+        """The index of the cost's part that this price adds to."""
+        kinds = dict(self.dimensions)
+        if kinds.get("token_type") == "cache_read":
+            return 1
+        if kinds.get("token_type") == "cache_write":
+            return 2
+        return {"input": 0, "output": 3}.get(kinds.get("direction", ""), 4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    price: UnitPrice
+    field: str | None  # of Usage; None: it is in `units`
+    part: int
+    contained: tuple[int, ...]  # the earlier steps whose units are among this one's
+    uncached: UnitPrice | None  # of units read from a cache: their price had they not been
+    # Pairs of fields whose overlap this unit counts: cached tokens, audio tokens.
+    overlaps: tuple[tuple[str, str], ...]
+
+
+class ModelPrices:
+    """All prices of one model, at one time, in one service tier.
+
+    `is_strict`: a published list, where some units that have no price are known to cost something
+    else than what they are part of. An operator's list says all there is to say.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        prices: Iterable[UnitPrice],
+        *,
+        is_strict: bool,
+        embeds: bool = False,
+        audio_costs_as_text: bool = False,
+    ) -> None:
+        self.source = source
+        self.prices = tuple(sorted(prices, key=lambda p: (-len(p.dimensions), p.unit)))
+        self._units = units = frozenset(price.unit for price in self.prices)
+        self._steps = tuple(self._step(i) for i in range(len(self.prices)))
+        self._has_input = "input_tokens" in units
+        self._needs_output = "output_tokens" in units and not embeds
+        self._has_request = "requests" in units
+        self._measures = tuple(m for m in _MEASURES if m in units)
+        by_text = audio_costs_as_text or not is_strict
+        self._prices_audio_in = by_text or "input_audio_tokens" in units
+        self._prices_audio_out = by_text or "output_audio_tokens" in units
+        self._prices_an_hour = (
+            not is_strict or "cache_write_1h_tokens" in units or "cache_write_tokens" not in units
+        )
+
+    def _step(self, i: int) -> _Step:
+        price = self.prices[i]
+        kinds = dict(price.dimensions)
+        uncached = None
+        if kinds.get("token_type") == "cache_read":
+            plain = price.dimensions - {("token_type", "cache_read")}
+            uncached = next((p for p in self.prices if p.dimensions <= plain), None)
+        overlaps: tuple[tuple[str, str], ...] = ()
+        if kinds.get("token_type") == "cache_read" and "modality" in kinds:
+            overlaps = (("tokens_cache_read", f"tokens_{kinds['modality']}_in"),)
+        return _Step(
+            price=price,
+            field=_FIELDS.get(price.unit),
+            part=price.part,
+            contained=tuple(j for j in range(i) if self.prices[j].is_part_of(price)),
+            uncached=uncached,
+            overlaps=overlaps,
+        )
+
+    def cost(self, usage: Usage) -> Cost:
+        why = self._missing(usage)
+        if why is not None:
+            return Cost.unknown(why)
+        tokens_in = usage.tokens_in or 0
+        alone: list[int | Decimal] = []  # units of each step that no narrower price has taken
+        parts = [ZERO, ZERO, ZERO, ZERO, ZERO]
+        savings = ZERO
+        for step in self._steps:
+            price = step.price
+            n = self._count(usage, step)
+            if n is None:
+                return Cost.unknown(f"the count of {price.unit} is no count")
+            for j in step.contained:
+                n -= alone[j]
+            if n < 0:
+                return Cost.unknown(f"more is counted among {price.unit} than there are")
+            alone.append(n)
+            if n:
+                usd = price.usd_at(tokens_in) if price.tiers else price.usd
+                parts[step.part] += n * usd / price.per
+                if step.uncached is not None:
+                    uncached = step.uncached
+                    savings += n * (uncached.usd_at(tokens_in) - usd) / price.per
+        return self._rounded(parts, savings)
+
+    def _rounded(self, exact: list[Decimal], savings: Decimal) -> Cost:
+        """The total is rounded once. Each part is what its share adds to the rounded sum so far:
+        so that they add up, and none is below 0."""
+        parts = []
+        total = rounded = ZERO
+        for part in exact:
+            if part:
+                total += part
+                if total >= MAX_USD:
+                    return Cost.unknown("it would be more than can be true")
+                so_far = total.quantize(PLACES, ROUND_HALF_EVEN)
+                parts.append(so_far - rounded)
+                rounded = so_far
+            else:
+                parts.append(ZERO)
+        saved = savings.quantize(PLACES, ROUND_HALF_EVEN) if savings else ZERO
+        return Cost(rounded, Parts(*parts), self.source, saved)
+
+    def _count(self, usage: Usage, step: _Step) -> int | Decimal | None:
+        """None where there is a value which is not a count."""
+        price = step.price
+        if step.field is not None:
+            n = getattr(usage, step.field)
+        elif price.unit == "requests":
+            return 1
+        else:
+            n = usage.units.get(price.unit)
+            if n is None and price.unit == "audio_seconds":
+                n = usage.units.get("input_audio_seconds", 0)
+                n += usage.units.get("output_audio_seconds", 0)
+        if not n:
+            return 0
+        if not 0 <= n <= MAX_UNITS:  # not true of NaN either
+            return None
+        if price.at_least and n < price.at_least:
+            return price.at_least
+        return n if isinstance(n, int) else Decimal(repr(n))
+
+    def _missing(self, usage: Usage) -> str | None:
+        """Why the cost of this usage cannot be known; None where it can."""
+        if not self.prices:
+            return "its price is not known"
+        units = usage.units
+        measured = bool(units) and any(m in units for m in self._measures)
+        if not measured:
+            if not self._has_input and not self._has_request:
+                return f"it is priced by {self._by()}, of which nothing was counted"
+            if self._has_input and usage.tokens_in is None:
+                return "its input tokens were not counted"
+        lacks_output = usage.tokens_out is None and self._needs_output
+        if lacks_output and not (measured and usage.tokens_in is None):
+            return "its output tokens were not counted"
+        if units:
+            for extra in _EXTRAS:
+                if units.get(extra) and extra not in self._units:
+                    return f"{extra} have no price"
+        if usage.tokens_audio_in and not (self._prices_audio_in or measured):
+            return "audio input has no price"
+        if usage.tokens_audio_out and not self._prices_audio_out:
+            return "audio output has no price"
+        if usage.tokens_cache_write_1h and not self._prices_an_hour:
+            return "what is cached for an hour has no price"
+        for step in self._steps:
+            for one, other in step.overlaps:
+                both = getattr(usage, one) and getattr(usage, other)
+                if both and units.get(step.price.unit) is None:
+                    kind = other.split("_")[1]
+                    return f"how many of the cached tokens are {kind} was not counted"
+        return None
+
+    def _by(self) -> str:
+        return " and ".join(price.unit for price in self.prices)
+
+
+def is_cost(usd: Decimal) -> bool:
+    """Whether a provider's own number can be the cost of a call."""
+    return usd.is_finite() and 0 <= usd < MAX_USD
+
+
+def of_one_part(usd: Decimal, source: str) -> Cost:
+    """A cost of which only the total is known."""
+    total = usd.quantize(PLACES, ROUND_HALF_EVEN)
+    return Cost(total, Parts(other=total), source, None)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db.models import Count
+
+from agentledger_site.conf import config
+from capture.call_cost import operator_prices
+from capture.costs import UNKNOWN
+from capture.models import Call
+from capture.pricing import Explanation, Prices, UnitPrice
+
+MOST = 100
+
+
+class Command(BaseCommand):
+    help = (
+        "Say what a model costs and why; without a model, which models in the ledger have no price."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("models", nargs="*", metavar="MODEL")
+        parser.add_argument("--provider", help="who serves it: openai, anthropic, groq …")
+        parser.add_argument("--service-tier", help="flex, priority …")
+
+    def handle(
+        self,
+        *,
+        models: list[str],
+        provider: str | None,
+        service_tier: str | None,
+        **options: Any,
+    ) -> None:
+        prices = Prices(operator_prices(config()))
+        if not models:
+            self.say_what_is_unknown()
+        for model in models:
+            found = prices.explain(model, provider=provider, service_tier=service_tier)
+            for line in explained(model, found):
+                self.stdout.write(line)
+
+    def say_what_is_unknown(self) -> None:
+        calls = Call.objects.filter(price_source=UNKNOWN).exclude(usage_source="none")
+        models = calls.values_list("provider", "model_id").annotate(n=Count("pk")).order_by("-n")
+        for provider, model, n_calls in models[:MOST]:
+            self.stdout.write(f"{n_calls:>10,} calls of {model or '(no model)'} ({provider})")
+        if not models:
+            self.stdout.write("All calls whose tokens are known have a price")
+
+
+def explained(model: str, found: Explanation) -> list[str]:
+    lines = [f"{model}: {found.why} ({found.source})"]
+    lines += [f"  {rate(price)}" for price in found.prices]
+    return [*lines, f"  {found.comment}"] if found.comment else lines
+
+
+def rate(price: UnitPrice) -> str:
+    tiers = (f", {plain(usd)} above {above:,} input tokens" for above, usd in price.tiers[::-1])
+    return f"{price.unit:<28} {plain(price.usd)} USD per {price.per:,}{''.join(tiers)}"
+
+
+def plain(usd: Decimal) -> str:
+    return f"{usd.normalize():f}"

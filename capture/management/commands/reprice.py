@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from agentledger_site.conf import config
+from capture.call_cost import operator_prices
+from capture.pricing import Prices
+from capture.reprice import apply, calls_to_reprice, changes, difference
+
+
+class Command(BaseCommand):
+    help = (
+        "Price recorded calls anew, after a price was corrected. What a call cost before is kept in"
+        " a correction beside it; a second run changes nothing."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--since", help="only calls from then on: a date or a time, in UTC")
+        parser.add_argument("--model", help="only calls that asked for this model, or got it")
+        parser.add_argument("--dry-run", action="store_true", help="say what would change")
+
+    def handle(
+        self, *, since: str | None, model: str | None, dry_run: bool, **options: Any
+    ) -> None:
+        calls = calls_to_reprice(since=moment(since), model=model)
+        total = calls.count()
+        n_seen = n_changed = 0
+        more = Decimal(0)
+        for n_looked_at, page in changes(calls, Prices(operator_prices(config()))):
+            n_seen += n_looked_at
+            n_changed += len(page)
+            more += difference(page)
+            if page and not dry_run:
+                apply(page)
+            if n_seen % 10_000 < n_looked_at:
+                self.stderr.write(f"{n_seen:,} of {total:,} calls")
+        verb = "would be" if dry_run else "were"
+        self.stdout.write(
+            f"{n_changed:,} of {n_seen:,} calls {verb} priced anew, {more:+f} USD in all"
+        )
+
+
+def moment(text: str | None) -> datetime | None:
+    """Raises CommandError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"--since {text!r} is no time: 2026-11-01 or 2026-11-01T12:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

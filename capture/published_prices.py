@@ -1,0 +1,250 @@
+"""The makers' published prices: genai-prices' data and its matching of names, nothing else of it.
+
+The data came with the installed version. Nothing is fetched; importing the library takes 0.2 s, so
+that is done when the first price is looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING
+
+from capture.costs import ModelPrices, UnitPrice
+
+if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.types import ModelInfo, Provider
+    from genai_prices.units import UnitRegistry
+
+# Those whose models are sold under their own price by others too, in the order they are asked.
+# Amazon is for its own models and for Bedrock's names of others' ("us.anthropic.claude-…").
+MAKERS = (
+    *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai"),
+    *("zai", "minimax", "voyageai", "perplexity", "meta", "aws"),
+)
+# Prefixes that genai-prices does not know as names of providers.
+_ALIASES = {"z-ai": "zai", "x.ai": "x-ai", "meta-llama": "meta", "gemini": "google"}
+
+_BEDROCK = re.compile(
+    r"(?:(?:us|eu|apac|ap|au|jp|ca|sa|me|af|us-gov|global)\.)?"
+    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|nvidia"
+    r"|zai|google|minimax|twelvelabs|stability)"
+    r"\.(?P<model>.+?)(?:-v\d+(?::\d+)?|:\d+)?"
+)
+_FULL_DATE = re.compile(r"[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$")
+_PUBLISHED = re.compile(r"(?:.*/)?publishers/[^/]+/models/(?P<model>[^/]+)")
+
+# Names of the price that every call has which asked for nothing else.
+_STANDARD = frozenset({"", "default", "standard", "auto", "on_demand", "unspecified"})
+# Where another tier is known to cost the same.
+_SAME_PRICE = {("groq", "flex")}
+GROQ_LEAST_SECONDS = 10  # https://groq.com/pricing: a minimum of 10 s is billed for each request
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A model in the data, and how it was found."""
+
+    provider: str
+    model: ModelInfo
+    is_own: bool  # False: the provider sells another's model, at that one's standard price
+    name: str  # the spelling that matched
+
+    @property
+    def depends_on_time_of_day(self) -> bool:
+        from genai_prices.types import ModelPrice, TimeOfDateConstraint
+
+        prices = [] if isinstance(self.model.prices, ModelPrice) else self.model.prices
+        constraints = [price.constraint for price in prices]
+        constraints += [variant.constraint for variant in self.model.price_variants or ()]
+        return any(isinstance(constraint, TimeOfDateConstraint) for constraint in constraints)
+
+
+def version() -> str:
+    from genai_prices import __version__
+
+    return __version__
+
+
+@cache
+def _snapshot() -> DataSnapshot:
+    from genai_prices.data import providers
+    from genai_prices.data_snapshot import DataSnapshot
+
+    return DataSnapshot(providers=providers, from_auto_update=False)
+
+
+@cache
+def _registry() -> UnitRegistry:
+    from genai_prices.data_units import unit_data
+    from genai_prices.units import UnitRegistry
+
+    return UnitRegistry(unit_data)
+
+
+# --- which model a name means --------------------------------------------------------------------
+
+
+def find(asked: str | None, answered: str | None, provider: str | None) -> Match | None:
+    """By the name of the model that answered. The one that was asked for counts where the answer
+    names none: a gateway may have sent the call to another."""
+    name = answered or asked
+    return _find(name, provider) if name else None
+
+
+def _find(name: str, provider: str | None) -> Match | None:
+    name = name.strip().lower().removeprefix("models/")
+    if published := _PUBLISHED.fullmatch(name):
+        name = published["model"]
+    if name.startswith("arn:"):
+        name = name.rpartition("/")[2]
+    for spelling in _spellings(name):
+        for provider_id, ref in _routes(spelling, provider):
+            if match := _at(provider_id, ref):
+                return match
+    return None
+
+
+def _spellings(name: str) -> Iterator[str]:
+    yield name
+    dashed = name.replace("@", "-")  # Vertex: claude-sonnet-4-5@20250929
+    if dashed != name:
+        yield dashed
+    if "claude" in dashed and (plain := re.sub(r"(?<=\d)\.(?=\d)", "-", dashed)) != dashed:
+        yield plain  # OpenRouter: claude-sonnet-4.5
+        dashed = plain
+    if (undated := _FULL_DATE.sub("", dashed)) != dashed:
+        yield undated  # a snapshot that the data does not know yet
+
+
+def _routes(name: str, provider: str | None) -> Iterator[tuple[str, str]]:
+    """Providers and names to look under, the most telling first."""
+    if provider and (known := _provider_id(provider)):
+        yield known, name
+    rest = name
+    while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
+        prefix, _, rest = rest.partition("/")
+        if known := _provider_id(prefix):
+            yield known, rest
+    bedrock = _BEDROCK.fullmatch(rest)
+    if bedrock:
+        yield "aws", rest
+    for ref in (rest, bedrock["model"]) if bedrock else (rest,):
+        for maker in MAKERS:
+            if maker != "google" or "claude" not in ref:  # Google resells them
+                yield maker, ref
+
+
+@cache
+def _by_id() -> dict[str, Provider]:
+    return {provider.id: provider for provider in _snapshot().providers}
+
+
+def _provider_id(name: str) -> str | None:
+    from genai_prices.data_snapshot import find_provider_by_id
+
+    name = _ALIASES.get(name, name)
+    if name in _by_id():
+        return name
+    found = find_provider_by_id(_snapshot().providers, name)
+    return found.id if found else None
+
+
+def _at(provider_id: str, ref: str) -> Match | None:
+    provider = _by_id()[provider_id]
+    model = provider.find_model(ref, all_providers=_snapshot().providers)
+    if model is None:
+        return None
+    # Ollama's names: "deepseek-r1:8b" is a small model of another maker, not DeepSeek's own.
+    if ":" in ref and ":" not in model.id and provider_id != "aws":
+        return None
+    return Match(provider_id, model, any(model is own for own in provider.models), ref)
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+def prices_of(
+    match: Match,
+    *,
+    at: datetime,
+    service_tier: str | None = None,
+    speed: str | None = None,
+    processing: str | None = None,
+) -> ModelPrices | str:
+    """The model's prices at that time, in that tier; a sentence where they are not known."""
+    context = _context(match.provider, service_tier, speed, processing)
+    for kind, value in context.items():
+        if not _has_variant(match, kind, value, context, at):
+            return f"{match.model.id} has no published price for {kind} {value}"
+    model_price = match.model.get_prices(at, context)
+    prices = [
+        _unit_price(key, value) for key, value in model_price.__dict__.items() if value is not None
+    ]
+    if not prices and match.model.id.endswith(":free"):
+        prices = [_unit_price(key, Decimal(0)) for key in ("input_mtok", "output_mtok")]
+    if not prices:
+        return f"{match.model.id} has no published price"
+    if match.provider == "groq":
+        prices = [_with_least(price) for price in prices]
+    return ModelPrices(
+        f"genai-prices@{version()}",
+        prices,
+        is_strict=any(price.usd for price in prices),
+        embeds="embed" in match.model.id,
+        # Google lists audio apart where it costs more. Models that speak only have their voice's
+        # price as that of their output.
+        audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
+    )
+
+
+def _context(
+    provider: str, service_tier: str | None, speed: str | None, processing: str | None
+) -> dict[str, str]:
+    tier = (service_tier or "").lower().removeprefix("service_tier_")  # Gemini's spelling
+    if tier == "batch":  # Anthropic's
+        tier, processing = "", "batch"
+    if (provider, tier) in _SAME_PRICE:
+        tier = ""
+    asked = {
+        "service_tier": tier,
+        "speed": (speed or "").lower(),
+        "processing": (processing or "").lower(),
+    }
+    return {kind: value for kind, value in asked.items() if value not in _STANDARD}
+
+
+def _has_variant(
+    match: Match, kind: str, value: str, context: dict[str, str], at: datetime
+) -> bool:
+    return match.is_own and any(
+        variant.when.get(kind) == value
+        and all(context.get(key) == wanted for key, wanted in variant.when.items())
+        and (variant.constraint is None or variant.constraint.active(at))
+        for variant in match.model.price_variants or ()
+    )
+
+
+def _unit_price(key: str, value: object) -> UnitPrice:
+    from genai_prices.types import TieredPrices
+
+    unit = _registry().unit_for_price_key(key)
+    dimensions = frozenset(unit.dimensions.items())
+    if isinstance(value, TieredPrices):
+        tiers = tuple((tier.start, tier.price) for tier in reversed(value.tiers))
+        return UnitPrice(unit.usage_key, value.base, unit.per, dimensions, tiers)
+    assert isinstance(value, Decimal)
+    return UnitPrice(unit.usage_key, value, unit.per, dimensions)
+
+
+def _with_least(price: UnitPrice) -> UnitPrice:
+    if not price.unit.endswith("audio_seconds"):
+        return price
+    return UnitPrice(
+        price.unit, price.usd, price.per, price.dimensions, price.tiers, GROQ_LEAST_SECONDS
+    )

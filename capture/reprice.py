@@ -1,0 +1,120 @@
+"""Costs anew, after a price was corrected: the old cost of each call that changes is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Q, QuerySet, Sum
+from django.utils.timezone import now
+
+from capture import wire
+from capture.call_cost import cost_of
+from capture.costs import Cost
+from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
+from capture.pricing import Prices
+from capture.store import cost_parts
+from capture.texts import unpacked
+from capture.understand import MAX_DECODED
+from capture.wire.encoding import decode
+from capture.wire.types import Answered, Usage
+
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    call: Call
+    cost: Cost
+
+
+def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[Call]:
+    calls = Call.objects.all()
+    if since is not None:
+        calls = calls.filter(timestamp__gte=since)
+    if model is not None:
+        calls = calls.filter(Q(model_id=model) | Q(response_model=model))
+    return calls
+
+
+def changes(calls: QuerySet[Call], prices: Prices) -> Iterator[tuple[int, list[Change]]]:
+    """In pages, in the ledger's order: how many calls were looked at, and those whose cost is
+    another now."""
+    last = 0
+    while page := list(calls.filter(seq__gt=last).select_related("body").order_by("seq")[:AT_ONCE]):
+        last = page[-1].seq
+        costs = ((call, _cost(call, prices)) for call in page)
+        yield len(page), [Change(call, cost) for call, cost in costs if _differs(call, cost)]
+
+
+def _differs(call: Call, cost: Cost) -> bool:
+    return (call.cost_usd, call.body.cost_parts) != (cost.total_usd, cost_parts(cost))
+
+
+def _cost(call: Call, prices: Prices) -> Cost:
+    answered = _answered(call)
+    return cost_of(
+        prices,
+        answered.usage if call.usage_source == "provider" else _usage_of_columns(call),
+        wire_format=call.wire_format,
+        outcome=call.outcome,
+        provider=call.provider,
+        at=call.timestamp,
+        asked=call.model_id,
+        answered=call.response_model,
+        service_tier=answered.service_tier,
+        speed=answered.speed,
+    )
+
+
+def _answered(call: Call) -> Answered:
+    """What the answer says, read again: of some usage the ledger's columns tell a part."""
+    body = call.body
+    headers = dict(body.heads["answer"] or ())
+    raw = unpacked(body.answer, body.answer_encoding)
+    decoded = decode([raw], headers.get("content-encoding"), MAX_DECODED)
+    return wire.by_name(call.wire_format).parse_answer(
+        decoded.body, status=call.status_code or 0, content_type=headers.get("content-type", "")
+    )
+
+
+def _usage_of_columns(call: Call) -> Usage | None:
+    if call.usage_source == "none":
+        return None
+    names = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
+    return Usage(**{name: getattr(call, name) for name in names})
+
+
+def apply(page: list[Change]) -> None:
+    """In one transaction, under the ledger's lock: the recorder adds to the same totals."""
+    with transaction.atomic():
+        Ledger.objects.select_for_update().get(pk=1)
+        at = now()
+        for change in page:
+            call, cost = change.call, change.cost
+            PriceCorrection.objects.create(
+                call=call,
+                corrected_at=at,
+                old_cost_usd=call.cost_usd,
+                new_cost_usd=cost.total_usd,
+                old_price_source=call.price_source,
+                new_price_source=cost.source,
+            )
+            Call.objects.filter(pk=call.pk).update(
+                cost_usd=cost.total_usd,
+                cache_savings_usd=cost.cache_savings_usd,
+                price_source=cost.source,
+            )
+            CallBody.objects.filter(pk=call.pk).update(cost_parts=cost_parts(cost))
+        for session_id in {c.call.session_id for c in page if c.call.session_id is not None}:
+            found = Call.objects.filter(session_id=session_id).aggregate(total=Sum("cost_usd"))
+            Session.objects.filter(pk=session_id).update(total_cost_usd=found["total"])
+
+
+def difference(page: list[Change]) -> Decimal:
+    """How much more the calls cost now, unknown costs taken as 0."""
+    zero = Decimal(0)
+    return sum(((c.cost.total_usd or zero) - (c.call.cost_usd or zero) for c in page), zero)
