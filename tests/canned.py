@@ -232,6 +232,40 @@ def response_events(words: Sequence[str]) -> list[dict[str, Any]]:
     return [{**event, "sequence_number": number} for number, event in enumerate(events)]
 
 
+def gemini(text: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": text}]}
+    return {
+        "candidates": [{"index": 0, "content": content, "finishReason": "STOP"}],
+        "usageMetadata": {
+            "promptTokenCount": 9,
+            "candidatesTokenCount": 4,
+            "totalTokenCount": 13,
+        },
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "r1",
+    }
+
+
+def gemini_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    return [event.replace(b"\n", b"\r\n") for event in data_events(map(gemini, words), done=False)]
+
+
+def ollama(text: str, *, done: bool = True) -> dict[str, Any]:
+    answer = {
+        "model": "llama3.2",
+        "created_at": "2026-11-24T12:00:00Z",
+        "message": {"role": "assistant", "content": text},
+        "done": done,
+    }
+    ends = {"done_reason": "stop", "total_duration": 5, "prompt_eval_count": 8, "eval_count": 3}
+    return {**answer, **ends} if done else answer
+
+
+def ollama_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    lines = [*(ollama(word, done=False) for word in words), ollama("")]
+    return [json.dumps(line).encode() + b"\n" for line in lines]
+
+
 # --- what is said when nothing is programmed ---
 
 
@@ -254,6 +288,9 @@ APIS: tuple[tuple[str, Plain, Streamed], ...] = (
     ("/chat/completions", chat, chat_stream),
     ("/v1/messages", message, message_stream),
     ("/responses", response, response_stream),
+    (":generateContent", gemini, gemini_stream),
+    (":streamGenerateContent", gemini, gemini_stream),
+    ("/api/chat", ollama, ollama_stream),
 )
 
 
@@ -272,10 +309,11 @@ def steps(method: str, target: str, request: Received) -> list[Step]:
 
 
 def last_text(asked: dict[str, Any]) -> str:
-    history = asked.get("messages") or asked.get("input") or [{"content": ""}]
+    history = asked.get("messages") or asked.get("input") or asked.get("contents")
     if isinstance(history, str):
         return history
-    content = history[-1].get("content", "")
+    last = history[-1] if history else {}
+    content = last.get("content", last.get("parts", ""))
     return content if isinstance(content, str) else json.dumps(content)
 
 
