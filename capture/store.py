@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -15,7 +15,7 @@ import orjson
 from django.db import connection, transaction
 
 from capture import rows
-from capture.costs import Cost
+from capture.costs import Cost, Parts
 from capture.exchange import Outcome
 from capture.models import (
     FIELD_LENGTH,
@@ -52,6 +52,7 @@ RETRIED_WITHIN = timedelta(hours=1)
 # No model reads or writes as many; sums of such counts stay far below what a column holds.
 MAX_COUNT = 2**53
 
+COST_PARTS = [field.name for field in fields(Parts)]
 TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 T = TypeVar("T")
@@ -441,7 +442,7 @@ def cost_parts(cost: Cost) -> dict[str, JSON] | None:
     """As text, exactly; only those that are not 0."""
     if cost.parts is None:
         return None
-    return {name: f"{usd:f}" for name, usd in asdict(cost.parts).items() if usd}
+    return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
 
 
 def _count(tokens: int | None) -> int | None:
