@@ -13,10 +13,10 @@ from django.utils.timezone import now
 
 from capture import wire
 from capture.call_cost import cost_of
+from capture.call_rows import cost_parts
 from capture.costs import Cost
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.pricing import Prices
-from capture.store import cost_parts
 from capture.texts import unpacked
 from capture.understand import MAX_DECODED
 from capture.wire.encoding import decode

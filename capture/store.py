@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -15,10 +13,16 @@ import orjson
 from django.db import connection, transaction
 
 from capture import rows
-from capture.costs import Cost, Parts
-from capture.exchange import Outcome
+from capture.call_rows import (
+    add_to_totals,
+    call_row,
+    cost_parts,
+    count,
+    cut,
+    result_json,
+    session_row,
+)
 from capture.models import (
-    FIELD_LENGTH,
     NAME_LENGTH,
     Call,
     CallBody,
@@ -31,8 +35,7 @@ from capture.models import (
 from capture.rows import Row
 from capture.texts import pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
-from capture.wire import FREE
-from capture.wire.types import JSON, ToolResult, Usage
+from capture.wire.types import ToolResult
 
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
 # about 10 MB.
@@ -40,20 +43,8 @@ REMEMBERED = 30_000
 # SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
 LOOK_UP_AT_ONCE = 500
 
-# What the columns hold.
-MAX_TOTAL = {
-    "tokens_in": 2**63 - 1,
-    "tokens_out": 2**63 - 1,
-    "cost_usd": Decimal(10**10 - 1),
-    "latency_ms": float("inf"),
-}
 # The SDKs pause for seconds between two tries, but a try itself may take its whole time-out.
 RETRIED_WITHIN = timedelta(hours=1)
-# No model reads or writes as many; sums of such counts stay far below what a column holds.
-MAX_COUNT = 2**53
-
-COST_PARTS = [field.name for field in fields(Parts)]
-TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 T = TypeVar("T")
 Key = tuple[int, bytes]
@@ -263,7 +254,7 @@ class _Batch:
         self.ledger.last_seq += 1
         session_id = call.ledger_field("session_id")
         session = self.sessions[session_id] if session_id else None
-        row = _call_row(call, scope, self.ledger.last_seq, session)
+        row = call_row(call, scope, self.ledger.last_seq, session)
         if call.attempt > 1:
             row["retry_of"] = self._earlier_attempt(call, scope)
         self._sent[scope, call.request_sha256] = (call.action_id, call.attempt)
@@ -271,7 +262,7 @@ class _Batch:
         self.bodies.append(self._body_row(call, scope, orphans))
         self._add_tool_calls(call, scope)
         if session is not None:
-            _add_to_totals(session, row)
+            add_to_totals(session, row)
 
     def _earlier_attempt(self, call: UnderstoodCall, scope: int) -> UUID | None:
         """The call that sent the same body before, as a try that was counted before this one."""
@@ -316,11 +307,11 @@ class _Batch:
             "reasoning": answered.reasoning,
             "choices": answered.choices or None,
             "temperature": asked.temperature,
-            "max_tokens": _count(asked.max_tokens),
+            "max_tokens": count(asked.max_tokens),
             "request_params": asked.params or None,
             "usage": call.usage.raw or None if call.usage else None,
             "cost_parts": cost_parts(call.cost),
-            "tool_results": [_result_json(r) for r in orphans] or None,
+            "tool_results": [result_json(r) for r in orphans] or None,
             "heads": heads(call),
             "notes": call.notes or None,
             "prompt_ref": self._ref(scope, call.prompt) if call.prompt else None,
@@ -338,8 +329,8 @@ class _Batch:
                 "call_id": call.action_id,
                 "scope": scope,
                 "position": position,
-                "tool_call_id": _cut(tool_call.id, NAME_LENGTH),
-                "name": _cut(tool_call.name, NAME_LENGTH),
+                "tool_call_id": cut(tool_call.id, NAME_LENGTH),
+                "name": cut(tool_call.name, NAME_LENGTH),
                 "arguments": tool_call.arguments,
                 "result": None,
                 "result_is_error": None,
@@ -352,7 +343,7 @@ class _Batch:
     # --- writing ---
 
     def write(self) -> None:
-        sessions = [_session_row(session) for session in self.sessions.values()]
+        sessions = [session_row(session) for session in self.sessions.values()]
         rows.insert(Session, [row for row in sessions if row["id"] in self.new_sessions])
         rows.insert(Call, self.calls)
         rows.insert(CallBody, self.bodies)
@@ -392,106 +383,6 @@ def _scope_without_session(call: UnderstoodCall) -> int:
     names = [call.ledger_field(name) for name in ("agent_name", "user_id", "app_id")]
     digest = hashlib.sha256(orjson.dumps(names) + beginning).digest()
     return -1 - (int.from_bytes(digest[:8]) >> 1)
-
-
-def _call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
-    answered, usage, cost = call.answered, call.usage, call.cost
-    request = call.request
-    return {
-        "action_id": call.action_id,
-        "seq": seq,
-        "session_id": session.id if session else None,
-        "scope": scope,
-        "timestamp": call.timestamp,
-        "agent_name": call.ledger_field("agent_name"),
-        "user_id": call.ledger_field("user_id"),
-        "app_id": call.ledger_field("app_id"),
-        "environment": call.environment[:FIELD_LENGTH],
-        "parent_action_id": call.parent_action_id,
-        "handoff_from": call.ledger_field("handoff_from"),
-        "handoff_to": call.ledger_field("handoff_to"),
-        "method": request.method[:16] if request else "",
-        "path": request.path if request else "",
-        "wire_format": call.wire_format.NAME,
-        "provider": call.provider,
-        "model_id": _cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
-        "response_model": _cut(answered.response_model, NAME_LENGTH),
-        "streaming": call.streaming,
-        "outcome": str(call.outcome),
-        "status_code": call.answer_head.status if call.answer_head else None,
-        "stop_reason": _cut(answered.stop_reason, NAME_LENGTH),
-        "error_detail": call.error_detail,
-        **{name: _count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
-        "usage_source": call.usage_source,
-        "cost_usd": cost.total_usd,
-        "cache_savings_usd": cost.cache_savings_usd,
-        "price_source": cost.source[:NAME_LENGTH],
-        "service_tier": _cut(answered.service_tier, NAME_LENGTH),
-        "attempt": call.attempt,
-        "retry_of": None,
-        "latency_ms": call.latency_ms,
-        "ttft_ms": call.ttft_ms,
-        "request_bytes": call.request_bytes,
-        "answer_bytes": len(call.answer),
-        "request_sha256": call.request_sha256,
-        "answer_sha256": call.answer_sha256,
-    }
-
-
-def cost_parts(cost: Cost) -> dict[str, JSON] | None:
-    """As text, exactly; only those that are not 0."""
-    if cost.parts is None:
-        return None
-    return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
-
-
-def _count(tokens: int | None) -> int | None:
-    """What nobody can mean is no token count."""
-    return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
-
-
-def _cut(text: str | None, length: int) -> str | None:
-    return text[:length] if text is not None else None
-
-
-def _result_json(result: ToolResult) -> dict[str, JSON]:
-    return {
-        "tool_call_id": result.tool_call_id,
-        "name": result.name,
-        "content": result.content,
-        "is_error": result.is_error,
-    }
-
-
-def _add_to_totals(session: Session, row: Row) -> None:
-    timestamp: datetime = row["timestamp"]
-    session.started_at = min(session.started_at, timestamp)
-    session.last_call_at = max(session.last_call_at, timestamp)
-    session.call_count += 1
-    session.refused_count += row["outcome"] == Outcome.REFUSED
-    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
-    for name in MAX_TOTAL:
-        if name.startswith("tokens_") and row["wire_format"] in FREE:
-            continue  # counted only: the call that follows uses them
-        if row[name] is not None:
-            total = (getattr(session, f"total_{name}") or 0) + row[name]
-            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
-    for values, value in (
-        (session.models, row["model_id"]),
-        (session.agents, row["agent_name"]),
-        (session.users, row["user_id"]),
-        (session.apps, row["app_id"]),
-        (session.environments, row["environment"]),
-    ):
-        if value is not None and value not in values:
-            values.append(value)
-
-
-_SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
-
-
-def _session_row(session: Session) -> Row:
-    return {name: getattr(session, name) for name in _SESSION_FIELDS}
 
 
 def spool_positions() -> dict[str, int]:

@@ -1,0 +1,128 @@
+"""The rows of a call and of its session, from what is understood of the call."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+
+from capture.costs import Cost, Parts
+from capture.exchange import Outcome
+from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
+from capture.rows import Row
+from capture.understand import UnderstoodCall
+from capture.wire import FREE
+from capture.wire.types import JSON, ToolResult, Usage
+
+# What the columns hold.
+MAX_TOTAL = {
+    "tokens_in": 2**63 - 1,
+    "tokens_out": 2**63 - 1,
+    "cost_usd": Decimal(10**10 - 1),
+    "latency_ms": float("inf"),
+}
+# No model reads or writes as many; sums of such counts stay far below what a column holds.
+MAX_COUNT = 2**53
+
+COST_PARTS = [field.name for field in fields(Parts)]
+TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
+
+
+def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
+    answered, usage, cost = call.answered, call.usage, call.cost
+    request = call.request
+    return {
+        "action_id": call.action_id,
+        "seq": seq,
+        "session_id": session.id if session else None,
+        "scope": scope,
+        "timestamp": call.timestamp,
+        "agent_name": call.ledger_field("agent_name"),
+        "user_id": call.ledger_field("user_id"),
+        "app_id": call.ledger_field("app_id"),
+        "environment": call.environment[:FIELD_LENGTH],
+        "parent_action_id": call.parent_action_id,
+        "handoff_from": call.ledger_field("handoff_from"),
+        "handoff_to": call.ledger_field("handoff_to"),
+        "method": request.method[:16] if request else "",
+        "path": request.path if request else "",
+        "wire_format": call.wire_format.NAME,
+        "provider": call.provider,
+        "model_id": cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
+        "response_model": cut(answered.response_model, NAME_LENGTH),
+        "streaming": call.streaming,
+        "outcome": str(call.outcome),
+        "status_code": call.answer_head.status if call.answer_head else None,
+        "stop_reason": cut(answered.stop_reason, NAME_LENGTH),
+        "error_detail": call.error_detail,
+        **{name: count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
+        "usage_source": call.usage_source,
+        "cost_usd": cost.total_usd,
+        "cache_savings_usd": cost.cache_savings_usd,
+        "price_source": cost.source[:NAME_LENGTH],
+        "service_tier": cut(answered.service_tier, NAME_LENGTH),
+        "attempt": call.attempt,
+        "retry_of": None,
+        "latency_ms": call.latency_ms,
+        "ttft_ms": call.ttft_ms,
+        "request_bytes": call.request_bytes,
+        "answer_bytes": len(call.answer),
+        "request_sha256": call.request_sha256,
+        "answer_sha256": call.answer_sha256,
+    }
+
+
+def cost_parts(cost: Cost) -> dict[str, JSON] | None:
+    """As text, exactly; only those that are not 0."""
+    if cost.parts is None:
+        return None
+    return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
+
+
+def count(tokens: int | None) -> int | None:
+    """What nobody can mean is no token count."""
+    return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
+
+
+def cut(text: str | None, length: int) -> str | None:
+    return text[:length] if text is not None else None
+
+
+def result_json(result: ToolResult) -> dict[str, JSON]:
+    return {
+        "tool_call_id": result.tool_call_id,
+        "name": result.name,
+        "content": result.content,
+        "is_error": result.is_error,
+    }
+
+
+def add_to_totals(session: Session, row: Row) -> None:
+    timestamp: datetime = row["timestamp"]
+    session.started_at = min(session.started_at, timestamp)
+    session.last_call_at = max(session.last_call_at, timestamp)
+    session.call_count += 1
+    session.refused_count += row["outcome"] == Outcome.REFUSED
+    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
+    for name in MAX_TOTAL:
+        if name.startswith("tokens_") and row["wire_format"] in FREE:
+            continue  # counted only: the call that follows uses them
+        if row[name] is not None:
+            total = (getattr(session, f"total_{name}") or 0) + row[name]
+            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
+    for values, value in (
+        (session.models, row["model_id"]),
+        (session.agents, row["agent_name"]),
+        (session.users, row["user_id"]),
+        (session.apps, row["app_id"]),
+        (session.environments, row["environment"]),
+    ):
+        if value is not None and value not in values:
+            values.append(value)
+
+
+_SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
+
+
+def session_row(session: Session) -> Row:
+    return {name: getattr(session, name) for name in _SESSION_FIELDS}
