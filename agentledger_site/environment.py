@@ -8,7 +8,7 @@ from functools import cache
 
 from agentledger_site import conf
 from agentledger_site.database import databases
-from capture.call_cost import operator_prices
+from capture.configured_prices import operator_prices
 
 
 @cache

@@ -1,33 +1,15 @@
-"""What a recorded call cost, by the operator's configuration and what is understood of the call."""
+"""What a recorded call cost, by what is understood of it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
-from agentledger_site.conf import PREFIX, Config
 from capture.costs import Cost
 from capture.exchange import Outcome
-from capture.operator_prices import OperatorPrice, read_operator_prices
 from capture.pricing import Billing, Prices
 from capture.understand import UnderstoodCall
 from capture.wire import FREE, ollama
 from capture.wire.types import Usage
-
-
-def operator_prices(config: Config) -> dict[str, OperatorPrice]:
-    """Raises ValueError: one sentence that says what is wrong, and where."""
-    prices: dict[str, OperatorPrice] = {}
-    if config.pricing is not None:
-        prices |= read_operator_prices(config.pricing, f"{PREFIX}PRICING")
-    if config.pricing_file is not None:
-        path = Path.cwd() / config.pricing_file
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{PREFIX}PRICING_FILE: {path} cannot be read: {error}") from None
-        prices |= read_operator_prices(text, str(path))
-    return prices
 
 
 def cost_of(

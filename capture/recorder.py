@@ -32,7 +32,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
 from capture import store
-from capture.call_cost import cost_of_call, operator_prices
+from capture.call_cost import cost_of_call
+from capture.configured_prices import operator_prices
 from capture.models import Ledger
 from capture.pricing import Prices
 from capture.spool.folder import Folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from capture import wire
 from capture.call_cost import cost_of
-from capture.call_rows import cost_parts
+from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import Cost
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.pricing import Prices
@@ -32,7 +32,8 @@ class Change:
 
 
 def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[Call]:
-    calls = Call.objects.all()
+    # Speech is priced by the text of its request, which only the recorder reads.
+    calls = Call.objects.exclude(usage_source="estimated", tokens_in=None, tokens_out=None)
     if since is not None:
         calls = calls.filter(timestamp__gte=since)
     if model is not None:
@@ -84,8 +85,7 @@ def _answered(call: Call) -> Answered:
 def _usage_of_columns(call: Call) -> Usage | None:
     if call.usage_source == "none":
         return None
-    names = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
-    return Usage(**{name: getattr(call, name) for name in names})
+    return Usage(**{name: getattr(call, name) for name in TOKEN_COUNTS})
 
 
 def apply(page: list[Change]) -> None:

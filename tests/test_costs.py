@@ -99,6 +99,8 @@ def test_speech_is_priced_by_its_text(stack: Ledger, provider: Provider) -> None
     call = stack.call("speech")
     assert (call["content"], call["tokens_out"], call["notes"]) == (None, None, None)
     assert call["cost_usd"] == 0.015  # 15 USD per million characters
+    manage(stack, "reprice")
+    assert stack.call("speech")["cost_usd"] == 0.015
 
 
 def test_counted_tokens_are_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 from django.db.models import Count
 
 from agentledger_site.conf import config
-from capture.call_cost import operator_prices
+from capture.configured_prices import operator_prices
 from capture.costs import UNKNOWN
 from capture.models import Call
 from capture.pricing import Explanation, Prices, UnitPrice

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agentledger_site.conf import config
-from capture.call_cost import operator_prices
+from capture.configured_prices import operator_prices
 from capture.pricing import Prices
 from capture.reprice import apply, calls_to_reprice, changes, difference
 

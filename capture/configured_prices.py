@@ -1,0 +1,23 @@
+"""The operator's prices, from where the configuration says they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentledger_site.conf import PREFIX, Config
+from capture.operator_prices import OperatorPrice, read_operator_prices
+
+
+def operator_prices(config: Config) -> dict[str, OperatorPrice]:
+    """Raises ValueError: one sentence that says what is wrong, and where."""
+    prices: dict[str, OperatorPrice] = {}
+    if config.pricing is not None:
+        prices |= read_operator_prices(config.pricing, f"{PREFIX}PRICING")
+    if config.pricing_file is not None:
+        path = Path.cwd() / config.pricing_file
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{PREFIX}PRICING_FILE: {path} cannot be read: {error}") from None
+        prices |= read_operator_prices(text, str(path))
+    return prices
