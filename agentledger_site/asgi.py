@@ -29,6 +29,7 @@ from django.urls import get_resolver
 from agentledger_site.routes import is_owned
 from capture import runtime
 from capture.body import Receive
+from capture.bridge import bridge
 from capture.lane import FastLane, Scope, Send
 from capture.spool.folder import SpoolError
 from capture.views import proxy
@@ -50,10 +51,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await forward(scope, receive, send)
     elif scope["type"] == "lifespan":
         await lifespan(receive, send)
-    else:
-        # No page listens for a WebSocket yet, and one to the provider cannot be recorded.
+    elif is_owned(scope["path"]):
+        # No page listens for a WebSocket yet.
         await receive()
         await send({"type": "websocket.close", "code": 1008})
+    else:
+        begin()
+        await bridge(scope, receive, send)
 
 
 def begin() -> None:

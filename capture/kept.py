@@ -23,7 +23,8 @@ ANSWER_HEADERS = frozenset(
 REQUEST_PREFIXES = ("x-stainless-",)
 ANSWER_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 QUERY_PARAMETERS = frozenset(
-    b"after alt api-version before beta include limit order starting_after stream".split()
+    b"""after alt api-version before beta deployment include limit model order starting_after
+    stream""".split()
 )
 
 # The fields that an agent sends with a call, by header name without the prefix.

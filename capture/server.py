@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Any
+from urllib.parse import unquote_to_bytes
 
 # Daphne installs Twisted's reactor when it is imported: before anything else of Twisted.
 from daphne.server import Server as DaphneServer
@@ -23,6 +24,7 @@ from daphne.server import twisted_loop
 
 from twisted.internet import reactor as _reactor  # isort: skip
 from daphne import http_protocol
+from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
@@ -39,6 +41,8 @@ loop: asyncio.AbstractEventLoop = twisted_loop
 # Uploads up to this stay in memory while they come in; larger ones go through a temporary file.
 IN_MEMORY = 1024 * 1024
 READ_SIZE = 256 * 1024
+# Of a WebSocket's messages, in bytes or characters.
+MAX_WAITING = 1024 * 1024
 # Cancelling a call whose agent has left is the fast lane's own work.
 APPLICATION_CLOSE_TIMEOUT_S = 3600
 # Daphne refuses values with any of these bytes, one of which is a part of "Å" in UTF-8.
@@ -65,6 +69,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     def listen_success(self, port: Any) -> None:
         self._ports.append(port)
         self.http_factory.protocol = Channel
+        self.ws_factory.protocol = Socket
+        self.ws_factory.setProtocolOptions(maxMessagePayloadSize=0, maxFramePayloadSize=0)
         port.transport = Connection
         reactor.callWhenRunning(self.on_ready, port.getHost().port)
 
@@ -77,10 +83,18 @@ class Server(DaphneServer):  # type: ignore[misc]
             self._ports.pop().stopListening()
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        if not isinstance(protocol, Request):  # a WebSocket
-            return super().create_application(protocol, scope)
-        inbox = Inbox(protocol.take_content())
-        names = protocol.requestHeaders.getAllRawHeaders()
+        inbox: Inbox | Messages
+        if isinstance(protocol, Request):
+            inbox = Inbox(protocol.take_content())
+            upgraded = protocol
+        else:
+            inbox = Messages(protocol)
+            upgraded = protocol.upgraded
+            # Autobahn would take what follows a second slash for a host.
+            scope["raw_path"] = upgraded.path
+            scope["path"] = unquote_to_bytes(upgraded.path).decode("utf-8", "replace")
+            scope["extensions"] = {"websocket.http.response": {}}
+        names = upgraded.requestHeaders.getAllRawHeaders()
         scope["headers"] = [(name.lower(), value) for name, values in names for value in values]
         scope["root_path"] = ""
         scope["asgi"] = {"version": "3.0"}
@@ -88,16 +102,18 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.connections[protocol]["application_instance"] = task
         return inbox
 
-    async def _serve(self, protocol: Request, scope: dict[str, Any], inbox: Inbox) -> None:
+    async def _serve(
+        self, protocol: Request | Socket, scope: dict[str, Any], inbox: Inbox | Messages
+    ) -> None:
         try:
             await self.application(scope, inbox.receive, partial(self.handle_reply, protocol))
         except Exception as error:
-            logger.exception("%s %s failed", scope["method"], scope["path"])
+            logger.exception("%s %s failed", scope.get("method", "WebSocket"), scope["path"])
             protocol.close_unfinished(str(error))
         else:
             protocol.close_unfinished()
         finally:
-            inbox.content.close()
+            inbox.close()
             details = self.connections.get(protocol, {})
             details.pop("application_instance", None)
             self._forget_ended(protocol)
@@ -114,11 +130,12 @@ class Server(DaphneServer):  # type: ignore[misc]
             del self.connections[protocol]
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        if not isinstance(protocol, Request):
-            await super().handle_reply(protocol, message)
-            return
         details = self.connections.get(protocol)
         if details is None or "disconnected" in details:
+            return
+        if isinstance(protocol, Socket):
+            protocol.handle_reply(message)
+            await protocol.until_writable()
             return
         channel: Channel = protocol.channel  # gone from the request once it is complete
         with channel.transport.corked():
@@ -221,6 +238,11 @@ class Request(http_protocol.WebRequest):  # type: ignore[misc]
         content, self.content = self.content, io.BytesIO()
         return content
 
+    def process(self) -> Any:
+        # A WebSocket's own class gets the headers joined to one of a name, and not all of them.
+        self.server.ws_factory.upgraded = self
+        return super().process()
+
     def close_unfinished(self, error: str = "") -> None:
         """End the connection of an answer that was not completed, as its upstream did."""
         if self.finished or getattr(self, "channel", None) is None:
@@ -229,6 +251,116 @@ class Request(http_protocol.WebRequest):  # type: ignore[misc]
             self.basic_error(500, b"Internal Server Error", "")
         else:
             self.channel.loseConnection()
+
+
+class Socket(WebSocketProtocol):  # type: ignore[misc]
+    """A WebSocket whose two ends wait for each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upgraded: Request
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._denial: list[bytes] = []
+
+    def makeConnection(self, transport: Any) -> None:
+        self.upgraded = self.factory.upgraded
+        transport.unregisterProducer()  # it was HTTP's
+        transport.registerProducer(self, True)
+        super().makeConnection(transport)
+
+    def pauseProducing(self) -> None:
+        self._writable.clear()
+
+    def resumeProducing(self) -> None:
+        self._writable.set()
+
+    def stopProducing(self) -> None:
+        self._writable.set()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._writable.set()
+        super().connectionLost(reason)
+
+    async def until_writable(self) -> None:
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.last_ping = time.time()
+        message = {"bytes": payload} if isBinary else {"text": payload.decode()}
+        self.application_queue.put_nowait({"type": "websocket.receive", **message})
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.server.protocol_disconnected(self)
+        if hasattr(self, "application_queue"):
+            self.application_queue.put_nowait(
+                {"type": "websocket.disconnect", "code": code, "reason": reason}
+            )
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "websocket.accept":
+                headers: dict[str, list[str]] = {}
+                for name, value in message.get("headers", ()):
+                    headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+                self.handshake_deferred.callback((message.get("subprotocol"), headers))
+                del self.handshake_deferred
+            case "websocket.send":
+                text = message.get("text")
+                self.sendMessage(message["bytes"] if text is None else text.encode(), text is None)
+            case "websocket.close" if self.state == self.STATE_CONNECTING:
+                self.serverReject()
+            case "websocket.close":
+                # Not sendClose, which lets a server say little more than "normal".
+                reason = (message.get("reason") or "").encode()
+                self.sendCloseFrame(code=message.get("code") or 1000, reasonUtf8=reason)
+            case "websocket.http.response.start":
+                lines = [b"HTTP/1.1 %d Denied" % message["status"]]
+                lines += [name + b": " + value for name, value in message["headers"]]
+                self._denial = [*lines, b"connection: close", b"", b""]
+            case "websocket.http.response.body":
+                self.sendData(b"\r\n".join(self._denial) + message.get("body", b""))
+                self.dropConnection(abort=False)
+
+    def close_unfinished(self, error: str = "") -> None:
+        if self.state == self.STATE_CONNECTING and hasattr(self, "handshake_deferred"):
+            if not self._denial:
+                self.serverReject()
+        elif self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code=1011 if error else 1000)
+
+
+class Messages:
+    """What an agent has sent over its WebSocket. While much of it waits, no more is read."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._waiting = 0
+        self._paused = False
+
+    def put_nowait(self, message: dict[str, Any]) -> None:
+        self._messages.put_nowait(message)
+        self._waiting += _size(message)
+        if self._waiting > MAX_WAITING and not self._paused:
+            self._paused = True
+            self._socket.transport.pauseProducing()
+
+    async def receive(self) -> dict[str, Any]:
+        message = await self._messages.get()
+        self._waiting -= _size(message)
+        if self._paused and self._waiting <= MAX_WAITING // 2:
+            self._paused = False
+            self._socket.transport.resumeProducing()
+        return message
+
+    def close(self) -> None:
+        """Nobody receives any more."""
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("text") or message.get("bytes") or b"")
 
 
 class Inbox:
@@ -244,6 +376,9 @@ class Inbox:
     def put_nowait(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.disconnect":
             self._disconnected.set()
+
+    def close(self) -> None:
+        self.content.close()
 
     async def receive(self) -> dict[str, Any]:
         if self._taken or self._disconnected.is_set():

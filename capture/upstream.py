@@ -150,7 +150,7 @@ class Upstream:
             response = await self._session.request(
                 method,
                 destination.origin,
-                headers=_forwarded(headers),
+                headers=forwarded(headers),
                 data=body,
                 allow_redirects=False,
             )
@@ -173,7 +173,7 @@ class Upstream:
         await self._session.close()
 
 
-def _forwarded(headers: RawHeaders) -> CIMultiDict[str]:
+def forwarded(headers: RawHeaders) -> CIMultiDict[str]:
     """Latin-1 keeps each byte as one character, until _Writer makes a byte of it again."""
     named_by_connection = _named_by_connection(headers)
     return CIMultiDict(

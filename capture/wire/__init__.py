@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from capture.wire import (
@@ -15,6 +16,7 @@ from capture.wire import (
     gemini_count_tokens,
     gemini_embeddings,
     gemini_interactions,
+    gemini_live,
     ollama,
     openai_audio,
     openai_chat,
@@ -24,9 +26,14 @@ from capture.wire import (
     openai_images,
     openai_input_tokens,
     openai_moderations,
+    openai_realtime,
     openai_responses,
     raw,
 )
+from capture.wire.gemini_live_turns import GeminiLiveTurns
+from capture.wire.realtime_turns import RealtimeTurns
+from capture.wire.responses_turns import ResponsesTurns
+from capture.wire.turns import Turns
 from capture.wire.types import WireFormat
 
 # A gateway's name of a model may have slashes; Vertex calls tuned ones by their endpoints.
@@ -66,8 +73,19 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/moderations", openai_moderations),
     (r"/decisions", openai_decisions),
 )
+# By the path of a WebSocket.
+_SOCKETS: tuple[tuple[str, WireFormat, Callable[[], Turns]], ...] = (
+    (r"/realtime", openai_realtime, RealtimeTurns),
+    (r"/responses", openai_responses, ResponsesTurns),
+    # google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent, and Vertex's.
+    (r"[./]BidiGenerateContent(?:Constrained)?", gemini_live, GeminiLiveTurns),
+)
+_SOCKET_PATTERNS = tuple(
+    (re.compile(f".*{pattern}", re.DOTALL), (found, turns)) for pattern, found, turns in _SOCKETS
+)
 _PATTERNS = tuple((re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in _PATHS)
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
+_FORMATS |= {found.NAME: found for _, found, _ in _SOCKETS}
 
 
 FREE = frozenset(
@@ -88,6 +106,12 @@ def for_path(path: str) -> WireFormat | None:
     its query. None for all that we do not know."""
     rooted = f"/{path}"
     return next((found for pattern, found in _PATTERNS if pattern.fullmatch(rooted)), None)
+
+
+def for_socket(path: str) -> tuple[WireFormat, Callable[[], Turns]] | None:
+    """The format that a WebSocket at `path` speaks, and what tells its turns apart."""
+    rooted = f"/{path.strip('/')}"
+    return next((found for pattern, found in _SOCKET_PATTERNS if pattern.fullmatch(rooted)), None)
 
 
 def by_name(name: str) -> WireFormat:

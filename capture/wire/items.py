@@ -21,6 +21,10 @@ Those that OpenAI runs (web_search_call and so on) are steps of the answer, whic
 """
 
 
+SAID = ("text", "refusal", "transcript")
+"""The fields in which an entry of a message's content says something."""
+
+
 class _Text(NamedTuple):
     """Where the text of an event belongs: an entry of a list in an item of this type."""
 
@@ -45,6 +49,14 @@ _places: dict[str, _Text | _Arguments] = {
     "response.reasoning_summary_text": _Text(
         "reasoning", "summary", "summary_text", "text", "summary_index"
     ),
+    # Realtime's, of a voice and, in its first version, of a text.
+    "response.output_audio_transcript": _Text(
+        "message", "content", "output_audio", "transcript", "content_index"
+    ),
+    "response.audio_transcript": _Text(
+        "message", "content", "audio", "transcript", "content_index"
+    ),
+    "response.text": _Text("message", "content", "text", "text", "content_index"),
     "response.function_call_arguments": _Arguments("function_call", "arguments"),
     "response.custom_tool_call_input": _Arguments("custom_tool_call", "input"),
 }
@@ -119,4 +131,4 @@ def says_something(item: dict[str, JSON]) -> bool:
     if isinstance(kind, str) and kind in TOOL_CALLS:
         return True
     entries = objects(item.get("content")) + objects(item.get("summary"))
-    return any(texts(entry.get("text")) or texts(entry.get("refusal")) for entry in entries)
+    return any(texts(entry.get(name)) for entry in entries for name in SAID)

@@ -3,8 +3,10 @@ https://platform.openai.com/docs/api-reference/responses"""
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from capture.wire import answering, asking, errors, sse, usage
-from capture.wire.items import TOOL_CALLS, Items, says_something
+from capture.wire.items import SAID, TOOL_CALLS, Items, says_something
 from capture.wire.jsontext import clean, clean_json, dump, load
 from capture.wire.openai_chat import billed_tier
 from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
@@ -15,7 +17,8 @@ PROVIDER = "openai"
 
 _parts: dict[str, PartKind] = {"instructions": "system", "input": "message", "tools": "tools"}
 
-_ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+"""The events of which one is a stream's last."""
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
@@ -52,6 +55,11 @@ def _parse_whole(value: JSON) -> Answered:
 
 
 def _parse_stream(body: bytes) -> Answered:
+    return read_stream(body, ENDS)
+
+
+def read_stream(body: bytes, ends: Container[str]) -> Answered:
+    """A stream of which an event of `ends` is the last."""
     answered = Answered()
     items = Items()
     last: dict[str, JSON] = {}
@@ -61,7 +69,7 @@ def _parse_stream(body: bytes) -> Answered:
         has_content = items.add(name, event)
         if isinstance(event.get("response"), dict):
             last = event["response"]
-            ended = ended or name in _ENDS
+            ended = ended or name in ends
             has_content = any(map(says_something, objects(last.get("output"))))
         elif name == "error" or event.get("error"):
             answered.error = errors.message_of_event(event)
@@ -94,7 +102,7 @@ def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
         # A compaction repeats what the user said.
         if kind == "message" and item.get("role") not in ("user", "developer", "system"):
             for part in objects(item.get("content")):
-                content += texts(part.get("text")) or texts(part.get("refusal"))
+                content += next(filter(None, (texts(part.get(name)) for name in SAID)), [])
         elif kind == "reasoning":
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
         elif isinstance(kind, str) and kind in TOOL_CALLS:
@@ -116,8 +124,9 @@ def _tool_call(item: dict[str, JSON], kind: str) -> ToolCall:
 
 def _tell_stop(answered: Answered, response: dict[str, JSON]) -> None:
     status = text(response.get("status"))
-    if status == "incomplete":
-        reason = fields(response.get("incomplete_details")).get("reason")
-        answered.stop_reason = text(reason) or status
+    if status in ("incomplete", "cancelled"):
+        # Realtime tells the details under another name.
+        told = response.get("incomplete_details") or response.get("status_details")
+        answered.stop_reason = text(fields(told).get("reason")) or status
     else:
         answered.stop_reason = "tool_calls" if answered.tool_calls else status

@@ -262,10 +262,12 @@ def gemini(raw: JSON) -> Usage | None:
         return None
     prompts = objects(raw.get("promptTokensDetails"))
     prompts += objects(raw.get("toolUsePromptTokensDetails"))
-    answers = objects(raw.get("candidatesTokensDetails"))
+    # The Live API has another name for the candidates.
+    answers = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
+    answer = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
     return Usage(
         tokens_in=_sum(raw, "promptTokenCount", "toolUsePromptTokenCount"),
-        tokens_out=_sum(raw, "candidatesTokenCount", "thoughtsTokenCount"),
+        tokens_out=_sum(raw, answer, "thoughtsTokenCount"),
         tokens_cache_read=count(raw.get("cachedContentTokenCount")),
         tokens_reasoning=count(raw.get("thoughtsTokenCount")),
         tokens_audio_in=_of_modality("audio", prompts, "tokenCount"),

@@ -1,0 +1,313 @@
+"""WebSockets to the provider, bridged message by message both ways.
+
+As over HTTP, what an agent has is in the spool before: a turn's request before the provider gets
+the message that begins it, each of its messages before the agent does. Each turn is a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from capture import kept, wire
+from capture.destinations import Destination, UnknownUpstream
+from capture.exchange import Outcome, RequestHead, new_action_id
+from capture.runtime import Ended, Runtime, running
+from capture.spool.folder import SpoolError
+from capture.spool.writer import Entry
+from capture.upstream import RawHeaders, UpstreamError
+from capture.upstream_socket import Denied, answered, connected
+from capture.wire.turns import Begins, Comes, Step, Turns
+from capture.wire.types import WireFormat
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+# RFC 6455 section 7.4.1, and the registry it founded.
+NORMAL, INTERNAL_ERROR, RESTART, TRY_AGAIN_LATER = 1000, 1011, 1012, 1013
+# Codes that stand for a missing close frame or an empty one: they are never sent.
+NO_CODE, NO_FRAME = 1005, 1006
+LONGEST_REASON = 123  # bytes
+
+
+class Closed(Exception):
+    """One side has closed: the other is to be closed likewise."""
+
+    def __init__(self, outcome: Outcome, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome, self.code, self.reason = outcome, code, reason
+
+
+async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket of ASGI, from its handshake to its end."""
+    await receive()  # websocket.connect
+    path: str = scope["path"]
+    headers: RawHeaders = scope["headers"]
+    found = wire.for_socket(path)
+    wire_format = found[0] if found else wire.by_name("raw")
+    target = scope.get("raw_path") or path.encode()
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    try:
+        runtime = running()
+        destination, target = runtime.destinations.of(
+            path, target, headers, found[0] if found else None
+        )
+    except (UnknownUpstream, Ended) as error:
+        status = 404 if isinstance(error, UnknownUpstream) else 503
+        message = str(error) or "it is being restarted"
+        await _deny_ourselves(scope, send, wire_format, status, message)
+        return
+    recording = _Recording(runtime, scope, wire_format, destination, target)
+    recording.turns = found[1]() if found else None
+    try:
+        upstream = await connected(
+            destination,
+            target,
+            headers,
+            scope["subprotocols"],
+            timeout_s=runtime.config.upstream_connect_timeout_s,
+            trust_env=runtime.config.upstream_trust_env,
+        )
+    except Denied as denied:
+        recording.failed(denied.status, denied.headers, denied.body)
+        await _deny(scope, send, denied.status, denied.headers, denied.body)
+        return
+    except UpstreamError as error:
+        body = await _deny_ourselves(scope, send, wire_format, error.status, str(error))
+        recording.failed(error.status, [], body, error=str(error))
+        return
+    if found is None:
+        runtime.counters.passed_through += 1
+    assert upstream.response is not None
+    recording.headers = answered(list(upstream.response.headers.raw_items()))
+    try:
+        await send(
+            {
+                "type": "websocket.accept",
+                "subprotocol": upstream.subprotocol,
+                "headers": recording.headers,
+            }
+        )
+        await _bridged(upstream, receive, send, recording)
+    finally:
+        recording.end(Outcome.INTERRUPTED)
+        upstream.transport.abort()
+
+
+async def _bridged(
+    upstream: ClientConnection, receive: Receive, send: Send, recording: _Recording
+) -> None:
+    up = asyncio.create_task(_from_agent(upstream, receive, recording))
+    down = asyncio.create_task(_from_upstream(upstream, send, recording))
+    try:
+        done, _ = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+        # Where both have ended the agent's side says more.
+        error = (up if up in done else down).exception()
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await send({"type": "websocket.close", "code": RESTART, "reason": ""})
+        raise
+    finally:
+        up.cancel()
+        down.cancel()
+        await asyncio.gather(up, down, return_exceptions=True)
+    if not isinstance(error, Closed):
+        assert error is not None
+        raise error
+    recording.end(error.outcome, error.reason or None)
+    if error.outcome == Outcome.CLIENT_LEFT:
+        if error.code == NO_FRAME:
+            return
+        await upstream.close(_sendable(error.code), error.reason)
+    else:
+        reason = error.reason.encode()[:LONGEST_REASON].decode(errors="ignore")
+        code = _sendable(error.code)
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+        if error.outcome == Outcome.INTERRUPTED:
+            await upstream.close(code)
+
+
+async def _from_agent(upstream: ClientConnection, receive: Receive, recording: _Recording) -> None:
+    """Raises Closed."""
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            code, reason = message.get("code") or NO_CODE, message.get("reason") or ""
+            raise Closed(Outcome.CLIENT_LEFT, code, reason)
+        text: str | None = message.get("text")
+        data: bytes = message.get("bytes") or b""
+        recording.sent(data if text is None else text.encode())
+        try:
+            await upstream.send(data if text is None else text)
+        except ConnectionClosed:
+            # What it sent before it closed is still to be handed on; that side says why it closed.
+            await asyncio.Event().wait()
+
+
+async def _from_upstream(upstream: ClientConnection, send: Send, recording: _Recording) -> None:
+    """Raises Closed."""
+    while True:
+        try:
+            message = await upstream.recv()
+        except ConnectionClosed as closed:
+            if closed.rcvd is None:
+                reason = "the upstream cut the connection"
+                raise Closed(Outcome.UPSTREAM_CUT, INTERNAL_ERROR, reason) from None
+            raise Closed(Outcome.UPSTREAM_CUT, closed.rcvd.code, closed.rcvd.reason) from None
+        if isinstance(message, str):
+            await recording.came(message.encode())
+            await send({"type": "websocket.send", "text": message})
+        else:
+            await recording.came(message)
+            await send({"type": "websocket.send", "bytes": message})
+
+
+def _sendable(code: int) -> int:
+    return NORMAL if code == NO_CODE else code
+
+
+class _Recording:
+    """The calls of one connection."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        scope: Scope,
+        wire_format: WireFormat,
+        destination: Destination,
+        target: bytes,
+    ) -> None:
+        self.turns: Turns | None = None
+        self.headers: RawHeaders = []
+        self._runtime = runtime
+        self._scope = scope
+        self._wire_format = wire_format
+        self._destination = destination
+        raw_path, _, query = target.partition(b"?")
+        self._target = kept.target(raw_path, query)
+        self._open: dict[int, Entry] = {}
+
+    def sent(self, message: bytes) -> None:
+        """Raises Closed where a turn cannot be recorded and so must not be."""
+        if self.turns is not None:
+            self._take(self.turns.sent(message))
+
+    async def came(self, message: bytes) -> None:
+        """Raises Closed."""
+        if self.turns is not None:
+            for entry in self._take(self.turns.came(message)):
+                await entry.synced()
+
+    def _take(self, steps: list[Step]) -> list[Entry]:
+        """The entries of the turns that have ended."""
+        ended = []
+        try:
+            for step in steps:
+                if isinstance(step, Begins):
+                    self._begin(step)
+                elif (entry := self._open.get(step.turn)) is None:
+                    continue  # it could not be recorded, and was to go on
+                elif isinstance(step, Comes):
+                    entry.piece(step.piece)
+                else:
+                    self._close(step.turn, Outcome.COMPLETED)
+                    ended.append(entry)
+        except SpoolError as error:
+            counters = self._runtime.counters
+            if self._runtime.config.on_full == "pass":
+                counters.unrecorded += 1
+                self.end(Outcome.INTERRUPTED, str(error))
+            else:
+                counters.refused_full += 1
+                reason = f"AgentLedger: calls cannot be recorded now: {error}"
+                raise Closed(Outcome.INTERRUPTED, TRY_AGAIN_LATER, reason) from error
+        return ended
+
+    def _begin(self, begins: Begins) -> None:
+        entry = self._entry(begins.body)
+        self._open[begins.turn] = entry
+        self._runtime.call_begins()
+        # Its messages are kept as the events of a stream.
+        headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
+        entry.head(101, headers)
+
+    def _entry(self, body: bytes) -> Entry:
+        headers: RawHeaders = self._scope["headers"]
+        self._runtime.counters.calls += 1
+        head = RequestHead(
+            started_ns=time.time_ns(),
+            method="GET",
+            path=self._scope["path"],
+            target=self._target,
+            wire_format=self._wire_format.NAME,
+            upstream=self._destination.shown,
+            upstream_name=self._destination.name,
+            provider=self._destination.maker,
+            headers=[
+                (name, value)
+                for name, value in kept.request_headers(headers)
+                if name not in ("content-type", "content-encoding")
+            ],
+            ledger=kept.ledger_fields(headers),
+            body_size=len(body),
+            body_file=False,
+        )
+        return self._runtime.writer.begin(new_action_id(), head, body)
+
+    def _close(self, turn: int, outcome: Outcome, error: str | None = None) -> None:
+        entry = self._open.pop(turn)
+        self._runtime.call_ends()
+        entry.end(outcome, error)
+
+    def failed(
+        self, status: int, headers: RawHeaders, body: bytes, *, error: str | None = None
+    ) -> None:
+        """The upstream gave no WebSocket: that is a call too, which failed. `error`: `body` is
+        ours."""
+        if self.turns is None:
+            return
+        with suppress(SpoolError):
+            outcome = Outcome.COMPLETED if error is None else Outcome.UPSTREAM_ERROR
+            self._entry(b"{}").whole_answer(
+                status,
+                kept.answer_headers(headers),
+                body,
+                outcome=outcome,
+                error=error,
+                ours=error is not None,
+            )
+
+    def end(self, outcome: Outcome, error: str | None = None) -> None:
+        """Of all turns that are not complete."""
+        for turn in list(self._open):
+            with suppress(SpoolError):
+                self._close(turn, outcome, error)
+
+
+async def _deny_ourselves(
+    scope: Scope, send: Send, wire_format: WireFormat, status: int, message: str
+) -> bytes:
+    """The body of the answer."""
+    body = wire_format.error_body(
+        f"AgentLedger: {message}", type="api_error", code="no_websocket", request_id=""
+    )
+    await _deny(scope, send, status, [(b"content-type", b"application/json")], body)
+    return body
+
+
+async def _deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": NORMAL})  # the server makes it a 403
+        return
+    headers = [(name, value) for name, value in headers if name != b"content-length"]
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

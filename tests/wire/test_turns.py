@@ -1,0 +1,125 @@
+"""What tells the responses of a WebSocket apart, on any messages whatever."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capture.wire import for_socket, openai_responses
+from capture.wire.gemini_live_turns import GeminiLiveTurns
+from capture.wire.realtime_turns import RealtimeTurns
+from capture.wire.responses_turns import ResponsesTurns
+from capture.wire.turns import MAX_HISTORY, Begins, Comes, Ends, Step, Turns, as_event
+
+KINDS = (RealtimeTurns, ResponsesTurns, GeminiLiveTurns)
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+_messages = st.one_of(
+    st.binary(max_size=30),
+    st.builds(
+        lambda kind, more: json.dumps({**more, "type": kind}).encode(),
+        st.sampled_from(
+            [
+                "session.created",
+                "response.create",
+                "response.created",
+                "response.done",
+                "error",
+                "conversation.item.create",
+                "conversation.item.added",
+                "response.completed",
+            ]
+        ),
+        st.dictionaries(
+            st.sampled_from(["session", "response", "item", "error", "event_id", "response_id"]),
+            st.one_of(_values, st.fixed_dictionaries({"id": st.sampled_from(["a", "b"])})),
+        ),
+    ),
+    st.builds(
+        lambda name, value: json.dumps({name: value}).encode(),
+        st.sampled_from(["setup", "clientContent", "toolResponse", "serverContent", "toolCall"]),
+        st.one_of(
+            _values,
+            st.fixed_dictionaries(
+                {"turnComplete": st.booleans(), "modelTurn": _values, "functionCalls": _values}
+            ),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.lists(st.tuples(st.booleans(), _messages), max_size=25))
+def test_turns_begin_before_they_come_and_end_once(
+    kind: type[Turns], messages: list[tuple[bool, bytes]]
+) -> None:
+    turns = kind()
+    running: set[int] = set()
+    ended: set[int] = set()
+    for is_agents, message in messages:
+        steps: list[Step] = turns.sent(message) if is_agents else turns.came(message)
+        for step in steps:
+            if isinstance(step, Begins):
+                assert step.turn not in running | ended
+                assert isinstance(json.loads(step.body), dict)
+                running.add(step.turn)
+            elif isinstance(step, Comes):
+                assert step.turn in running
+                assert step.piece == as_event(message)
+            else:
+                assert isinstance(step, Ends)
+                running.remove(step.turn)
+                ended.add(step.turn)
+
+
+def test_a_long_conversation_is_kept_within_its_bound() -> None:
+    turns = RealtimeTurns()
+    for n in range(100):
+        item = {"id": f"item_{n}", "type": "message", "role": "user", "content": "x" * 50_000}
+        turns.came(json.dumps({"type": "conversation.item.done", "item": item}).encode())
+    [begins] = turns.sent(b'{"type":"response.create"}')
+    assert isinstance(begins, Begins)
+    assert len(begins.body) < MAX_HISTORY + 50_000
+    assert json.loads(begins.body)["input"][-1]["id"] == "item_99"
+
+
+def test_an_error_ends_the_turn_that_it_is_about() -> None:
+    turns = RealtimeTurns()
+    turns.sent(b'{"type":"response.create","event_id":"one"}')
+    turns.sent(b'{"type":"response.create","event_id":"two"}')
+    assert turns.came(b'{"type":"error","error":{"event_id":"other","message":"m"}}') == []
+    about_two = b'{"type":"error","error":{"event_id":"two","message":"m"}}'
+    assert turns.came(about_two) == [Comes(2, as_event(about_two)), Ends(2)]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/realtime", "openai_realtime"),
+        ("/openai/realtime", "openai_realtime"),
+        ("/openai/v1/realtime", "openai_realtime"),
+        ("/v1/responses", openai_responses.NAME),
+        (
+            "//ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+            "gemini_live",
+        ),
+        (
+            "/ws/google.ai.generativelanguage.v1alpha.GenerativeService"
+            ".BidiGenerateContentConstrained",
+            "gemini_live",
+        ),
+        ("/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent", "gemini_live"),
+        ("/v1/realtime/sessions", None),
+        ("/ws", None),
+    ],
+)
+def test_the_format_of_a_websocket_is_known_by_its_path(path: str, name: str | None) -> None:
+    found = for_socket(path)
+    assert (found[0].NAME if found else None) == name
