@@ -11,7 +11,7 @@ from capture.exchange import Outcome
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.rows import Row
 from capture.understand import UnderstoodCall
-from capture.wire import FREE
+from capture.wire import FREE, KEPT_ANSWERS
 from capture.wire.types import JSON, ToolResult, Usage
 
 # What the columns hold.
@@ -50,6 +50,8 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "provider": call.provider,
         "model_id": cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
         "response_model": cut(answered.response_model, NAME_LENGTH),
+        "response_id": cut(answered.response_id, NAME_LENGTH) if is_kept(call) else None,
+        "fetch_of": None,
         "streaming": call.streaming,
         "outcome": str(call.outcome),
         "status_code": call.answer_head.status if call.answer_head else None,
@@ -70,6 +72,11 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "request_sha256": call.request_sha256,
         "answer_sha256": call.answer_sha256,
     }
+
+
+def is_kept(call: UnderstoodCall) -> bool:
+    """Whether the provider keeps its answer, to be fetched again."""
+    return call.wire_format.NAME in KEPT_ANSWERS
 
 
 def cost_parts(cost: Cost) -> dict[str, JSON] | None:

@@ -70,6 +70,10 @@ class Call(models.Model):
     provider = models.CharField(max_length=64)
     model_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
     response_model = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    # Of the formats whose answers can be fetched again; `fetch_of` is the first call that it
+    # answered, on those that fetch it.
+    response_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    fetch_of = models.UUIDField(null=True)
     streaming = models.BooleanField()
 
     outcome = models.CharField(max_length=16)
@@ -111,6 +115,11 @@ class Call(models.Model):
             Index(fields=["session", "timestamp", "seq"], name="call_of_session_in_time"),
             Index(fields=["-timestamp"], name="call_newest_first"),
             Index(fields=["scope"], name="call_of_scope", condition=Q(scope__lt=0)),
+            Index(
+                fields=["response_id"],
+                name="call_of_response",
+                condition=Q(response_id__isnull=False),
+            ),
             Index(
                 fields=["parent_action_id"],
                 name="call_of_parent",

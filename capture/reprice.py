@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from capture import wire
 from capture.call_cost import cost_of
 from capture.call_rows import TOKEN_COUNTS, cost_parts
-from capture.costs import Cost
+from capture.costs import FETCHED, Cost
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.pricing import Prices
 from capture.texts import unpacked
@@ -34,6 +34,7 @@ class Change:
 def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[Call]:
     # Speech is priced by the text of its request, which only the recorder reads.
     calls = Call.objects.exclude(usage_source="estimated", tokens_in=None, tokens_out=None)
+    calls = calls.exclude(price_source=FETCHED)
     if since is not None:
         calls = calls.filter(timestamp__gte=since)
     if model is not None:

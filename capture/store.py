@@ -19,9 +19,11 @@ from capture.call_rows import (
     cost_parts,
     count,
     cut,
+    is_kept,
     result_json,
     session_row,
 )
+from capture.kept_answers import Once
 from capture.models import (
     NAME_LENGTH,
     Call,
@@ -142,6 +144,7 @@ class _Batch:
         self.messages: list[Row] = []
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
+        self.once = Once(self.sessions)
         # By scope and the request's SHA-256: the latest call and its attempt.
         self._sent: dict[tuple[int, str | None], tuple[UUID, int]] = {}
         # By scope and id, the latest last: tool calls without a result, and the SHA-256 of the
@@ -251,12 +254,16 @@ class _Batch:
             for result, is_new in results
             if not self._give_result(scope, result, call) and is_new
         ]
+        counted = self.once.count(call) if is_kept(call) else None
         self.ledger.last_seq += 1
         session_id = call.ledger_field("session_id")
         session = self.sessions[session_id] if session_id else None
         row = call_row(call, scope, self.ledger.last_seq, session)
         if call.attempt > 1:
             row["retry_of"] = self._earlier_attempt(call, scope)
+        if counted is not None:
+            row["fetch_of"] = counted
+        self.once.learn(row)
         self._sent[scope, call.request_sha256] = (call.action_id, call.attempt)
         self.calls.append(row)
         self.bodies.append(self._body_row(call, scope, orphans))

@@ -84,6 +84,11 @@ class UnderstoodCall:
         return 1 + int(retries) if re.fullmatch(r"[0-9]{1,4}", retries) else 1
 
     @property
+    def is_fetch(self) -> bool:
+        """It asks for an answer that another call began: a poll, a stream resumed."""
+        return _is_fetch(self.request)
+
+    @property
     def is_error(self) -> bool:
         return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
 
@@ -123,6 +128,8 @@ def understand(exchange: Exchange) -> UnderstoodCall:
     notes += filter(None, (decoded.note, answered.note))
     outcome = _outcome(exchange, answered)
     usage, usage_source = _usage(wire_format, asked, parts, answered, outcome)
+    if usage_source == "estimated" and _is_fetch(request):
+        usage, usage_source = None, "none"  # of the call that began it
     return UnderstoodCall(
         action_id=exchange.action_id,
         request=request,
@@ -157,6 +164,8 @@ def _asked(
 ) -> tuple[Asked, bytes, str | None]:
     if body is None:
         return Asked(), b"", "the request's body was lost"
+    if _is_fetch(request):
+        return Asked(), body, None
     encoding = _header(request, "content-encoding")
     path = request.path if request else ""
     content_type = _header(request, "content-type") or ""
@@ -178,6 +187,11 @@ def _frame(
         if join(frame, [part.data for part in parts]) == body:
             return frame, False
     return body, True
+
+
+def _is_fetch(request: RequestHead | None) -> bool:
+    """A GET with a body is a turn of a WebSocket."""
+    return request is not None and request.method == "GET" and request.body_size == 0
 
 
 def _outcome(exchange: Exchange, answered: Answered) -> Outcome:

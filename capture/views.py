@@ -112,6 +112,10 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
         wire_format = wire.for_path(request.path)
         if wire_format is not None:
             return wire_format
+    elif request.method == "GET":
+        wire_format = wire.for_kept_answer(request.path)
+        if wire_format is not None:
+            return wire_format
     path = "/" + request.path.strip("/")
     if any(path.endswith("/" + extra) for extra in config.extra_paths):
         return wire.by_name("raw")

@@ -73,6 +73,18 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/moderations", openai_moderations),
     (r"/decisions", openai_decisions),
 )
+# By the path of a GET: answers that the provider keeps, asked for again.
+_KEPT: tuple[tuple[str, WireFormat], ...] = (
+    (r"/responses/[^/]+", openai_responses),
+    (
+        r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/[^/]+",
+        gemini_interactions,
+    ),
+)
+_KEPT_PATTERNS = tuple((re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in _KEPT)
+KEPT_ANSWERS = frozenset(found.NAME for _, found in _KEPT)
+"""The formats whose answers can be fetched again, by their id."""
+
 # By the path of a WebSocket.
 _SOCKETS: tuple[tuple[str, WireFormat, Callable[[], Turns]], ...] = (
     (r"/realtime", openai_realtime, RealtimeTurns),
@@ -106,6 +118,12 @@ def for_path(path: str) -> WireFormat | None:
     its query. None for all that we do not know."""
     rooted = f"/{path}"
     return next((found for pattern, found in _PATTERNS if pattern.fullmatch(rooted)), None)
+
+
+def for_kept_answer(path: str) -> WireFormat | None:
+    """The format of an answer that a GET of `path` fetches."""
+    rooted = f"/{path}"
+    return next((found for pattern, found in _KEPT_PATTERNS if pattern.fullmatch(rooted)), None)
 
 
 def for_socket(path: str) -> tuple[WireFormat, Callable[[], Turns]] | None:

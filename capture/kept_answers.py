@@ -1,0 +1,87 @@
+"""An answer that the provider keeps may come several times: by the call that asked for it, by those
+that fetch it again or resume its stream. It is counted once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from uuid import UUID
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from capture.call_rows import TOKEN_COUNTS
+from capture.costs import FETCHED, ZERO, Cost
+from capture.models import Call, PriceCorrection, Session
+from capture.rows import Row
+from capture.understand import UnderstoodCall
+
+_TOTALS = ("tokens_in", "tokens_out", "cost_usd")
+_FACTS = ("action_id", "session_id", "usage_source", "price_source", *_TOTALS)
+
+
+class Once:
+    """Of one batch of the recorder's, under the ledger's lock."""
+
+    def __init__(self, sessions: dict[str, Session]) -> None:
+        self._sessions = sessions
+        self._rows: dict[str, list[Row]] = defaultdict(list)  # of this batch, by response id
+
+    def learn(self, row: Row) -> None:
+        if row["response_id"]:
+            self._rows[row["response_id"]].append(row)
+
+    def count(self, call: UnderstoodCall) -> UUID | None:
+        """Makes a fetch cost nothing if its answer was counted before, or has no usage yet; takes
+        back the estimate of a call that this one tells the truth about. Returns the first call that
+        the answer was for."""
+        if not call.is_fetch:
+            return None
+        id_ = call.answered.response_id
+        of_batch = self._rows.get(id_, []) if id_ else []
+        stored = (
+            Call.objects.filter(response_id=id_).order_by("seq") if id_ else Call.objects.none()
+        )
+        of_ledger: list[Row] = list(stored.values(*_FACTS, "price_source"))
+        earlier = of_ledger + of_batch
+        if call.usage_source != "provider" or any(r["usage_source"] == "provider" for r in earlier):
+            call.usage, call.usage_source, call.cost = None, "none", Cost.fetched()
+        else:
+            for row in earlier:
+                if row["usage_source"] == "estimated":
+                    self._take_back(row, is_stored=row in of_ledger)
+        return earlier[0]["action_id"] if earlier else None
+
+    def _take_back(self, row: Row, *, is_stored: bool) -> None:
+        if row["session_id"] is not None:
+            self._take_from_session(row)
+        nothing = {
+            **dict.fromkeys(TOKEN_COUNTS),
+            "usage_source": "none",
+            "cost_usd": ZERO,
+            "cache_savings_usd": ZERO,
+            "price_source": FETCHED,
+        }
+        if not is_stored:
+            row.update(nothing)
+            return
+        Call.objects.filter(pk=row["action_id"]).update(**nothing)
+        PriceCorrection.objects.create(
+            call_id=row["action_id"],
+            corrected_at=now(),
+            old_cost_usd=row["cost_usd"],
+            new_cost_usd=ZERO,
+            old_price_source=row["price_source"],
+            new_price_source=FETCHED,
+        )
+
+    def _take_from_session(self, row: Row) -> None:
+        totals = {
+            f"total_{name}": row[name] or 0 for name in ("tokens_in", "tokens_out", "cost_usd")
+        }
+        for session in self._sessions.values():
+            if session.id == row["session_id"]:
+                for name, value in totals.items():
+                    setattr(session, name, (getattr(session, name) or 0) - value)
+                return
+        changes = {name: F(name) - value for name, value in totals.items()}
+        Session.objects.filter(pk=row["session_id"]).update(**changes)
