@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -158,7 +159,7 @@ def _regexes(raw: JSON) -> Iterator[str]:
                 yield from _regexes(value)
 
 
-def _usd_of(model: ModelInfo) -> Iterator[object]:
+def _usd_of(model: ModelInfo) -> Iterator[Decimal]:
     from genai_prices.types import TieredPrices
 
     for prices in _price_lists(model):
@@ -166,7 +167,7 @@ def _usd_of(model: ModelInfo) -> Iterator[object]:
             if isinstance(value, TieredPrices):
                 yield value.base
                 yield from (tier.price for tier in value.tiers)
-            elif value is not None:
+            elif isinstance(value, Decimal):
                 yield value
 
 

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from genai_prices.units import UnitRegistry
 
 # Those whose models are sold under their own price by others too, in the order they are asked.
-# Amazon is for its own models and for Bedrock's names of others' ("us.anthropic.claude-…").
 MAKERS = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai"),
-    *("zai", "minimax", "voyageai", "perplexity", "meta", "aws"),
+    *("zai", "minimax", "voyageai", "perplexity", "meta"),
 )
 # Prefixes that genai-prices does not know as names of providers.
 _ALIASES = {"z-ai": "zai", "x.ai": "x-ai", "meta-llama": "meta", "gemini": "google"}
 
 _BEDROCK = re.compile(
-    r"(?:(?:us|eu|apac|ap|au|jp|ca|sa|me|af|us-gov|global)\.)?"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|nvidia"
+    r"(?:(?P<region>us|eu|apac|ap|au|jp|in|ca|sa|me|af|us-gov|global)\.)?"
+    r"(?P<named>(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|nvidia"
     r"|zai|google|minimax|twelvelabs|stability)"
-    r"\.(?P<model>.+?)(?:-v\d+(?::\d+)?|:\d+)?"
+    r"\.(?P<model>.+?)(?:-v\d+(?::\d+)?|:\d+)?)"
 )
+_AMAZONS_OWN = ("nova-", "titan-")
 _FULL_DATE = re.compile(r"[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$")
 _PUBLISHED = re.compile(r"(?:.*/)?publishers/[^/]+/models/(?P<model>[^/]+)")
 
@@ -103,20 +103,40 @@ class PublishedPrices:
 
     def _routes(self, name: str, provider: str | None) -> Iterator[tuple[str, str]]:
         """Providers and names to look under, the most telling first."""
-        if provider and (known := self._provider_id(provider)):
-            yield known, name
+        seller = self._provider_id(provider) if provider else None
+        if seller:
+            yield seller, name
         rest = name
         while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
             prefix, _, rest = rest.partition("/")
-            if known := self._provider_id(prefix):
-                yield known, rest
+            if not self._hosts(seller):
+                seller = self._provider_id(prefix) or seller
+            if seller:
+                yield seller, rest
+        if self._hosts(seller):
+            return
         bedrock = _BEDROCK.fullmatch(rest)
         if bedrock:
+            yield "aws", rest
+            if bedrock["region"] not in (None, "global"):
+                # All regions cost the same, which may be more than no region: some are not listed.
+                yield "aws", bedrock["named"]
+        elif rest.startswith(_AMAZONS_OWN):
             yield "aws", rest
         for ref in (rest, bedrock["model"]) if bedrock else (rest,):
             for maker in MAKERS:
                 if maker != "google" or "claude" not in ref:  # Google resells them
                     yield maker, ref
+
+    def _hosts(self, provider_id: str | None) -> bool:
+        """Whether it has a price list of its own for the models of others. What is not in it may
+        cost anything: DeepSeek's R1 costs twenty times as much at Fireworks as at DeepSeek."""
+        provider = self._by_id.get(provider_id or "")
+        return (
+            provider is not None
+            and provider.id not in (*MAKERS, "aws")
+            and not provider.fallback_model_providers
+        )
 
     def _provider_id(self, name: str) -> str | None:
         from genai_prices.data_snapshot import find_provider_by_id
@@ -129,8 +149,10 @@ class PublishedPrices:
 
     def _at(self, provider_id: str, ref: str) -> Match | None:
         provider = self._by_id.get(provider_id)
-        model = provider and provider.find_model(ref, all_providers=self.data.providers)
-        if provider is None or model is None:
+        if provider is None:
+            return None
+        model = provider.find_model(ref, all_providers=self.data.providers)
+        if model is None:
             return None
         # Ollama's names: "deepseek-r1:8b" is a small model of another maker, not DeepSeek's own.
         if ":" in ref and ":" not in model.id and provider_id != "aws":

@@ -443,6 +443,9 @@ def test_date(at: datetime, expected: str) -> None:
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws", "19.8"),
         ("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "openai", "19.8"),
         ("global.anthropic.claude-opus-5-5", "openai", "24"),
+        # A region that the data does not list: 10 % above 5 and 25, as in the others
+        ("apac.anthropic.claude-opus-5", "aws", "33"),
+        ("amazon.nova-pro-v1:0", "openai", "4"),
         (
             "arn:aws:bedrock:us-east-1:12:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
             "aws",
@@ -463,6 +466,20 @@ def test_name_is_priced_wherever_it_runs(name: str, provider: str | None, expect
     if name.startswith("text-embedding"):
         found = cost(tokens(1_000_000, None), name, provider)
     assert found.total_usd == Decimal(expected), found
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("accounts/fireworks/models/deepseek-r1", "fireworks"),
+        ("fireworks/deepseek-r1", "openai"),
+        ("deepseek-ai/DeepSeek-R1-0528", "together"),
+        ("gpt-4o", "groq"),
+        ("gpt-6-astra-law", "openai"),  # what Bedrock's "openai.gpt-6-astra…" costs says nothing
+    ],
+)
+def test_a_host_with_a_price_list_has_no_other_prices(name: str, provider: str) -> None:
+    assert cost(tokens(1000, 1000), name, provider).source == "unknown"
 
 
 @pytest.mark.parametrize(
