@@ -1,7 +1,7 @@
 """Our prices beside those of LiteLLM's map: `python -m benchmarks.litellm_prices MAP.json`.
 
-The map is `model_prices_and_context_window_backup.json` of the PyPI package litellm. For every model
-that both know, with its provider's name: input, output, cache read and cache write. What differs is
+The map is `model_prices_and_context_window_backup.json` of the PyPI package litellm. For every
+model that both know under its provider: input, output, cache read and cache write. What differs is
 printed, one price a line; docs/pricing.md explains it.
 """
 

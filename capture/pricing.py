@@ -8,7 +8,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 
-from capture.costs import UNKNOWN, ZERO, Cost, ModelPrices, Parts, UnitPrice, is_cost, of_one_part
+from capture.costs import (
+    UNKNOWN,
+    ZERO,
+    Cost,
+    ModelPrices,
+    Parts,
+    UnitPrice,
+    added,
+    is_cost,
+    of_one_part,
+)
 from capture.operator_prices import OperatorPrice, OperatorPrices, read_operator_prices
 from capture.published_prices import Match, PublishedPrices
 from capture.wire.types import Usage
@@ -82,6 +92,21 @@ class Prices:
         call; a naive one is UTC. `service_tier` and `speed` are those of the answer."""
         if billing is Billing.NEVER:
             return _FREE
+        if usage is not None and usage.billed and usage.reported_cost_usd is None:
+            return added(
+                self.cost(
+                    share.usage,
+                    asked=share.model or asked,
+                    answered=share.model or answered,
+                    provider=provider,
+                    at=at,
+                    service_tier=service_tier,
+                    speed=speed,
+                    processing=processing,
+                    billing=billing,
+                )
+                for share in usage.billed
+            )
         day, minute = _day_and_minute(at)
         by_operator = None
         if self._operator:

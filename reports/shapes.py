@@ -29,7 +29,7 @@ CALL_FIELDS = (
     " attempt retry_of outcome request_bytes answer_bytes request_sha256 answer_sha256"
 ).split()
 BODY_FIELDS = (
-    "content reasoning choices temperature max_tokens request_params usage cost_parts notes"
+    "content reasoning choices temperature max_tokens request_params usage units cost_parts notes"
 ).split()
 
 CORRECTION_FIELDS = (
