@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 
 from capture.costs import Cost, Parts
 from capture.exchange import Outcome
@@ -84,6 +85,13 @@ def cost_parts(cost: Cost) -> dict[str, JSON] | None:
     if cost.parts is None:
         return None
     return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
+
+
+def units(usage: Usage | None) -> dict[str, JSON] | None:
+    """What JSON can hold; a database has no other numbers."""
+    if usage is None:
+        return None
+    return {unit: n for unit, n in usage.units.items() if isfinite(n)} or None
 
 
 def count(tokens: int | None) -> int | None:

@@ -1,11 +1,24 @@
-"""The operator's prices, from where the configuration says they are."""
+"""The prices that this installation has: the operator's, from where the configuration says they
+are, and the published ones beside the ledger's data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from agentledger_site.conf import PREFIX, Config
+from capture import price_data
 from capture.operator_prices import OperatorPrice, read_operator_prices
+from capture.pricing import Prices
+from capture.published_prices import PublishedPrices
+
+
+def published_file(config: Config) -> Path:
+    return price_data.path_in(config.spool_path)
+
+
+def configured_prices(config: Config) -> Prices:
+    """Raises ValueError, as `operator_prices` does."""
+    return Prices(operator_prices(config), PublishedPrices(published_file(config)))
 
 
 def operator_prices(config: Config) -> dict[str, OperatorPrice]:

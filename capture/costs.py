@@ -9,7 +9,7 @@ narrower one; what has no price of its own costs what it is part of.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from capture.wire.types import Usage
@@ -288,3 +288,18 @@ def of_one_part(usd: Decimal, source: str) -> Cost:
     """A cost of which only the total is known."""
     total = usd.quantize(PLACES, ROUND_HALF_EVEN)
     return Cost(total, Parts(other=total), source, None)
+
+
+def added(costs: Iterable[Cost]) -> Cost:
+    """Of all shares of a call; not known where one of them is not."""
+    total, parts, savings = ZERO, [ZERO] * 5, ZERO
+    sources = []
+    for cost in costs:
+        if cost.total_usd is None or cost.parts is None:
+            return cost
+        total += cost.total_usd
+        parts = [sum_ + part for sum_, part in zip(parts, astuple(cost.parts), strict=True)]
+        savings += cost.cache_savings_usd or ZERO
+        if cost.source not in sources:
+            sources.append(cost.source)
+    return Cost(total, Parts(*parts), ", ".join(sources), savings)

@@ -21,7 +21,7 @@ ANSWER_HEADERS = frozenset(
     retry-after-ms server via x-generation-id x-ms-region x-request-id x-should-retry""".split()
 )
 REQUEST_PREFIXES = ("x-stainless-",)
-ANSWER_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
+ANSWER_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
 QUERY_PARAMETERS = frozenset(
     b"""after alt api-version before beta deployment include limit model order starting_after
     stream""".split()

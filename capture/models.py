@@ -162,6 +162,8 @@ class CallBody(models.Model):
     max_tokens = models.BigIntegerField(null=True)
     request_params = models.JSONField(null=True)  # the request's other fields
     usage = models.JSONField(null=True)  # the provider's own object
+    # What was counted beside tokens, by unit: Usage.units.
+    units = models.JSONField(null=True)
     # USD as text, by part: input, cache_read, cache_write, output, other.
     cost_parts = models.JSONField(null=True)
     # Results of tools whose call is not on record; the others are in ToolCall.

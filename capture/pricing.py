@@ -8,9 +8,19 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 
-from capture import published_prices
-from capture.costs import UNKNOWN, ZERO, Cost, ModelPrices, Parts, UnitPrice, is_cost, of_one_part
+from capture.costs import (
+    UNKNOWN,
+    ZERO,
+    Cost,
+    ModelPrices,
+    Parts,
+    UnitPrice,
+    added,
+    is_cost,
+    of_one_part,
+)
 from capture.operator_prices import OperatorPrice, OperatorPrices, read_operator_prices
+from capture.published_prices import Match, PublishedPrices
 from capture.wire.types import Usage
 
 __all__ = ["Billing", "Cost", "Explanation", "Parts", "Prices", "UnitPrice", "read_operator_prices"]
@@ -47,16 +57,21 @@ class Explanation:
 class _Found:
     prices: ModelPrices | None
     why: str
-    match: published_prices.Match | None = None
+    match: Match | None = None
     by_the_minute: bool = False
 
 
 class Prices:
     """Built once. What a call costs takes some µs, once the prices of its model are looked up."""
 
-    def __init__(self, operator: dict[str, OperatorPrice] | None = None) -> None:
+    def __init__(
+        self,
+        operator: dict[str, OperatorPrice] | None = None,
+        published: PublishedPrices | None = None,
+    ) -> None:
         self._operator = OperatorPrices(operator or {})
-        self._published = lru_cache(4096)(_published)
+        self._lists = published or PublishedPrices()
+        self._published = lru_cache(4096)(self._look_up_published)
         self._by_operator = lru_cache(4096)(self._look_up_operator)
 
     def cost(
@@ -77,6 +92,21 @@ class Prices:
         call; a naive one is UTC. `service_tier` and `speed` are those of the answer."""
         if billing is Billing.NEVER:
             return _FREE
+        if usage is not None and usage.billed and usage.reported_cost_usd is None:
+            return added(
+                self.cost(
+                    share.usage,
+                    asked=share.model or asked,
+                    answered=share.model or answered,
+                    provider=provider,
+                    at=at,
+                    service_tier=service_tier,
+                    speed=speed,
+                    processing=processing,
+                    billing=billing,
+                )
+                for share in usage.billed
+            )
         day, minute = _day_and_minute(at)
         by_operator = None
         if self._operator:
@@ -119,7 +149,9 @@ class Prices:
             assert prices is not None
             why = f"the operator's price of {named.pattern!r}"
             return Explanation(OPERATOR, prices.prices, why, model=named.pattern)
-        found = _published(model, answered, provider, service_tier, speed, processing, day, minute)
+        found = self._published(
+            model, answered, provider, service_tier, speed, processing, day, minute
+        )
         match = found.match
         return Explanation(
             found.prices.source if found.prices else UNKNOWN,
@@ -144,39 +176,39 @@ class Prices:
                 prices.setdefault(price.unit, replace(price, tiers=()))
         return ModelPrices(OPERATOR, prices.values(), is_strict=False)
 
+    def _look_up_published(
+        self,
+        asked: str | None,
+        answered: str | None,
+        provider: str | None,
+        service_tier: str | None,
+        speed: str | None,
+        processing: str | None,
+        day: int,
+        minute: int | None,
+    ) -> _Found:
+        """Prices change by the day, those of some models by the time of day: `minute` is needed for
+        them alone."""
+        match = self._lists.find(asked, answered, provider)
+        if match is None:
+            name = answered or asked
+            return _Found(None, f"no price is known for {name}" if name else "it names no model")
+        if minute is None and match.depends_on_time_of_day:
+            return _Found(None, "", match, by_the_minute=True)
+        prices = self._lists.prices_of(
+            match,
+            at=datetime.fromordinal(day).replace(tzinfo=UTC) + timedelta(minutes=minute or 0),
+            service_tier=service_tier,
+            speed=speed,
+            processing=processing,
+        )
+        if isinstance(prices, str):
+            return _Found(None, prices, match)
+        how = f"{match.provider}'s published price of {match.model.id}, found as {match.name!r}"
+        return _Found(prices, how, match)
+
 
 def _day_and_minute(at: datetime) -> tuple[int, int]:
     if at.tzinfo is not UTC:
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.toordinal(), at.hour * 60 + at.minute
-
-
-def _published(
-    asked: str | None,
-    answered: str | None,
-    provider: str | None,
-    service_tier: str | None,
-    speed: str | None,
-    processing: str | None,
-    day: int,
-    minute: int | None,
-) -> _Found:
-    """Prices change by the day, those of some models by the time of day: `minute` is needed for
-    them alone."""
-    match = published_prices.find(asked, answered, provider)
-    if match is None:
-        name = answered or asked
-        return _Found(None, f"no price is known for {name}" if name else "it names no model")
-    if minute is None and match.depends_on_time_of_day:
-        return _Found(None, "", match, by_the_minute=True)
-    prices = published_prices.prices_of(
-        match,
-        at=datetime.fromordinal(day).replace(tzinfo=UTC) + timedelta(minutes=minute or 0),
-        service_tier=service_tier,
-        speed=speed,
-        processing=processing,
-    )
-    if isinstance(prices, str):
-        return _Found(None, prices, match)
-    how = f"{match.provider}'s published price of {match.model.id}, found as {match.name!r}"
-    return _Found(prices, how, match)

@@ -1,7 +1,7 @@
 """The makers' published prices: genai-prices' data and its matching of names, nothing else of it.
 
-The data came with the installed version. Nothing is fetched; importing the library takes 0.2 s, so
-that is done when the first price is looked up.
+Nothing is fetched here. Importing the library takes 0.2 s, so that is done when the first price is
+looked up.
 """
 
 from __future__ import annotations
@@ -11,31 +11,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from capture import price_data
 from capture.costs import ModelPrices, UnitPrice
+from capture.price_data import PriceData
 
 if TYPE_CHECKING:
-    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, Provider
     from genai_prices.units import UnitRegistry
 
 # Those whose models are sold under their own price by others too, in the order they are asked.
-# Amazon is for its own models and for Bedrock's names of others' ("us.anthropic.claude-…").
 MAKERS = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai"),
-    *("zai", "minimax", "voyageai", "perplexity", "meta", "aws"),
+    *("zai", "minimax", "voyageai", "perplexity", "meta"),
 )
 # Prefixes that genai-prices does not know as names of providers.
 _ALIASES = {"z-ai": "zai", "x.ai": "x-ai", "meta-llama": "meta", "gemini": "google"}
 
 _BEDROCK = re.compile(
-    r"(?:(?:us|eu|apac|ap|au|jp|ca|sa|me|af|us-gov|global)\.)?"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|nvidia"
+    r"(?:(?P<region>us|eu|apac|ap|au|jp|in|ca|sa|me|af|us-gov|global)\.)?"
+    r"(?P<named>(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|moonshotai|nvidia"
     r"|zai|google|minimax|twelvelabs|stability)"
-    r"\.(?P<model>.+?)(?:-v\d+(?::\d+)?|:\d+)?"
+    r"\.(?P<model>.+?)(?:-v\d+(?::\d+)?|:\d+)?)"
 )
+_AMAZONS_OWN = ("nova-", "titan-")
 _FULL_DATE = re.compile(r"[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$")
 _PUBLISHED = re.compile(r"(?:.*/)?publishers/[^/]+/models/(?P<model>[^/]+)")
 
@@ -65,49 +67,138 @@ class Match:
         return any(isinstance(constraint, TimeOfDateConstraint) for constraint in constraints)
 
 
-def version() -> str:
-    from genai_prices import __version__
+class PublishedPrices:
+    """Over the data that came with genai-prices, or what the operator has put in its place."""
 
-    return __version__
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
 
+    @cached_property
+    def data(self) -> PriceData:
+        return price_data.load(self._file)
 
-@cache
-def _snapshot() -> DataSnapshot:
-    from genai_prices.data import providers
-    from genai_prices.data_snapshot import DataSnapshot
+    @cached_property
+    def _by_id(self) -> dict[str, Provider]:
+        return {provider.id: provider for provider in self.data.providers}
 
-    return DataSnapshot(providers=providers, from_auto_update=False)
+    # --- which model a name means ---
 
+    def find(self, asked: str | None, answered: str | None, provider: str | None) -> Match | None:
+        """By the name of the model that answered. The one that was asked for counts where the
+        answer names none: a gateway may have sent the call to another."""
+        name = answered or asked
+        return self._find(name, provider) if name else None
 
-@cache
-def _registry() -> UnitRegistry:
-    from genai_prices.data_units import unit_data
-    from genai_prices.units import UnitRegistry
+    def _find(self, name: str, provider: str | None) -> Match | None:
+        name = name.strip().lower().removeprefix("models/")
+        if published := _PUBLISHED.fullmatch(name):
+            name = published["model"]
+        if name.startswith("arn:"):
+            name = name.rpartition("/")[2]
+        for spelling in _spellings(name):
+            for provider_id, ref in self._routes(spelling, provider):
+                if match := self._at(provider_id, ref):
+                    return match
+        return None
 
-    return UnitRegistry(unit_data)
+    def _routes(self, name: str, provider: str | None) -> Iterator[tuple[str, str]]:
+        """Providers and names to look under, the most telling first."""
+        seller = self._provider_id(provider) if provider else None
+        if seller:
+            yield seller, name
+        rest = name
+        while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
+            prefix, _, rest = rest.partition("/")
+            if not self._hosts(seller):
+                seller = self._provider_id(prefix) or seller
+            if seller:
+                yield seller, rest
+        if self._hosts(seller):
+            return
+        bedrock = _BEDROCK.fullmatch(rest)
+        if bedrock:
+            yield "aws", rest
+            if bedrock["region"] not in (None, "global"):
+                # All regions cost the same, which may be more than no region: some are not listed.
+                yield "aws", bedrock["named"]
+        elif rest.startswith(_AMAZONS_OWN):
+            yield "aws", rest
+        for ref in (rest, bedrock["model"]) if bedrock else (rest,):
+            for maker in MAKERS:
+                if maker != "google" or "claude" not in ref:  # Google resells them
+                    yield maker, ref
 
+    def _hosts(self, provider_id: str | None) -> bool:
+        """Whether it has a price list of its own for the models of others. What is not in it may
+        cost anything: DeepSeek's R1 costs twenty times as much at Fireworks as at DeepSeek."""
+        provider = self._by_id.get(provider_id or "")
+        return (
+            provider is not None
+            and provider.id not in (*MAKERS, "aws")
+            and not provider.fallback_model_providers
+        )
 
-# --- which model a name means --------------------------------------------------------------------
+    def _provider_id(self, name: str) -> str | None:
+        from genai_prices.data_snapshot import find_provider_by_id
 
+        name = _ALIASES.get(name, name)
+        if name in self._by_id:
+            return name
+        found = find_provider_by_id(self.data.providers, name)
+        return found.id if found else None
 
-def find(asked: str | None, answered: str | None, provider: str | None) -> Match | None:
-    """By the name of the model that answered. The one that was asked for counts where the answer
-    names none: a gateway may have sent the call to another."""
-    name = answered or asked
-    return _find(name, provider) if name else None
+    def _at(self, provider_id: str, ref: str) -> Match | None:
+        provider = self._by_id.get(provider_id)
+        if provider is None:
+            return None
+        model = provider.find_model(ref, all_providers=self.data.providers)
+        if model is None:
+            return None
+        # Ollama's names: "deepseek-r1:8b" is a small model of another maker, not DeepSeek's own.
+        if ":" in ref and ":" not in model.id and provider_id != "aws":
+            return None
+        return Match(provider_id, model, any(model is own for own in provider.models), ref)
 
+    # --- what it costs ---
 
-def _find(name: str, provider: str | None) -> Match | None:
-    name = name.strip().lower().removeprefix("models/")
-    if published := _PUBLISHED.fullmatch(name):
-        name = published["model"]
-    if name.startswith("arn:"):
-        name = name.rpartition("/")[2]
-    for spelling in _spellings(name):
-        for provider_id, ref in _routes(spelling, provider):
-            if match := _at(provider_id, ref):
-                return match
-    return None
+    def prices_of(
+        self,
+        match: Match,
+        *,
+        at: datetime,
+        service_tier: str | None = None,
+        speed: str | None = None,
+        processing: str | None = None,
+    ) -> ModelPrices | str:
+        """The model's prices at that time, in that tier; a sentence where they are not known."""
+        context = _context(match.provider, service_tier, speed, processing)
+        for kind, value in context.items():
+            if not _has_variant(match, kind, value, context, at):
+                return f"{match.model.id} has no published price for {kind} {value}"
+        model_price = match.model.get_prices(at, context)
+        given = {key: usd for key, usd in model_price.__dict__.items() if usd is not None}
+        prices = []
+        for key, usd in given.items():
+            price = _unit_price(key, usd)
+            if price is None:  # of data that is newer than the installed library
+                return f"{match.model.id} is priced by {key}, which is not known here"
+            prices.append(price)
+        if not prices and match.model.id.endswith(":free"):
+            free = (_unit_price(key, Decimal(0)) for key in ("input_mtok", "output_mtok"))
+            prices = [price for price in free if price]
+        if not prices:
+            return f"{match.model.id} has no published price"
+        if match.provider == "groq":
+            prices = [_with_least(price) for price in prices]
+        return ModelPrices(
+            self.data.source,
+            prices,
+            is_strict=any(price.usd for price in prices),
+            embeds="embed" in match.model.id,
+            # Google lists audio apart where it costs more. Models that speak only have their
+            # voice's price as that of their output.
+            audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
+        )
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -120,87 +211,6 @@ def _spellings(name: str) -> Iterator[str]:
         dashed = plain
     if (undated := _FULL_DATE.sub("", dashed)) != dashed:
         yield undated  # a snapshot that the data does not know yet
-
-
-def _routes(name: str, provider: str | None) -> Iterator[tuple[str, str]]:
-    """Providers and names to look under, the most telling first."""
-    if provider and (known := _provider_id(provider)):
-        yield known, name
-    rest = name
-    while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
-        prefix, _, rest = rest.partition("/")
-        if known := _provider_id(prefix):
-            yield known, rest
-    bedrock = _BEDROCK.fullmatch(rest)
-    if bedrock:
-        yield "aws", rest
-    for ref in (rest, bedrock["model"]) if bedrock else (rest,):
-        for maker in MAKERS:
-            if maker != "google" or "claude" not in ref:  # Google resells them
-                yield maker, ref
-
-
-@cache
-def _by_id() -> dict[str, Provider]:
-    return {provider.id: provider for provider in _snapshot().providers}
-
-
-def _provider_id(name: str) -> str | None:
-    from genai_prices.data_snapshot import find_provider_by_id
-
-    name = _ALIASES.get(name, name)
-    if name in _by_id():
-        return name
-    found = find_provider_by_id(_snapshot().providers, name)
-    return found.id if found else None
-
-
-def _at(provider_id: str, ref: str) -> Match | None:
-    provider = _by_id()[provider_id]
-    model = provider.find_model(ref, all_providers=_snapshot().providers)
-    if model is None:
-        return None
-    # Ollama's names: "deepseek-r1:8b" is a small model of another maker, not DeepSeek's own.
-    if ":" in ref and ":" not in model.id and provider_id != "aws":
-        return None
-    return Match(provider_id, model, any(model is own for own in provider.models), ref)
-
-
-# --- what it costs -------------------------------------------------------------------------------
-
-
-def prices_of(
-    match: Match,
-    *,
-    at: datetime,
-    service_tier: str | None = None,
-    speed: str | None = None,
-    processing: str | None = None,
-) -> ModelPrices | str:
-    """The model's prices at that time, in that tier; a sentence where they are not known."""
-    context = _context(match.provider, service_tier, speed, processing)
-    for kind, value in context.items():
-        if not _has_variant(match, kind, value, context, at):
-            return f"{match.model.id} has no published price for {kind} {value}"
-    model_price = match.model.get_prices(at, context)
-    prices = [
-        _unit_price(key, value) for key, value in model_price.__dict__.items() if value is not None
-    ]
-    if not prices and match.model.id.endswith(":free"):
-        prices = [_unit_price(key, Decimal(0)) for key in ("input_mtok", "output_mtok")]
-    if not prices:
-        return f"{match.model.id} has no published price"
-    if match.provider == "groq":
-        prices = [_with_least(price) for price in prices]
-    return ModelPrices(
-        f"genai-prices@{version()}",
-        prices,
-        is_strict=any(price.usd for price in prices),
-        embeds="embed" in match.model.id,
-        # Google lists audio apart where it costs more. Models that speak only have their voice's
-        # price as that of their output.
-        audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
-    )
 
 
 def _context(
@@ -230,10 +240,22 @@ def _has_variant(
     )
 
 
-def _unit_price(key: str, value: object) -> UnitPrice:
+@cache
+def _registry() -> UnitRegistry:
+    from genai_prices.data_units import unit_data
+    from genai_prices.units import UnitRegistry
+
+    return UnitRegistry(unit_data)
+
+
+def _unit_price(key: str, value: object) -> UnitPrice | None:
+    """None for a unit that the installed library does not know."""
     from genai_prices.types import TieredPrices
 
-    unit = _registry().unit_for_price_key(key)
+    try:
+        unit = _registry().unit_for_price_key(key)
+    except KeyError:
+        return None
     dimensions = frozenset(unit.dimensions.items())
     if isinstance(value, TieredPrices):
         tiers = tuple((tier.start, tier.price) for tier in reversed(value.tiers))

@@ -31,11 +31,10 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
-from capture import store
+from capture import price_data, store
 from capture.call_cost import cost_of_call
-from capture.configured_prices import operator_prices
+from capture.configured_prices import configured_prices, published_file
 from capture.models import Ledger
-from capture.pricing import Prices
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 from capture.store import MessageMemory
@@ -73,7 +72,7 @@ class Recorder:
     def __init__(self, folder: Folder, *, until_stdin_closes: bool) -> None:
         self.folder = folder
         self.memory = MessageMemory()
-        self.prices = Prices(operator_prices(config()))
+        self._look_up_prices()
         self.n_quarantined = 0
         self._stop = False  # told by a signal: end after this batch
         self._drain = False  # the proxy is gone: end when the spool is empty
@@ -103,6 +102,10 @@ class Recorder:
     def _end(self) -> None:
         self._stop = True
 
+    def _look_up_prices(self) -> None:
+        self._prices_mark = price_data.mark(published_file(config()))
+        self.prices = configured_prices(config())
+
     def _tidy(self, reader: Reader) -> None:
         now = time.monotonic()
         if now >= self._next_tidy:
@@ -121,6 +124,8 @@ class Recorder:
     # --- recording ---
 
     def _record(self, reader: Reader, calls: list[SpooledCall]) -> None:
+        if calls and price_data.mark(published_file(config())) != self._prices_mark:
+            self._look_up_prices()
         understood: list[Understood] = []
         for call in calls:
             try:

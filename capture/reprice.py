@@ -21,6 +21,7 @@ from capture.texts import unpacked
 from capture.understand import MAX_DECODED
 from capture.wire.encoding import decode
 from capture.wire.types import Answered, Usage
+from capture.wire.usage import in_headers
 
 AT_ONCE = 200
 
@@ -32,9 +33,7 @@ class Change:
 
 
 def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[Call]:
-    # Speech is priced by the text of its request, which only the recorder reads.
-    calls = Call.objects.exclude(usage_source="estimated", tokens_in=None, tokens_out=None)
-    calls = calls.exclude(price_source=FETCHED)
+    calls = Call.objects.exclude(price_source=FETCHED)
     if since is not None:
         calls = calls.filter(timestamp__gte=since)
     if model is not None:
@@ -78,15 +77,18 @@ def _answered(call: Call) -> Answered:
     headers = dict(body.heads["answer"] or ())
     raw = unpacked(body.answer, body.answer_encoding)
     decoded = decode([raw], headers.get("content-encoding"), MAX_DECODED)
-    return wire.by_name(call.wire_format).parse_answer(
+    answered = wire.by_name(call.wire_format).parse_answer(
         decoded.body, status=call.status_code or 0, content_type=headers.get("content-type", "")
     )
+    answered.usage = answered.usage or in_headers(headers)
+    return answered
 
 
 def _usage_of_columns(call: Call) -> Usage | None:
     if call.usage_source == "none":
         return None
-    return Usage(**{name: getattr(call, name) for name in TOKEN_COUNTS})
+    counts = {name: getattr(call, name) for name in TOKEN_COUNTS}
+    return Usage(**counts, units=call.body.units or {})
 
 
 def apply(page: list[Change]) -> None:

@@ -22,6 +22,7 @@ from capture.call_rows import (
     is_kept,
     result_json,
     session_row,
+    units,
 )
 from capture.kept_answers import Once
 from capture.models import (
@@ -317,6 +318,7 @@ class _Batch:
             "max_tokens": count(asked.max_tokens),
             "request_params": asked.params or None,
             "usage": call.usage.raw or None if call.usage else None,
+            "units": units(call.usage),
             "cost_parts": cost_parts(call.cost),
             "tool_results": [result_json(r) for r in orphans] or None,
             "heads": heads(call),

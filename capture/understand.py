@@ -17,6 +17,7 @@ from capture.wire.cut import join, split
 from capture.wire.encoding import decode
 from capture.wire.jsontext import clean
 from capture.wire.types import JSON, Answered, Asked, ToolResult, Usage, WireFormat
+from capture.wire.usage import in_headers
 
 DEFAULT_ENVIRONMENT = "development"
 MAX_DECODED = 256 * 1024 * 1024
@@ -125,6 +126,7 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         answered = Answered()
     else:
         answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
+        answered.usage = answered.usage or in_headers(dict(answer.headers if answer else ()))
     notes += filter(None, (decoded.note, answered.note))
     outcome = _outcome(exchange, answered)
     usage, usage_source = _usage(wire_format, asked, parts, answered, outcome)

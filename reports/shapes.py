@@ -30,7 +30,7 @@ CALL_FIELDS = (
     " answer_sha256"
 ).split()
 BODY_FIELDS = (
-    "content reasoning choices temperature max_tokens request_params usage cost_parts notes"
+    "content reasoning choices temperature max_tokens request_params usage units cost_parts notes"
 ).split()
 
 CORRECTION_FIELDS = (

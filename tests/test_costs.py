@@ -99,8 +99,55 @@ def test_speech_is_priced_by_its_text(stack: Ledger, provider: Provider) -> None
     call = stack.call("speech")
     assert (call["content"], call["tokens_out"], call["notes"]) == (None, None, None)
     assert call["cost_usd"] == 0.015  # 15 USD per million characters
+    assert call["units"] == {"input_characters": 1000}
     manage(stack, "reprice")
     assert stack.call("speech")["cost_usd"] == 0.015
+    manage(stack, "reprice", AGENTLEDGER_PRICING='{"tts-1": {"characters": 20}}')
+    assert stack.call("speech")["cost_usd"] == 0.02
+    manage(stack, "reprice")
+    assert stack.call("speech")["cost_usd"] == 0.015
+
+
+def test_counts_in_bedrocks_headers_are_the_usage(stack: Ledger, provider: Provider) -> None:
+    counts = [
+        ("content-type", "application/json"),
+        ("x-amzn-bedrock-input-token-count", "1000"),
+        ("x-amzn-bedrock-output-token-count", "100"),
+    ]
+    answer = {"outputs": [{"text": "Hi", "stop_reason": "stop"}]}
+    provider.answer(*canned.as_json(answer, headers=counts))
+    httpx.post(
+        f"{stack.url}/model/mistral.mistral-large-2402-v1:0/invoke",
+        json={"prompt": "<s>[INST]Hi[/INST]"},
+        headers={"x-agentledger-session-id": "bedrock"},
+    )
+    call = stack.call("bedrock")
+    assert (call["tokens_in"], call["tokens_out"]) == (1000, 100)
+    assert call["usage_source"] == "provider"
+    assert Decimal(str(call["cost_usd"])) == Decimal("0.0052")  # 4 and 12 USD per million
+    manage(stack, "reprice")
+    assert Decimal(str(stack.call("bedrock")["cost_usd"])) == Decimal("0.0052")
+
+
+def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provider) -> None:
+    result = {"result": {"type": "succeeded", "message": {"usage": {"input_tokens": 9}}}}
+    lines = json.dumps(result).encode() + b"\n"
+    provider.answer(*canned.whole(lines, headers=[("content-type", "application/x-jsonl")]))
+    before = len(stack.sessions())
+    headers = {"x-agentledger-session-id": "batch"}
+    for method, path in (
+        ("POST", "/v1/messages/batches"),
+        ("GET", "/v1/messages/batches/msgbatch_1/results"),
+        ("POST", "/v1/batches"),
+        ("GET", "/v1/files/file-1/content"),
+    ):
+        body: dict[str, Any] = {"requests": []} if method == "POST" else None
+        answer = httpx.request(method, f"{stack.url}{path}", json=body, headers=headers)
+        assert answer.content == lines
+        assert "x-agentledger-action-id" not in answer.headers
+    post(stack, "after the batches")
+    stack.call("after the batches")
+    assert len(stack.sessions()) == before + 1
 
 
 def test_counted_tokens_are_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.pricing import Billing, Cost, Parts, Prices, read_operator_prices
+from capture.wire import usage
 from capture.wire.types import Usage
 from tests.ledger import PROJECT
 
@@ -443,6 +445,9 @@ def test_date(at: datetime, expected: str) -> None:
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws", "19.8"),
         ("bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0", "openai", "19.8"),
         ("global.anthropic.claude-opus-5-5", "openai", "24"),
+        # A region that the data does not list: 10 % above 5 and 25, as in the others
+        ("apac.anthropic.claude-opus-5", "aws", "33"),
+        ("amazon.nova-pro-v1:0", "openai", "4"),
         (
             "arn:aws:bedrock:us-east-1:12:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
             "aws",
@@ -466,6 +471,20 @@ def test_name_is_priced_wherever_it_runs(name: str, provider: str | None, expect
 
 
 @pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("accounts/fireworks/models/deepseek-r1", "fireworks"),
+        ("fireworks/deepseek-r1", "openai"),
+        ("deepseek-ai/DeepSeek-R1-0528", "together"),
+        ("gpt-4o", "groq"),
+        ("gpt-6-astra-law", "openai"),  # what Bedrock's "openai.gpt-6-astra…" costs says nothing
+    ],
+)
+def test_a_host_with_a_price_list_has_no_other_prices(name: str, provider: str) -> None:
+    assert cost(tokens(1000, 1000), name, provider).source == "unknown"
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *("my-model", "llama3.2", "deepseek-r1:8b", "gpt-oss:20b", "mistral:7b", "gemma3:4b"),
@@ -477,6 +496,265 @@ def test_name_without_a_price_is_unknown(name: str) -> None:
     found = cost(tokens(1000, 500), name, "openai")
     assert found == Cost(None, None, "unknown", None, found.why)
     assert found.why
+
+
+# Usage objects as providers send them, read and priced.
+BILLED: list[Any] = [
+    # https://platform.claude.com/docs/en/about-claude/pricing: sonnet 4.5 3 and 15, a cache read
+    # 0.30, a search 0.01; opus 4.6 5 and 25; haiku 4.5 1 and 5
+    pytest.param(
+        usage.anthropic,
+        {
+            "input_tokens": 1000,
+            "output_tokens": 300,
+            "cache_read_input_tokens": 0,
+            "server_tool_use": {"web_search_requests": 2},
+            "iterations": [
+                {
+                    "type": "message",
+                    "model": "claude-sonnet-4-5",
+                    "input_tokens": 400,
+                    "output_tokens": 100,
+                },
+                {
+                    "type": "advisor_message",
+                    "model": "claude-opus-4-6",
+                    "input_tokens": 900,
+                    "output_tokens": 50,
+                },
+                {"type": "compaction", "input_tokens": 10_000, "output_tokens": 500},
+                {
+                    "type": "message",
+                    "model": "claude-sonnet-4-5",
+                    "input_tokens": 600,
+                    "output_tokens": 200,
+                },
+            ],
+        },
+        "claude-sonnet-4-5",
+        "anthropic",
+        million((1000, "3"), (300, "15"), (900, "5"), (50, "25"), (10_000, "3"), (500, "15"))
+        + Decimal("0.02"),
+        id="an advisor and a compaction",
+    ),
+    pytest.param(
+        usage.anthropic,
+        {
+            "input_tokens": 1500,
+            "output_tokens": 120,
+            "iterations": [
+                {
+                    "type": "message",
+                    "model": "claude-opus-4-6",
+                    "input_tokens": 700,
+                    "output_tokens": 20,
+                },
+                {
+                    "type": "fallback_message",
+                    "model": "claude-haiku-4-5",
+                    "input_tokens": 800,
+                    "output_tokens": 100,
+                },
+            ],
+        },
+        "claude-haiku-4-5",
+        "anthropic",
+        million((700, "5"), (20, "25"), (800, "1"), (100, "5")),
+        id="a fallback after a refusal",
+    ),
+    pytest.param(
+        usage.anthropic,
+        {
+            "input_tokens": 1500,
+            "output_tokens": 120,
+            "iterations": [
+                {
+                    "type": "fallback_message",
+                    "model": "claude-haiku-4-5",
+                    "input_tokens": 800,
+                    "output_tokens": 100,
+                },
+            ],
+        },
+        "claude-opus-4-6",
+        "anthropic",
+        million((700, "5"), (20, "25"), (800, "1"), (100, "5")),
+        id="what the iterations leave out is the answering model's",
+    ),
+    pytest.param(
+        usage.anthropic,
+        {
+            "input_tokens": 10,
+            "output_tokens": 1,
+            "iterations": [
+                {
+                    "type": "advisor_message",
+                    "model": "claude-next",
+                    "input_tokens": 9,
+                    "output_tokens": 9,
+                },
+            ],
+        },
+        "claude-haiku-4-5",
+        "anthropic",
+        None,
+        id="an advisor without a price",
+    ),
+    # https://cohere.com/pricing: 2.50 and 10
+    pytest.param(
+        usage.cohere,
+        {
+            "billed_units": {"input_tokens": 5.0, "output_tokens": 8.0},
+            "tokens": {"input_tokens": 71.0, "output_tokens": 8.0},
+            "cached_tokens": 64.0,
+        },
+        "command-a-03-2025",
+        "cohere",
+        million((5, "2.50"), (8, "10")),
+        id="Cohere's own tokens are not billed",
+    ),
+    # https://platform.openai.com/docs/pricing: gpt-5 1.25 and 10; gpt-image-1 text 5, images 10,
+    # what it puts out 40
+    pytest.param(
+        usage.responses,
+        {
+            "usage": {"input_tokens": 100, "output_tokens": 20},
+            "tools": [{"type": "image_generation", "model": "gpt-image-1"}],
+            "tool_usage": {
+                "image_gen": {
+                    "input_tokens": 50,
+                    "input_tokens_details": {"image_tokens": 30, "text_tokens": 20},
+                    "output_tokens": 272,
+                }
+            },
+        },
+        "gpt-5",
+        "openai",
+        million((100, "1.25"), (20, "10"), (20, "5"), (30, "10"), (272, "40")),
+        id="an image that a tool made",
+    ),
+    pytest.param(
+        usage.responses,
+        {
+            "usage": {"input_tokens": 100, "output_tokens": 20},
+            "tools": [{"type": "image_generation"}],
+            "tool_usage": {"image_gen": {"input_tokens": 50, "output_tokens": 272}},
+        },
+        "gpt-5",
+        "openai",
+        None,
+        id="an image by a model that is not named",
+    ),
+    # gpt-realtime: text 4, cached 0.40; audio 32, cached 0.40; out 16 and 64
+    pytest.param(
+        usage.openai,
+        {
+            "input_tokens": 1000,
+            "output_tokens": 80,
+            "input_token_details": {
+                "text_tokens": 500,
+                "audio_tokens": 500,
+                "cached_tokens": 400,
+                "cached_tokens_details": {"text_tokens": 100, "audio_tokens": 300},
+            },
+            "output_token_details": {"text_tokens": 20, "audio_tokens": 60},
+        },
+        "gpt-realtime",
+        "openai",
+        million((400, "4"), (100, "0.40"), (200, "32"), (300, "0.40"), (20, "16"), (60, "64")),
+        id="cached audio of Realtime",
+    ),
+    # https://ai.google.dev/gemini-api/docs/pricing: gemini-2.5-flash 0.30 and 2.50, audio 1.00;
+    # cached 0.03, audio 0.10
+    pytest.param(
+        usage.gemini,
+        {
+            "promptTokenCount": 1000,
+            "cachedContentTokenCount": 700,
+            "candidatesTokenCount": 10,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 200},
+                {"modality": "AUDIO", "tokenCount": 800},
+            ],
+            "cacheTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 100},
+                {"modality": "AUDIO", "tokenCount": 600},
+            ],
+        },
+        "gemini-2.5-flash",
+        "google",
+        million((100, "0.30"), (100, "0.03"), (200, "1"), (600, "0.10"), (10, "2.50")),
+        id="cached audio of Gemini",
+    ),
+    pytest.param(
+        usage.gemini,
+        {
+            "promptTokenCount": 1000,
+            "cachedContentTokenCount": 700,
+            "candidatesTokenCount": 10,
+            "promptTokensDetails": [
+                {"modality": "TEXT", "tokenCount": 900},
+                {"modality": "AUDIO", "tokenCount": 100},
+            ],
+            "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 700}],
+        },
+        "gemini-2.5-flash",
+        "google",
+        million((200, "0.30"), (700, "0.03"), (100, "1"), (10, "2.50")),
+        id="audio beside cached text",
+    ),
+    pytest.param(
+        usage.in_headers,
+        {
+            "x-amzn-bedrock-input-token-count": "1000",
+            "x-amzn-bedrock-output-token-count": "100",
+            "x-amzn-bedrock-invocation-latency": "9",
+        },
+        "mistral.mistral-large-2402-v1:0",  # https://aws.amazon.com/bedrock/pricing: 4 and 12
+        "aws",
+        million((1000, "4"), (100, "12")),
+        id="Bedrock's headers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("read", "raw", "model", "provider", "expected"), BILLED)
+def test_what_is_billed_is_read_and_priced(
+    read: Callable[[Any], Usage | None],
+    raw: Any,
+    model: str,
+    provider: str,
+    expected: Decimal | None,
+) -> None:
+    found = cost(read(raw), model, provider)
+    assert found.total_usd == expected, found
+    if found.parts is not None:
+        assert sum(astuple(found.parts)) == expected
+
+
+def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
+    raw = {
+        "input_tokens": 10,
+        "output_tokens": 1,
+        "iterations": [
+            {
+                "type": "message",
+                "model": "claude-haiku-4-5",
+                "input_tokens": 10,
+                "output_tokens": 1,
+            },
+            {
+                "type": "advisor_message",
+                "model": "claude-next",
+                "input_tokens": 9,
+                "output_tokens": 9,
+            },
+        ],
+    }
+    prices = operator('{"claude-next": [100, 200]}')
+    found = cost(usage.anthropic(raw), "claude-haiku-4-5", "anthropic", prices=prices)
+    assert found.total_usd == million((10, "1"), (1, "5"), (9, "100"), (9, "200"))
+    assert found.source == f"{SOURCE}, operator"
 
 
 def test_the_model_that_answered_is_priced() -> None:

@@ -140,6 +140,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
     _tell_tier(answered, counts)
     if answered.usage and not counts_are_final:
         answered.usage.tokens_out = None  # message_start has a placeholder there
+        answered.usage.billed = []
     _tell_blocks(answered, blocks)
     return answered
 

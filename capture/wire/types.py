@@ -48,6 +48,14 @@ class ToolResult:
 
 
 @dataclass(slots=True)
+class Billed:
+    """What is billed at the price of one model; None: the model that answered."""
+
+    model: str | None
+    usage: Usage
+
+
+@dataclass(slots=True)
 class Usage:
     """Token counts in one meaning for all providers; None where the provider sent no number.
 
@@ -66,10 +74,13 @@ class Usage:
     tokens_audio_out: int | None = None
     tokens_image_in: int | None = None
     tokens_image_out: int | None = None
-    # What is billed by another unit than tokens, under the names of genai-prices: `web_searches`,
-    # `audio_seconds`, `input_characters`; and under our own: `images` that have no tokens,
-    # `image_gen_tokens_in` and `image_gen_tokens_out` of the model that a tool paints with.
+    # What is counted beside these, under the names of genai-prices: `web_searches`,
+    # `audio_seconds`, `input_characters`, `cache_audio_read_tokens`; and under our own: `images`
+    # that have no tokens, `image_gen_tokens_in` and `image_gen_tokens_out` of the model that a
+    # tool paints with.
     units: dict[str, float] = field(default_factory=dict)
+    # What is billed, where that is not these counts at the price of the model that answered.
+    billed: list[Billed] = field(default_factory=list)
     # What the provider says that the call cost, in USD.
     reported_cost_usd: Decimal | None = None
     raw: dict[str, JSON] = field(default_factory=dict)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from decimal import Decimal
 
 from capture.wire.jsontext import clean_json
-from capture.wire.types import JSON, Usage
-from capture.wire.values import count, fields, number, objects
+from capture.wire.types import JSON, Billed, Usage
+from capture.wire.values import count, fields, number, objects, text
 
 _COUNTS = [field.name for field in dataclass_fields(Usage) if field.name.startswith("tokens_")]
 
@@ -56,6 +59,7 @@ def openai(raw: JSON) -> Usage | None:
         with_reasoning = usage.tokens_out + usage.tokens_reasoning
         if count(raw.get("total_tokens")) == usage.tokens_in + with_reasoning:
             usage.tokens_out = with_reasoning
+    _add_cached(usage, fields(prompt.get("cached_tokens_details")))  # Realtime
     # Mistral; transcriptions that are billed by their length.
     seconds = raw.get("seconds") if raw.get("type") == "duration" else None
     _add_unit(usage, "audio_seconds", seconds or raw.get("prompt_audio_seconds"))
@@ -66,7 +70,8 @@ def responses(answer: dict[str, JSON]) -> Usage | None:
     """Of a response, with what its tools are billed apart from the model.
 
     The tokens of images that a tool made are another model's, so they are no part of `tokens_in`
-    and `tokens_out` but the units `image_gen_tokens_in` and `image_gen_tokens_out`.
+    and `tokens_out` but the units `image_gen_tokens_in` and `image_gen_tokens_out`, and are billed
+    apart.
     """
     usage = openai(answer.get("usage"))
     tools = fields(answer.get("tool_usage"))
@@ -79,8 +84,32 @@ def responses(answer: dict[str, JSON]) -> Usage | None:
         return usage
     usage = usage or Usage()
     usage.units.update(billed.units)
+    if "image_gen_tokens_in" in billed.units or "image_gen_tokens_out" in billed.units:
+        own = replace(usage, raw={})
+        usage.billed = [Billed(None, own), Billed(_painter(answer), _painted(images))]
     usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
     return usage
+
+
+# Of an answer that does not name the model that painted: no model's, so it has no price.
+_UNNAMED_PAINTER = "(the image generation tool's model)"
+
+
+def _painter(answer: dict[str, JSON]) -> str:
+    tools = [t for t in objects(answer.get("tools")) if t.get("type") == "image_generation"]
+    names = {text(tool.get("model")) for tool in tools}
+    return (names.pop() if len(names) == 1 else None) or _UNNAMED_PAINTER
+
+
+def _painted(images: dict[str, JSON]) -> Usage:
+    found = openai(images) or Usage()
+    found.tokens_cache_read = count(images.get("cached_tokens"))
+    cached = fields(images.get("cached_tokens_details"))
+    _add_cached(found, {"image_tokens": cached.get("cached_image_tokens")})
+    if found.tokens_image_out is None:
+        found.tokens_image_out = found.tokens_out
+    found.raw = {}
+    return found
 
 
 def llama_cpp(timings: JSON) -> Usage | None:
@@ -147,20 +176,24 @@ def anthropic(raw: JSON) -> Usage | None:
     """`input_tokens` leave out what was read from the cache and written to it.
 
     The tokens of `iterations` that are not in the totals are added. An advisor's, or a fallback's,
-    may be another model's, with other prices: `raw` keeps them apart.
+    may be another model's: each is billed at its own model's price.
     """
     if not isinstance(raw, dict) or not raw:
         return None
     usage = _of_anthropic(raw)
     usage.tokens_reasoning = count(fields(raw.get("output_tokens_details")).get("thinking_tokens"))
-    beside = [
-        _of_anthropic(iteration)
-        for iteration in objects(raw.get("iterations"))
-        if iteration.get("type") in _BESIDE_THE_TOTALS
-    ]
-    usage = added([usage, *beside]) or usage
+    iterations = objects(raw.get("iterations"))
+    within = [i for i in iterations if i.get("type") not in _BESIDE_THE_TOTALS]
+    beside = [i for i in iterations if i.get("type") in _BESIDE_THE_TOTALS]
+    totals = usage
+    usage = added([totals, *map(_of_anthropic, beside)]) or usage
     searches = fields(raw.get("server_tool_use")).get("web_search_requests")
     _add_unit(usage, "web_searches", searches)
+    if any(iteration.get("model") for iteration in iterations):
+        rest = _less(totals, [_of_anthropic(iteration) for iteration in within])
+        rest.units = dict(usage.units)
+        usage.billed = [Billed(text(i.get("model")), _of_anthropic(i)) for i in iterations]
+        usage.billed.append(Billed(None, rest))
     usage.reported_cost_usd = _reported_cost(raw)  # OpenRouter's Messages
     usage.raw = clean_json(raw)
     return usage
@@ -180,6 +213,17 @@ def _of_anthropic(raw: dict[str, JSON]) -> Usage:
     )
 
 
+def _less(usage: Usage, others: list[Usage]) -> Usage:
+    """What of its counts the others do not have."""
+    rest = Usage(tokens_in=0, tokens_out=0)
+    for name in _COUNTS:
+        total = getattr(usage, name)
+        known = sum(getattr(other, name) or 0 for other in others)
+        if total is not None and name != "tokens_reasoning":
+            setattr(rest, name, max(total - known, 0))
+    return rest
+
+
 def counted(answer: dict[str, JSON]) -> Usage | None:
     """Of the endpoints that only count: `{"input_tokens": 14}`."""
     tokens_in = count(answer.get("input_tokens"))
@@ -189,17 +233,22 @@ def counted(answer: dict[str, JSON]) -> Usage | None:
 
 
 def cohere(raw: JSON) -> Usage | None:
-    """`tokens` are all that the model read and wrote; `billed_units` leave out Cohere's own."""
+    """`tokens` are all that the model read and wrote; `billed_units` leave out Cohere's own, and
+    decide the cost: https://docs.cohere.com/docs/how-does-cohere-pricing-work"""
     if not isinstance(raw, dict) or not raw:
         return None
     tokens, billed = fields(raw.get("tokens")), fields(raw.get("billed_units"))
     tokens_in, tokens_out = count(tokens.get("input_tokens")), count(tokens.get("output_tokens"))
-    return Usage(
-        tokens_in=count(billed.get("input_tokens")) if tokens_in is None else tokens_in,
-        tokens_out=count(billed.get("output_tokens")) if tokens_out is None else tokens_out,
+    billed_in, billed_out = count(billed.get("input_tokens")), count(billed.get("output_tokens"))
+    usage = Usage(
+        tokens_in=billed_in if tokens_in is None else tokens_in,
+        tokens_out=billed_out if tokens_out is None else tokens_out,
         tokens_cache_read=count(raw.get("cached_tokens")),
         raw=clean_json(raw),
     )
+    if billed_in is not None and (billed_in, billed_out) != (usage.tokens_in, usage.tokens_out):
+        usage.billed = [Billed(None, Usage(tokens_in=billed_in, tokens_out=billed_out))]
+    return usage
 
 
 def bedrock(raw: JSON) -> Usage | None:
@@ -225,6 +274,25 @@ def bedrock(raw: JSON) -> Usage | None:
         tokens_cache_write_1h=sum(for_an_hour) if for_an_hour else None,
         raw=clean_json(raw),
     )
+
+
+_BEDROCK_HEADERS = {
+    "x-amzn-bedrock-input-token-count": "inputTokenCount",
+    "x-amzn-bedrock-output-token-count": "outputTokenCount",
+    "x-amzn-bedrock-cache-read-input-token-count": "cacheReadInputTokenCount",
+    "x-amzn-bedrock-cache-write-input-token-count": "cacheWriteInputTokenCount",
+}
+
+
+def in_headers(headers: Mapping[str, str]) -> Usage | None:
+    """Of the headers of an answer: Bedrock's to an invoke, where the model's own body may have no
+    usage."""
+    counts = {
+        name: int(value)
+        for header, name in _BEDROCK_HEADERS.items()
+        if re.fullmatch("[0-9]{1,15}", value := headers.get(header, ""))
+    }
+    return bedrock(counts)
 
 
 def llama(answer: dict[str, JSON]) -> Usage | None:
@@ -265,7 +333,7 @@ def gemini(raw: JSON) -> Usage | None:
     # The Live API has another name for the candidates.
     answers = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
     answer = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
-    return Usage(
+    usage = Usage(
         tokens_in=_sum(raw, "promptTokenCount", "toolUsePromptTokenCount"),
         tokens_out=_sum(raw, answer, "thoughtsTokenCount"),
         tokens_cache_read=count(raw.get("cachedContentTokenCount")),
@@ -276,6 +344,8 @@ def gemini(raw: JSON) -> Usage | None:
         tokens_image_out=_of_modality("image", answers, "tokenCount"),
         raw=clean_json(raw),
     )
+    _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
+    return usage
 
 
 def gemini_interaction(raw: JSON) -> Usage | None:
@@ -295,6 +365,7 @@ def gemini_interaction(raw: JSON) -> Usage | None:
         tokens_image_out=_of_modality("image", answers, "tokens"),
         raw=clean_json(raw),
     )
+    _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")
     for tool in objects(raw.get("grounding_tool_count")):
         if tool.get("type") == "google_search":
             _add_unit(usage, "web_searches", tool.get("count"))
@@ -302,10 +373,16 @@ def gemini_interaction(raw: JSON) -> Usage | None:
 
 
 def gemini_counted(answer: dict[str, JSON]) -> Usage | None:
-    """Of countTokens, which uses none itself: what it counted is in `raw` alone."""
+    """Of countTokens, like `counted`."""
     names = ("totalTokens", "totalBillableCharacters", "cachedContentTokenCount")
-    raw = {name: n for name in names if (n := count(answer.get(name))) is not None}
-    return Usage(raw=raw) if raw else None
+    raw: dict[str, JSON] = {name: n for name in names if (n := count(answer.get(name))) is not None}
+    if not raw:
+        return None
+    return Usage(
+        tokens_in=raw.get("totalTokens"),
+        tokens_cache_read=raw.get("cachedContentTokenCount"),
+        raw=raw,
+    )
 
 
 _OLLAMA = ("prompt_eval_count", "eval_count")
@@ -350,6 +427,23 @@ def _add_unit(usage: Usage, unit: str, value: JSON) -> None:
     n = number(value)
     if n is not None and n > 0:
         usage.units[unit] = int(n) if n.is_integer() else n
+
+
+def _add_cached(usage: Usage, cached: dict[str, JSON]) -> None:
+    """How many of the cached tokens are audio or images, none included: they may have a price
+    together."""
+    for kind in ("audio", "image"):
+        n = count(cached.get(f"{kind}_tokens"))
+        if n is not None:
+            usage.units[f"cache_{kind}_read_tokens"] = n
+
+
+def _add_cached_modalities(usage: Usage, details: list[dict[str, JSON]], name: str) -> None:
+    """The same of a list of modalities, from which Google leaves out those that have none."""
+    if details:
+        kinds = ("audio", "image")
+        found = {f"{kind}_tokens": _of_modality(kind, details, name) or 0 for kind in kinds}
+        _add_cached(usage, {**found})
 
 
 def _reported_cost(raw: dict[str, JSON]) -> Decimal | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
 from tests.wire.exchanges import PLAIN, Exchange, compact, named
 
 START_USAGE = {
@@ -331,6 +331,40 @@ EXCHANGES = [
                 tokens_cache_write=30 + 50,
                 tokens_cache_write_1h=30 + 20,
                 units={"web_searches": 2},
+                billed=[
+                    Billed(
+                        None,
+                        Usage(
+                            tokens_in=50,
+                            tokens_out=60,
+                            tokens_cache_read=0,
+                            tokens_cache_write=50,
+                            tokens_cache_write_1h=20,
+                        ),
+                    ),
+                    Billed("claude-opus-4-6", Usage(tokens_in=7, tokens_out=8)),
+                    Billed(
+                        "claude-haiku-4-5",
+                        Usage(
+                            tokens_in=240,
+                            tokens_out=5,
+                            tokens_cache_read=200,
+                            tokens_cache_write=30,
+                        ),
+                    ),
+                    # What the iterations leave of the totals
+                    Billed(
+                        None,
+                        Usage(
+                            tokens_in=0,
+                            tokens_out=0,
+                            tokens_cache_read=0,
+                            tokens_cache_write=0,
+                            tokens_cache_write_1h=30,
+                            units={"web_searches": 2},
+                        ),
+                    ),
+                ],
                 raw=ITERATED,
             ),
         ),

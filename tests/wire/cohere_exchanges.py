@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
 from tests.wire.exchanges import PLAIN, Exchange, compact, named
 
 USAGE: JSON = {
@@ -12,7 +12,13 @@ USAGE: JSON = {
     "tokens": {"input_tokens": 71.0, "output_tokens": 8.0},
     "cached_tokens": 64.0,
 }
-COUNTED = Usage(tokens_in=71, tokens_out=8, tokens_cache_read=64, raw=USAGE)
+COUNTED = Usage(
+    tokens_in=71,
+    tokens_out=8,
+    tokens_cache_read=64,
+    billed=[Billed(None, Usage(tokens_in=5, tokens_out=8))],
+    raw=USAGE,
+)
 
 START = {"id": "c14c80c3", "type": "message-start", "delta": {"message": {"role": "assistant"}}}
 

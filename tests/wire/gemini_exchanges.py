@@ -354,6 +354,7 @@ GENERATED = [
                 tokens_audio_in=600,
                 tokens_image_in=150,
                 tokens_image_out=20,
+                units={"cache_audio_read_tokens": 600, "cache_image_read_tokens": 0},
                 raw=LONG_USAGE,
             ),
         ),
@@ -381,7 +382,7 @@ GENERATED = [
         "counted",
         "gemini_count_tokens",
         compact({"totalTokens": 31, "promptTokensDetails": []}),
-        Answered(usage=Usage(raw={"totalTokens": 31}), complete=True),
+        Answered(usage=Usage(tokens_in=31, raw={"totalTokens": 31}), complete=True),
         content_type=PLAIN,
     ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
 from tests.wire.exchanges import PLAIN, Exchange, compact, named
 
 USAGE = {
@@ -338,6 +338,7 @@ EXCHANGES = [
                 [WEB_SEARCH, MESSAGE],
                 usage=USAGE,
                 tool_usage=TOOL_USAGE,
+                tools=[{"type": "image_generation", "model": "gpt-image-1.5"}],
                 service_tier="flex",
             ),
         ),
@@ -352,6 +353,26 @@ EXCHANGES = [
                     "image_gen_tokens_in": 50,
                     "image_gen_tokens_out": 272,
                 },
+                billed=[
+                    Billed(
+                        None,
+                        replace(
+                            COUNTED,
+                            raw={},
+                            units={
+                                "web_searches": 3,
+                                "image_gen_tokens_in": 50,
+                                "image_gen_tokens_out": 272,
+                            },
+                        ),
+                    ),
+                    Billed(
+                        "gpt-image-1.5",
+                        Usage(
+                            tokens_in=50, tokens_out=272, tokens_image_in=0, tokens_image_out=272
+                        ),
+                    ),
+                ],
                 raw={**USAGE, "tool_usage": TOOL_USAGE},
             ),
         ),

@@ -152,7 +152,7 @@ def assert_storable(answered: Answered) -> None:
             count = getattr(usage, name)
             assert count is None or (isinstance(count, int) and count >= 0)
         json.dumps(usage.units, allow_nan=False)
-        assert all(n > 0 for n in usage.units.values())
+        assert all(n >= 0 for n in usage.units.values())
         cost = usage.reported_cost_usd
         assert cost is None or 0 <= cost <= 2_000_000
 

@@ -4,14 +4,16 @@ from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from agentledger_site.conf import config
-from capture.configured_prices import operator_prices
+from capture import price_update
+from capture.configured_prices import configured_prices, published_file
 from capture.costs import UNKNOWN
 from capture.models import Call
-from capture.pricing import Explanation, Prices, UnitPrice
+from capture.price_update import UpdateError
+from capture.pricing import Explanation, UnitPrice
 
 MOST = 100
 
@@ -19,6 +21,7 @@ MOST = 100
 class Command(BaseCommand):
     help = (
         "Say what a model costs and why; without a model, which models in the ledger have no price."
+        " --update puts newer published prices in place; nothing is fetched without it."
     )
     requires_system_checks: list[str] = []
 
@@ -26,6 +29,12 @@ class Command(BaseCommand):
         parser.add_argument("models", nargs="*", metavar="MODEL")
         parser.add_argument("--provider", help="who serves it: openai, anthropic, groq …")
         parser.add_argument("--service-tier", help="flex, priority …")
+        parser.add_argument(
+            "--update",
+            metavar="FILE|URL",
+            help="take the published prices from this copy of genai-prices' data.json from now on;"
+            " 'builtin': from the installed version again",
+        )
 
     def handle(
         self,
@@ -33,15 +42,27 @@ class Command(BaseCommand):
         models: list[str],
         provider: str | None,
         service_tier: str | None,
+        update: str | None,
         **options: Any,
     ) -> None:
-        prices = Prices(operator_prices(config()))
+        if update is not None:
+            self.update(update)
+            if not models:
+                return
+        prices = configured_prices(config())
         if not models:
             self.say_what_is_unknown()
         for model in models:
             found = prices.explain(model, provider=provider, service_tier=service_tier)
             for line in explained(model, found):
                 self.stdout.write(line)
+
+    def update(self, source: str) -> None:
+        try:
+            data = price_update.update(source, published_file(config()))
+        except UpdateError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"Prices are those of {data.source} now: {data.n_models:,} models")
 
     def say_what_is_unknown(self) -> None:
         calls = Call.objects.filter(price_source=UNKNOWN).exclude(usage_source="none")

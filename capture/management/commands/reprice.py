@@ -8,8 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agentledger_site.conf import config
-from capture.configured_prices import operator_prices
-from capture.pricing import Prices
+from capture.configured_prices import configured_prices
 from capture.reprice import apply, calls_to_reprice, changes, difference
 
 
@@ -32,7 +31,7 @@ class Command(BaseCommand):
         total = calls.count()
         n_seen = n_changed = 0
         more = Decimal(0)
-        for n_looked_at, page in changes(calls, Prices(operator_prices(config()))):
+        for n_looked_at, page in changes(calls, configured_prices(config())):
             n_seen += n_looked_at
             n_changed += len(page)
             more += difference(page)

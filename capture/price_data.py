@@ -1,0 +1,179 @@
+"""The makers' published prices as data: those that came with the installed genai-prices, or newer
+ones that the operator has put in their place (`manage.py prices --update`).
+
+The newer ones are a file in the spool's folder. That folder is there whatever the database, belongs
+to the processes that price calls, and is on their own disk: a database that is away takes no prices
+away. What is in the file was checked before it came there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capture.wire.types import JSON
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+logger = logging.getLogger("agentledger.prices")
+
+FILE_NAME = "published-prices.json"
+MAX_BYTES = 32 * 1024 * 1024  # the data of 2,300 models is 2 MB
+MAX_USD = 10**9  # nothing that is sold by the million costs as much
+
+
+@dataclass(frozen=True, slots=True)
+class PriceData:
+    source: str  # with version: a call's `price_source`
+    providers: list[Provider]
+
+    @property
+    def n_models(self) -> int:
+        return sum(len(provider.models) for provider in self.providers)
+
+
+def path_in(folder: Path) -> Path:
+    return folder / FILE_NAME
+
+
+def mark(path: Path | None) -> tuple[int, int] | None:
+    """What is another when the file is; None when there is none."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def load(path: Path | None) -> PriceData:
+    """The data in the file. What came with genai-prices where there is none or, with a warning,
+    where it cannot be used: after another version was installed, say."""
+    if path is None or mark(path) is None:
+        return built_in()
+    try:
+        return read(path.read_bytes())
+    except (OSError, ValueError) as error:
+        logger.warning("%s is not used, the prices of %s are: %s", path, version(), error)
+        return built_in()
+
+
+def version() -> str:
+    from genai_prices import __version__
+
+    return f"genai-prices@{__version__}"
+
+
+def built_in() -> PriceData:
+    from genai_prices.data import providers
+
+    return PriceData(version(), providers)
+
+
+def read(data: bytes) -> PriceData:
+    """The JSON form that the maintainers publish: a list of providers. Raises ValueError, one
+    sentence, unless all of it can be used."""
+    from genai_prices.types import _providers_from_raw
+    from pydantic import ValidationError
+
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from None
+    if not isinstance(raw, list):
+        raise ValueError("it is no list of providers, as genai-prices publishes them")
+    try:
+        providers = _providers_from_raw(raw)
+        _check(providers, raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"it has another shape than genai-prices': {first['msg']} at {where}"
+        ) from None
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"it has another shape than genai-prices': {error}") from None
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    return PriceData(f"{version()}+{digest}", providers)
+
+
+def write(path: Path, data: bytes) -> None:
+    """At once, or not at all. `data` was read."""
+    partial = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+# --- what the library's own schema lets pass -----------------------------------------------------
+
+
+def _check(providers: list[Provider], raw: JSON) -> None:
+    for regex in _regexes(raw):
+        try:
+            re.compile(regex)
+        except re.error as error:
+            raise ValueError(f"its pattern {regex!r} is none: {error}") from None
+    ids = [provider.id for provider in providers]
+    if len(set(ids)) < len(ids):
+        raise ValueError("it has a provider twice")
+    n_prices = 0
+    for provider in providers:
+        for model in provider.models:
+            if model.prices == []:
+                raise ValueError(f"{provider.id}'s {model.id} has an empty list of prices")
+            for price in _usd_of(model):
+                n_prices += 1
+                if not 0 <= price < MAX_USD:
+                    raise ValueError(f"{provider.id}'s price of {model.id} is no price: {price}")
+    if not n_prices:
+        raise ValueError("it has no price")
+
+
+def _regexes(raw: JSON) -> Iterator[str]:
+    if isinstance(raw, list):
+        for item in raw:
+            yield from _regexes(item)
+    elif isinstance(raw, dict):
+        for key, value in raw.items():
+            if key == "regex" and isinstance(value, str):
+                yield value
+            else:
+                yield from _regexes(value)
+
+
+def _usd_of(model: ModelInfo) -> Iterator[Decimal]:
+    from genai_prices.types import TieredPrices
+
+    for prices in _price_lists(model):
+        for value in prices.__dict__.values():
+            if isinstance(value, TieredPrices):
+                yield value.base
+                yield from (tier.price for tier in value.tiers)
+            elif isinstance(value, Decimal):
+                yield value
+
+
+def _price_lists(model: ModelInfo) -> Iterator[ModelPrice]:
+    if isinstance(model.prices, list):
+        yield from (price.prices for price in model.prices)
+    else:
+        yield model.prices
+    yield from (variant.prices for variant in model.price_variants or ())

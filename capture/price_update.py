@@ -1,0 +1,78 @@
+"""Published prices from a file or a URL, when the operator asks for them: nothing else in
+AgentLedger fetches any."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import httpx
+
+from agentledger_site.conf import without_secrets
+from capture import price_data
+from capture.price_data import MAX_BYTES, PriceData
+
+BUILT_IN = "builtin"
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 30.0
+WHOLE_TIMEOUT_S = 120.0
+
+
+class UpdateError(Exception):
+    """The prices stay as they were: one sentence says why."""
+
+
+def update(source: str, path: Path) -> PriceData:
+    """Put the data of `source`, a file or an http(s) URL, in the place of what is at `path`;
+    `builtin` takes it away. What is in use from then on. Raises UpdateError."""
+    try:
+        if source == BUILT_IN:
+            path.unlink(missing_ok=True)
+            return price_data.built_in()
+        data = _fetched(source) if source.startswith(("http://", "https://")) else _read(source)
+        found = _checked(data, source)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        price_data.write(path, data)
+    except OSError as error:
+        raise UpdateError(f"the prices cannot be stored: {error}") from None
+    return found
+
+
+def _checked(data: bytes, source: str) -> PriceData:
+    try:
+        return price_data.read(data)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UpdateError(f"{without_secrets(source)} cannot be used: {reason}") from None
+
+
+def _read(source: str) -> bytes:
+    try:
+        with open(source, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UpdateError(f"{source} cannot be read: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise UpdateError(f"{source} cannot be used: it is longer than {MAX_BYTES:,} bytes")
+    return data
+
+
+def _fetched(url: str) -> bytes:
+    shown = without_secrets(url)
+    timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    end = time.monotonic() + WHOLE_TIMEOUT_S
+    data = bytearray()
+    try:
+        with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as answer:
+            if answer.status_code != 200:
+                raise UpdateError(f"{shown} answers with status {answer.status_code}")
+            for piece in answer.iter_bytes():
+                data += piece
+                if len(data) > MAX_BYTES:
+                    raise UpdateError(f"{shown} sends more than {MAX_BYTES:,} bytes")
+                if time.monotonic() > end:
+                    raise UpdateError(f"{shown} takes longer than {WHOLE_TIMEOUT_S:.0f} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UpdateError(f"{shown} cannot be fetched: {reason}") from None
+    return bytes(data)
