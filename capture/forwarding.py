@@ -1,0 +1,166 @@
+"""A recorded call under way: forward it, and spool and hand on each piece of the answer.
+
+A piece is in the spool before the agent has it, and the record of the end before the message that
+ends the answer: what an agent received is in the ledger, whatever happens next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from capture import injected_usage, kept
+from capture.answers import ACTION_ID, unrecordable, upstream_failed
+from capture.body import Body
+from capture.destinations import Way
+from capture.exchange import Outcome
+from capture.injected_usage import Hider
+from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.runtime import Runtime
+from capture.spool.folder import SpoolError
+from capture.spool.writer import Entry
+from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.wire.types import WireFormat
+
+
+@dataclass(slots=True)
+class Call:
+    """A call under way."""
+
+    action_id: UUID
+    wire_format: WireFormat
+    entry: Entry
+    runtime: Runtime
+    way: Way
+    asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
+    lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
+    broken: str | None = None  # the spool broke, and the answer with it
+
+    def record(self, write: Callable[..., None], *facts: Any, **more: Any) -> None:
+        """Spool a record of the answer. Raises AnswerAborted when that cannot be: what is not in
+        the spool, the agent must not have, unless the operator said so."""
+        try:
+            write(*facts, **more)
+        except SpoolError as error:
+            if self.runtime.config.on_full == "block":
+                self.broken = str(error)
+                raise AnswerAborted(str(error)) from error
+            if not self.lost:
+                self.lost = True
+                self.runtime.counters.unrecorded += 1
+
+    @property
+    def id_header(self) -> tuple[bytes, bytes]:
+        return (ACTION_ID, str(self.action_id).encode())
+
+
+async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
+    request.cancel_when_agent_leaves()
+    try:
+        answer = await send(request, call, sent)
+    except UpstreamError as error:
+        return await failed(call, error)
+    except BaseException:  # cancelled: the agent left, or the process is being stopped
+        call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
+        raise
+    try:
+        kept_headers = kept.answer_headers(answer.headers)
+        headers = [*answer.headers, call.id_header]
+        hides = call.asking is not None and injected_usage.is_stream(answer.headers)
+        if hides:
+            headers = injected_usage.without_length(headers)
+        body = answer.body_at_once()
+        if body is not None:
+            call.record(call.entry.whole_answer, answer.status, kept_headers, body)
+            await call.entry.synced()
+            answer.close()
+            if hides:
+                body = Hider().whole(body)
+            return ProxyAnswer(answer.status, headers, body=body)
+        call.record(call.entry.head, answer.status, kept_headers)
+    except AnswerAborted as aborted:
+        answer.close()
+        return unrecordable(call.wire_format, call.action_id, aborted, may_retry=False)
+    except BaseException:
+        answer.close()
+        raise
+
+    def close() -> None:
+        """Without an end the agent has left, or the process is being stopped."""
+        answer.close()
+        with suppress(AnswerAborted):
+            call.record(call.entry.end, left_or_interrupted(request), call.broken)
+
+    pieces = relay(call, answer)
+    return ProxyAnswer(answer.status, headers, hidden(pieces) if hides else pieces, close=close)
+
+
+async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
+    """As it came; or asking for usage, and as it came where the upstream refuses that."""
+    (destination, target), upstream = call.way, call.runtime.upstream
+    if call.asking is not None:
+        headers = injected_usage.request_headers(request.raw_headers, call.asking)
+        answer = await upstream.send(destination, request.method, target, headers, call.asking)
+        if answer.status != 400:
+            return answer
+        answer.close()
+        call.asking = None
+    content = sent.content()
+    return await upstream.send(destination, request.method, target, request.raw_headers, content)
+
+
+async def hidden(pieces: Pieces) -> Pieces:
+    """Without the chunk that the agent did not ask for."""
+    hider = Hider()
+    try:
+        async for piece, last in pieces:
+            shown = hider.whole(piece) if last else hider.feed(piece)
+            if shown or last:
+                yield shown, last
+    finally:
+        await pieces.aclose()
+
+
+async def relay(call: Call, answer: Answer) -> Pieces:
+    """The upstream's bytes unchanged, each piece spooled first."""
+    entry = call.entry
+    left = answer.length
+    last = False
+    try:
+        while not last:
+            piece = await answer.piece()
+            if left is not None:
+                left -= len(piece)
+            last = not piece or left == 0 or answer.is_whole()
+            if piece:
+                call.record(entry.piece, piece)
+            if last:
+                call.record(entry.end, Outcome.COMPLETED)
+                await entry.synced()
+            yield piece, last
+    except UpstreamCut as cut:
+        call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
+        raise AnswerAborted(str(cut)) from cut
+
+
+def left_or_interrupted(request: ProxyRequest) -> Outcome:
+    return Outcome.CLIENT_LEFT if request.agent_left else Outcome.INTERRUPTED
+
+
+async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
+    """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
+    answer = upstream_failed(call.wire_format, call.action_id, error)
+    call.record(
+        call.entry.whole_answer,
+        answer.status_code,
+        kept.answer_headers(answer.raw_headers),
+        answer.body,
+        outcome=Outcome.UPSTREAM_ERROR,
+        error=str(error),
+        ours=True,
+    )
+    await call.entry.synced()
+    return answer
