@@ -17,6 +17,7 @@ from capture.wire.types import Usage
 Dimensions = frozenset[tuple[str, str]]
 
 UNKNOWN = "unknown"
+FREE = "free"
 PLACES = Decimal("1e-10")
 ZERO = Decimal("0E-10")
 MAX_UNITS = 10**12
@@ -80,6 +81,10 @@ class Cost:
     @classmethod
     def unknown(cls, why: str) -> Cost:
         return cls(None, None, UNKNOWN, None, why)
+
+    @classmethod
+    def free(cls) -> Cost:
+        return cls(ZERO, Parts(), FREE, ZERO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import lru_cache
 
 from capture import published_prices
-from capture.costs import UNKNOWN, ZERO, Cost, ModelPrices, Parts, UnitPrice, is_cost, of_one_part
+from capture.costs import UNKNOWN, Cost, ModelPrices, Parts, UnitPrice, is_cost, of_one_part
 from capture.operator_prices import OperatorPrice, OperatorPrices, read_operator_prices
 from capture.wire.types import Usage
 
@@ -17,9 +17,8 @@ __all__ = ["Billing", "Cost", "Explanation", "Parts", "Prices", "UnitPrice", "re
 
 OPERATOR = "operator"
 PROVIDER = "provider"
-FREE = "free"
 
-_FREE = Cost(ZERO, Parts(), FREE, ZERO)
+_FREE = Cost.free()
 _NO_USAGE = Cost.unknown("nothing was counted")
 
 

@@ -15,7 +15,10 @@ import sys
 from dataclasses import dataclass, field
 
 from agentledger_site.conf import Config, config
+from capture.admission.admit import Admission
+from capture.admission.floods import Floods
 from capture.destinations import Destinations
+from capture.exchange import Outcome, new_action_id
 from capture.recorder_process import GRACE_S, RecorderProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
@@ -36,6 +39,8 @@ class Counters:
     unrecorded: int = 0  # forwarded without a record, because the spool was full
     refused_full: int = 0
     passed_through: int = 0  # traffic that is no call
+    refused: int = 0  # by a stop, a policy, a limit or a budget
+    refused_keys: int = 0  # without the ingest key, or with a wrong one: on no record
 
 
 @dataclass(slots=True)
@@ -46,7 +51,9 @@ class Runtime:
     destinations: Destinations
     upstream: Upstream
     recorder: RecorderProcess
+    admission: Admission
     lock: int
+    floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
     n_running: int = 0
     stopping: bool = False
@@ -74,6 +81,13 @@ class Runtime:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self.tick)
         with contextlib.suppress(SpoolError):  # /readyz says it, and calls do
             self.writer.tidy()
+            self.record_floods()
+
+    def record_floods(self, *, all_: bool = False) -> None:
+        """Raises SpoolError."""
+        for flood in self.floods.ended(all_=all_):
+            entry = self.writer.begin(new_action_id(), flood.head, b"")
+            entry.end(Outcome.REFUSED, flood.message)
 
 
 class Ended(Exception):
@@ -115,6 +129,8 @@ def _begin(settings: Config) -> Runtime:
         )
     os.truncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())
+    admission = Admission.of(settings, folder)
+    admission.stops.begin()
     return Runtime(
         config=settings,
         folder=folder,
@@ -129,6 +145,7 @@ def _begin(settings: Config) -> Runtime:
             trust_env=settings.upstream_trust_env,
         ),
         recorder=RecorderProcess(),
+        admission=admission,
         lock=lock,
     )
 
@@ -149,6 +166,9 @@ async def end() -> None:
     if runtime._tick is not None:
         runtime._tick.cancel()
     await runtime.upstream.close()
+    runtime.admission.stops.end()
+    with contextlib.suppress(SpoolError):
+        runtime.record_floods(all_=True)
     runtime.writer.close()
     await asyncio.to_thread(runtime.recorder.stop)
     os.close(runtime.lock)

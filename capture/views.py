@@ -1,60 +1,121 @@
-"""The proxy: take the request → spool it → forward it → spool and hand on the answer."""
+"""The proxy: take the request → admit it → spool it → forward it → spool and hand on the answer."""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
 
 from agentledger_site.conf import Config
 from capture import injected_usage, kept, wire
+from capture.admission.admit import Admission
+from capture.admission.decision import Refused
+from capture.admission.refusal import refusal_answer
 from capture.answers import unknown_upstream, unrecordable
-from capture.body import Body, NoRoom, taken_whole
-from capture.destinations import Destination, UnknownUpstream
+from capture.body import Body, NoRoom, in_memory, taken_whole
+from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
 from capture.forwarding import Call, forward
 from capture.lane import ProxyAnswer, ProxyRequest
 from capture.passing import pass_through
-from capture.runtime import running
+from capture.refusing import refuse
+from capture.runtime import Runtime, running
 from capture.spool.folder import SpoolError
+from capture.wire.encoding import decode
+from capture.wire.glance import Glance, glance
 from capture.wire.types import WireFormat
+
+# What is looked at of a body: a longer one names its model before that, or it cannot be told.
+MAX_GLANCE = 64 * 1024 * 1024
 
 
 async def proxy(request: ProxyRequest) -> ProxyAnswer:
     """Every request that is not for one of our own paths."""
     runtime = running()
     wire_format = recorded_as(request, runtime.config)
+    no_entry = runtime.admission.at_the_door(request.raw_headers)
+    if no_entry is not None:
+        runtime.counters.refused_keys += 1
+        return refusal_answer(wire_format or wire.by_name("raw"), new_action_id(), no_entry)
     try:
         way = runtime.destinations.of(
             request.path, request.target, request.raw_headers, wire_format
         )
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or wire.by_name("raw"), error)
+    fields = kept.ledger_fields(request.raw_headers)
     if wire_format is None:
-        runtime.counters.passed_through += 1
-        return await pass_through(request, runtime, way)
+        return await uncaptured(request, runtime, way, fields)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
-        runtime.counters.unrecorded += 1
-        return await pass_through(request, runtime, way)
+        return await unrecorded(request, runtime, way, wire_format, fields)
+    return await captured(request, runtime, way, wire_format, fields)
+
+
+async def captured(
+    request: ProxyRequest,
+    runtime: Runtime,
+    way: Way,
+    wire_format: WireFormat,
+    fields: dict[str, str],
+) -> ProxyAnswer:
     action_id = new_action_id()
     body = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
+        looked = await look(request, runtime.admission, wire_format, body)
+        decision = await runtime.admission.admit(action_id, fields, looked, None)
         asking = None
-        if runtime.config.inject_usage:
+        if runtime.config.inject_usage and not isinstance(decision, Refused):
             asking = injected_usage.asking(body.data, wire_format)
-        head = request_head(request, wire_format, body, way.destination, asking is not None)
+        head = request_head(request, wire_format, body, way.destination, fields, asking is not None)
+        if isinstance(decision, Refused):
+            return await refuse(runtime, action_id, head, body, decision, looked)
         entry = runtime.writer.begin(action_id, head, body.data)
     except SpoolError as error:
         taken = error.taken if isinstance(error, NoRoom) else body
         if runtime.config.on_full == "pass":
-            runtime.counters.unrecorded += 1
-            return await pass_through(request, runtime, way, taken)
+            return await unrecorded(request, runtime, way, wire_format, fields, taken)
         if taken is not None:
             taken.discard()
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
-    call = Call(action_id, wire_format, entry, runtime, way, asking)
-    return await forward(request, call, body)
+    return await forward(request, Call(action_id, wire_format, entry, runtime, way, asking), body)
+
+
+async def unrecorded(
+    request: ProxyRequest,
+    runtime: Runtime,
+    way: Way,
+    wire_format: WireFormat,
+    fields: dict[str, str],
+    taken: Body | None = None,
+) -> ProxyAnswer:
+    """The spool is full, and the operator lets calls go on. What he forbids stays forbidden."""
+    runtime.counters.unrecorded += 1
+    action_id = new_action_id()
+    if taken is None and runtime.admission.looks_at_bodies:
+        taken = await in_memory(request.receive)
+    looked = await look(request, runtime.admission, wire_format, taken) if taken else None
+    decision = await runtime.admission.admit(action_id, fields, looked, None)
+    if isinstance(decision, Refused):
+        runtime.counters.refused += 1
+        if taken is not None:
+            taken.discard()
+        return refusal_answer(wire_format, action_id, decision)
+    return await pass_through(request, runtime, way, taken)
+
+
+async def uncaptured(
+    request: ProxyRequest, runtime: Runtime, way: Way, fields: Mapping[str, str]
+) -> ProxyAnswer:
+    """No call, as far as we know; but who is stopped is stopped."""
+    refused = runtime.admission.stopped(fields)
+    if refused is not None:
+        runtime.counters.refused += 1
+        return refusal_answer(wire.by_name("raw"), new_action_id(), refused)
+    runtime.counters.passed_through += 1
+    return await pass_through(request, runtime, way)
 
 
 def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
@@ -69,11 +130,35 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
     return None
 
 
+async def look(
+    request: ProxyRequest, admission: Admission, wire_format: WireFormat, body: Body
+) -> Glance | None:
+    """None where nobody wants to know."""
+    if not admission.looks_at_bodies:
+        return None
+    headers = dict(request.raw_headers)
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+
+    def looked() -> Glance:
+        data = body.data
+        if body.file is not None:
+            with body.file.open("rb") as file:
+                data = file.read(MAX_GLANCE) + data
+        if encoding:
+            data = decode([data], encoding, MAX_GLANCE).body
+        return glance(data, wire_format, path=request.path, content_type=content_type)
+
+    # A large one takes its time: other calls go on meanwhile.
+    return looked() if body.file is None else await asyncio.to_thread(looked)
+
+
 def request_head(
     request: ProxyRequest,
     wire_format: WireFormat,
     body: Body,
     destination: Destination,
+    fields: dict[str, str],
     usage_injected: bool,
 ) -> RequestHead:
     return RequestHead(
@@ -86,7 +171,7 @@ def request_head(
         upstream_name=destination.name,
         provider=destination.maker,
         headers=kept.request_headers(request.raw_headers),
-        ledger=kept.ledger_fields(request.raw_headers),
+        ledger=fields,
         body_size=body.size,
         body_file=body.file is not None,
         usage_injected=usage_injected,
