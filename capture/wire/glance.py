@@ -7,7 +7,7 @@ making anything of it: a third of a microsecond for a small one, 0.3 ms a megaby
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from capture.wire.jsontext import load
 from capture.wire.multipart import is_multipart, read_request
 from capture.wire.scan import children
 from capture.wire.types import JSON, Asked, WireFormat
-from capture.wire.values import count, fields, text
+from capture.wire.values import count, text
 
 # A name in a path that decides, whatever the body says: Azure's.
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
@@ -42,12 +42,30 @@ class _Body(msgspec.Struct):
     textGenerationConfig: Any = None
     options: Any = None
 
+    def limits(self) -> tuple[JSON, ...]:
+        return (
+            self.max_completion_tokens,
+            self.max_output_tokens,
+            self.max_tokens,
+            self.max_tokens_to_sample,
+            self.max_gen_len,
+        )
+
+    def settings(self) -> list[dict[str, JSON]]:
+        nested = (
+            self.generationConfig,
+            self.generation_config,
+            self.inferenceConfig,
+            self.textGenerationConfig,
+            self.options,
+        )
+        return [value for value in nested if isinstance(value, dict)]
+
 
 _NAMES = frozenset(_Body.__struct_fields__)
-_LIMITS = (
-    "max_completion_tokens max_output_tokens max_tokens max_tokens_to_sample max_gen_len"
-    " maxOutputTokens maxTokens maxTokenCount max_new_tokens num_predict"
-).split()
+_NESTED = (
+    "maxOutputTokens max_output_tokens maxTokens maxTokenCount max_new_tokens num_predict".split()
+)
 _body_of = msgspec.json.Decoder(_Body).decode
 
 
@@ -100,34 +118,19 @@ def _in_path(wire_format: str, path: str) -> tuple[str, ...]:
 
 def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
     """Gemini's bodies may call a model `models/…`."""
-    texts = (text(name) for name in names)
-    return tuple(dict.fromkeys(name.removeprefix("models/") for name in texts if name))
+    texts = [text(name) for name in names if name]
+    found = [name.removeprefix("models/") for name in texts if name]
+    return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 
 def _max_tokens(body: _Body) -> int | None:
-    limits = [limit for value in _settings(body) if (limit := _limit(value)) is not None]
-    if not limits:
-        return None
-    choices = [count(body.n), *(count(fields(s).get("candidateCount")) for s in _nested(body))]
-    return limits[0] * max(1, *(n or 1 for n in choices))
+    """The first that is named counts."""
+    limit, n_choices = _limit(body.limits()), count(body.n) or 1
+    for settings in body.settings():
+        limit = limit if limit is not None else _limit(settings.get(name) for name in _NESTED)
+        n_choices *= count(settings.get("candidateCount")) or 1
+    return None if limit is None else limit * n_choices
 
 
-def _settings(body: _Body) -> Iterator[dict[str, JSON]]:
-    own = {name: getattr(body, name) for name in _LIMITS if name in _NAMES}
-    yield own
-    yield from (fields(settings) for settings in _nested(body))
-
-
-def _nested(body: _Body) -> tuple[JSON, ...]:
-    return (
-        body.generationConfig,
-        body.generation_config,
-        body.inferenceConfig,
-        body.textGenerationConfig,
-        body.options,
-    )
-
-
-def _limit(settings: dict[str, JSON]) -> int | None:
-    found = (count(settings.get(name)) for name in _LIMITS)
-    return next((limit for limit in found if limit is not None), None)
+def _limit(values: Iterable[JSON]) -> int | None:
+    return next((limit for value in values if (limit := count(value)) is not None), None)
