@@ -35,7 +35,7 @@ class Refusal:
     body_sha256: str | None = None  # of the whole body, where only its beginning is kept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHead:
     """What is kept of a request beside its body. Times are nanoseconds."""
 

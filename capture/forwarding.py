@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from capture import injected_usage, kept
 from capture.answers import ACTION_ID, unrecordable, upstream_failed
 from capture.body import Body
+from capture.charge import Charge
 from capture.destinations import Way
 from capture.exchange import Outcome
 from capture.injected_usage import Hider
@@ -24,6 +26,8 @@ from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream import Answer, UpstreamCut, UpstreamError
 from capture.wire.types import WireFormat
+
+REMAINING = b"x-agentledger-budget-remaining-usd"
 
 
 @dataclass(slots=True)
@@ -35,6 +39,8 @@ class Call:
     entry: Entry
     runtime: Runtime
     way: Way
+    charge: Charge | None = None  # None: no budget applies
+    remaining_usd: Decimal | None = None  # of the budget that has the least left
     asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
     broken: str | None = None  # the spool broke, and the answer with it
@@ -52,9 +58,18 @@ class Call:
                 self.lost = True
                 self.runtime.counters.unrecorded += 1
 
+    def settle_later(self, outcome: Outcome) -> None:
+        """Where nobody can wait for it: the agent left."""
+        if self.charge is not None:
+            self.runtime.finish(self.charge.settle(outcome))
+
     @property
-    def id_header(self) -> tuple[bytes, bytes]:
-        return (ACTION_ID, str(self.action_id).encode())
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Ours, on the upstream's answer."""
+        own = [(ACTION_ID, str(self.action_id).encode())]
+        if self.remaining_usd is not None:
+            own.append((REMAINING, f"{self.remaining_usd:f}".encode()))
+        return own
 
 
 async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
@@ -64,17 +79,23 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
     except UpstreamError as error:
         return await failed(call, error)
     except BaseException:  # cancelled: the agent left, or the process is being stopped
+        call.settle_later(left_or_interrupted(request))
         call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
         raise
     try:
         kept_headers = kept.answer_headers(answer.headers)
-        headers = [*answer.headers, call.id_header]
+        headers = [*answer.headers, *call.headers]
+        if call.charge is not None:
+            call.charge.answered(answer.status, kept_headers)
         hides = call.asking is not None and injected_usage.is_stream(answer.headers)
         if hides:
             headers = injected_usage.without_length(headers)
         body = answer.body_at_once()
         if body is not None:
             call.record(call.entry.whole_answer, answer.status, kept_headers, body)
+            if call.charge is not None:
+                call.charge.piece(body)
+                await call.charge.settle(Outcome.COMPLETED)
             await call.entry.synced()
             answer.close()
             if hides:
@@ -82,15 +103,18 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
             return ProxyAnswer(answer.status, headers, body=body)
         call.record(call.entry.head, answer.status, kept_headers)
     except AnswerAborted as aborted:
+        call.settle_later(Outcome.INTERRUPTED)
         answer.close()
         return unrecordable(call.wire_format, call.action_id, aborted, may_retry=False)
     except BaseException:
+        call.settle_later(left_or_interrupted(request))
         answer.close()
         raise
 
     def close() -> None:
         """Without an end the agent has left, or the process is being stopped."""
         answer.close()
+        call.settle_later(left_or_interrupted(request))
         with suppress(AnswerAborted):
             call.record(call.entry.end, left_or_interrupted(request), call.broken)
 
@@ -137,11 +161,16 @@ async def relay(call: Call, answer: Answer) -> Pieces:
             last = not piece or left == 0 or answer.is_whole()
             if piece:
                 call.record(entry.piece, piece)
+                if call.charge is not None:
+                    call.charge.piece(piece)
             if last:
                 call.record(entry.end, Outcome.COMPLETED)
+                if call.charge is not None:
+                    await call.charge.settle(Outcome.COMPLETED)
                 await entry.synced()
             yield piece, last
     except UpstreamCut as cut:
+        call.settle_later(Outcome.UPSTREAM_CUT)
         call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
         raise AnswerAborted(str(cut)) from cut
 
@@ -153,6 +182,11 @@ def left_or_interrupted(request: ProxyRequest) -> Outcome:
 async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
     """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
     answer = upstream_failed(call.wire_format, call.action_id, error)
+    if call.charge is not None:
+        ending = (
+            call.charge.settle(Outcome.UPSTREAM_ERROR) if error.worked else call.charge.release()
+        )
+        await ending
     call.record(
         call.entry.whole_answer,
         answer.status_code,

@@ -12,7 +12,9 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentledger_site.conf import Config, config
 from capture.admission.admit import Admission
@@ -59,6 +61,7 @@ class Runtime:
     stopping: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _tick: asyncio.TimerHandle | None = None
+    _unfinished: set[asyncio.Task[None]] = field(default_factory=set)
 
     def call_begins(self) -> None:
         self.n_running += 1
@@ -67,6 +70,15 @@ class Runtime:
         self.n_running -= 1
         if self.n_running == 0:
             self._idle.set()
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """What is left to do of a call whose task has ended."""
+        task = asyncio.ensure_future(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+
+    async def finished(self) -> None:
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
 
     async def calls_ended(self, timeout_s: float) -> bool:
         """Waits until no call runs; whether that came in time."""
@@ -166,6 +178,7 @@ async def end() -> None:
     if runtime._tick is not None:
         runtime._tick.cancel()
     await runtime.upstream.close()
+    await runtime.finished()
     runtime.admission.stops.end()
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agentledger_site.conf import Config
 from capture import injected_usage, kept, wire
-from capture.admission.admit import Admission
-from capture.admission.decision import Refused
+from capture.admission.admit import Admission, asking
+from capture.admission.decision import BudgetWarning, Refused
 from capture.admission.refusal import refusal_answer
 from capture.answers import unknown_upstream, unrecordable
 from capture.body import Body, NoRoom, in_memory, taken_whole
+from capture.charge import charge_of
 from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
 from capture.forwarding import Call, forward
@@ -23,7 +24,7 @@ from capture.runtime import Runtime, running
 from capture.spool.folder import SpoolError
 from capture.wire.encoding import decode
 from capture.wire.glance import Glance, glance
-from capture.wire.types import WireFormat
+from capture.wire.types import JSON, WireFormat
 
 # What is looked at of a body: a longer one names its model before that, or it cannot be told.
 MAX_GLANCE = 64 * 1024 * 1024
@@ -58,20 +59,25 @@ async def captured(
     wire_format: WireFormat,
     fields: dict[str, str],
 ) -> ProxyAnswer:
-    action_id = new_action_id()
-    body = None
+    action_id, admission = new_action_id(), runtime.admission
+    body = charge = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
-        looked = await look(request, runtime.admission, wire_format, body)
-        decision = await runtime.admission.admit(action_id, fields, looked, None)
-        asking = None
-        if runtime.config.inject_usage and not isinstance(decision, Refused):
-            asking = injected_usage.asking(body.data, wire_format)
-        head = request_head(request, wire_format, body, way.destination, fields, asking is not None)
+        looked = await look(request, admission, wire_format, body)
+        decision = await admission.admit(action_id, fields, looked)
+        head = request_head(request, wire_format, body, way.destination, fields)
         if isinstance(decision, Refused):
             return await refuse(runtime, action_id, head, body, decision, looked)
+        head.budget_warning = told(decision.warnings)
+        charge = charge_of(admission, decision, asking(action_id, fields, looked), head, body)
+        more = None
+        if runtime.config.inject_usage:
+            more = injected_usage.asking(body.data, wire_format)
+            head.usage_injected = more is not None
         entry = runtime.writer.begin(action_id, head, body.data)
     except SpoolError as error:
+        if charge is not None:
+            await charge.release()
         taken = error.taken if isinstance(error, NoRoom) else body
         if runtime.config.on_full == "pass":
             return await unrecorded(request, runtime, way, wire_format, fields, taken)
@@ -80,7 +86,10 @@ async def captured(
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
-    return await forward(request, Call(action_id, wire_format, entry, runtime, way, asking), body)
+    call = Call(
+        action_id, wire_format, entry, runtime, way, charge, decision.remaining_usd, asking=more
+    )
+    return await forward(request, call, body)
 
 
 async def unrecorded(
@@ -93,17 +102,21 @@ async def unrecorded(
 ) -> ProxyAnswer:
     """The spool is full, and the operator lets calls go on. What he forbids stays forbidden."""
     runtime.counters.unrecorded += 1
-    action_id = new_action_id()
-    if taken is None and runtime.admission.looks_at_bodies:
+    action_id, admission = new_action_id(), runtime.admission
+    if taken is None and admission.looks_at_bodies:
         taken = await in_memory(request.receive)
-    looked = await look(request, runtime.admission, wire_format, taken) if taken else None
-    decision = await runtime.admission.admit(action_id, fields, looked, None)
+    looked = await look(request, admission, wire_format, taken) if taken else None
+    decision = await admission.admit(action_id, fields, looked)
     if isinstance(decision, Refused):
         runtime.counters.refused += 1
         if taken is not None:
             taken.discard()
         return refusal_answer(wire_format, action_id, decision)
-    return await pass_through(request, runtime, way, taken)
+    charge = None
+    if taken is not None:
+        head = request_head(request, wire_format, taken, way.destination, fields)
+        charge = charge_of(admission, decision, asking(action_id, fields, looked), head, taken)
+    return await pass_through(request, runtime, way, taken, charge)
 
 
 async def uncaptured(
@@ -159,7 +172,6 @@ def request_head(
     body: Body,
     destination: Destination,
     fields: dict[str, str],
-    usage_injected: bool,
 ) -> RequestHead:
     return RequestHead(
         started_ns=time.time_ns(),
@@ -174,5 +186,17 @@ def request_head(
         ledger=fields,
         body_size=body.size,
         body_file=body.file is not None,
-        usage_injected=usage_injected,
     )
+
+
+def told(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]] | None:
+    """As the record tells them; USD as exact text."""
+    return [
+        {
+            "budget": warning.budget,
+            "key": warning.key,
+            "spent_usd": f"{warning.spent_usd:f}",
+            "limit_usd": f"{warning.limit_usd:f}" if warning.limit_usd is not None else None,
+        }
+        for warning in warnings
+    ] or None

@@ -11,6 +11,7 @@ from agentledger_site.conf import Config
 from capture.admission.decision import Admitted, Asking, Refused, State
 from capture.admission.policy import IngestKey, ModelPolicy
 from capture.admission.stops import Stops
+from capture.pricing import Prices
 from capture.spool.folder import Folder
 from capture.wire.glance import Glance
 
@@ -24,7 +25,8 @@ class Admission:
     ingest_key: IngestKey | None
     stops: Stops
     models: ModelPolicy | None
-    state: State | None = None
+    state: State | None = None  # of rate limits and budgets
+    prices: Prices | None = None  # there where budgets are
 
     @classmethod
     def of(cls, config: Config, folder: Folder) -> Admission:
@@ -52,11 +54,7 @@ class Admission:
         return self.models.refusal((glance or Glance()).models) if self.models else None
 
     async def admit(
-        self,
-        action_id: UUID,
-        fields: Mapping[str, str],
-        glance: Glance | None,
-        expected_usd: Decimal | None,
+        self, action_id: UUID, fields: Mapping[str, str], glance: Glance | None
     ) -> Admitted | Refused:
         """The ingest key was looked at → stop switch → models → rate limits → budgets. The first
         refusal counts. `glance` is there where bodies are looked at."""
@@ -65,11 +63,14 @@ class Admission:
             return refused
         if self.state is None:
             return NOTHING_APPLIES
-        return await self.state.admit(asking(action_id, fields, glance, expected_usd))
+        return await self.state.admit(asking(action_id, fields, glance))
 
 
 def asking(
-    action_id: UUID, fields: Mapping[str, str], glance: Glance | None, expected_usd: Decimal | None
+    action_id: UUID,
+    fields: Mapping[str, str],
+    glance: Glance | None,
+    expected_usd: Decimal | None = None,
 ) -> Asking:
     return Asking(
         action_id=action_id,

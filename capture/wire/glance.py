@@ -84,15 +84,16 @@ class Glance:
 
 def glance(body: bytes, wire_format: WireFormat, *, path: str, content_type: str = "") -> Glance:
     """`body` without content-encoding."""
-    in_path = _in_path(wire_format.NAME, path)
+    in_path, deployments = _in_path(wire_format.NAME, path)
     if is_multipart(body, content_type):
         asked = read_request(body, content_type)
-        return Glance(_distinct((*in_path, asked.model_id)))
+        return Glance(_distinct((in_path, asked.model_id, *deployments)))
     found = _read(body)
     if found is None:
-        return Glance(_distinct(in_path))
+        return Glance(_distinct((in_path, *deployments)))
     listed = found.models if isinstance(found.models, list) else []
-    return Glance(_distinct((*in_path, found.model, *listed)), _max_tokens(found))
+    names = (in_path, found.model, *listed, *deployments)
+    return Glance(_distinct(names), _max_tokens(found))
 
 
 def _read(body: bytes) -> _Body | None:
@@ -109,11 +110,10 @@ def _read(body: bytes) -> _Body | None:
 
 
 @lru_cache(1024)
-def _in_path(wire_format: str, path: str) -> tuple[str, ...]:
-    """What the path names: an empty body names nothing."""
+def _in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
+    """The model and the deployments that the path names: an empty body names nothing."""
     asked: Asked = by_name(wire_format).parse_request(b"{}", path=path)
-    names = (asked.model_id, *_DEPLOYMENT.findall(path))
-    return tuple(name for name in names if name)
+    return asked.model_id, _DEPLOYMENT.findall(path)
 
 
 def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
