@@ -227,6 +227,13 @@ class Config:
         "",
         "comma-separated globs over model names that are refused with 403, even if allowed",
     )
+    budget_midstream: bool = variable(
+        "BUDGET_MIDSTREAM",
+        switch,
+        "0",
+        "`1`: a stream whose estimated cost passes what is left of a budget is ended with an error"
+        " event; this changes bytes",
+    )
     trusted_networks: tuple[Network, ...] = variable(
         "TRUSTED_NETWORKS",
         networks,

@@ -4,6 +4,7 @@ recorder. Both read the same bytes by the same rules, and come to the same cost.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MAX_SEEN = 8 * 1024 * 1024
 # More than this takes so long to understand that other calls would wait.
 AT_ONCE = 256 * 1024
+# Bytes of a stream before its cost is estimated the first time, in mid-stream.
+FIRST_LOOK = 2 * 1024
 
 
 def charge_of(
@@ -44,7 +47,19 @@ class Charge:
         self._exchange = Exchange(asking.action_id, request=head, body=body.data)
         self._lacks_request = body.file is not None or body.more
         self._size = 0
+        self._look_at = FIRST_LOOK
         self._settled = False
+
+    def is_over(self, left_usd: Decimal) -> bool:
+        """Whether a stream has cost more than this by now, by estimate. Looked at anew when it has
+        grown by a quarter: all looks together cost no more than a few at the end."""
+        if self._size < self._look_at or self._size > MAX_SEEN:
+            return False
+        self._look_at = max(FIRST_LOOK, self._size * 5 // 4)
+        seen = replace(self._exchange, pieces=list(self._exchange.pieces))
+        seen.end = End(Outcome.CLIENT_LEFT, 0)
+        cost_usd = cost_of_call(self._prices, understand(seen)).total_usd
+        return cost_usd is not None and cost_usd > left_usd
 
     def answered(self, status: int, headers: list[tuple[str, str]]) -> None:
         self._exchange.answer = AnswerHead(status, headers, 0)

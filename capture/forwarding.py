@@ -25,9 +25,11 @@ from capture.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.wire.ending import error_event
 from capture.wire.types import WireFormat
 
 REMAINING = b"x-agentledger-budget-remaining-usd"
+TOO_DEAR = "this stream has cost what was left of its budget, and was ended"
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Call:
     way: Way
     charge: Charge | None = None  # None: no budget applies
     remaining_usd: Decimal | None = None  # of the budget that has the least left
+    # What the call may cost before its stream is ended, if the operator wants that.
+    most_usd: Decimal | None = None
     asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
     broken: str | None = None  # the spool broke, and the answer with it
@@ -62,6 +66,11 @@ class Call:
         """Where nobody can wait for it: the agent left."""
         if self.charge is not None:
             self.runtime.finish(self.charge.settle(outcome))
+
+    def is_too_dear(self) -> bool:
+        if self.charge is None or self.most_usd is None:
+            return False
+        return self.charge.is_over(self.most_usd)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -118,8 +127,33 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
         with suppress(AnswerAborted):
             call.record(call.entry.end, left_or_interrupted(request), call.broken)
 
-    pieces = relay(call, answer)
+    pieces = relay(call, answer, midstream_error(call, answer))
     return ProxyAnswer(answer.status, headers, hidden(pieces) if hides else pieces, close=close)
+
+
+def midstream_error(call: Call, answer: Answer) -> bytes | None:
+    """The event that would end this stream; None where the operator wants none, or none can be put
+    in: into a body whose length was told, or that is compressed."""
+    if call.most_usd is None or answer.length is not None:
+        return None
+    headers = dict(answer.headers)
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        return None
+    return error_event(
+        call.wire_format.NAME,
+        headers.get(b"content-type", b"").decode("latin-1"),
+        f"AgentLedger: {TOO_DEAR}",
+        type="rate_limit_error"
+        if call.wire_format.PROVIDER == "anthropic"
+        else "insufficient_quota",
+        code="budget_exceeded",
+        request_id=str(call.action_id),
+    )
+
+
+def ends_event(piece: bytes, event: bytes) -> bool:
+    """Whether `event` can follow: elsewhere it would be read as a part of another one."""
+    return piece.endswith(b"\n" if event.startswith(b"{") else (b"\n\n", b"\r\n\r\n"))
 
 
 async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
@@ -148,8 +182,9 @@ async def hidden(pieces: Pieces) -> Pieces:
         await pieces.aclose()
 
 
-async def relay(call: Call, answer: Answer) -> Pieces:
-    """The upstream's bytes unchanged, each piece spooled first."""
+async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
+    """The upstream's bytes unchanged, each piece spooled first. `too_dear` is what ends a stream
+    that passes its budget; None: it may."""
     entry = call.entry
     left = answer.length
     last = False
@@ -163,6 +198,16 @@ async def relay(call: Call, answer: Answer) -> Pieces:
                 call.record(entry.piece, piece)
                 if call.charge is not None:
                     call.charge.piece(piece)
+            if too_dear and not last and ends_event(piece, too_dear) and call.is_too_dear():
+                yield piece, False
+                call.record(entry.piece, too_dear)
+                call.record(entry.end, Outcome.UPSTREAM_ERROR, TOO_DEAR)
+                answer.close()  # the upstream need not go on
+                assert call.charge is not None
+                await call.charge.settle(Outcome.CLIENT_LEFT)
+                await entry.synced()
+                yield too_dear, True
+                return
             if last:
                 call.record(entry.end, Outcome.COMPLETED)
                 if call.charge is not None:

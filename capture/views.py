@@ -89,6 +89,8 @@ async def captured(
     call = Call(
         action_id, wire_format, entry, runtime, way, charge, decision.remaining_usd, asking=more
     )
+    if runtime.config.budget_midstream and decision.remaining_usd is not None:
+        call.most_usd = decision.remaining_usd + decision.reserved_usd
     return await forward(request, call, body)
 
 

@@ -146,3 +146,22 @@ def test_an_answer_too_long_to_be_kept_is_charged_what_was_expected() -> None:
             charge.piece(b" " * (MAX_SEEN // 8))
 
     assert charged(use, Outcome.COMPLETED) == [EXPECTED]
+
+
+def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
+    words = canned.data_events(canned.chat_chunks(["word "] * 200, usage=False), done=False)
+    over: list[bool] = []
+
+    def use(charge: Charge) -> None:
+        charge.answered(200, SSE_HEAD)
+        for piece in words:
+            charge.piece(piece)
+            over.append(charge.is_over(Decimal("0.0005")))
+
+    [cost] = charged(use, Outcome.CLIENT_LEFT)
+    assert cost is not None and cost > Decimal("0.0005")
+    assert over.index(True) > 20
+    # What was known when it was over is what had been said by then.
+    n_said = over.index(True) + 1
+    assert recorded(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > Decimal("0.0005")
+    assert not any(over[: n_said - 1])
