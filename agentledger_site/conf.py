@@ -208,6 +208,32 @@ class Config:
         "protects all read endpoints; without one they answer loopback and"
         " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open",
     )
+    ingest_key: str | None = variable(
+        "INGEST_KEY",
+        text,
+        None,
+        "agents must send it as `x-agentledger-ingest-key`, or get 401; never forwarded",
+    )
+    models_allow: tuple[str, ...] = variable(
+        "MODELS_ALLOW",
+        listed,
+        "",
+        "comma-separated globs over model names, e.g. `gpt-4o*,claude-*`: all other models are"
+        " refused with 403",
+    )
+    models_deny: tuple[str, ...] = variable(
+        "MODELS_DENY",
+        listed,
+        "",
+        "comma-separated globs over model names that are refused with 403, even if allowed",
+    )
+    budget_midstream: bool = variable(
+        "BUDGET_MIDSTREAM",
+        switch,
+        "0",
+        "`1`: a stream whose estimated cost passes what is left of a budget is ended with an error"
+        " event; this changes bytes",
+    )
     trusted_networks: tuple[Network, ...] = variable(
         "TRUSTED_NETWORKS",
         networks,

@@ -79,6 +79,19 @@ async def taken_whole(receive: Receive, writer: Writer, action_id: UUID) -> Body
         message = await receive()
 
 
+async def in_memory(receive: Receive) -> Body:
+    """Of a body that is kept nowhere: all of a small one, the beginning of another."""
+    pieces, size, more = [], 0, True
+    while more and size <= IN_MEMORY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise AgentLeft
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        more = message.get("more_body", False)
+    return Body(b"".join(pieces), size, more=more)
+
+
 async def _into_file(
     data: bytes, receive: Receive, writer: Writer, action_id: UUID, *, more: bool
 ) -> Body:

@@ -25,6 +25,8 @@ def cost_of(
     service_tier: str | None,
     speed: str | None,
 ) -> Cost:
+    if outcome == Outcome.REFUSED:  # it never reached who would ask money for it
+        return Cost.free()
     billing = _billing(wire_format)
     if billing is not Billing.METERED and outcome != Outcome.COMPLETED:
         return Cost.unknown("it failed")

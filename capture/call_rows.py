@@ -58,6 +58,7 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "status_code": call.answer_head.status if call.answer_head else None,
         "stop_reason": cut(answered.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
+        "budget_warning": request.budget_warning if request else None,
         **{name: count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
         "usage_source": call.usage_source,
         "cost_usd": cost.total_usd,
@@ -112,12 +113,12 @@ def result_json(result: ToolResult) -> dict[str, JSON]:
     }
 
 
-def add_to_totals(session: Session, row: Row) -> None:
+def add_to_totals(session: Session, row: Row, *, n_calls: int) -> None:
     timestamp: datetime = row["timestamp"]
     session.started_at = min(session.started_at, timestamp)
     session.last_call_at = max(session.last_call_at, timestamp)
-    session.call_count += 1
-    session.refused_count += row["outcome"] == Outcome.REFUSED
+    session.call_count += n_calls
+    session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
     session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
     for name in MAX_TOTAL:
         if name.startswith("tokens_") and row["wire_format"] in FREE:

@@ -18,6 +18,7 @@ Dimensions = frozenset[tuple[str, str]]
 
 UNKNOWN = "unknown"
 FETCHED = "fetched"  # of an answer that another call has paid for
+FREE = "free"
 PLACES = Decimal("1e-10")
 ZERO = Decimal("0E-10")
 MAX_UNITS = 10**12
@@ -85,6 +86,10 @@ class Cost:
     @classmethod
     def fetched(cls) -> Cost:
         return cls(ZERO, Parts(), FETCHED, ZERO)
+
+    @classmethod
+    def free(cls) -> Cost:
+        return cls(ZERO, Parts(), FREE, ZERO)
 
 
 @dataclass(frozen=True, slots=True)

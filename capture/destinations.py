@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from yarl import URL
 
@@ -98,6 +99,13 @@ class Destination:
         return whole
 
 
+class Way(NamedTuple):
+    """Where a request goes, and its target there."""
+
+    destination: Destination
+    target: bytes
+
+
 def maker_of(host: str) -> str | None:
     labels = host.lower().split(".")
     names = (".".join(labels[start:]) for start in range(len(labels) - 1))
@@ -116,16 +124,16 @@ class Destinations:
 
     def of(
         self, path: str, target: bytes, headers: RawHeaders, wire_format: WireFormat | None
-    ) -> tuple[Destination, bytes]:
-        """Where a request goes, and its target there: without our prefix. Raises
-        UnknownUpstream."""
+    ) -> Way:
+        """Without our prefix in the target. Raises UnknownUpstream."""
         if target.startswith(PREFIX):
             name, slash, rest = target[len(PREFIX) :].partition(b"/")
-            return self._by_name(name), slash + rest
+            return Way(self._by_name(name), slash + rest)
         for header, value in headers:
             if header == HEADER:
-                return self._by_name(value.strip()), target
-        return self._every or self._named[self._home(path, headers, wire_format)], target
+                return Way(self._by_name(value.strip()), target)
+        home = self._every or self._named[self._home(path, headers, wire_format)]
+        return Way(home, target)
 
     def _by_name(self, name: bytes) -> Destination:
         found = self._named.get(name.decode("latin-1"))

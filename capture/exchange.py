@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +25,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call never went upstream, and what is kept of it."""
+
+    code: str
+    facts: dict[str, Any]
+    model: str | None
+    n_calls: int = 1  # above 1: one record tells of a flood
+    body_sha256: str | None = None  # of the whole body, where only its beginning is kept
+
+
+@dataclass(slots=True)
 class RequestHead:
     """What is kept of a request beside its body. Times are nanoseconds."""
 
@@ -40,6 +52,8 @@ class RequestHead:
     body_size: int
     body_file: bool  # the body lies in a file of its own beside the segments
     usage_injected: bool = False  # usage was asked for on the agent's behalf
+    refusal: Refusal | None = None
+    budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent but only warn
 
 
 @dataclass(frozen=True, slots=True)

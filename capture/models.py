@@ -80,6 +80,8 @@ class Call(models.Model):
     status_code = models.IntegerField(null=True)
     stop_reason = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
     error_detail = models.TextField(null=True)  # noqa: DJ001
+    # Budgets that were spent, but only warn: [{"budget", "key", "spent_usd", "limit_usd"}].
+    budget_warning = models.JSONField(null=True)
 
     tokens_in = models.BigIntegerField(null=True)
     tokens_out = models.BigIntegerField(null=True)
@@ -168,6 +170,8 @@ class CallBody(models.Model):
     cost_parts = models.JSONField(null=True)
     # Results of tools whose call is not on record; the others are in ToolCall.
     tool_results = models.JSONField(null=True)
+    # Why it never went upstream: {"code", "n_calls", …}; null: it did.
+    refusal = models.JSONField(null=True)
     # Both heads as far as they are kept, and what could not be understood.
     heads = models.JSONField()
     notes = models.JSONField(null=True)
@@ -230,6 +234,43 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.tool_call_id}"
+
+
+class StopQuerySet(models.QuerySet["Stop"]):
+    def in_force(self) -> StopQuerySet:
+        return self.filter(lifted_at=None)
+
+
+class Stop(models.Model):
+    """Calls that operators stopped: all, or those of one session, agent or user."""
+
+    EVERYTHING = "everything"
+    SCOPES = (EVERYTHING, "session", "agent", "user")
+
+    scope = models.CharField(max_length=16)
+    value = models.CharField(max_length=FIELD_LENGTH)  # the session, agent or user; "" for all
+    reason = models.TextField()
+    who = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    created_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True)  # null: in force
+
+    objects = StopQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(scope="everything", value="") | (~Q(scope="everything") & ~Q(value="")),
+                name="stop_says_whose_calls",
+            ),
+            UniqueConstraint(
+                fields=["scope", "value"],
+                condition=Q(lifted_at=None),
+                name="stop_in_force_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.value}".strip()
 
 
 class Ledger(models.Model):

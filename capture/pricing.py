@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from capture.costs import (
     UNKNOWN,
-    ZERO,
     Cost,
     ModelPrices,
     Parts,
@@ -27,9 +26,8 @@ __all__ = ["Billing", "Cost", "Explanation", "Parts", "Prices", "UnitPrice", "re
 
 OPERATOR = "operator"
 PROVIDER = "provider"
-FREE = "free"
 
-_FREE = Cost(ZERO, Parts(), FREE, ZERO)
+_FREE = Cost.free()
 _NO_USAGE = Cost.unknown("nothing was counted")
 
 

@@ -12,10 +12,15 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentledger_site.conf import Config, config
+from capture.admission.admit import Admission
+from capture.admission.floods import Floods
 from capture.destinations import Destinations
+from capture.exchange import Outcome, new_action_id
 from capture.recorder_process import GRACE_S, RecorderProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
@@ -36,6 +41,8 @@ class Counters:
     unrecorded: int = 0  # forwarded without a record, because the spool was full
     refused_full: int = 0
     passed_through: int = 0  # traffic that is no call
+    refused: int = 0  # by a stop, a policy, a limit or a budget
+    refused_keys: int = 0  # without the ingest key, or with a wrong one: on no record
 
 
 @dataclass(slots=True)
@@ -46,12 +53,15 @@ class Runtime:
     destinations: Destinations
     upstream: Upstream
     recorder: RecorderProcess
+    admission: Admission
     lock: int
+    floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
     n_running: int = 0
     stopping: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _tick: asyncio.TimerHandle | None = None
+    _unfinished: set[asyncio.Task[None]] = field(default_factory=set)
 
     def call_begins(self) -> None:
         self.n_running += 1
@@ -60,6 +70,15 @@ class Runtime:
         self.n_running -= 1
         if self.n_running == 0:
             self._idle.set()
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """What is left to do of a call whose task has ended."""
+        task = asyncio.ensure_future(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+
+    async def finished(self) -> None:
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
 
     async def calls_ended(self, timeout_s: float) -> bool:
         """Waits until no call runs; whether that came in time."""
@@ -74,6 +93,13 @@ class Runtime:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self.tick)
         with contextlib.suppress(SpoolError):  # /readyz says it, and calls do
             self.writer.tidy()
+            self.record_floods()
+
+    def record_floods(self, *, all_: bool = False) -> None:
+        """Raises SpoolError."""
+        for flood in self.floods.ended(all_=all_):
+            entry = self.writer.begin(new_action_id(), flood.head, b"")
+            entry.end(Outcome.REFUSED, flood.message)
 
 
 class Ended(Exception):
@@ -115,6 +141,8 @@ def _begin(settings: Config) -> Runtime:
         )
     os.truncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())
+    admission = Admission.of(settings, folder)
+    admission.stops.begin()
     return Runtime(
         config=settings,
         folder=folder,
@@ -129,6 +157,7 @@ def _begin(settings: Config) -> Runtime:
             trust_env=settings.upstream_trust_env,
         ),
         recorder=RecorderProcess(),
+        admission=admission,
         lock=lock,
     )
 
@@ -149,6 +178,10 @@ async def end() -> None:
     if runtime._tick is not None:
         runtime._tick.cancel()
     await runtime.upstream.close()
+    await runtime.finished()
+    runtime.admission.stops.end()
+    with contextlib.suppress(SpoolError):
+        runtime.record_floods(all_=True)
     runtime.writer.close()
     await asyncio.to_thread(runtime.recorder.stop)
     os.close(runtime.lock)

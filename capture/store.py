@@ -270,7 +270,7 @@ class _Batch:
         self.bodies.append(self._body_row(call, scope, orphans))
         self._add_tool_calls(call, scope)
         if session is not None:
-            add_to_totals(session, row)
+            add_to_totals(session, row, n_calls=call.n_calls)
 
     def _earlier_attempt(self, call: UnderstoodCall, scope: int) -> UUID | None:
         """The call that sent the same body before, as a try that was counted before this one."""
@@ -323,6 +323,7 @@ class _Batch:
             "tool_results": [result_json(r) for r in orphans] or None,
             "heads": heads(call),
             "notes": call.notes or None,
+            "refusal": call.refusal,
             "prompt_ref": self._ref(scope, call.prompt) if call.prompt else None,
             "part_refs": pack_refs(self._ref(scope, part) for part in call.parts),
             "frame": frame.data if frame else None,

@@ -90,6 +90,19 @@ class UnderstoodCall:
         return _is_fetch(self.request)
 
     @property
+    def n_calls(self) -> int:
+        """More than 1 where one record tells of a flood of refused calls."""
+        refusal = self.request.refusal if self.request else None
+        return refusal.n_calls if refusal else 1
+
+    @property
+    def refusal(self) -> dict[str, JSON] | None:
+        refusal = self.request.refusal if self.request else None
+        if refusal is None:
+            return None
+        return {"code": refusal.code, "n_calls": refusal.n_calls, **refusal.facts}
+
+    @property
     def is_error(self) -> bool:
         return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
 
@@ -150,8 +163,8 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         prompt=StoredPart.of("prompt", prompt.encode()) if prompt else None,
         frame=frame,
         frame_is_whole=is_whole,
-        request_sha256=hashlib.sha256(body).hexdigest() if body is not None else None,
-        request_bytes=len(body) if body is not None else None,
+        request_sha256=_request_sha256(request, body),
+        request_bytes=_request_bytes(request, body),
         answer=raw_answer,
         answer_sha256=hashlib.sha256(raw_answer).hexdigest(),
         usage=usage,
@@ -168,6 +181,12 @@ def _asked(
         return Asked(), b"", "the request's body was lost"
     if _is_fetch(request):
         return Asked(), body, None
+    refusal = request.refusal if request else None
+    if request and refusal and len(body) < request.body_size:
+        note = f"of a refused call's {request.body_size:,} bytes the first {len(body):,} are kept"
+        return Asked(model_id=refusal.model), b"", note
+    if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
+        return Asked(model_id=refusal.model), b"", None
     encoding = _header(request, "content-encoding")
     path = request.path if request else ""
     content_type = _header(request, "content-type") or ""
@@ -176,6 +195,18 @@ def _asked(
     decoded = decode([body], encoding, MAX_DECODED)
     asked = wire_format.parse_request(decoded.body, path=path, content_type=content_type)
     return asked, decoded.body, decoded.note
+
+
+def _request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
+    if request and request.refusal and request.refusal.body_sha256:
+        return request.refusal.body_sha256
+    return hashlib.sha256(body).hexdigest() if body is not None else None
+
+
+def _request_bytes(request: RequestHead | None, body: bytes | None) -> int | None:
+    if request and request.refusal:
+        return request.body_size
+    return len(body) if body is not None else None
 
 
 def _frame(
@@ -219,7 +250,7 @@ _ON_OUR_WAY = {
 def _error_detail(exchange: Exchange, answered: Answered, outcome: Outcome) -> str | None:
     details = [answered.error, _ON_OUR_WAY.get(outcome)]
     if outcome != Outcome.COMPLETED and exchange.end is not None:
-        ours = exchange.answer is not None and exchange.answer.ours
+        ours = outcome == Outcome.REFUSED or (exchange.answer is not None and exchange.answer.ours)
         details = [exchange.end.error] if ours else [*details, exchange.end.error]
     texts = [text for text in details if text]
     if not texts:

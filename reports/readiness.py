@@ -54,6 +54,8 @@ def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     reasons = []
     if not process.recorder.is_running():
         reasons.append("the recorder has ended; it is being started again, calls wait in the spool")
+    if process.admission.stops.degraded:
+        reasons.append(process.admission.stops.degraded)
     if recorder.get("state") == "waiting":
         reasons.append(f"the database takes no calls, they wait: {recorder.get('reason')}")
     if recorder.get("quarantined"):

@@ -26,11 +26,12 @@ CALL_FIELDS = (
     " handoff_to seq ttft_ms streaming method path wire_format response_model tokens_cache_read"
     " tokens_cache_write tokens_cache_write_1h tokens_reasoning tokens_audio_in tokens_audio_out"
     " tokens_image_in tokens_image_out usage_source price_source cache_savings_usd service_tier"
-    " attempt retry_of response_id fetch_of outcome request_bytes answer_bytes request_sha256"
-    " answer_sha256"
+    " attempt retry_of response_id fetch_of outcome budget_warning request_bytes answer_bytes"
+    " request_sha256 answer_sha256"
 ).split()
 BODY_FIELDS = (
     "content reasoning choices temperature max_tokens request_params usage units cost_parts notes"
+    " refusal"
 ).split()
 
 CORRECTION_FIELDS = (

@@ -42,5 +42,6 @@ def _denied(request: HttpRequest) -> Denied | None:
         host=request.META.get("HTTP_HOST", ""),
         headers={name.lower(): value for name, value in request.headers.items()},
         key_parameter=request.GET.get(KEY_PARAMETER),
+        method=request.method or "",
     )
     return denied(reader, config())

@@ -13,6 +13,7 @@ KEY_HEADER = "x-agentledger-api-key"
 KEY_PARAMETER = "api_key"
 # A request that came through a proxy comes from someone whom we cannot see.
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 LOCAL_NAMES = ("localhost", "localhost.localdomain")
 
 
@@ -24,6 +25,11 @@ class Reader:
     host: str
     headers: Mapping[str, str]
     key_parameter: str | None = None
+    method: str = "GET"
+
+    @property
+    def writes(self) -> bool:
+        return self.method not in SAFE_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +39,27 @@ class Denied:
 
 
 def denied(reader: Reader, config: Config) -> Denied | None:
-    """Why this reader may not read; None: he may."""
+    """Why this reader may not read, or write; None: he may."""
+    if reader.writes and _comes_from_elsewhere(reader):
+        return Denied(403, "a page of another site may not change anything here")
     if config.api_key is None:
         return _denied_without_key(reader, config)
     if config.allowed_hosts and _host_name(reader.host) not in config.allowed_hosts:
         return Denied(403, f"Host {reader.host!r} is not among {PREFIX}ALLOWED_HOSTS")
-    shown = reader.headers.get(KEY_HEADER) or reader.key_parameter or ""
+    # A link may carry the parameter, and must not change anything.
+    parameter = None if reader.writes else reader.key_parameter
+    shown = reader.headers.get(KEY_HEADER) or parameter or ""
     if hmac.compare_digest(shown.encode(), config.api_key.encode()):
         return None
     return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
+
+
+def _comes_from_elsewhere(reader: Reader) -> bool:
+    """Browsers tell whose page sends a request; programs send neither header."""
+    if reader.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = reader.headers.get("origin")
+    return origin is not None and origin.partition("://")[2].lower() != reader.host.lower()
 
 
 def _denied_without_key(reader: Reader, config: Config) -> Denied | None:

@@ -1,0 +1,78 @@
+"""Answers of our own, in the shape that the agent's SDK reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from capture.destinations import UnknownUpstream
+from capture.exchange import new_action_id
+from capture.lane import ProxyAnswer
+from capture.upstream import UpstreamError
+from capture.wire.types import WireFormat
+
+ACTION_ID = b"x-agentledger-action-id"
+DO_NOT_RETRY = (b"x-should-retry", b"false")
+
+
+def error_answer(
+    wire_format: WireFormat,
+    action_id: UUID,
+    *,
+    status: int,
+    message: str,
+    code: str,
+    type: str = "api_error",
+    may_retry: bool,
+    more_headers: Sequence[tuple[bytes, bytes]] = (),
+) -> ProxyAnswer:
+    request_id = str(action_id)
+    body = wire_format.error_body(message, type=type, code=code, request_id=request_id)
+    encoded_id = request_id.encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", encoded_id),
+        (b"request-id", encoded_id),
+        (ACTION_ID, encoded_id),
+        *more_headers,
+    ]
+    if not may_retry:
+        headers.append(DO_NOT_RETRY)
+    return ProxyAnswer(status, headers, body=body)
+
+
+def upstream_failed(wire_format: WireFormat, action_id: UUID, error: UpstreamError) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        action_id,
+        status=error.status,
+        message=f"AgentLedger: {error}",
+        code="upstream_timeout" if error.status == 504 else "upstream_unreachable",
+        # The SDKs try again by themselves; when the upstream may have worked, that would pay twice.
+        may_retry=not error.worked,
+    )
+
+
+def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        new_action_id(),
+        status=404,
+        message=f"AgentLedger: {error}",
+        code="unknown_upstream",
+        may_retry=False,
+    )
+
+
+def unrecordable(
+    wire_format: WireFormat, action_id: UUID, error: Exception, *, may_retry: bool
+) -> ProxyAnswer:
+    return error_answer(
+        wire_format,
+        action_id,
+        status=503,
+        message=f"AgentLedger: calls cannot be recorded now: {error}",
+        code="ledger_full",
+        may_retry=may_retry,
+    )

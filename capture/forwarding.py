@@ -1,0 +1,245 @@
+"""A recorded call under way: forward it, and spool and hand on each piece of the answer.
+
+A piece is in the spool before the agent has it, and the record of the end before the message that
+ends the answer: what an agent received is in the ledger, whatever happens next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from capture import injected_usage, kept
+from capture.answers import ACTION_ID, unrecordable, upstream_failed
+from capture.body import Body
+from capture.charge import Charge
+from capture.destinations import Way
+from capture.exchange import Outcome
+from capture.injected_usage import Hider
+from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.runtime import Runtime
+from capture.spool.folder import SpoolError
+from capture.spool.writer import Entry
+from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.wire.ending import error_event
+from capture.wire.types import WireFormat
+
+REMAINING = b"x-agentledger-budget-remaining-usd"
+TOO_DEAR = "this stream has cost what was left of its budget, and was ended"
+
+
+@dataclass(slots=True)
+class Call:
+    """A call under way."""
+
+    action_id: UUID
+    wire_format: WireFormat
+    entry: Entry
+    runtime: Runtime
+    way: Way
+    charge: Charge | None = None  # None: no budget applies
+    remaining_usd: Decimal | None = None  # of the budget that has the least left
+    # What the call may cost before its stream is ended, if the operator wants that.
+    most_usd: Decimal | None = None
+    asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
+    lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
+    broken: str | None = None  # the spool broke, and the answer with it
+
+    def record(self, write: Callable[..., None], *facts: Any, **more: Any) -> None:
+        """Spool a record of the answer. Raises AnswerAborted when that cannot be: what is not in
+        the spool, the agent must not have, unless the operator said so."""
+        try:
+            write(*facts, **more)
+        except SpoolError as error:
+            if self.runtime.config.on_full == "block":
+                self.broken = str(error)
+                raise AnswerAborted(str(error)) from error
+            if not self.lost:
+                self.lost = True
+                self.runtime.counters.unrecorded += 1
+
+    def settle_later(self, outcome: Outcome) -> None:
+        """Where nobody can wait for it: the agent left."""
+        if self.charge is not None:
+            self.runtime.finish(self.charge.settle(outcome))
+
+    def is_too_dear(self) -> bool:
+        if self.charge is None or self.most_usd is None:
+            return False
+        return self.charge.is_over(self.most_usd)
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Ours, on the upstream's answer."""
+        own = [(ACTION_ID, str(self.action_id).encode())]
+        if self.remaining_usd is not None:
+            own.append((REMAINING, f"{self.remaining_usd:f}".encode()))
+        return own
+
+
+async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
+    request.cancel_when_agent_leaves()
+    try:
+        answer = await send(request, call, sent)
+    except UpstreamError as error:
+        return await failed(call, error)
+    except BaseException:  # cancelled: the agent left, or the process is being stopped
+        call.settle_later(left_or_interrupted(request))
+        call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
+        raise
+    try:
+        kept_headers = kept.answer_headers(answer.headers)
+        headers = [*answer.headers, *call.headers]
+        if call.charge is not None:
+            call.charge.answered(answer.status, kept_headers)
+        hides = call.asking is not None and injected_usage.is_stream(answer.headers)
+        if hides:
+            headers = injected_usage.without_length(headers)
+        body = answer.body_at_once()
+        if body is not None:
+            call.record(call.entry.whole_answer, answer.status, kept_headers, body)
+            if call.charge is not None:
+                call.charge.piece(body)
+                await call.charge.settle(Outcome.COMPLETED)
+            await call.entry.synced()
+            answer.close()
+            if hides:
+                body = Hider().whole(body)
+            return ProxyAnswer(answer.status, headers, body=body)
+        call.record(call.entry.head, answer.status, kept_headers)
+    except AnswerAborted as aborted:
+        call.settle_later(Outcome.INTERRUPTED)
+        answer.close()
+        return unrecordable(call.wire_format, call.action_id, aborted, may_retry=False)
+    except BaseException:
+        call.settle_later(left_or_interrupted(request))
+        answer.close()
+        raise
+
+    def close() -> None:
+        """Without an end the agent has left, or the process is being stopped."""
+        answer.close()
+        call.settle_later(left_or_interrupted(request))
+        with suppress(AnswerAborted):
+            call.record(call.entry.end, left_or_interrupted(request), call.broken)
+
+    pieces = relay(call, answer, midstream_error(call, answer))
+    return ProxyAnswer(answer.status, headers, hidden(pieces) if hides else pieces, close=close)
+
+
+def midstream_error(call: Call, answer: Answer) -> bytes | None:
+    """The event that would end this stream; None where the operator wants none, or none can be put
+    in: into a body whose length was told, or that is compressed."""
+    if call.most_usd is None or answer.length is not None:
+        return None
+    headers = dict(answer.headers)
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        return None
+    return error_event(
+        call.wire_format.NAME,
+        headers.get(b"content-type", b"").decode("latin-1"),
+        f"AgentLedger: {TOO_DEAR}",
+        type="rate_limit_error"
+        if call.wire_format.PROVIDER == "anthropic"
+        else "insufficient_quota",
+        code="budget_exceeded",
+        request_id=str(call.action_id),
+    )
+
+
+def ends_event(piece: bytes, event: bytes) -> bool:
+    """Whether `event` can follow: elsewhere it would be read as a part of another one."""
+    return piece.endswith(b"\n" if event.startswith(b"{") else (b"\n\n", b"\r\n\r\n"))
+
+
+async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
+    """As it came; or asking for usage, and as it came where the upstream refuses that."""
+    (destination, target), upstream = call.way, call.runtime.upstream
+    if call.asking is not None:
+        headers = injected_usage.request_headers(request.raw_headers, call.asking)
+        answer = await upstream.send(destination, request.method, target, headers, call.asking)
+        if answer.status != 400:
+            return answer
+        answer.close()
+        call.asking = None
+    content = sent.content()
+    return await upstream.send(destination, request.method, target, request.raw_headers, content)
+
+
+async def hidden(pieces: Pieces) -> Pieces:
+    """Without the chunk that the agent did not ask for."""
+    hider = Hider()
+    try:
+        async for piece, last in pieces:
+            shown = hider.whole(piece) if last else hider.feed(piece)
+            if shown or last:
+                yield shown, last
+    finally:
+        await pieces.aclose()
+
+
+async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
+    """The upstream's bytes unchanged, each piece spooled first. `too_dear` is what ends a stream
+    that passes its budget; None: it may."""
+    entry = call.entry
+    left = answer.length
+    last = False
+    try:
+        while not last:
+            piece = await answer.piece()
+            if left is not None:
+                left -= len(piece)
+            last = not piece or left == 0 or answer.is_whole()
+            if piece:
+                call.record(entry.piece, piece)
+                if call.charge is not None:
+                    call.charge.piece(piece)
+            if too_dear and not last and ends_event(piece, too_dear) and call.is_too_dear():
+                yield piece, False
+                call.record(entry.piece, too_dear)
+                call.record(entry.end, Outcome.UPSTREAM_ERROR, TOO_DEAR)
+                answer.close()  # the upstream need not go on
+                assert call.charge is not None
+                await call.charge.settle(Outcome.CLIENT_LEFT)
+                await entry.synced()
+                yield too_dear, True
+                return
+            if last:
+                call.record(entry.end, Outcome.COMPLETED)
+                if call.charge is not None:
+                    await call.charge.settle(Outcome.COMPLETED)
+                await entry.synced()
+            yield piece, last
+    except UpstreamCut as cut:
+        call.settle_later(Outcome.UPSTREAM_CUT)
+        call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
+        raise AnswerAborted(str(cut)) from cut
+
+
+def left_or_interrupted(request: ProxyRequest) -> Outcome:
+    return Outcome.CLIENT_LEFT if request.agent_left else Outcome.INTERRUPTED
+
+
+async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
+    """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
+    answer = upstream_failed(call.wire_format, call.action_id, error)
+    if call.charge is not None:
+        ending = (
+            call.charge.settle(Outcome.UPSTREAM_ERROR) if error.worked else call.charge.release()
+        )
+        await ending
+    call.record(
+        call.entry.whole_answer,
+        answer.status_code,
+        kept.answer_headers(answer.raw_headers),
+        answer.body,
+        outcome=Outcome.UPSTREAM_ERROR,
+        error=str(error),
+        ours=True,
+    )
+    await call.entry.synced()
+    return answer

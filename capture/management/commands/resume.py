@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from capture.management.stop_arguments import add_arguments, said, scope_of, unusable
+from capture.stopping import resume
+
+
+class Command(BaseCommand):
+    help = "Lift the stop of all calls, or of those of one session, agent or user."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_arguments(parser)
+
+    def handle(
+        self, *, session: str | None, agent: str | None, user: str | None, **options: Any
+    ) -> None:
+        scope, value = scope_of(session, agent, user)
+        try:
+            n_lifted = resume(scope, value)
+        except DatabaseError as error:
+            raise CommandError(unusable(error)) from None
+        what = said(scope, value)
+        self.stdout.write(f"Resumed {what}" if n_lifted else f"No stop of {what} was in force")

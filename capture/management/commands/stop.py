@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import getpass
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from capture.management.stop_arguments import add_arguments, said, scope_of, unusable
+from capture.stopping import stop
+
+
+class Command(BaseCommand):
+    help = "Refuse all calls, or those of one session, agent or user, until `resume`."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_arguments(parser)
+        parser.add_argument("--reason", required=True, help="what the agents are told")
+
+    def handle(
+        self,
+        *,
+        session: str | None,
+        agent: str | None,
+        user: str | None,
+        reason: str,
+        **options: Any,
+    ) -> None:
+        scope, value = scope_of(session, agent, user)
+        try:
+            made, is_new = stop(scope, value, reason=reason, who=operator())
+        except DatabaseError as error:
+            raise CommandError(unusable(error)) from None
+        verb = "Stopped" if is_new else "Had stopped"
+        self.stdout.write(f"{verb} {said(scope, value)}: {made.reason}")
+
+
+def operator() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return None
