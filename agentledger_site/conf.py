@@ -267,6 +267,13 @@ class Config:
         "`1`: asks OpenAI-style streams for their usage and hides the chunk that brings it; this"
         " changes bytes",
     )
+    capture_binary: bool = variable(
+        "CAPTURE_BINARY",
+        switch,
+        "0",
+        "`1`: keeps the bytes of images, sounds and files; else the ledger has their digests, types"
+        " and sizes, and thumbnails of images",
+    )
     pricing: str | None = variable(
         "PRICING",
         text,

@@ -13,6 +13,7 @@ from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.rows import Row
 from capture.understand import UnderstoodCall
 from capture.wire import FREE, KEPT_ANSWERS
+from capture.wire.references import Binary
 from capture.wire.types import JSON, ToolResult, Usage
 
 # What the columns hold.
@@ -70,7 +71,7 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "latency_ms": call.latency_ms,
         "ttft_ms": call.ttft_ms,
         "request_bytes": call.request_bytes,
-        "answer_bytes": len(call.answer),
+        "answer_bytes": call.answer_bytes,
         "request_sha256": call.request_sha256,
         "answer_sha256": call.answer_sha256,
     }
@@ -79,6 +80,21 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
 def is_kept(call: UnderstoodCall) -> bool:
     """Whether the provider keeps its answer, to be fetched again."""
     return call.wire_format.NAME in KEPT_ANSWERS
+
+
+def binary_row(call: UnderstoodCall, scope: int, binary: Binary, *, keep: bool) -> Row:
+    picture = call.pictures.get(binary.digest)
+    return {
+        "scope": scope,
+        "digest": binary.digest,
+        "media_type": binary.media_type,
+        "size_bytes": len(binary.data),
+        "width": picture.width if picture else None,
+        "height": picture.height if picture else None,
+        "thumbnail": picture.thumbnail if picture else None,
+        "data": binary.data if keep else None,
+        "action_id": call.action_id,
+    }
 
 
 def cost_parts(cost: Cost) -> dict[str, JSON] | None:

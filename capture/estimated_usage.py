@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from capture.wire import estimate
+from capture.wire import estimate, references
 from capture.wire.jsontext import load
 from capture.wire.types import JSON, Answered, Usage
 
@@ -71,7 +71,7 @@ def _texts(value: JSON) -> Iterator[str]:
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
-            if not _is_base64(value):
+            if not value.startswith(references.PREFIX) and not _is_base64(value):
                 yield value
         elif isinstance(value, list):
             waiting += value

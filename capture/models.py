@@ -213,6 +213,33 @@ class Message(models.Model):
         return f"{self.kind} {self.pk}"
 
 
+class Binary(models.Model):
+    """An image, a sound or a file that calls of one scope brought: stored once, however often. The
+    texts that refer to it name its digest: capture.wire.references."""
+
+    scope = models.BigIntegerField()  # as of Message
+    digest = models.BinaryField()  # SHA-256 of its bytes
+    media_type = models.CharField(max_length=NAME_LENGTH)
+    size_bytes = models.BigIntegerField()
+    # Of images that can be read.
+    width = models.IntegerField(null=True)
+    height = models.IntegerField(null=True)
+    thumbnail = models.BinaryField(null=True)  # WebP: capture.thumbnails
+    # The bytes themselves; null unless they were to be kept.
+    data = models.BinaryField(null=True)
+    # The call that brought it first.
+    action_id = models.UUIDField()
+
+    class Meta:
+        verbose_name_plural = "binaries"
+        constraints = [
+            UniqueConstraint(fields=["scope", "digest"], name="binary_once_in_its_scope")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.media_type} of {self.size_bytes} bytes"
+
+
 class ToolCall(models.Model):
     """A tool that the model decided to call, and what it returned once a later call told."""
 

@@ -38,6 +38,7 @@ from capture.models import Ledger
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 from capture.store import MessageMemory
+from capture.thumbnails import Pictures
 from capture.understand import UnderstoodCall, understand
 
 logger = logging.getLogger("agentledger.recorder")
@@ -73,6 +74,7 @@ class Recorder:
         self.folder = folder
         self.memory = MessageMemory()
         self._look_up_prices()
+        self.pictures = Pictures()
         self.n_quarantined = 0
         self._stop = False  # told by a signal: end after this batch
         self._drain = False  # the proxy is gone: end when the spool is empty
@@ -145,14 +147,21 @@ class Recorder:
         self._tell("recording", damaged=reader.n_damaged)
 
     def _understood(self, call: SpooledCall, reader: Reader) -> UnderstoodCall:
-        understood = understand(reader.load(call))
+        understood = understand(reader.load(call), keep_binaries=config().capture_binary)
         understood.cost = cost_of_call(self.prices, understood)
+        if understood.binaries:  # outside the transaction: a large image takes its time
+            understood.pictures = self.pictures.of(understood.binaries.values())
         return understood
 
     def _store(self, reader: Reader, calls: list[Understood], positions: dict[str, int]) -> bool:
         """Store a batch; of one that the database refuses, all calls but the one at fault."""
         try:
-            store.record([understood for _, understood in calls], positions, self.memory)
+            store.record(
+                [understood for _, understood in calls],
+                positions,
+                self.memory,
+                keep_binaries=config().capture_binary,
+            )
         except Exception as error:
             if not calls or not is_the_calls_fault(error):
                 raise

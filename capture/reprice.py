@@ -75,10 +75,12 @@ def _answered(call: Call) -> Answered:
     """What the answer says, read again: of some usage the ledger's columns tell a part."""
     body = call.body
     headers = dict(body.heads["answer"] or ())
-    raw = unpacked(body.answer, body.answer_encoding)
-    decoded = decode([raw], headers.get("content-encoding"), MAX_DECODED)
+    text = unpacked(body.answer, body.answer_encoding)
+    encoding = None if text.is_decoded else headers.get("content-encoding")
     answered = wire.by_name(call.wire_format).parse_answer(
-        decoded.body, status=call.status_code or 0, content_type=headers.get("content-type", "")
+        decode([text.data], encoding, MAX_DECODED).body,
+        status=call.status_code or 0,
+        content_type=headers.get("content-type", ""),
     )
     answered.usage = answered.usage or in_headers(headers)
     return answered

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from capture import rows
 from capture.call_rows import (
     add_to_totals,
+    binary_row,
     call_row,
     cost_parts,
     count,
@@ -27,6 +28,7 @@ from capture.call_rows import (
 from capture.kept_answers import Once
 from capture.models import (
     NAME_LENGTH,
+    Binary,
     Call,
     CallBody,
     Ledger,
@@ -36,7 +38,7 @@ from capture.models import (
     ToolCall,
 )
 from capture.rows import Row
-from capture.texts import pack_refs, packed
+from capture.texts import Packed, Text, pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
 from capture.wire.types import ToolResult
 
@@ -74,14 +76,21 @@ class MessageMemory:
             self._ids.popitem(last=False)
 
 
-def record(calls: list[UnderstoodCall], positions: Mapping[str, int], memory: MessageMemory) -> int:
+def record(
+    calls: list[UnderstoodCall],
+    positions: Mapping[str, int],
+    memory: MessageMemory,
+    *,
+    keep_binaries: bool = False,
+) -> int:
     """Add `calls` that the ledger does not hold yet, and the spool positions that stand for them.
+    With `keep_binaries` the bytes of their binaries as well.
 
     Returns how many were added. Either all of it is committed or nothing.
     """
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
-        batch = _Batch(ledger, memory)
+        batch = _Batch(ledger, memory, keep_binaries=keep_binaries)
         new = _not_recorded(calls)
         batch.add(new)
         batch.write()
@@ -134,15 +143,18 @@ def _at_once(items: list[T]) -> Iterable[list[T]]:
 class _Batch:
     """The rows of one transaction, made under the ledger's lock."""
 
-    def __init__(self, ledger: Ledger, memory: MessageMemory) -> None:
+    def __init__(self, ledger: Ledger, memory: MessageMemory, *, keep_binaries: bool) -> None:
         self.ledger = ledger
         self.memory = memory
+        self.keep_binaries = keep_binaries
         self.learned: dict[Key, int] = {}
         self.sessions: dict[str, Session] = {}
         self.new_sessions: set[int] = set()
         self.calls: list[Row] = []
         self.bodies: list[Row] = []
         self.messages: list[Row] = []
+        self.binaries: list[Row] = []
+        self.kept_later: list[Row] = []  # bytes of binaries that lay here without them
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
         self.once = Once(self.sessions)
@@ -162,6 +174,7 @@ class _Batch:
             (call, scope, _results(call, self._store_parts(call, scope)))
             for call, scope in zip(calls, scopes, strict=True)
         ]
+        self._add_binaries(calls, scopes)
         self._find_tool_calls(brought)
         for call, scope, results in brought:
             self._add_call(call, scope, results)
@@ -210,7 +223,7 @@ class _Batch:
                 continue
             self.ledger.last_message_id += 1
             self.learned[key] = self.ledger.last_message_id
-            data, encoding = packed(part.data)
+            data, encoding = packed(part.data, part.places)
             self.messages.append(
                 {
                     "id": self.ledger.last_message_id,
@@ -230,6 +243,29 @@ class _Batch:
         found = self.learned.get(key) or self.memory.get(key)
         assert found is not None
         return found
+
+    def _add_binaries(self, calls: list[UnderstoodCall], scopes: list[int]) -> None:
+        brought: dict[int, dict[bytes, UnderstoodCall]] = defaultdict(dict)  # by scope and digest
+        for call, scope in zip(calls, scopes, strict=True):
+            for digest in call.binaries:
+                brought[scope].setdefault(digest, call)
+        for scope, first in brought.items():
+            known: dict[bytes, int] = {}
+            bare: set[bytes] = set()
+            for some in _at_once(list(first)):
+                found = Binary.objects.filter(scope=scope, digest__in=some)
+                known |= {bytes(digest): id_ for digest, id_ in found.values_list("digest", "id")}
+                if self.keep_binaries and known:
+                    bare |= set(
+                        map(bytes, found.filter(data=None).values_list("digest", flat=True))
+                    )
+            for digest, call in first.items():
+                binary = call.binaries[digest]
+                if digest not in known:
+                    row = binary_row(call, scope, binary, keep=self.keep_binaries)
+                    self.binaries.append(row)
+                elif digest in bare:
+                    self.kept_later.append({"id": known[digest], "data": binary.data})
 
     def _find_tool_calls(self, brought: list[tuple[UnderstoodCall, int, list[Brought]]]) -> None:
         """Tool calls of earlier batches whose results come now, the latest of an id first."""
@@ -307,8 +343,8 @@ class _Batch:
 
     def _body_row(self, call: UnderstoodCall, scope: int, orphans: list[ToolResult]) -> Row:
         answered, asked = call.answered, call.asked
-        frame = packed(call.frame) if call.frame is not None else None
-        answer = packed(call.answer)
+        frame = _packed(call.frame) if call.frame is not None else None
+        answer = _packed(call.answer)
         return {
             "call_id": call.action_id,
             "content": answered.content,
@@ -358,6 +394,8 @@ class _Batch:
         rows.insert(Call, self.calls)
         rows.insert(CallBody, self.bodies)
         rows.insert(Message, self.messages)
+        rows.insert(Binary, self.binaries)
+        rows.update(Binary, self.kept_later, key="id")
         rows.insert(ToolCall, self.tool_calls)
         rows.update(ToolCall, self.answered_before, key="id")
         old = [row for row in sessions if row["id"] not in self.new_sessions]
@@ -380,6 +418,10 @@ def _results(call: UnderstoodCall, new_parts: list[StoredPart]) -> list[Brought]
         if part.kind == "message" and not results:
             break
     return found
+
+
+def _packed(text: Text) -> Packed:
+    return packed(text.data, text.places, is_decoded=text.is_decoded)
 
 
 def _all_parts(call: UnderstoodCall) -> list[StoredPart]:

@@ -1,23 +1,36 @@
-"""How texts lie in the ledger: long ones compressed, references to messages packed."""
+"""How texts lie in the ledger: long ones compressed, binaries in them replaced by references,
+references to messages packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import IntEnum
+from collections.abc import Iterable, Sequence
+from enum import IntFlag
 from typing import NamedTuple
 
+import msgspec
 import zstandard
+
+from capture.wire.references import Place
 
 # Below this, compression saves less than a database page.
 COMPRESS_FROM = 256
 
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
+_with_places = msgspec.msgpack.Decoder(tuple[bytes, list[Place]]).decode
 
 
-class Encoding(IntEnum):
+class Encoding(IntFlag):
     PLAIN = 0
     ZSTD = 1
+    REFERRING = 2  # a msgpack array of the text and the places of its references
+    DECODED = 4  # the text came in a content-encoding, and lies here without it
+
+
+class Text(NamedTuple):
+    data: bytes
+    places: Sequence[Place] = ()
+    is_decoded: bool = False
 
 
 class Packed(NamedTuple):
@@ -25,16 +38,22 @@ class Packed(NamedTuple):
     encoding: Encoding
 
 
-def packed(data: bytes) -> Packed:
+def packed(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = False) -> Packed:
+    encoding = Encoding.DECODED if is_decoded else Encoding.PLAIN
+    if places:
+        data = msgspec.msgpack.encode((data, places))
+        encoding |= Encoding.REFERRING
     if len(data) >= COMPRESS_FROM:
         compressed = _compress(data)
         if len(compressed) < len(data) * 0.9:
-            return Packed(compressed, Encoding.ZSTD)
-    return Packed(data, Encoding.PLAIN)
+            return Packed(compressed, encoding | Encoding.ZSTD)
+    return Packed(data, encoding)
 
 
-def unpacked(data: bytes | memoryview, encoding: int) -> bytes:
-    return _decompress(data) if encoding == Encoding.ZSTD else bytes(data)
+def unpacked(data: bytes | memoryview, encoding: int) -> Text:
+    plain = _decompress(data) if encoding & Encoding.ZSTD else bytes(data)
+    text, places = _with_places(plain) if encoding & Encoding.REFERRING else (plain, ())
+    return Text(text, places, bool(encoding & Encoding.DECODED))
 
 
 def pack_refs(refs: Iterable[int]) -> bytes:

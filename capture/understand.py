@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -13,10 +14,14 @@ from uuid import UUID
 from capture import estimated_usage, wire
 from capture.costs import Cost
 from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
+from capture.texts import Text
+from capture.thumbnails import Picture
+from capture.wire import binaries, multipart
 from capture.wire.cut import join, split
 from capture.wire.encoding import decode
 from capture.wire.jsontext import clean
-from capture.wire.types import JSON, Answered, Asked, ToolResult, Usage, WireFormat
+from capture.wire.references import Binary, Place, Referring, refer
+from capture.wire.types import JSON, Answered, Asked, Part, ToolResult, Usage, WireFormat
 from capture.wire.usage import in_headers
 
 DEFAULT_ENVIRONMENT = "development"
@@ -28,16 +33,28 @@ NOT_PRICED = Cost.unknown("it was not priced")
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part of the request: its bytes, and what they are known by within their scope."""
+    """A part of the request: its text, where that refers to binaries, and what the bytes that came
+    are known by within their scope."""
 
     kind: str
     data: bytes
     digest: bytes
+    places: Sequence[Place] = ()
 
     @classmethod
     def of(cls, kind: str, data: bytes) -> StoredPart:
-        digest = hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
-        return cls(kind, data, digest)
+        return cls(kind, data, _digest(kind, data))
+
+    @classmethod
+    def referring(cls, part: Part, text: Referring, body: bytes) -> StoredPart:
+        """`part` is one of the text that stands for the body."""
+        came = body[text.before(part.start) : text.before(part.end)]
+        data, places = text.text[part.start : part.end], text.places_in(part.start, part.end)
+        return cls(part.kind, data, _digest(part.kind, came), places)
+
+
+def _digest(kind: str, data: bytes) -> bytes:
+    return hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
 
 
 @dataclass(slots=True)
@@ -59,17 +76,20 @@ class UnderstoodCall:
     first_byte_ms: float | None
     parts: list[StoredPart]
     prompt: StoredPart | None
-    frame: bytes | None  # None: the request was lost
+    frame: Text | None  # None: the request was lost
     frame_is_whole: bool
     request_sha256: str | None
     request_bytes: int | None
-    answer: bytes
+    answer: Text
+    answer_bytes: int
     answer_sha256: str
     parent_action_id: UUID | None
     usage: Usage | None
     usage_source: str  # provider | estimated | none
+    binaries: dict[bytes, Binary]  # by digest, all that the texts refer to
     notes: list[str] = field(default_factory=list)
     cost: Cost = NOT_PRICED  # set by the recorder, who knows the prices
+    pictures: dict[bytes, Picture] = field(default_factory=dict)  # and who has seen them before
 
     def ledger_field(self, name: str) -> str | None:
         return self.request.ledger.get(name) if self.request else None
@@ -115,7 +135,9 @@ class UnderstoodCall:
         return self.wire_format.tool_results(part.data) if part.kind == "message" else []
 
 
-def understand(exchange: Exchange) -> UnderstoodCall:
+def understand(exchange: Exchange, *, keep_binaries: bool = False) -> UnderstoodCall:
+    """With `keep_binaries` a request refers to those binaries alone that give it again byte for
+    byte."""
     request, answer = exchange.request, exchange.answer
     wire_format = wire.by_name(request.wire_format if request else "raw")
     notes = []
@@ -123,11 +145,15 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         notes.append("some of this call's records in the spool were damaged")
 
     body = exchange.body
-    asked, decoded_body, note = _asked(wire_format, request, body)
+    asked, decoded_body, text, note = _asked(wire_format, request, body, exact=keep_binaries)
     notes += filter(None, (note, asked.note))
-    parts = [StoredPart.of(part.kind, decoded_body[part.start : part.end]) for part in asked.parts]
-    frame, is_whole = _frame(body, decoded_body, asked, parts)
+    if text.places:
+        parts = [StoredPart.referring(part, text, decoded_body) for part in asked.parts]
+    else:
+        parts = [StoredPart.of(p.kind, decoded_body[p.start : p.end]) for p in asked.parts]
+    frame, is_whole = _frame(body, decoded_body, text, asked, parts, exact=keep_binaries)
     prompt = clean(asked.system_prompt) if asked.system_prompt else None
+    found = text.binaries
 
     encoding = _header(answer, "content-encoding")
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)
@@ -135,12 +161,21 @@ def understand(exchange: Exchange) -> UnderstoodCall:
     exchange.pieces.clear()  # of a long answer one copy is enough
     content_type = _header(answer, "content-type") or ""
     status = answer.status if answer else 0
+    text = binaries.refer_in(decoded.body, content_type)
+    found += text.binaries
     if answer is None and not raw_answer:
         answered = Answered()
     else:
-        answered = wire_format.parse_answer(decoded.body, status=status, content_type=content_type)
+        answered = wire_format.parse_answer(text.text, status=status, content_type=content_type)
         answered.usage = answered.usage or in_headers(dict(answer.headers if answer else ()))
+    if answered.first_content_end is not None:
+        answered.first_content_end = text.before(answered.first_content_end)
     notes += filter(None, (decoded.note, answered.note))
+    if not text.places:
+        stored_answer = Text(raw_answer)
+    else:
+        stored_answer = Text(text.text, text.places, is_decoded=raw_answer != decoded.body)
+        notes += [_DECODED] if stored_answer.is_decoded else []
     outcome = _outcome(exchange, answered)
     usage, usage_source = _usage(wire_format, asked, parts, answered, outcome)
     if usage_source == "estimated" and _is_fetch(request):
@@ -165,36 +200,47 @@ def understand(exchange: Exchange) -> UnderstoodCall:
         frame_is_whole=is_whole,
         request_sha256=_request_sha256(request, body),
         request_bytes=_request_bytes(request, body),
-        answer=raw_answer,
+        answer=stored_answer,
+        answer_bytes=len(raw_answer),
         answer_sha256=hashlib.sha256(raw_answer).hexdigest(),
         usage=usage,
         usage_source=usage_source,
+        binaries={binary.digest: binary for binary in found},
         parent_action_id=_uuid(request.ledger.get("parent_action_id")) if request else None,
         notes=notes,
     )
 
 
+_DECODED = "the answer is kept without its content-encoding: there were binaries in it"
+
+
 def _asked(
-    wire_format: WireFormat, request: RequestHead | None, body: bytes | None
-) -> tuple[Asked, bytes, str | None]:
+    wire_format: WireFormat, request: RequestHead | None, body: bytes | None, *, exact: bool
+) -> tuple[Asked, bytes, Referring, str | None]:
+    """With the body without its content-encoding, and the text that stands for that: the parts
+    are of the text."""
     if body is None:
-        return Asked(), b"", "the request's body was lost"
+        return Asked(), b"", refer(b"", ()), "the request's body was lost"
     if _is_fetch(request):
-        return Asked(), body, None
+        return Asked(), body, refer(body, ()), None
     refusal = request.refusal if request else None
     if request and refusal and len(body) < request.body_size:
-        note = f"of a refused call's {request.body_size:,} bytes the first {len(body):,} are kept"
-        return Asked(model_id=refusal.model), b"", note
+        kept = f"of a refused call's {request.body_size:,} bytes the first {len(body):,} are kept"
+        return Asked(model_id=refusal.model), b"", refer(b"", ()), kept
     if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
-        return Asked(model_id=refusal.model), b"", None
+        return Asked(model_id=refusal.model), b"", refer(b"", ()), None
     encoding = _header(request, "content-encoding")
     path = request.path if request else ""
     content_type = _header(request, "content-type") or ""
-    if not encoding:
-        return wire_format.parse_request(body, path=path, content_type=content_type), body, None
-    decoded = decode([body], encoding, MAX_DECODED)
-    asked = wire_format.parse_request(decoded.body, path=path, content_type=content_type)
-    return asked, decoded.body, decoded.note
+    note = None
+    if encoding:
+        decoded = decode([body], encoding, MAX_DECODED)
+        body, note = decoded.body, decoded.note
+    text = binaries.refer_in(body, content_type, exact=exact)
+    # Of a form, the wire formats tell the files by their own bytes.
+    readable = body if multipart.is_multipart(body, content_type) else text.text
+    asked = wire_format.parse_request(readable, path=path, content_type=content_type)
+    return asked, body, text, note
 
 
 def _request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
@@ -210,16 +256,28 @@ def _request_bytes(request: RequestHead | None, body: bytes | None) -> int | Non
 
 
 def _frame(
-    body: bytes | None, decoded_body: bytes, asked: Asked, parts: list[StoredPart]
-) -> tuple[bytes | None, bool]:
+    body: bytes | None,
+    decoded_body: bytes,
+    text: Referring,
+    asked: Asked,
+    parts: list[StoredPart],
+    *,
+    exact: bool,
+) -> tuple[Text | None, bool]:
     """The request without its parts; whole where it could not be put together again."""
     if body is None:
         return None, True
-    if body is decoded_body and parts:
-        frame = split(body, asked.parts)
-        if join(frame, [part.data for part in parts]) == body:
-            return frame, False
-    return body, True
+    if body is not decoded_body:  # compressed again, it would be other bytes
+        if exact or not text.places:
+            return Text(body), True
+        return Text(text.text, text.places, is_decoded=True), True
+    # A frame has no places for references.
+    n_in_parts = sum(len(part.places) for part in parts) if text.places else 0
+    if parts and n_in_parts == len(text.places):
+        frame = split(text.text, asked.parts)
+        if join(frame, [part.data for part in parts]) == text.text:
+            return Text(frame), False
+    return Text(text.text, text.places), True
 
 
 def _is_fetch(request: RequestHead | None) -> bool:

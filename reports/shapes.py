@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import orjson
 
-from capture.models import Call, Session, ToolCall
+from capture.models import Binary, Call, Session, ToolCall
+from capture.texts import Text
 from capture.wire import by_name
 from capture.wire.encoding import decode
 from capture.wire.jsontext import clean_json, load
@@ -53,7 +55,9 @@ def call_json(record: Record) -> dict[str, JSON]:
         "session_id": call.session.session_id if call.session else None,
         "messages": _messages(record.parts),
         "system_prompt": record.prompt,
-        "tools": next((_json(part.data) for part in record.parts if part.kind == "tools"), None),
+        "tools": next(
+            (_json(part.text.data) for part in record.parts if part.kind == "tools"), None
+        ),
         "tool_calls": [_tool_call(row) for row in _in_order(call)],
         "tool_results": [
             *(_tool_result(row) for row in _in_order(call) if row.result_action_id),
@@ -63,6 +67,7 @@ def call_json(record: Record) -> dict[str, JSON]:
             {name: getattr(row, name) for name in CORRECTION_FIELDS}
             for row in sorted(call.price_corrections.all(), key=lambda row: row.pk)
         ],
+        "binaries": [_binary(binary) for binary in record.binaries],
         "upstream": body.heads["upstream"],
         "upstream_name": body.heads["upstream_name"],
         "target": body.heads["target"],
@@ -87,10 +92,10 @@ def _tokens_per_second(call: Call) -> float | None:
 
 def _messages(parts: list[Part]) -> JSON:
     """As the agent sent them: the array, or the one string that Responses take as `input`."""
-    messages = [part for part in parts if part.kind == "message"]
-    if len(messages) == 1 and messages[0].data.startswith(b'"'):
-        return _json(messages[0].data)
-    return [_json(part.data) for part in messages] if messages else None
+    messages = [part.text.data for part in parts if part.kind == "message"]
+    if len(messages) == 1 and messages[0].startswith(b'"'):
+        return _json(messages[0])
+    return [_json(message) for message in messages] if messages else None
 
 
 def _json(data: bytes) -> JSON:
@@ -122,6 +127,21 @@ def _tool_result(row: ToolCall) -> dict[str, JSON]:
     }
 
 
+def _binary(binary: Binary) -> dict[str, JSON]:
+    thumbnail = binary.thumbnail
+    return {
+        "digest": bytes(binary.digest).hex(),
+        "media_type": binary.media_type,
+        "size_bytes": binary.size_bytes,
+        "width": binary.width,
+        "height": binary.height,
+        "thumbnail": f"data:image/webp;base64,{b64encode(thumbnail).decode()}"
+        if thumbnail is not None
+        else None,
+        "kept": bool(getattr(binary, "is_kept", False)),
+    }
+
+
 def _raw(record: Record) -> dict[str, JSON]:
     """The texts themselves where they could not be understood; else null."""
     call = record.call
@@ -130,12 +150,13 @@ def _raw(record: Record) -> dict[str, JSON]:
     heads = call.body.heads
     return {
         "raw_request": _text(record.request(), heads["request"]),
-        "raw_answer": _text(record.answer(), heads["answer"]),
+        "raw_answer": _text(record.answer, heads["answer"]),
     }
 
 
-def _text(data: bytes | None, headers: list[list[str]] | None) -> str | None:
-    if data is None:
+def _text(text: Text | None, headers: list[list[str]] | None) -> str | None:
+    if text is None:
         return None
-    encoding = next((value for name, value in headers or () if name == "content-encoding"), None)
-    return decode([data], encoding, MAX_RAW).body.decode(errors="replace")
+    encodings = (value for name, value in headers or () if name == "content-encoding")
+    encoding = None if text.is_decoded else next(encodings, None)
+    return decode([text.data], encoding, MAX_RAW).body.decode(errors="replace")

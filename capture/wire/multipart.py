@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from capture.wire.jsontext import clean
@@ -77,24 +79,47 @@ def _number(value: JSON) -> float | None:
 
 def read(body: bytes, content_type: str) -> Form:
     form = Form()
+    for part in _parts(body, content_type, form):
+        form.entries.append((part.name, _value(body, part)))
+    return form
+
+
+def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None]]:
+    """Where the content of each file begins and ends, and its type where that is named."""
+    for part in _parts(body, content_type, Form()):
+        if part.is_file:
+            yield part.start, part.end, part.content_type
+
+
+class _Part(NamedTuple):
+    name: str
+    is_file: bool  # or is told like one
+    filename: str | None
+    content_type: str | None
+    start: int  # of the content
+    end: int
+
+
+def _parts(body: bytes, content_type: str, form: Form) -> Iterator[_Part]:
+    """What is wrong with the body goes into the form's note."""
     delimiter = _delimiter(body, content_type)
     if delimiter is None or not body:
         form.note = "multipart without a boundary" if body else "empty"
-        return form
+        return
     _, position, is_last = _next_delimiter(body, delimiter, 0)
-    room = FIELDS_BYTES
+    room, n_parts = FIELDS_BYTES, 0
     while position is not None and not is_last:
-        if len(form.entries) == MOST_PARTS:
+        if n_parts == MOST_PARTS:
             form.note = f"more than {MOST_PARTS:,} parts"
-            return form
+            return
         end, following, is_last = _next_delimiter(body, delimiter, position)
-        name, value, used = _part(body, position, end, room)
-        form.entries.append((name, value))
-        room -= used
+        part = _part(body, position, end, room)
+        yield part
+        n_parts += 1
+        room -= 0 if part.is_file else max(part.end - part.start, 0)
         position = following
     if not is_last:
         form.note = "the multipart body is cut short"
-    return form
 
 
 def _delimiter(body: bytes, content_type: str) -> bytes | None:
@@ -129,26 +154,32 @@ def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, 
     return len(body), None, False
 
 
-def _part(body: bytes, start: int, end: int, room: int) -> tuple[str, JSON, int]:
-    """Name, value, and how many bytes of it were kept."""
+def _part(body: bytes, start: int, end: int, room: int) -> _Part:
     headers, content = _headers(body, start, end)
     disposition = headers.get("content-disposition", "")
     named = {found[1].lower(): _plain(found[2]) for found in _parameter.finditer(disposition)}
-    name = clean(named.get("name", ""))[:_LONGEST_NAME]
     filename = named.get("filename")
     if filename is None and "filename*" in named:  # RFC 8187: UTF-8''gr%C3%BC%C3%9Fe.mp3
         filename = unquote(named["filename*"].rpartition("'")[2])
-    size = max(end - content, 0)
-    if filename is None and size <= min(FIELD_BYTES, room):
-        return name, clean(body[content:end].decode("utf-8", "replace")), size
-    digest = hashlib.sha256(memoryview(body)[content:end])
-    described = {
-        "filename": clean(filename)[:_LONGEST_NAME] if filename else None,
-        "content_type": clean(headers.get("content-type", ""))[:_LONGEST_NAME] or None,
-        "bytes": size,
-        "sha256": digest.hexdigest(),
+    return _Part(
+        name=clean(named.get("name", ""))[:_LONGEST_NAME],
+        is_file=filename is not None or end - content > min(FIELD_BYTES, room),
+        filename=clean(filename)[:_LONGEST_NAME] if filename else None,
+        content_type=clean(headers.get("content-type", ""))[:_LONGEST_NAME] or None,
+        start=content,
+        end=end,
+    )
+
+
+def _value(body: bytes, part: _Part) -> JSON:
+    if not part.is_file:
+        return clean(body[part.start : part.end].decode("utf-8", "replace"))
+    return {
+        "filename": part.filename,
+        "content_type": part.content_type,
+        "bytes": max(part.end - part.start, 0),
+        "sha256": hashlib.sha256(memoryview(body)[part.start : part.end]).hexdigest(),
     }
-    return name, described, 0
 
 
 def _headers(body: bytes, start: int, end: int) -> tuple[dict[str, str], int]:

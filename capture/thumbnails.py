@@ -1,0 +1,95 @@
+"""Small pictures of the images in calls, for pages that list them.
+
+The images come from anywhere: few formats are read, large ones are not, and what an image does to
+its decoder is no fault of the call that brought it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from io import BytesIO
+from typing import TYPE_CHECKING, NamedTuple
+
+from capture.wire import mediatypes
+from capture.wire.references import Binary
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LONGEST_SIDE = 160
+MAX_THUMBNAIL = 8 * 1024
+MAX_IMAGE = 32 * 1024 * 1024  # bytes
+MAX_PIXELS = 24_000_000  # decoded, 4 bytes each
+REMEMBERED = 500  # 4 MB at the most
+_QUALITIES = (70, 40, 10)
+_FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/gif": "GIF",
+    "image/webp": "WEBP",
+}
+
+
+class Picture(NamedTuple):
+    """`thumbnail` is WebP; None where the image is too large, or broken."""
+
+    width: int
+    height: int
+    thumbnail: bytes | None
+
+
+class Pictures:
+    """Of the images that were seen last: an agent sends its history with every call."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, Picture | None] = OrderedDict()
+
+    def of(self, binaries: Iterable[Binary]) -> dict[bytes, Picture]:
+        """By digest, of those that are images."""
+        found = {}
+        for binary in binaries:
+            if binary.digest not in self._seen:
+                self._seen[binary.digest] = picture(binary.data)
+                while len(self._seen) > REMEMBERED:
+                    self._seen.popitem(last=False)
+            seen = self._seen.get(binary.digest)
+            if seen is not None:
+                found[binary.digest] = seen
+        return found
+
+
+def picture(data: bytes) -> Picture | None:
+    """None of what is no image that can be read."""
+    kind = _FORMATS.get(mediatypes.sniffed(data) or "")
+    if kind is None or len(data) > MAX_IMAGE:
+        return None
+    # Most calls bring no images, and the import takes 40 ms and 10 MB.
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data), formats=(kind,)) as image:
+            width, height = image.size
+            small = _thumbnail(image) if width * height <= MAX_PIXELS else None
+            return Picture(width, height, small)
+    except Exception:  # Pillow raises whatever its decoders do: SyntaxError, struct.error, …
+        return None
+
+
+def _thumbnail(image: Image.Image) -> bytes | None:
+    from PIL import Image, ImageOps
+
+    try:
+        image.draft("RGB", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # JPEGs are decoded smaller
+        transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        small = image.convert("RGBA" if transparent else "RGB")
+        small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BILINEAR)
+        ImageOps.exif_transpose(small, in_place=True)
+        for quality in _QUALITIES:
+            file = BytesIO()
+            small.save(file, "WEBP", quality=quality)
+            if file.tell() <= MAX_THUMBNAIL:
+                return file.getvalue()
+    except Exception:  # as above; the size that the image tells is known
+        pass
+    return None
