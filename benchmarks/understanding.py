@@ -1,0 +1,246 @@
+"""CPU of understanding an answer, beside a bare reading of its JSON.
+
+    python -m benchmarks.understanding
+
+A stream of 300 chunks and a plain answer of each main format, as the wire formats read them, and
+what their pricing takes. The bare reading is `orjson.loads` of every chunk; of a cut stream, of
+those that are whole. Each figure is the least of several runs: other programs only add to it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from capture.pricing import Prices
+from capture.wire import by_name
+
+CHUNKS = 300
+RUNS, CALLS_A_RUN = 20, 10
+TARGET_STREAM_US, TARGET_PLAIN_US = 1500, 150
+SSE, PLAIN, LINES = "text/event-stream", "application/json", "application/x-ndjson"
+WORDS = [f"word{number} " for number in range(CHUNKS)]
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    wire_format: str
+    content_type: str
+    chunks: list[bytes]  # the JSON in it
+    body: bytes
+    target_us: int = TARGET_STREAM_US
+
+
+def compact(values: list[JSON]) -> list[bytes]:
+    return [json.dumps(value, separators=(",", ":")).encode() for value in values]
+
+
+def chat_chunks() -> list[JSON]:
+    def chunk(delta: JSON, **more: Any) -> JSON:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+        head = {"id": "chatcmpl-B1", "object": "chat.completion.chunk", "created": 1764000000}
+        return {**head, "model": "gpt-4o-2024-08-06", "choices": [choice], "usage": None, **more}
+
+    usage = {"prompt_tokens": 900, "completion_tokens": CHUNKS, "total_tokens": 900 + CHUNKS}
+    return [*(chunk({"content": word}) for word in WORDS), chunk({}, choices=[], usage=usage)]
+
+
+def chat_answer() -> JSON:
+    message = {"role": "assistant", "content": "".join(WORDS)}
+    usage = {"prompt_tokens": 900, "completion_tokens": 300, "total_tokens": 1200}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    return {"id": "chatcmpl-B1", "model": "gpt-4o-2024-08-06", "choices": choices, "usage": usage}
+
+
+def responses_answer() -> JSON:
+    content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "content": content}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "model": "gpt-5-2025-08-07",
+        "output": [message],
+        "usage": {"input_tokens": 900, "output_tokens": 300, "total_tokens": 1200},
+    }
+
+
+def responses_events() -> list[JSON]:
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    deltas = [
+        {"type": "response.output_text.delta", "sequence_number": n, **place, "delta": word}
+        for n, word in enumerate(WORDS)
+    ]
+    return [*deltas, {"type": "response.completed", "response": responses_answer()}]
+
+
+def messages_answer() -> JSON:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5-20250929",
+        "content": [{"type": "text", "text": "".join(WORDS)}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 900, "cache_read_input_tokens": 0, "output_tokens": 300},
+    }
+
+
+def messages_events() -> list[JSON]:
+    text = {"type": "text", "text": ""}
+    deltas = [
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": word},
+        }
+        for word in WORDS
+    ]
+    return [
+        {"type": "message_start", "message": {**messages_answer(), "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": text},
+        *deltas,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}},
+        {"type": "message_stop"},
+    ]
+
+
+def gemini_chunk(text: str) -> JSON:
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+    return {
+        "candidates": [candidate],
+        "usageMetadata": {
+            "promptTokenCount": 900,
+            "candidatesTokenCount": 300,
+            "totalTokenCount": 1200,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 900}],
+        },
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "r1",
+    }
+
+
+def ollama_line(text: str, **more: Any) -> JSON:
+    message = {"role": "assistant", "content": text}
+    return {"model": "llama3.2", "created_at": "2026-11-24T12:00:00Z", "message": message, **more}
+
+
+def cohere_answer() -> JSON:
+    usage = {"billed_units": {"input_tokens": 900, "output_tokens": 300}}
+    content = [{"type": "text", "text": "".join(WORDS)}]
+    message = {"role": "assistant", "content": content}
+    return {"id": "c1", "finish_reason": "COMPLETE", "message": message, "usage": usage}
+
+
+def cohere_events() -> list[JSON]:
+    deltas = [
+        {
+            "type": "content-delta",
+            "index": 0,
+            "delta": {"message": {"content": {"text": word}}},
+        }
+        for word in WORDS
+    ]
+    end = {"finish_reason": "COMPLETE", "usage": cohere_answer()["usage"]}
+    return [*deltas, {"type": "message-end", "delta": end}]
+
+
+def unnamed(name: str, wire_format: str, values: list[JSON], last: bytes = b"") -> Case:
+    chunks = compact(values)
+    body = b"".join(b"data: " + chunk + b"\n\n" for chunk in chunks) + last
+    return Case(name, wire_format, SSE, chunks, body)
+
+
+def named(name: str, wire_format: str, values: list[JSON]) -> Case:
+    chunks = compact(values)
+    events = (
+        b"event: " + value["type"].encode() + b"\ndata: " + chunk + b"\n\n"
+        for value, chunk in zip(values, chunks, strict=True)
+    )
+    return Case(name, wire_format, SSE, chunks, b"".join(events))
+
+
+def plain(name: str, wire_format: str, value: JSON) -> Case:
+    [body] = compact([value])
+    return Case(name, wire_format, PLAIN, [body], body, TARGET_PLAIN_US)
+
+
+def cases() -> list[Case]:
+    gemini = [gemini_chunk(word) for word in WORDS]
+    pretty = [json.dumps(value, indent=2).encode() for value in gemini]
+    array = b"[" + b"\n,\r\n".join(pretty)
+    lines = compact([*map(ollama_line, WORDS), ollama_line("", done=True, eval_count=300)])
+    return [
+        unnamed("chat completions", "openai_chat", chat_chunks(), b"data: [DONE]\n\n"),
+        named("Responses", "openai_responses", responses_events()),
+        named("Anthropic Messages", "anthropic_messages", messages_events()),
+        unnamed("Gemini", "gemini", gemini),
+        Case("Gemini, array", "gemini", PLAIN, pretty, array + b"\n]\n"),
+        Case("Gemini, array, cut", "gemini", PLAIN, pretty[:-1], array[:-40]),
+        Case("Ollama", "ollama", LINES, lines, b"".join(line + b"\n" for line in lines)),
+        unnamed("Cohere", "cohere_chat", cohere_events()),
+        plain("chat completions, plain", "openai_chat", chat_answer()),
+        plain("Responses, plain", "openai_responses", responses_answer()),
+        plain("Anthropic Messages, plain", "anthropic_messages", messages_answer()),
+        plain("Gemini, plain", "gemini", gemini_chunk("".join(WORDS))),
+        plain("Cohere, plain", "cohere_chat", cohere_answer()),
+    ]
+
+
+def cpu_us(work: Callable[[], object]) -> float:
+    """The least CPU that one of several runs took, for one call of `work`."""
+    least = float("inf")
+    for _ in range(RUNS):
+        begin = time.process_time_ns()
+        for _ in range(CALLS_A_RUN):
+            work()
+        least = min(least, (time.process_time_ns() - begin) / CALLS_A_RUN / 1000)
+    return least
+
+
+def row(case: Case, prices: Prices) -> str:
+    parse = by_name(case.wire_format).parse_answer
+    provider = by_name(case.wire_format).PROVIDER
+
+    def understand() -> object:
+        return parse(case.body, status=200, content_type=case.content_type)
+
+    def read_bare() -> None:
+        for chunk in case.chunks:
+            orjson.loads(chunk)
+
+    answered = parse(case.body, status=200, content_type=case.content_type)
+    assert answered.content and answered.usage, case.name
+    at = datetime.now(UTC)
+    model = answered.response_model or "command-a-03-2025"
+
+    def price() -> object:
+        return prices.cost(answered.usage, asked=model, provider=provider, at=at)
+
+    ours, bare, pricing = cpu_us(understand), cpu_us(read_bare), cpu_us(price)
+    target = "met" if ours <= case.target_us else "**not met**"
+    return (
+        f"| {case.name} | {len(case.body):,} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.1f}"
+        f" | {pricing:.1f} | ≤ {case.target_us:,} | {target} |"
+    )
+
+
+def main() -> None:
+    prices = Prices()
+    print("| Answer | Bytes | µs | Bare JSON, µs | Ratio | Pricing, µs | Target, µs | |")
+    print("|---|---|---|---|---|---|---|---|")
+    for case in cases():
+        print(row(case, prices))
+
+
+if __name__ == "__main__":
+    main()
