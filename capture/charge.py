@@ -48,7 +48,7 @@ class Charge:
         self._lacks_request = body.file is not None or body.more
         self._size = 0
         self._look_at = FIRST_LOOK
-        self._settled = False
+        self._ending: asyncio.Future[None] | None = None
 
     def is_over(self, left_usd: Decimal) -> bool:
         """Whether a stream has cost more than this by now, by estimate. Looked at anew when it has
@@ -74,20 +74,24 @@ class Charge:
 
     async def settle(self, outcome: Outcome) -> None:
         """The call has ended, however; what it cost is spent. Later endings are ignored."""
-        if self._settled:
-            return
-        self._settled = True
-        cost_usd = await self._cost_usd(outcome)
+        await self._end(outcome)
+
+    async def release(self) -> None:
+        """The upstream never began to work on the call."""
+        await self._end(None)
+
+    async def _end(self, outcome: Outcome | None) -> None:
+        """An agent that leaves meanwhile cancels the call, but not this."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._ended(outcome))
+        await asyncio.shield(self._ending)
+
+    async def _ended(self, outcome: Outcome | None) -> None:
+        cost_usd = await self._cost_usd(outcome) if outcome is not None else None
         if cost_usd is None:
             await self._state.release(self._asking)
         else:
             await self._state.settle(self._asking, cost_usd)
-
-    async def release(self) -> None:
-        """The upstream never began to work on the call."""
-        if not self._settled:
-            self._settled = True
-            await self._state.release(self._asking)
 
     async def _cost_usd(self, outcome: Outcome) -> Decimal | None:
         """None: nobody asks money for it, or how much is not known."""
