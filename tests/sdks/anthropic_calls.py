@@ -70,9 +70,7 @@ async def stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[objec
 
 def count(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as anthropic:
-        yield anthropic.messages.count_tokens(
-            model="claude-opus-5-5", messages=MESSAGE["messages"]
-        )
+        yield anthropic.messages.count_tokens(model="claude-opus-5-5", messages=MESSAGE["messages"])
 
 
 def batches(url: str, headers: dict[str, str]) -> Iterator[object]:

@@ -52,7 +52,9 @@ class Case:
 # --- answers ---
 
 
-def reply(body: bytes, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
+def reply(
+    body: bytes, status: int = 200, content_type: str = "application/json", **headers: str
+) -> Answer:
     fields = [("content-type", content_type), *USUAL]
     fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
     fields.append(("content-length", str(len(body))))
@@ -60,17 +62,23 @@ def reply(body: bytes, status: int = 200, content_type: str = "application/json"
 
 
 def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Answer:
-    """`body` line by line, each a chunk; a cut one ends without the last of them."""
+    """`body` line by line, each a chunk; a cut one is not ended as chunks are."""
     fields = [("content-type", content_type), *USUAL, ("transfer-encoding", "chunked")]
     pieces = [canned.send(canned.chunk(line)) for line in body.splitlines(keepends=True)]
     end = canned.CLOSE if cut else canned.send(canned.LAST_CHUNK)
-    return [canned.send(canned.head(200, fields, "OK")), *pieces, end]
+    return [canned.send(canned.head(200, fields, REASONS[200])), *pieces, end]
 
 
-def as_server(exchange: Exchange, *, cut: bool = False) -> Answer:
+def as_server(exchange: Exchange) -> Answer:
     if exchange.is_stream():
-        return streamed(exchange.body, exchange.content_type, cut=cut)
+        return streamed(exchange.body, exchange.content_type)
     return reply(exchange.body, exchange.status, exchange.content_type)
+
+
+def cut_after_content(exchange: Exchange) -> Answer:
+    """The stream up to the end of the event that brings its first content."""
+    end = exchange.expected_with_first_content().first_content_end
+    return streamed(exchange.body[:end], exchange.content_type, cut=True)
 
 
 def by_name(exchanges: Sequence[Exchange]) -> dict[str, Exchange]:
@@ -95,7 +103,9 @@ def understood(exchange: Exchange, **more: Any) -> Facts:
     }
     if expected.usage is not None:
         counted = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_reasoning")
-        facts |= {name: getattr(expected.usage, name) for name in counted}
+        # A number that did not come is estimated.
+        numbers = {name: getattr(expected.usage, name) for name in counted}
+        facts |= {name: number for name, number in numbers.items() if number is not None}
     if expected.error is None:
         facts["outcome"] = "completed"
     else:
@@ -114,6 +124,12 @@ def answered(exchange: Exchange, call: str, **more: Any) -> Case:
     """A case of one try with this answer."""
     raises = more.pop("raises", None)
     return Case(call, [as_server(exchange)], [understood(exchange, **more)], raises)
+
+
+def cut(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
+    """A case whose stream ends after its first content."""
+    facts = {"wire_format": exchange.wire_format, "outcome": "upstream_cut", "content": content}
+    return Case(call, [cut_after_content(exchange)], [facts], raises)
 
 
 # --- running ---
@@ -144,7 +160,10 @@ class BothWays:
         assert through.received == straight.received
         if case.recorded:
             calls = self.ledger.calls(name, count=len(case.recorded))
-            got = [{key: call[key] for key in facts} for call, facts in zip(calls, case.recorded, strict=True)]
+            got = [
+                {key: call[key] for key in facts}
+                for call, facts in zip(calls, case.recorded, strict=True)
+            ]
             assert got == list(case.recorded)
 
 

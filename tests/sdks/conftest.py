@@ -12,9 +12,7 @@ from tests.sdks.both_ways import BothWays, run
 
 
 @pytest.fixture(scope="module")
-def ways(
-    request: pytest.FixtureRequest, ledger: Ledger, _provider: Provider
-) -> Iterator[BothWays]:
+def ways(request: pytest.FixtureRequest, ledger: Ledger, _provider: Provider) -> Iterator[BothWays]:
     module = request.module
     yield run(module.CALLS, module.CASES, ledger, _provider)
     _provider.reset()

@@ -130,9 +130,7 @@ def transcription(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 def subtitles(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as openai:
-        yield openai.audio.transcriptions.create(
-            model="whisper-1", file=WAV, response_format="srt"
-        )
+        yield openai.audio.transcriptions.create(model="whisper-1", file=WAV, response_format="srt")
 
 
 def transcription_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
@@ -143,12 +141,14 @@ def transcription_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 
 def speech(url: str, headers: dict[str, str]) -> Iterator[object]:
-    with client(url, headers) as openai:
-        with openai.audio.speech.with_streaming_response.create(
+    with (
+        client(url, headers) as openai,
+        openai.audio.speech.with_streaming_response.create(
             model="gpt-4o-mini-tts", voice="alloy", input="Hello"
-        ) as answer:
-            yield answer.headers
-            yield b"".join(answer.iter_bytes())
+        ) as answer,
+    ):
+        yield answer.headers
+        yield b"".join(answer.iter_bytes())
 
 
 def models(url: str, headers: dict[str, str]) -> Iterator[object]:

@@ -61,12 +61,15 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     def inner(one: Any) -> Any:
         return shown(one, url, depth + 1)
 
-    def named(facts: Iterable[tuple[object, object]]) -> dict[str, Any]:
-        return {
-            str(name): inner(fact)
-            for name, fact in facts
-            if str(name).lower() not in NOT_COMPARED
-        }
+    def named(facts: Iterable[tuple[object, Any]]) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for name, fact in facts:
+            if str(name).endswith("headers") and isinstance(fact, Mapping):
+                # Where a library does not do it, since servers may write names in any case.
+                fact = {key.lower(): text for key, text in fact.items()}
+            if name not in NOT_COMPARED:
+                told[str(name)] = inner(fact)
+        return told
 
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -88,9 +91,17 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return named(value.items())
     if dataclasses.is_dataclass(value):
-        return {kind: named((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))}
+        return {
+            kind: named(
+                (field.name, getattr(value, field.name)) for field in dataclasses.fields(value)
+            )
+        }
     if hasattr(value, "__pydantic_extra__"):
-        own = {**vars(value), **(value.__pydantic_extra__ or {}), **(value.__pydantic_private__ or {})}
+        own = {
+            **vars(value),
+            **(value.__pydantic_extra__ or {}),
+            **(value.__pydantic_private__ or {}),
+        }
         return {kind: named(own.items())}
     if isinstance(value, Iterable):
         return [inner(one) for one in value]

@@ -10,6 +10,7 @@ from tests.sdks.both_ways import (
     answered,
     as_server,
     by_name,
+    cut,
     reply,
     understood,
 )
@@ -65,17 +66,7 @@ CASES = {
             understood(PLAIN, attempt=3),
         ],
     ),
-    "cut": Case(
-        "events",
-        [as_server(MESSAGES["interrupted in a tool call"], cut=True)],
-        [
-            understood(
-                MESSAGES["interrupted in a tool call"],
-                outcome="upstream_cut",
-            )
-        ],
-        "httpx2.RemoteProtocolError",
-    ),
+    "cut": cut(TEXT, "events", "Hello", raises="httpx2.RemoteProtocolError"),
     "error-in-stream": answered(
         MESSAGES["error in mid-stream"], "stream", raises="anthropic.APIStatusError"
     ),

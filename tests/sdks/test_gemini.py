@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sdks.both_ways import BothWays, Case, answered, as_server, by_name, reply, understood
+from tests.sdks.both_ways import (
+    BothWays,
+    Case,
+    answered,
+    as_server,
+    by_name,
+    cut,
+    reply,
+    understood,
+)
 from tests.wire import gemini_exchanges
 
 EXCHANGES = gemini_exchanges.EXCHANGES
@@ -45,17 +54,9 @@ CASES = {
             understood(WHOLE),
         ],
     ),
-    "cut": Case(
-        "stream",
-        [as_server(TEXT, cut=True)],
-        [understood(TEXT, outcome="upstream_cut")],
-        "httpx2.RemoteProtocolError",
-    ),
-    "cut-async": Case(
-        "stream_async",
-        [as_server(TEXT, cut=True)],
-        [understood(TEXT, outcome="upstream_cut")],
-        "aiohttp.client_exceptions.ClientPayloadError",
+    "cut": cut(TEXT, "stream", "Hello", raises="httpx2.RemoteProtocolError"),
+    "cut-async": cut(
+        TEXT, "stream_async", "Hello", raises="aiohttp.client_exceptions.ClientPayloadError"
     ),
     "error-in-stream": answered(
         GEMINI["error in mid-stream as an event"],

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sdks.both_ways import BothWays, Case, answered, as_server, by_name, reply, understood
+from tests.sdks.both_ways import (
+    BothWays,
+    Case,
+    answered,
+    as_server,
+    by_name,
+    cut,
+    reply,
+    understood,
+)
 from tests.wire import chat_exchanges, endpoint_exchanges
 
 CHAT = by_name(chat_exchanges.EXCHANGES)
 OTHERS = by_name(endpoint_exchanges.EXCHANGES)
 
 PLAIN, STREAM = CHAT["Groq, plain: x_groq counts memory, not tokens"], CHAT["Groq: usage in x_groq"]
-CUT = CHAT["stream cut by the upstream"]
 
 CALLS = "groq_calls.py"
 CASES = {
@@ -42,12 +50,7 @@ CASES = {
             understood(PLAIN, attempt=3),
         ],
     ),
-    "cut": Case(
-        "stream",
-        [as_server(CUT, cut=True)],
-        [{"outcome": "upstream_cut", "status_code": 200, "content": CUT.expected.content}],
-        "httpx.RemoteProtocolError",
-    ),
+    "cut": cut(CHAT["stream with usage"], "stream", "Grüße", raises="httpx.RemoteProtocolError"),
     "error-in-stream": answered(
         CHAT["an error event in mid-stream"], "stream", raises="groq.APIError"
     ),

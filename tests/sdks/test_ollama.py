@@ -8,11 +8,10 @@ from tests.sdks.both_ways import (
     BothWays,
     Case,
     answered,
-    as_server,
     by_name,
+    cut,
     reply,
     streamed,
-    understood,
 )
 from tests.wire import ollama_exchanges
 
@@ -40,21 +39,14 @@ CASES = {
     "generate": answered(OLLAMA["generate, whole"], "generate"),
     "generate-stream": answered(OLLAMA["generate, cut off by num_predict"], "generate_stream"),
     "embed": answered(OLLAMA["embed"], "embed"),
-    "error-404": answered(
-        OLLAMA["error body"], "chat", raises="ollama._types.ResponseError"
-    ),
+    "error-404": answered(OLLAMA["error body"], "chat", raises="ollama._types.ResponseError"),
     "error-404-of-a-stream": answered(
         OLLAMA["error body"], "stream", raises="ollama._types.ResponseError"
     ),
     "error-in-stream": answered(
         OLLAMA["error in mid-stream"], "stream", raises="ollama._types.ResponseError"
     ),
-    "cut": Case(
-        "stream",
-        [as_server(CHAT, cut=True)],
-        [understood(CHAT, outcome="upstream_cut")],
-        "httpx.RemoteProtocolError",
-    ),
+    "cut": cut(CHAT, "stream", "Hello", raises="httpx.RemoteProtocolError"),
     "models": Case("models", [reply(TAGS)]),
     "pull": Case("pull", [streamed(PULLED, "application/x-ndjson")]),
 }

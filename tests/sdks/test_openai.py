@@ -10,6 +10,7 @@ from tests.sdks.both_ways import (
     answered,
     as_server,
     by_name,
+    cut,
     reply,
     understood,
 )
@@ -20,7 +21,6 @@ RESPONSES = by_name(responses_exchanges.EXCHANGES)
 OTHERS = by_name(endpoint_exchanges.EXCHANGES)
 
 PLAIN, STREAM = CHAT["plain answer"], CHAT["stream with usage"]
-CUT = CHAT["stream cut by the upstream"]
 QUEUED = RESPONSES["in the background"]
 
 OVERLOADED = reply(b'{"error":{"message":"Oh no"}}', 500, **{"retry-after-ms": "1"})
@@ -28,7 +28,15 @@ TOO_MANY = reply(b'{"error":{"message":"Slow down"}}', 429, **{"retry-after-ms":
 
 CALLS = "openai_calls.py"
 CASES = {
-    "chat": answered(PLAIN, "chat", provider="openai", model_id="gpt-4o", system_prompt="Be brief.", temperature=0.5, session_id="chat"),
+    "chat": answered(
+        PLAIN,
+        "chat",
+        provider="openai",
+        model_id="gpt-4o",
+        system_prompt="Be brief.",
+        temperature=0.5,
+        session_id="chat",
+    ),
     "chat-async": answered(PLAIN, "chat_async"),
     "chat-stream": answered(STREAM, "chat_stream", streaming=True),
     "chat-stream-async": answered(CHAT["refusal"], "chat_stream_async"),
@@ -37,9 +45,13 @@ CASES = {
     "chat-choices-stream": answered(CHAT["two choices, interleaved"], "chat_stream"),
     "chat-audio": answered(CHAT["audio with its transcript"], "chat_stream"),
     "chat-azure": answered(CHAT["Azure: the filter's chunks first and last"], "chat_stream"),
-    "chat-deepseek": answered(CHAT["DeepSeek: keep-alive comments, reasoning, cache hits"], "chat_stream"),
+    "chat-deepseek": answered(
+        CHAT["DeepSeek: keep-alive comments, reasoning, cache hits"], "chat_stream"
+    ),
     "chat-429": answered(CHAT["error body"], "chat_once", raises="openai.RateLimitError"),
-    "chat-404": answered(CHAT["vLLM: an error body of its own"], "chat", raises="openai.NotFoundError"),
+    "chat-404": answered(
+        CHAT["vLLM: an error body of its own"], "chat", raises="openai.NotFoundError"
+    ),
     "chat-page": Case(
         "chat_once",
         [reply(b"<html>Bad gateway</html>", 502, "text/html")],
@@ -55,17 +67,18 @@ CASES = {
             understood(PLAIN, attempt=3),
         ],
     ),
-    "chat-cut": Case(
-        "chat_stream",
-        [as_server(CUT, cut=True)],
-        [{"outcome": "upstream_cut", "status_code": 200, "content": CUT.expected.content}],
-        "openai.APIConnectionError",
+    "chat-cut": cut(STREAM, "chat_stream", "Grüße", raises="openai.APIConnectionError"),
+    "chat-error-in-stream": answered(
+        CHAT["an error event in mid-stream"], "chat_stream", raises="openai.APIError"
     ),
-    "chat-error-in-stream": answered(CHAT["an error event in mid-stream"], "chat_stream", raises="openai.APIError"),
-    "chat-error-of-openrouter": answered(CHAT["OpenRouter: an error in mid-stream"], "chat_stream", raises="openai.APIError"),
+    "chat-error-of-openrouter": answered(
+        CHAT["OpenRouter: an error in mid-stream"], "chat_stream", raises="openai.APIError"
+    ),
     "response": answered(RESPONSES["plain, with a refusal"], "response"),
     "response-stream": answered(RESPONSES["completed"], "response_stream"),
-    "response-stream-async": answered(RESPONSES["reasoning, then tool calls"], "response_stream_async"),
+    "response-stream-async": answered(
+        RESPONSES["reasoning, then tool calls"], "response_stream_async"
+    ),
     "response-failed": answered(RESPONSES["failed"], "response_stream_async"),
     "response-error": answered(RESPONSES["error event"], "response_stream_async"),
     "response-again": Case(
@@ -82,7 +95,9 @@ CASES = {
     "subtitles": answered(OTHERS["subtitles"], "subtitles"),
     "transcription-stream": answered(OTHERS["a transcript, streamed"], "transcription_stream"),
     "speech": answered(OTHERS["speech"], "speech"),
-    "models": Case("models", [reply(b'{"object":"list","data":[{"id":"gpt-4o","object":"model"}]}')]),
+    "models": Case(
+        "models", [reply(b'{"object":"list","data":[{"id":"gpt-4o","object":"model"}]}')]
+    ),
     "upload": Case("upload", [reply(b'{"id":"file-1","object":"file","bytes":3}')]),
 }
 
