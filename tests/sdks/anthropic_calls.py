@@ -54,18 +54,22 @@ def events(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 
 def stream(url: str, headers: dict[str, str]) -> Iterator[object]:
-    with client(url, headers) as anthropic:
-        with anthropic.messages.stream(**MESSAGE, tools=[WEATHER]) as stream:
-            yield stream.response.headers
-            yield from stream
-            yield stream.get_final_message()
+    with (
+        client(url, headers) as anthropic,
+        anthropic.messages.stream(**MESSAGE, tools=[WEATHER]) as stream,
+    ):
+        yield stream.response.headers
+        yield from stream
+        yield stream.get_final_message()
 
 
 async def stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
-    async with async_client(url, headers) as anthropic:
-        async with anthropic.messages.stream(**MESSAGE) as stream:
-            async for event in stream:
-                yield event
+    async with (
+        async_client(url, headers) as anthropic,
+        anthropic.messages.stream(**MESSAGE) as stream,
+    ):
+        async for event in stream:
+            yield event
 
 
 def count(url: str, headers: dict[str, str]) -> Iterator[object]:

@@ -1,4 +1,4 @@
-"""The same calls of an SDK, straight to the provider and through AgentLedger, and what came of them."""
+"""The same calls of an SDK, straight to the provider and through AgentLedger, compared."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from capture.wire.types import JSON
 from tests import canned
 from tests.ledger import Ledger
 from tests.provider import Provider, Received
-from tests.wire.exchanges import Exchange
+from tests.wire.exchanges import Exchange, compact
 
 FOLDER = Path(__file__).parent
 
@@ -31,17 +32,15 @@ USUAL = [
     ("set-cookie", "a=1; path=/"),
     ("set-cookie", "b=2; path=/"),
 ]
-AT_ONCE = ("retry-after-ms", "1")
-
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 HOP = {"connection", "keep-alive"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """`call` names a function of the module of calls. The provider answers its tries in turn; each
-    leaves a call with these facts on record. `raises` is the class of the exception that ends it."""
+    leaves a call with these facts on record. `raises` is the class of what it ends with."""
 
     call: str
     answers: Sequence[Answer]
@@ -59,6 +58,10 @@ def reply(
     fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
     fields.append(("content-length", str(len(body))))
     return [canned.send(canned.head(status, fields, REASONS.get(status, "Overloaded")) + body)]
+
+
+def as_json(value: JSON, status: int = 200) -> Answer:
+    return reply(compact(value), status)
 
 
 def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Answer:
@@ -135,7 +138,7 @@ def cut(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
 # --- running ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Way:
     """One way to the provider: what the SDK gave back, and what the provider got."""
 
@@ -144,7 +147,7 @@ class Way:
     received: list[Facts]
 
 
-@dataclass
+@dataclass(repr=False)
 class BothWays:
     ledger: Ledger
     straight: dict[str, Way] = field(default_factory=dict)
@@ -160,11 +163,8 @@ class BothWays:
         assert through.received == straight.received
         if case.recorded:
             calls = self.ledger.calls(name, count=len(case.recorded))
-            got = [
-                {key: call[key] for key in facts}
-                for call, facts in zip(calls, case.recorded, strict=True)
-            ]
-            assert got == list(case.recorded)
+            for call, facts in zip(calls, case.recorded, strict=True):
+                assert {name: call[name] for name in facts} == facts
 
 
 def run(module: str, cases: dict[str, Case], ledger: Ledger, provider: Provider) -> BothWays:

@@ -92,6 +92,24 @@ def speech(url: str, headers: dict[str, str]) -> Iterator[object]:
         )
 
 
+def transcription_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
+    with (
+        client(url) as mistral,
+        mistral.audio.transcriptions.stream(
+            model="voxtral-mini-latest", file=WAV, http_headers=headers
+        ) as events,
+    ):
+        yield from events
+
+
+def speech_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
+    with client(url) as mistral:
+        answer: Any = mistral.audio.speech.complete(
+            model="voxtral-mini-tts", input="Hello", stream=True, http_headers=headers
+        )
+        yield from answer
+
+
 def conversation(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url) as mistral:
         yield mistral.beta.conversations.start(

@@ -12,6 +12,7 @@ MESSAGES: Any = [
     {"role": "user", "content": "Grüße 😀"},
 ]
 WEATHER: Any = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
+TOOLS: Any = [{"type": "function", **WEATHER}]
 CHAT: Any = {"model": "gpt-4o", "messages": MESSAGES}
 RESPONSE: Any = {"model": "gpt-4o", "input": "Hello", "instructions": "Be brief."}
 PNG = ("cat.png", b"\x89PNG\r\n\x1a\n of a cat", "image/png")
@@ -62,10 +63,12 @@ async def chat_stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[
 
 def chat_tools(url: str, headers: dict[str, str]) -> Iterator[object]:
     tools: Any = [{"type": "function", "function": WEATHER}]
-    with client(url, headers) as openai:
-        with openai.chat.completions.stream(**CHAT, tools=tools) as stream:
-            yield from stream
-            yield stream.get_final_completion()
+    with (
+        client(url, headers) as openai,
+        openai.chat.completions.stream(**CHAT, tools=tools) as stream,
+    ):
+        yield from stream
+        yield stream.get_final_completion()
 
 
 def response(url: str, headers: dict[str, str]) -> Iterator[object]:
@@ -81,10 +84,12 @@ def response_again(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 
 def response_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
-    with client(url, headers) as openai:
-        with openai.responses.stream(**RESPONSE, tools=[{"type": "function", **WEATHER}]) as stream:
-            yield from stream
-            yield stream.get_final_response()
+    with (
+        client(url, headers) as openai,
+        openai.responses.stream(**RESPONSE, tools=TOOLS) as stream,
+    ):
+        yield from stream
+        yield stream.get_final_response()
 
 
 async def response_stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:

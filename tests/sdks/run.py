@@ -13,6 +13,7 @@ import dataclasses
 import inspect
 import json
 import os
+import re
 import runpy
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,8 @@ Call = Callable[[str, dict[str, str]], Any]
 
 # Header names: ours, and those that describe one hop.
 NOT_COMPARED = {"x-agentledger-action-id", "connection", "keep-alive"}
+# Cohere's exceptions show all headers in their text.
+OUR_HEADER = re.compile(r", 'x-agentledger-action-id': '[^']*'")
 DEEPEST = 30
 
 
@@ -64,8 +67,8 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     def named(facts: Iterable[tuple[object, Any]]) -> dict[str, Any]:
         told: dict[str, Any] = {}
         for name, fact in facts:
-            if str(name).endswith("headers") and isinstance(fact, Mapping):
-                # Where a library does not do it, since servers may write names in any case.
+            if str(name).endswith("headers") and type(fact) is dict:
+                # Google's SDK keeps them as they are written: servers may use any case.
                 fact = {key.lower(): text for key, text in fact.items()}
             if name not in NOT_COMPARED:
                 told[str(name)] = inner(fact)
@@ -74,7 +77,7 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
-        return value.replace(url, "http://provider")
+        return OUR_HEADER.sub("", value.replace(url, "http://provider"))
     if isinstance(value, bytes):
         return inner(value.decode("latin-1"))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -91,18 +94,11 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return named(value.items())
     if dataclasses.is_dataclass(value):
-        return {
-            kind: named(
-                (field.name, getattr(value, field.name)) for field in dataclasses.fields(value)
-            )
-        }
+        fields = dataclasses.fields(value)
+        return {kind: named((field.name, getattr(value, field.name)) for field in fields)}
     if hasattr(value, "__pydantic_extra__"):
-        own = {
-            **vars(value),
-            **(value.__pydantic_extra__ or {}),
-            **(value.__pydantic_private__ or {}),
-        }
-        return {kind: named(own.items())}
+        parts = (vars(value), value.__pydantic_extra__, value.__pydantic_private__)
+        return {kind: named(item for part in parts if part for item in part.items())}
     if isinstance(value, Iterable):
         return [inner(one) for one in value]
     return kind

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from capture.wire.types import JSON
 from tests.sdks.both_ways import (
     BothWays,
     Case,
     answered,
+    as_json,
     as_server,
     by_name,
     cut,
@@ -19,8 +21,11 @@ from tests.wire import cohere_exchanges
 COHERE = by_name(cohere_exchanges.EXCHANGES)
 
 PLAIN, TEXT = COHERE["plain"], COHERE["text with citations"]
-EMBEDDED = b'{"id":"e1","embeddings":{"float":[[0.1,0.2]]},"texts":["a","b"],"meta":{"billed_units":{"input_tokens":2}}}'
-RANKED = b'{"id":"r1","results":[{"index":0,"relevance_score":0.9}],"meta":{"billed_units":{"search_units":1}}}'
+RANKED: JSON = {
+    "id": "r1",
+    "results": [{"index": 0, "relevance_score": 0.9}],
+    "meta": {"billed_units": {"search_units": 1}},
+}
 
 CALLS = "cohere_calls.py"
 CASES = {
@@ -56,8 +61,8 @@ CASES = {
     ),
     "cut": cut(TEXT, "stream", "The tallest are", raises="httpx.RemoteProtocolError"),
     "error-in-stream": answered(COHERE["an error ends the message"], "stream"),
-    "embed": Case("embed", [reply(EMBEDDED)]),
-    "rerank": Case("rerank", [reply(RANKED)]),
+    "embed": answered(COHERE["embeddings"], "embed", provider="cohere"),
+    "rerank": Case("rerank", [as_json(RANKED)]),
 }
 
 
