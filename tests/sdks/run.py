@@ -9,6 +9,7 @@ user of the SDK sees.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -30,9 +31,10 @@ DEEPEST = 30
 
 def main(module: str, cases: str, *urls: str) -> None:
     """`cases` is JSON: the name of each case, and of the function that makes its call."""
-    calls = runpy.run_path(module)
-    named = {case: calls[call] for case, call in json.loads(cases).items()}
-    seen = [asyncio.run(seen_at(url, named)) for url in urls]
+    with contextlib.redirect_stdout(sys.stderr):  # some SDKs print
+        calls = runpy.run_path(module)
+        named = {case: calls[call] for case, call in json.loads(cases).items()}
+        seen = [asyncio.run(seen_at(url, named)) for url in urls]
     json.dump(seen, sys.stdout)
     sys.stdout.flush()
     os._exit(0)  # some SDKs leave threads running
