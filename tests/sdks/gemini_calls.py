@@ -9,6 +9,7 @@ from google import genai
 from google.genai import types
 
 MODEL = "gemini-2.5-flash"
+TEXTS: Any = ["a", "b"]
 ASKED: Any = {
     "model": MODEL,
     "contents": "Grüße 😀",
@@ -56,7 +57,7 @@ async def stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[objec
 
 def embeddings(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as gemini:
-        yield gemini.models.embed_content(model="gemini-embedding-001", contents=["a", "b"])
+        yield gemini.models.embed_content(model="gemini-embedding-001", contents=TEXTS)
 
 
 def count(url: str, headers: dict[str, str]) -> Iterator[object]:
