@@ -266,6 +266,33 @@ def ollama_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
     return [json.dumps(line).encode() + b"\n" for line in lines]
 
 
+def cohere(text: str) -> dict[str, Any]:
+    return {
+        "id": "c14c80c3",
+        "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": text}]},
+        "usage": {"tokens": {"input_tokens": 9, "output_tokens": 4}},
+    }
+
+
+def cohere_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+    def delta(word: str) -> dict[str, Any]:
+        message = {"content": {"text": word}}
+        return {"type": "content-delta", "index": 0, "delta": {"message": message}}
+
+    end = {"finish_reason": "COMPLETE", "usage": cohere("")["usage"]}
+    return named_events([*map(delta, words), {"type": "message-end", "delta": end}])
+
+
+def converse(text: str) -> dict[str, Any]:
+    return {
+        "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 9, "outputTokens": 4, "totalTokens": 13},
+        "metrics": {"latencyMs": 5},
+    }
+
+
 # --- what is said when nothing is programmed ---
 
 
@@ -284,13 +311,16 @@ def response_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
 
 Plain = Callable[[str], dict[str, Any]]
 Streamed = Callable[[Sequence[str], dict[str, Any]], list[bytes]]
-APIS: tuple[tuple[str, Plain, Streamed], ...] = (
+APIS: tuple[tuple[str, Plain, Streamed | None], ...] = (
     ("/chat/completions", chat, chat_stream),
     ("/v1/messages", message, message_stream),
     ("/responses", response, response_stream),
     (":generateContent", gemini, gemini_stream),
     (":streamGenerateContent", gemini, gemini_stream),
     ("/api/chat", ollama, ollama_stream),
+    ("/v2/chat", cohere, cohere_stream),
+    ("/converse", converse, None),
+    ("/invoke", message, None),
 )
 
 
@@ -302,7 +332,7 @@ def steps(method: str, target: str, request: Received) -> list[Step]:
                 # A body too long to be kept is not understood, only received.
                 asked = json.loads(request.body) if len(request.body) == request.size else {}
                 text = f"echo: {last_text(asked)}"
-                if asked.get("stream"):
+                if streamed and asked.get("stream"):
                     return stream(streamed(text.split(" "), asked))
                 return as_json(plain(text))
     return echo(method, request)

@@ -16,15 +16,21 @@ from tests.ledger import PROJECT, Ledger
 from tests.provider import Provider
 
 PAGES = sorted((PROJECT / "docs" / "integrations").glob("*.md"))
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY")
+KEYS = """OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY OPENROUTER_API_KEY MISTRAL_API_KEY
+    GROQ_API_KEY CO_API_KEY AWS_BEARER_TOKEN_BEDROCK""".split()
 # Each example's calls: agents and wire formats, in their order.
 EXPECTED: dict[str, list[tuple[str | None, str]]] = {
     "anthropic.md python 1": [("writer", "anthropic_messages")],
+    "bedrock.md python 1": [(None, "bedrock_invoke")],
+    "bedrock.md sh 1": [(None, "bedrock_converse")],
+    "cohere.md python 1": [(None, "cohere_chat")],
     "curl.md sh 1": [(None, "openai_chat")],
     "gateways.md python 1": [(None, "openai_chat")],
     "gateways.md python 2": [(None, "openai_chat")],
     "gemini.md python 1": [(None, "gemini")],
+    "groq.md python 1": [(None, "openai_chat")],
     "langchain.md python 1": [("researcher", "openai_chat")],
+    "mistral.md python 1": [(None, "openai_chat")],
     "ollama.md python 1": [(None, "ollama")],
     "openai.md python 1": [("researcher", "openai_chat")],
     "openai.md python 2": [(None, "openai_responses")] * 2,
@@ -55,7 +61,7 @@ EXAMPLES = dict(examples())
 @pytest.fixture(scope="module")
 def serving(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """A proxy for agents of all providers, each of which is the stand-in."""
-    names = ("openai", "anthropic", "google", "ollama", "openrouter")
+    names = "openai anthropic google ollama openrouter mistral groq cohere aws".split()
     env = {"AGENTLEDGER_UPSTREAMS": json.dumps(dict.fromkeys(names, _provider.url))}
     with Ledger(tmp_path_factory.mktemp("serving"), "", env=env) as ledger:
         yield ledger

@@ -12,6 +12,7 @@ from capture.wire import (
     bedrock_converse,
     bedrock_invoke,
     cohere_chat,
+    cohere_embeddings,
     gemini,
     gemini_count_tokens,
     gemini_embeddings,
@@ -55,6 +56,7 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
         anthropic_messages,
     ),
     (r"/v2/chat", cohere_chat),
+    (r"/v2/embed", cohere_embeddings),
     # The model may be an ARN, with up to two slashes.
     (r"/model/[^/]+(?:/[^/]+){0,2}/(?:converse|converse-stream)", bedrock_converse),
     (r"/model/[^/]+(?:/[^/]+){0,2}/(?:invoke|invoke-with-response-stream)", bedrock_invoke),

@@ -23,7 +23,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Ask
 
 
 def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
-    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return answering.read(body, status, content_type, whole=_parse_whole, stream=read_stream)
 
 
 def tool_results(message: bytes) -> list[ToolResult]:
@@ -112,7 +112,7 @@ def _parse_whole(value: JSON) -> Answered:
     return answered
 
 
-def _parse_stream(body: bytes) -> Answered:
+def read_stream(body: bytes) -> Answered:
     answered = Answered()
     message = _Message()
     unread: list[int] = []

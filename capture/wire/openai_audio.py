@@ -19,6 +19,10 @@ _parts: dict[str, PartKind] = {"input": "message"}
 
 _TEXTS = ("text/", "application/x-subrip")
 
+# The events of a transcript, and where a piece is in them: OpenAI's, then Mistral's.
+_PIECES = {"transcript.text.delta": "delta", "transcription.text.delta": "text"}
+_WHOLES = ("transcript.text.done", "transcription.done")
+
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
     """Speech is asked for by a JSON object, and billed by its `input`; all else by a form."""
@@ -95,20 +99,21 @@ def _parse_stream(body: bytes) -> Answered:
         has_content = False
         if name == "error" or event.get("error"):
             answered.error = errors.message_of_event(event)
-        elif name == "transcript.text.delta":
-            piece = event.get("delta")
+        elif name in _PIECES:
+            piece = event.get(_PIECES[name])
             if piece and isinstance(piece, str):
                 pieces.append(piece)
                 has_content = True
-        elif name == "transcript.text.done":
+        elif name in _WHOLES:
             whole = event.get("text")
             if whole and isinstance(whole, str):
                 pieces = [whole]
                 has_content = True
         elif name == "speech.audio.delta":
-            has_content = bool(event.get("audio"))
-        if name in ("transcript.text.done", "speech.audio.done"):
+            has_content = bool(event.get("audio") or event.get("audio_data"))
+        if name in _WHOLES or name == "speech.audio.done":
             answered.complete = True
+            answered.response_model = text(event.get("model"))
             answered.usage = usage.openai(event.get("usage"))
         if has_content and answered.first_content_end is None:
             answered.first_content_end = end

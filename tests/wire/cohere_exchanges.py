@@ -20,6 +20,8 @@ COUNTED = Usage(
     raw=USAGE,
 )
 
+EMBEDDED: JSON = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 2.0}}
+
 START = {"id": "c14c80c3", "type": "message-start", "delta": {"message": {"role": "assistant"}}}
 
 
@@ -199,6 +201,21 @@ EXCHANGES = [
                 raw={"billed_units": {"input_tokens": 5, "output_tokens": 8}},
             ),
         ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "embeddings",
+        "cohere_embeddings",
+        compact(
+            {
+                "id": "5807ee2e",
+                "texts": ["a", "b"],
+                "embeddings": {"float": [[0.0023, -0.009], [0.1, 0.2]]},
+                "response_type": "embeddings_by_type",
+                "meta": EMBEDDED,
+            }
+        ),
+        Answered(response_id="5807ee2e", usage=Usage(tokens_in=2, raw=EMBEDDED), complete=True),
         content_type=PLAIN,
     ),
     Exchange(

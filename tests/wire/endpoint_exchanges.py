@@ -306,6 +306,16 @@ HEARD_TOKENS = Usage(tokens_in=14, tokens_out=45, tokens_audio_in=14, raw=HEARD)
 SRT = "1\n00:00:00,000 --> 00:00:02,000\nGrüße\n\n"
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00\xff\xfb\x90d\x00data: \x00" * 50
 
+HEARD_BY_MISTRAL = {
+    "prompt_audio_seconds": 3,
+    "prompt_tokens": 4,
+    "completion_tokens": 6,
+    "total_tokens": 10,
+}
+COUNTED_BY_MISTRAL = Usage(
+    tokens_in=4, tokens_out=6, units={"audio_seconds": 3}, raw=dict(HEARD_BY_MISTRAL)
+)
+
 AUDIO = [
     Exchange(
         "a transcript, by tokens",
@@ -370,6 +380,65 @@ AUDIO = [
         ),
         Answered(content="Grüße", usage=HEARD_TOKENS, complete=True),
         first_content="Grü".encode(),
+    ),
+    Exchange(
+        "Mistral: a transcript",
+        "openai_audio",
+        compact(
+            {
+                "model": "voxtral-mini-2507",
+                "text": "Grüße",
+                "language": "de",
+                "usage": HEARD_BY_MISTRAL,
+            }
+        ),
+        Answered(
+            response_model="voxtral-mini-2507",
+            content="Grüße",
+            usage=COUNTED_BY_MISTRAL,
+            complete=True,
+        ),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "Mistral: a transcript, streamed",
+        "openai_audio",
+        named(
+            {"type": "transcription.language", "audio_language": "de"},
+            {"type": "transcription.text.delta", "text": "Grü"},
+            {"type": "transcription.text.delta", "text": "ße"},
+            {
+                "type": "transcription.done",
+                "model": "voxtral-mini-2507",
+                "text": "Grüße",
+                "language": "de",
+                "usage": HEARD_BY_MISTRAL,
+            },
+        ),
+        Answered(
+            response_model="voxtral-mini-2507",
+            content="Grüße",
+            usage=COUNTED_BY_MISTRAL,
+            complete=True,
+        ),
+        first_content="Grü".encode(),
+    ),
+    Exchange(
+        "Mistral: speech",
+        "openai_audio",
+        compact({"audio_data": "SUQzBA=="}),
+        Answered(complete=True),
+        content_type=PLAIN,
+    ),
+    Exchange(
+        "Mistral: speech, streamed",
+        "openai_audio",
+        named(
+            {"type": "speech.audio.delta", "audio_data": "SUQzBA=="},
+            {"type": "speech.audio.done", "usage": HEARD_BY_MISTRAL},
+        ),
+        Answered(usage=COUNTED_BY_MISTRAL, complete=True),
+        first_content=b"SUQzBA==",
     ),
     Exchange(
         "a transcript, cut short",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import cohere_chat
+from capture.wire import cohere_chat, cohere_embeddings
 from capture.wire.types import ToolResult
 from tests.wire.cohere_exchanges import EXCHANGES
 from tests.wire.exchanges import Exchange
@@ -55,3 +55,14 @@ def test_other_messages_bring_no_tool_results() -> None:
 def test_error_body_is_coheres() -> None:
     body = cohere_chat.error_body("Over budget", type="t", code="budget_exceeded", request_id="r1")
     assert json.loads(body) == {"id": "r1", "message": "Over budget"}
+
+
+def test_what_is_embedded_is_read() -> None:
+    body = b'{"model":"embed-v4.0","texts":["a","b"],"input_type":"search_document"}'
+    asked = cohere_embeddings.parse_request(body)
+    assert asked.model_id == "embed-v4.0"
+    assert asked.params == {"input_type": "search_document"}
+    assert [(part.kind, body[part.start : part.end]) for part in asked.parts] == [
+        ("message", b'"a"'),
+        ("message", b'"b"'),
+    ]

@@ -71,6 +71,7 @@ from capture.wire.types import Answered, Asked
         ("/api/v1/embeddings", "openai_embeddings", "openai"),
         ("/v2/chat", "cohere_chat", "cohere"),
         ("/to/cohere/v2/chat", "cohere_chat", "cohere"),
+        ("/v2/embed", "cohere_embeddings", "cohere"),
         ("/model/us.amazon.nova-pro-v1:0/converse", "bedrock_converse", "aws"),
         ("model/m/converse-stream", "bedrock_converse", "aws"),
         (

@@ -1,0 +1,217 @@
+"""The same calls of an SDK, straight to the provider and through AgentLedger, compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from capture.wire.types import JSON
+from tests import canned
+from tests.ledger import Ledger
+from tests.provider import Provider, Received
+from tests.wire.exchanges import Exchange, compact
+
+FOLDER = Path(__file__).parent
+
+Answer = list[canned.Step]
+Facts = dict[str, Any]
+
+# What providers send beside the body, and SDKs read.
+USUAL = [
+    ("x-request-id", "req_1"),
+    ("request-id", "req_1"),
+    ("x-ratelimit-remaining-requests", "99"),
+    ("set-cookie", "a=1; path=/"),
+    ("set-cookie", "b=2; path=/"),
+]
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+HOP = {"connection", "keep-alive"}
+
+
+@dataclass(frozen=True, repr=False)
+class Case:
+    """`call` names a function of the module of calls. The provider answers its tries in turn; each
+    leaves a call with these facts on record. `raises` is the class of what it ends with."""
+
+    call: str
+    answers: Sequence[Answer]
+    recorded: Sequence[Facts] = ()
+    raises: str | None = None
+
+
+# --- answers ---
+
+
+def reply(
+    body: bytes, status: int = 200, content_type: str = "application/json", **headers: str
+) -> Answer:
+    fields = [("content-type", content_type), *USUAL]
+    fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
+    fields.append(("content-length", str(len(body))))
+    return [canned.send(canned.head(status, fields, REASONS.get(status, "Overloaded")) + body)]
+
+
+def as_json(value: JSON, status: int = 200) -> Answer:
+    return reply(compact(value), status)
+
+
+def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Answer:
+    """`body` line by line, each a chunk; a cut one is not ended as chunks are."""
+    fields = [("content-type", content_type), *USUAL, ("transfer-encoding", "chunked")]
+    pieces = [canned.send(canned.chunk(line)) for line in body.splitlines(keepends=True)]
+    end = canned.CLOSE if cut else canned.send(canned.LAST_CHUNK)
+    return [canned.send(canned.head(200, fields, REASONS[200])), *pieces, end]
+
+
+def as_server(exchange: Exchange) -> Answer:
+    if exchange.is_stream():
+        return streamed(exchange.body, exchange.content_type)
+    return reply(exchange.body, exchange.status, exchange.content_type)
+
+
+def cut_after_content(exchange: Exchange) -> Answer:
+    """The stream up to the end of the event that brings its first content."""
+    end = exchange.expected_with_first_content().first_content_end
+    return streamed(exchange.body[:end], exchange.content_type, cut=True)
+
+
+def by_name(exchanges: Sequence[Exchange]) -> dict[str, Exchange]:
+    return {exchange.name: exchange for exchange in exchanges}
+
+
+# --- what must be on record ---
+
+
+def understood(exchange: Exchange, **more: Any) -> Facts:
+    """What the corpus says of this answer, under the names of the API."""
+    expected = exchange.expected
+    facts = {
+        "wire_format": exchange.wire_format,
+        "status_code": exchange.status,
+        "content": expected.content,
+        "stop_reason": expected.stop_reason,
+        "tool_calls": [
+            {"id": call.id, "name": call.name, "arguments": _parsed(call.arguments)}
+            for call in expected.tool_calls
+        ],
+    }
+    if expected.usage is not None:
+        counted = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_reasoning")
+        # A number that did not come is estimated.
+        numbers = {name: getattr(expected.usage, name) for name in counted}
+        facts |= {name: number for name, number in numbers.items() if number is not None}
+    if expected.error is None:
+        facts["outcome"] = "completed"
+    else:
+        facts |= {"outcome": "upstream_error", "error_detail": expected.error}
+    return {**facts, **more}
+
+
+def _parsed(arguments: str | None) -> Any:
+    try:
+        return json.loads(arguments or "")
+    except ValueError:
+        return arguments
+
+
+def answered(exchange: Exchange, call: str, **more: Any) -> Case:
+    """A case of one try with this answer."""
+    raises = more.pop("raises", None)
+    return Case(call, [as_server(exchange)], [understood(exchange, **more)], raises)
+
+
+def cut(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
+    """A case whose stream ends after its first content."""
+    facts = {"wire_format": exchange.wire_format, "outcome": "upstream_cut", "content": content}
+    return Case(call, [cut_after_content(exchange)], [facts], raises)
+
+
+# --- running ---
+
+
+@dataclass(frozen=True, repr=False)
+class Way:
+    """One way to the provider: what the SDK gave back, and what the provider got."""
+
+    values: list[Any]
+    raised: Any
+    received: list[Facts]
+
+
+@dataclass(repr=False)
+class BothWays:
+    ledger: Ledger
+    straight: dict[str, Way] = field(default_factory=dict)
+    through: dict[str, Way] = field(default_factory=dict)
+
+    def check(self, name: str, case: Case) -> None:
+        straight, through = self.straight[name], self.through[name]
+        raised = next(iter(straight.raised), None) if straight.raised else None
+        assert raised == case.raises, straight.raised
+        assert len(straight.received) == len(case.answers)
+        assert through.values == straight.values
+        assert through.raised == straight.raised
+        assert through.received == straight.received
+        if case.recorded:
+            calls = self.ledger.calls(name, count=len(case.recorded))
+            for call, facts in zip(calls, case.recorded, strict=True):
+                assert {name: call[name] for name in facts} == facts
+
+
+def run(module: str, cases: dict[str, Case], ledger: Ledger, provider: Provider) -> BothWays:
+    provider.reset()
+    for _ in ("straight", "through"):
+        for name, case in cases.items():
+            for answer in case.answers:
+                provider.answer(*answer, path=f"/case-{name}/", times=1)
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", str(FOLDER / "run.py"), str(FOLDER / module)),
+            json.dumps({name: case.call for name, case in cases.items()}),
+            *(provider.url, ledger.url),
+        ],
+        cwd=ledger.folder,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=120,
+    )
+    seen = json.loads(ran.stdout)
+    received = provider.requests()
+    ways = BothWays(ledger)
+    for name in cases:
+        mine = [_comparable(request) for request in received if f"/case-{name}/" in request.target]
+        half = len(mine) // 2
+        ways.straight[name] = Way(**seen[0][name], received=mine[:half])
+        ways.through[name] = Way(**seen[1][name], received=mine[half:])
+    return ways
+
+
+def _environment() -> dict[str, str]:
+    """Without what would lead an SDK elsewhere, or have it fetch what is not needed."""
+    mine = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: os.environ[name] for name in mine if name in os.environ}
+    return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONUTF8": "1"}
+
+
+def _comparable(request: Received) -> Facts:
+    body = request.body
+    headers = [
+        (name.lower(), value)
+        for name, value in request.headers
+        if name.lower() not in HOP and not name.lower().startswith("x-agentledger-")
+    ]
+    if found := re.search(r"boundary=\"?([^\";]+)", ",".join(request.header("content-type"))):
+        # HTTP libraries draw it by lot.
+        body = body.replace(found[1].encode(), b"boundary")
+        headers = [(name, value.replace(found[1], "boundary")) for name, value in headers]
+    return {"line": request.line, "headers": headers, "chunked": request.chunked, "body": body}

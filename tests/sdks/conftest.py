@@ -1,0 +1,18 @@
+"""An SDK's calls, made once for all tests of its module, over one proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ledger import Ledger
+from tests.provider import Provider
+from tests.sdks.both_ways import BothWays, run
+
+
+@pytest.fixture(scope="module")
+def ways(request: pytest.FixtureRequest, ledger: Ledger, _provider: Provider) -> Iterator[BothWays]:
+    module = request.module
+    yield run(module.CALLS, module.CASES, ledger, _provider)
+    _provider.reset()
