@@ -7,6 +7,7 @@ the message that begins it, each of its messages before the agent does. Each tur
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,13 +17,17 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from capture import kept, wire
+from capture.admission.decision import Refused
+from capture.admission.refusal import refusal_answer
 from capture.destinations import Destination, UnknownUpstream
-from capture.exchange import Outcome, RequestHead, new_action_id
+from capture.exchange import Outcome, Refusal, RequestHead, new_action_id
+from capture.refusing import KEPT_BYTES
 from capture.runtime import Ended, Runtime, running
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream import RawHeaders, UpstreamError
 from capture.upstream_socket import Denied, answered, connected
+from capture.wire.glance import glance
 from capture.wire.turns import Begins, Comes, Step, Turns
 from capture.wire.types import WireFormat
 
@@ -31,7 +36,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 # RFC 6455 section 7.4.1, and the registry it founded.
-NORMAL, INTERNAL_ERROR, RESTART, TRY_AGAIN_LATER = 1000, 1011, 1012, 1013
+NORMAL, POLICY, INTERNAL_ERROR, RESTART, TRY_AGAIN_LATER = 1000, 1008, 1011, 1012, 1013
 # Codes that stand for a missing close frame or an empty one: they are never sent.
 NO_CODE, NO_FRAME = 1005, 1006
 LONGEST_REASON = 123  # bytes
@@ -55,8 +60,14 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     target = scope.get("raw_path") or path.encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
+    fields = kept.ledger_fields(headers)
     try:
         runtime = running()
+        refused = _refusal(runtime, headers, fields)
+        if refused is not None:
+            answer = refusal_answer(wire_format, new_action_id(), refused)
+            await _deny(scope, send, answer.status_code, answer.raw_headers, answer.body)
+            return
         destination, target = runtime.destinations.of(
             path, target, headers, found[0] if found else None
         )
@@ -65,7 +76,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         message = str(error) or "it is being restarted"
         await _deny_ourselves(scope, send, wire_format, status, message)
         return
-    recording = _Recording(runtime, scope, wire_format, destination, target)
+    recording = _Recording(runtime, scope, wire_format, destination, target, fields)
     recording.turns = found[1]() if found else None
     try:
         upstream = await connected(
@@ -100,6 +111,18 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         recording.end(Outcome.INTERRUPTED)
         upstream.transport.abort()
+
+
+def _refusal(runtime: Runtime, headers: RawHeaders, fields: dict[str, str]) -> Refused | None:
+    """Of the handshake. Its turns are looked at one by one."""
+    no_entry = runtime.admission.at_the_door(headers)
+    if no_entry is not None:
+        runtime.counters.refused_keys += 1
+        return no_entry
+    stopped = runtime.admission.stopped(fields)
+    if stopped is not None:
+        runtime.counters.refused += 1
+    return stopped
 
 
 async def _bridged(
@@ -184,6 +207,7 @@ class _Recording:
         wire_format: WireFormat,
         destination: Destination,
         target: bytes,
+        fields: dict[str, str],
     ) -> None:
         self.turns: Turns | None = None
         self.headers: RawHeaders = []
@@ -193,6 +217,7 @@ class _Recording:
         self._destination = destination
         raw_path, _, query = target.partition(b"?")
         self._target = kept.target(raw_path, query)
+        self._fields = fields
         self._open: dict[int, Entry] = {}
 
     def sent(self, message: bytes) -> None:
@@ -232,6 +257,14 @@ class _Recording:
         return ended
 
     def _begin(self, begins: Begins) -> None:
+        admission = self._runtime.admission
+        looked = None
+        if admission.looks_at_bodies:
+            looked = glance(begins.body, self._wire_format, path=self._scope["path"])
+        refused = admission.stopped(self._fields) or admission.of_models(looked)
+        if refused is not None:
+            self._refuse(begins.body, refused, looked.model if looked else None)
+            raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {refused.message}")
         entry = self._entry(begins.body)
         self._open[begins.turn] = entry
         self._runtime.call_begins()
@@ -239,9 +272,23 @@ class _Recording:
         headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
         entry.head(101, headers)
 
-    def _entry(self, body: bytes) -> Entry:
+    def _refuse(self, body: bytes, refused: Refused, model: str | None) -> None:
+        self._runtime.counters.refused += 1
+        sha256 = hashlib.sha256(body).hexdigest() if len(body) > KEPT_BYTES else None
+        refusal = Refusal(refused.code, refused.facts, model, body_sha256=sha256)
+        answer = refusal_answer(self._wire_format, new_action_id(), refused)
+        self._entry(body, refusal).whole_answer(
+            answer.status_code,
+            kept.answer_headers(answer.raw_headers),
+            answer.body,
+            outcome=Outcome.REFUSED,
+            error=refused.message,
+            ours=True,
+        )
+
+    def _entry(self, body: bytes, refusal: Refusal | None = None) -> Entry:
         headers: RawHeaders = self._scope["headers"]
-        self._runtime.counters.calls += 1
+        self._runtime.counters.calls += refusal is None
         head = RequestHead(
             started_ns=time.time_ns(),
             method="GET",
@@ -256,11 +303,13 @@ class _Recording:
                 for name, value in kept.request_headers(headers)
                 if name not in ("content-type", "content-encoding")
             ],
-            ledger=kept.ledger_fields(headers),
+            ledger=self._fields,
             body_size=len(body),
             body_file=False,
+            refusal=refusal,
         )
-        return self._runtime.writer.begin(new_action_id(), head, body)
+        data = body if refusal is None else body[:KEPT_BYTES]
+        return self._runtime.writer.begin(new_action_id(), head, data)
 
     def _close(self, turn: int, outcome: Outcome, error: str | None = None) -> None:
         entry = self._open.pop(turn)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from google import genai
@@ -19,6 +20,7 @@ from google.genai import types as genai_types
 from openai import OpenAI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 from websockets.sync.server import ServerConnection
 
 from tests.ledger import Ledger, ServerName
@@ -532,3 +534,75 @@ def test_a_slow_side_makes_the_other_wait(server: ServerName, tmp_path: Path) ->
             assert process.memory_info().rss - before < 40_000_000
             for _ in range(400):
                 assert agent.recv(timeout=30) == piece
+
+
+# --- what operators forbid ---
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_ingest_key_counts_for_websockets_too(server: ServerName, tmp_path: Path) -> None:
+    env = {"AGENTLEDGER_INGEST_KEY": "let-me-in"}
+    with (
+        SocketProvider(echo) as provider,
+        Ledger(tmp_path, provider.url, server=server, env=env) as ledger,
+    ):
+        with pytest.raises(InvalidStatus) as denied:
+            connect(address(ledger, "/v1/realtime"))
+        assert denied.value.response.status_code == 401
+        assert provider.requests == []
+        headers = {"x-agentledger-ingest-key": "let-me-in"}
+        with connect(address(ledger, "/v1/realtime"), additional_headers=headers) as agent:
+            agent.send("hello")
+            assert agent.recv(timeout=10) == "hello"
+        assert "x-agentledger-ingest-key" not in provider.requests[0].headers
+
+
+def test_a_stop_and_a_forbidden_model_end_a_websocket_before_the_provider_works(
+    tmp_path: Path,
+) -> None:
+    heard: list[dict[str, Any]] = []
+
+    def provider_side(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                heard.append(hear(connection))
+                whole = {"id": f"r{len(heard)}", "model": "gpt-4o", "output": []}
+                say(connection, {"type": "response.completed", "response": whole})
+
+    def ask(agent: Connection, model: str) -> None:
+        agent.send(json.dumps({"type": "response.create", "model": model, "input": "Hello"}))
+
+    env = {"AGENTLEDGER_MODELS_DENY": "o1*"}
+    headers = {"x-agentledger-session-id": "loop"}
+    with (
+        SocketProvider(provider_side) as provider,
+        Ledger(tmp_path, provider.url, env=env) as ledger,
+    ):
+        with connect(address(ledger, "/v1/responses"), additional_headers=headers) as agent:
+            ask(agent, "gpt-4o")
+            agent.recv(timeout=10)
+            ask(agent, "o1-pro")
+            with pytest.raises(ConnectionClosed) as closed:
+                agent.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+            assert "o1-pro" in closed.value.rcvd.reason
+        with connect(address(ledger, "/v1/responses"), additional_headers=headers) as agent:
+            ask(agent, "gpt-4o")
+            agent.recv(timeout=10)
+            stop = {"scope": "session", "value": "loop", "reason": "it loops"}
+            httpx.post(f"{ledger.url}/api/stops", json=stop).raise_for_status()
+            time.sleep(1)  # in force within a second
+            ask(agent, "gpt-4o")
+            with pytest.raises(ConnectionClosed) as closed:
+                agent.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert "it loops" in closed.value.rcvd.reason
+        with pytest.raises(InvalidStatus) as denied:
+            connect(address(ledger, "/v1/responses"), additional_headers=headers)
+        assert denied.value.response.status_code == 403
+        calls = ledger.calls("loop", count=4)
+    assert [event["model"] for event in heard] == ["gpt-4o", "gpt-4o"]
+    assert [c["outcome"] for c in calls] == ["completed", "refused", "completed", "refused"]
+    assert calls[1]["refusal"]["code"] == "model_denied"
+    assert calls[1]["model_id"] == "o1-pro"
