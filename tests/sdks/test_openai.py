@@ -84,6 +84,7 @@ CASES = {
     "response-again": Case(
         "response_again",
         [as_server(QUEUED), as_server(RESPONSES["plain, with a refusal"])],
+        [understood(QUEUED)],
     ),
     "completion": answered(OTHERS["stream with usage"], "completion"),
     "embeddings": answered(OTHERS["vectors as base64"], "embeddings"),
