@@ -232,7 +232,7 @@ class Config:
         switch,
         "0",
         "`1`: a stream whose estimated cost passes what is left of a budget is ended with an error"
-        " event; this changes bytes",
+        " event; this changes bytes. Without effect as yet: no budget can be set in this version",
     )
     trusted_networks: tuple[Network, ...] = variable(
         "TRUSTED_NETWORKS",
