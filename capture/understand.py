@@ -153,7 +153,7 @@ def understand(exchange: Exchange, *, keep_binaries: bool = False) -> Understood
         parts = [StoredPart.of(p.kind, decoded_body[p.start : p.end]) for p in asked.parts]
     frame, is_whole = _frame(body, decoded_body, text, asked, parts, exact=keep_binaries)
     prompt = clean(asked.system_prompt) if asked.system_prompt else None
-    found = text.binaries
+    found = [*text.binaries]
 
     encoding = _header(answer, "content-encoding")
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)

@@ -148,13 +148,18 @@ def _beside(text: bytes, start: int, end: int) -> bytes:
 def refer_in(body: bytes, content_type: str, *, exact: bool = False) -> Referring:
     """A body without its binaries, whatever it is. With `exact`, without those alone that give the
     same bytes again."""
-    found = whole(body, content_type)
-    if not found and multipart.is_multipart(body, content_type):
-        found = in_form(body, content_type)
+    found: list[Found] = []
+    if not content_type.startswith(_MOSTLY):
+        found = whole(body, content_type)
+        if not found and multipart.is_multipart(body, content_type):
+            found = in_form(body, content_type)
     found = found or find(body, exact=exact)
     if found and eventstream.is_stream(body, content_type):
         found = []  # its frames are checksummed
     return refer(body, found)
+
+
+_MOSTLY = ("application/json", "text/event-stream")
 
 
 def in_form(body: bytes, content_type: str) -> list[Found]:
