@@ -141,7 +141,7 @@ def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provide
         ("POST", "/v1/batches"),
         ("GET", "/v1/files/file-1/content"),
     ):
-        body = {"requests": []} if method == "POST" else None
+        body: dict[str, Any] | None = {"requests": []} if method == "POST" else None
         answer = httpx.request(method, f"{stack.url}{path}", json=body, headers=headers)
         assert answer.content == lines
         assert "x-agentledger-action-id" not in answer.headers
