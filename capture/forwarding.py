@@ -166,7 +166,8 @@ async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
             return answer
         answer.close()
         call.asking = None
-    content = sent.content()
+    # Of no body and an empty one the upstream is told as we were.
+    content = sent.content() if request.has_body or sent.size else None
     return await upstream.send(destination, request.method, target, request.raw_headers, content)
 
 

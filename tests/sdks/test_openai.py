@@ -84,7 +84,7 @@ CASES = {
     "response-again": Case(
         "response_again",
         [as_server(QUEUED), as_server(RESPONSES["plain, with a refusal"])],
-        [understood(QUEUED)],
+        [understood(QUEUED), understood(RESPONSES["plain, with a refusal"])],
     ),
     "completion": answered(OTHERS["stream with usage"], "completion"),
     "embeddings": answered(OTHERS["vectors as base64"], "embeddings"),
