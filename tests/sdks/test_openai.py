@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.sdks.both_ways import (
@@ -22,6 +24,9 @@ OTHERS = by_name(endpoint_exchanges.EXCHANGES)
 
 PLAIN, STREAM = CHAT["plain answer"], CHAT["stream with usage"]
 QUEUED = RESPONSES["in the background"]
+# With an id of its own: of one that another case has brought, nothing would be counted again.
+_plain = RESPONSES["plain, with a refusal"]
+FETCHED = replace(_plain, body=_plain.body.replace(b"resp_1", b"resp_fetched"))
 
 OVERLOADED = reply(b'{"error":{"message":"Oh no"}}', 500, **{"retry-after-ms": "1"})
 TOO_MANY = reply(b'{"error":{"message":"Slow down"}}', 429, **{"retry-after-ms": "1"})
@@ -83,8 +88,8 @@ CASES = {
     "response-error": answered(RESPONSES["error event"], "response_stream_async"),
     "response-again": Case(
         "response_again",
-        [as_server(QUEUED), as_server(RESPONSES["plain, with a refusal"])],
-        [understood(QUEUED), understood(RESPONSES["plain, with a refusal"])],
+        [as_server(QUEUED), as_server(FETCHED)],
+        [understood(QUEUED), understood(FETCHED)],
     ),
     "completion": answered(OTHERS["stream with usage"], "completion"),
     "embeddings": answered(OTHERS["vectors as base64"], "embeddings"),
