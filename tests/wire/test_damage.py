@@ -23,6 +23,7 @@ from capture.wire import (
     gemini_count_tokens,
     gemini_embeddings,
     gemini_interactions,
+    gemini_live,
     ollama,
     openai_audio,
     openai_chat,
@@ -32,6 +33,7 @@ from capture.wire import (
     openai_images,
     openai_input_tokens,
     openai_moderations,
+    openai_realtime,
     openai_responses,
     raw,
 )
@@ -44,6 +46,7 @@ from tests.wire import (
     cohere_exchanges,
     endpoint_exchanges,
     gemini_exchanges,
+    live_exchanges,
     ollama_exchanges,
     responses_exchanges,
 )
@@ -58,6 +61,7 @@ EXCHANGES = [
     *bedrock_exchanges.EXCHANGES,
     *gemini_exchanges.EXCHANGES,
     *ollama_exchanges.EXCHANGES,
+    *live_exchanges.EXCHANGES,
 ]
 EVENTS = [exchange for exchange in EXCHANGES if exchange.content_type == SSE]
 STREAMS = [exchange for exchange in EXCHANGES if exchange.is_stream()]
@@ -81,6 +85,7 @@ FORMATS: list[WireFormat] = [
     gemini_embeddings,
     gemini_count_tokens,
     gemini_interactions,
+    gemini_live,
     ollama,
     raw,
 ]
