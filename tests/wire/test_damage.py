@@ -73,6 +73,7 @@ FORMATS: list[WireFormat] = [
     openai_images,
     openai_audio,
     openai_moderations,
+    openai_realtime,
     openai_decisions,
     openai_input_tokens,
     anthropic_messages,
