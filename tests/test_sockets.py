@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -504,8 +505,8 @@ def test_a_turn_that_is_cut_short_is_on_the_record(last: str, outcome: str, tmp_
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_slow_side_makes_the_other_wait(server: ServerName, tmp_path: Path) -> None:
-    """Far more is sent than buffers hold, one way while nobody reads it, then the other."""
+def test_a_slow_agent_makes_the_provider_wait(server: ServerName, tmp_path: Path) -> None:
+    """Far more is sent than buffers hold while nobody reads it."""
     piece = "z" * 200_000
     n_sent = 0
 
@@ -534,6 +535,43 @@ def test_a_slow_side_makes_the_other_wait(server: ServerName, tmp_path: Path) ->
             assert process.memory_info().rss - before < 40_000_000
             for _ in range(400):
                 assert agent.recv(timeout=30) == piece
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_slow_provider_makes_the_agent_wait(server: ServerName, tmp_path: Path) -> None:
+    piece = "z" * 200_000
+    may_read = threading.Event()
+    n_sent = 0
+
+    def slow(connection: ServerConnection) -> None:
+        may_read.wait(60)
+        for _ in range(400):
+            assert connection.recv(timeout=30) == piece
+        connection.send("all of it")
+
+    with bridged(tmp_path, slow, server) as (ledger, _):
+        assert ledger.process is not None
+        process = psutil.Process(ledger.process.pid)
+        before = process.memory_info().rss
+        with connect(address(ledger, "/v1/unknown"), compression=None) as agent:
+
+            def send_all() -> None:
+                nonlocal n_sent
+                for _ in range(400):
+                    agent.send(piece)
+                    n_sent += 1
+
+            sender = threading.Thread(target=send_all)
+            sender.start()
+            settled = -1
+            while settled != n_sent:
+                settled = n_sent
+                time.sleep(0.5)
+            assert n_sent < 400
+            assert process.memory_info().rss - before < 40_000_000
+            may_read.set()
+            assert agent.recv(timeout=30) == "all of it"
+            sender.join()
 
 
 # --- what operators forbid ---
