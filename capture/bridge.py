@@ -7,7 +7,6 @@ the message that begins it, each of its messages before the agent does. Each tur
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,9 +18,10 @@ from websockets.exceptions import ConnectionClosed
 from capture import kept, wire
 from capture.admission.decision import Refused
 from capture.admission.refusal import refusal_answer
+from capture.body import Body
 from capture.destinations import Destination, UnknownUpstream
-from capture.exchange import Outcome, Refusal, RequestHead, new_action_id
-from capture.refusing import KEPT_BYTES
+from capture.exchange import Outcome, RequestHead, new_action_id
+from capture.refusing import refuse
 from capture.runtime import Ended, Runtime, running
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
@@ -55,7 +55,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     path: str = scope["path"]
     headers: RawHeaders = scope["headers"]
-    found = wire.for_socket(path)
+    found = wire.for_socket(path.strip("/"))
     wire_format = found[0] if found else wire.by_name("raw")
     target = scope.get("raw_path") or path.encode()
     if scope["query_string"]:
@@ -167,7 +167,7 @@ async def _from_agent(upstream: ClientConnection, receive: Receive, recording: _
             raise Closed(Outcome.CLIENT_LEFT, code, reason)
         text: str | None = message.get("text")
         data: bytes = message.get("bytes") or b""
-        recording.sent(data if text is None else text.encode())
+        await recording.sent(data if text is None else text.encode())
         try:
             await upstream.send(data if text is None else text)
         except ConnectionClosed:
@@ -220,24 +220,24 @@ class _Recording:
         self._fields = fields
         self._open: dict[int, Entry] = {}
 
-    def sent(self, message: bytes) -> None:
-        """Raises Closed where a turn cannot be recorded and so must not be."""
+    async def sent(self, message: bytes) -> None:
+        """Raises Closed where a turn is refused, or cannot be recorded and so must not be."""
         if self.turns is not None:
-            self._take(self.turns.sent(message))
+            await self._take(self.turns.sent(message))
 
     async def came(self, message: bytes) -> None:
         """Raises Closed."""
         if self.turns is not None:
-            for entry in self._take(self.turns.came(message)):
+            for entry in await self._take(self.turns.came(message)):
                 await entry.synced()
 
-    def _take(self, steps: list[Step]) -> list[Entry]:
+    async def _take(self, steps: list[Step]) -> list[Entry]:
         """The entries of the turns that have ended."""
         ended = []
         try:
             for step in steps:
                 if isinstance(step, Begins):
-                    self._begin(step)
+                    await self._begin(step)
                 elif (entry := self._open.get(step.turn)) is None:
                     continue  # it could not be recorded, and was to go on
                 elif isinstance(step, Comes):
@@ -256,14 +256,16 @@ class _Recording:
                 raise Closed(Outcome.INTERRUPTED, TRY_AGAIN_LATER, reason) from error
         return ended
 
-    def _begin(self, begins: Begins) -> None:
+    async def _begin(self, begins: Begins) -> None:
         admission = self._runtime.admission
         looked = None
         if admission.looks_at_bodies:
             looked = glance(begins.body, self._wire_format, path=self._scope["path"])
         refused = admission.stopped(self._fields) or admission.of_models(looked)
         if refused is not None:
-            self._refuse(begins.body, refused, looked.model if looked else None)
+            body = Body(begins.body, len(begins.body))
+            head = self._head(begins.body)
+            await refuse(self._runtime, new_action_id(), head, body, refused, looked)
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {refused.message}")
         entry = self._entry(begins.body)
         self._open[begins.turn] = entry
@@ -272,24 +274,13 @@ class _Recording:
         headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
         entry.head(101, headers)
 
-    def _refuse(self, body: bytes, refused: Refused, model: str | None) -> None:
-        self._runtime.counters.refused += 1
-        sha256 = hashlib.sha256(body).hexdigest() if len(body) > KEPT_BYTES else None
-        refusal = Refusal(refused.code, refused.facts, model, body_sha256=sha256)
-        answer = refusal_answer(self._wire_format, new_action_id(), refused)
-        self._entry(body, refusal).whole_answer(
-            answer.status_code,
-            kept.answer_headers(answer.raw_headers),
-            answer.body,
-            outcome=Outcome.REFUSED,
-            error=refused.message,
-            ours=True,
-        )
+    def _entry(self, body: bytes) -> Entry:
+        self._runtime.counters.calls += 1
+        return self._runtime.writer.begin(new_action_id(), self._head(body), body)
 
-    def _entry(self, body: bytes, refusal: Refusal | None = None) -> Entry:
+    def _head(self, body: bytes) -> RequestHead:
         headers: RawHeaders = self._scope["headers"]
-        self._runtime.counters.calls += refusal is None
-        head = RequestHead(
+        return RequestHead(
             started_ns=time.time_ns(),
             method="GET",
             path=self._scope["path"],
@@ -306,10 +297,7 @@ class _Recording:
             ledger=self._fields,
             body_size=len(body),
             body_file=False,
-            refusal=refusal,
         )
-        data = body if refusal is None else body[:KEPT_BYTES]
-        return self._runtime.writer.begin(new_action_id(), head, data)
 
     def _close(self, turn: int, outcome: Outcome, error: str | None = None) -> None:
         entry = self._open.pop(turn)

@@ -9,9 +9,9 @@ from uuid import UUID
 from django.db.models import F
 from django.utils.timezone import now
 
-from capture.call_rows import TOKEN_COUNTS
+from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import FETCHED, ZERO, Cost
-from capture.models import Call, PriceCorrection, Session
+from capture.models import Call, CallBody, PriceCorrection, Session
 from capture.rows import Row
 from capture.understand import UnderstoodCall
 
@@ -24,11 +24,14 @@ class Once:
 
     def __init__(self, sessions: dict[str, Session]) -> None:
         self._sessions = sessions
-        self._rows: dict[str, list[Row]] = defaultdict(list)  # of this batch, by response id
+        # Of this batch: a call's rows by the id of the response, and those of bodies by the call's.
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self._bodies: dict[UUID, Row] = {}
 
-    def learn(self, row: Row) -> None:
+    def learn(self, row: Row, body: Row) -> None:
         if row["response_id"]:
             self._rows[row["response_id"]].append(row)
+            self._bodies[row["action_id"]] = body
 
     def count(self, call: UnderstoodCall) -> UUID | None:
         """Makes a fetch cost nothing if its answer was counted before, or has no usage yet; takes
@@ -37,21 +40,19 @@ class Once:
         if not call.is_fetch:
             return None
         id_ = call.answered.response_id
-        of_batch = self._rows.get(id_, []) if id_ else []
-        stored = (
-            Call.objects.filter(response_id=id_).order_by("seq") if id_ else Call.objects.none()
-        )
-        of_ledger: list[Row] = list(stored.values(*_FACTS, "price_source"))
-        earlier = of_ledger + of_batch
+        earlier: list[Row] = []
+        if id_:
+            stored = Call.objects.filter(response_id=id_).order_by("seq")
+            earlier = [*stored.values(*_FACTS), *self._rows.get(id_, ())]
         if call.usage_source != "provider" or any(r["usage_source"] == "provider" for r in earlier):
             call.usage, call.usage_source, call.cost = None, "none", Cost.fetched()
         else:
             for row in earlier:
                 if row["usage_source"] == "estimated":
-                    self._take_back(row, is_stored=row in of_ledger)
+                    self._take_back(row)
         return earlier[0]["action_id"] if earlier else None
 
-    def _take_back(self, row: Row, *, is_stored: bool) -> None:
+    def _take_back(self, row: Row) -> None:
         if row["session_id"] is not None:
             self._take_from_session(row)
         nothing = {
@@ -61,10 +62,13 @@ class Once:
             "cache_savings_usd": ZERO,
             "price_source": FETCHED,
         }
-        if not is_stored:
+        parts = cost_parts(Cost.fetched())
+        if row["action_id"] in self._bodies:
             row.update(nothing)
+            self._bodies[row["action_id"]]["cost_parts"] = parts
             return
         Call.objects.filter(pk=row["action_id"]).update(**nothing)
+        CallBody.objects.filter(pk=row["action_id"]).update(cost_parts=parts)
         PriceCorrection.objects.create(
             call_id=row["action_id"],
             corrected_at=now(),
@@ -75,9 +79,7 @@ class Once:
         )
 
     def _take_from_session(self, row: Row) -> None:
-        totals = {
-            f"total_{name}": row[name] or 0 for name in ("tokens_in", "tokens_out", "cost_usd")
-        }
+        totals = {f"total_{name}": row[name] or 0 for name in _TOTALS}
         for session in self._sessions.values():
             if session.id == row["session_id"]:
                 for name, value in totals.items():

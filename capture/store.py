@@ -300,10 +300,11 @@ class _Batch:
             row["retry_of"] = self._earlier_attempt(call, scope)
         if counted is not None:
             row["fetch_of"] = counted
-        self.once.learn(row)
+        body = self._body_row(call, scope, orphans)
+        self.once.learn(row, body)
         self._sent[scope, call.request_sha256] = (call.action_id, call.attempt)
         self.calls.append(row)
-        self.bodies.append(self._body_row(call, scope, orphans))
+        self.bodies.append(body)
         self._add_tool_calls(call, scope)
         if session is not None:
             add_to_totals(session, row, n_calls=call.n_calls)

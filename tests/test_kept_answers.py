@@ -108,6 +108,7 @@ def test_a_stream_that_is_resumed_replaces_the_estimate_of_the_one_that_was_cut(
     cut, resumed = stack.calls(session, count=2)
     assert (resumed["tokens_in"], resumed["fetch_of"]) == (1000, cut["action_id"])
     assert (cut["tokens_in"], cut["price_source"]) == (None, "fetched")
+    assert cut["cost_parts"] == {}
     [correction] = cut["price_corrections"]
     assert Decimal(str(correction["old_cost_usd"])) > 0
     [totals] = [s for s in stack.sessions() if s["session_id"] == session]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 from capture.wire import (
     anthropic_count_tokens,
@@ -83,23 +84,32 @@ _KEPT: tuple[tuple[str, WireFormat], ...] = (
         gemini_interactions,
     ),
 )
-_KEPT_PATTERNS = tuple((re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in _KEPT)
 KEPT_ANSWERS = frozenset(found.NAME for _, found in _KEPT)
 """The formats whose answers can be fetched again, by their id."""
 
 # By the path of a WebSocket.
-_SOCKETS: tuple[tuple[str, WireFormat, Callable[[], Turns]], ...] = (
-    (r"/realtime", openai_realtime, RealtimeTurns),
-    (r"/responses", openai_responses, ResponsesTurns),
+_SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], Turns]]], ...] = (
+    (r"/realtime", (openai_realtime, RealtimeTurns)),
+    (r"/responses", (openai_responses, ResponsesTurns)),
     # google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent, and Vertex's.
-    (r"[./]BidiGenerateContent(?:Constrained)?", gemini_live, GeminiLiveTurns),
+    (r"[./]BidiGenerateContent(?:Constrained)?", (gemini_live, GeminiLiveTurns)),
 )
-_SOCKET_PATTERNS = tuple(
-    (re.compile(f".*{pattern}", re.DOTALL), (found, turns)) for pattern, found, turns in _SOCKETS
-)
-_PATTERNS = tuple((re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in _PATHS)
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
-_FORMATS |= {found.NAME: found for _, found, _ in _SOCKETS}
+_FORMATS |= {found.NAME: found for _, (found, _) in _SOCKETS}
+
+_T = TypeVar("_T")
+
+
+def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
+    """Finds what belongs to a path: decoded, with or without its first slash, without its query."""
+    patterns = [(re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in paths]
+
+    @lru_cache(1024)
+    def find(path: str) -> _T | None:
+        rooted = f"/{path}"
+        return next((found for pattern, found in patterns if pattern.fullmatch(rooted)), None)
+
+    return find
 
 
 FREE = frozenset(
@@ -114,24 +124,14 @@ FREE = frozenset(
 """The formats whose calls cost nothing, whatever tokens they count."""
 
 
-@lru_cache(1024)
-def for_path(path: str) -> WireFormat | None:
-    """The format that a POST to `path` speaks: decoded, with or without its first slash, without
-    its query. None for all that we do not know."""
-    rooted = f"/{path}"
-    return next((found for pattern, found in _PATTERNS if pattern.fullmatch(rooted)), None)
+for_path = _by_path(_PATHS)
+"""The format that a POST to a path speaks; None for all that we do not know."""
 
+for_kept_answer = _by_path(_KEPT)
+"""The format of an answer that a GET of a path fetches."""
 
-def for_kept_answer(path: str) -> WireFormat | None:
-    """The format of an answer that a GET of `path` fetches."""
-    rooted = f"/{path}"
-    return next((found for pattern, found in _KEPT_PATTERNS if pattern.fullmatch(rooted)), None)
-
-
-def for_socket(path: str) -> tuple[WireFormat, Callable[[], Turns]] | None:
-    """The format that a WebSocket at `path` speaks, and what tells its turns apart."""
-    rooted = f"/{path.strip('/')}"
-    return next((found for pattern, found in _SOCKET_PATTERNS if pattern.fullmatch(rooted)), None)
+for_socket = _by_path(_SOCKETS)
+"""The format that a WebSocket at a path speaks, and what tells its turns apart."""
 
 
 def by_name(name: str) -> WireFormat:

@@ -33,7 +33,6 @@ class GeminiLiveTurns:
         if "setup" in value:
             self._setup = fields(value["setup"])
             return []
-        asks = False
         content = fields(_either(value, "clientContent", "client_content"))
         for turn in objects(content.get("turns")):
             self._add(turn)
@@ -58,7 +57,7 @@ class GeminiLiveTurns:
         content = fields(value.get("serverContent"))
         call = fields(value.get("toolCall"))
         steps: list[Step] = []
-        self._hear(content)
+        self._heard += text(fields(content.get("inputTranscription")).get("text")) or ""
         if self._turn is None:
             if not (content.get("modelTurn") or content.get("outputTranscription") or call):
                 return []
@@ -71,9 +70,6 @@ class GeminiLiveTurns:
         if content.get("turnComplete") is True:
             steps += self._ends()
         return steps
-
-    def _hear(self, content: dict[str, JSON]) -> None:
-        self._heard += text(fields(content.get("inputTranscription")).get("text")) or ""
 
     def _begins(self) -> Step:
         self._n += 1
