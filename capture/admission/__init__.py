@@ -1,0 +1,1 @@
+"""May this call go upstream? One decision, made of small checks in a visible order."""
