@@ -29,7 +29,7 @@ from capture.admission.decision import (
 from capture.admission.ledger_sums import LedgerSums
 from capture.admission.limits import Limit, Limits
 from capture.admission.outage import Outage
-from capture.admission.redis_pipe import FAILURES, MAX_BATCH, Pipe
+from capture.admission.redis_pipe import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
 from capture.admission.standings import budget_standing, limit_standing
 
 # A process that is killed renews nothing: a lease later, what its calls held is spent.
@@ -71,9 +71,10 @@ class RedisState:
         spent_before: SpentBefore | None = None,
         on_failure: Literal["pass", "block"] = "pass",
         lease_s: float = LEASE_S,
+        timeout_s: float = TIMEOUT_S,
         unix: Callable[[], float] | None = None,
     ) -> None:
-        self._pipe = Pipe(url)
+        self._pipe = Pipe(url, timeout_s)
         self._limits = limits
         self._budgets = budgets
         self._outage = Outage("Redis", on_failure)

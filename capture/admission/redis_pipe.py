@@ -14,7 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-TIMEOUT_S = 0.25
+TIMEOUT_S = 0.5
+GRACE_S = 0.05
 MAX_BATCH = 256
 
 FAILURES = (RedisError, OSError, TimeoutError)
@@ -27,14 +28,12 @@ class Waiting(NamedTuple):
 
 
 class Pipe:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
         # Without retries: a step that was taken although its reply was lost is not to be repeated.
         self._redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
+            url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 0)
         )
+        self._timeout_s = timeout_s
         self._waiting: list[Waiting] = []
         self._sending: asyncio.Task[None] | None = None
         self._digests: dict[str, str] = {}
@@ -57,8 +56,7 @@ class Pipe:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 try:
-                    async with asyncio.timeout(TIMEOUT_S):
-                        replies = await self._replies(batch)
+                    replies = await self._replies_in_time(batch)
                 except FAILURES as error:
                     # Those behind would wait as long, for the same.
                     batch, self._waiting = batch + self._waiting, []
@@ -72,6 +70,18 @@ class Pipe:
                         waiting.reply.set_result(reply)
         finally:
             self._sending = None
+
+    async def _replies_in_time(self, batch: list[Waiting]) -> list[Any]:
+        replies = asyncio.create_task(self._replies(batch))
+        await asyncio.wait({replies}, timeout=self._timeout_s)
+        if not replies.done():
+            # If it was this process that had no time, they are there to be read.
+            await asyncio.wait({replies}, timeout=GRACE_S)
+        if not replies.done():
+            replies.cancel()
+            await asyncio.wait({replies})
+            raise TimeoutError(f"no answer within {self._timeout_s} s")
+        return replies.result()
 
     async def _replies(self, batch: list[Waiting]) -> list[Any]:
         replies = await self._execute(batch)

@@ -35,8 +35,9 @@ local function sum_key(account, day)
 end
 
 -- `usd` is text, with a minus sign before it to take away. A sum that has gone stays so: it is
--- taken from the ledger anew.
+-- taken from the ledger anew. (Redis takes no -0.)
 local function add(key, field, usd)
+  if usd == '0' or usd == '-0' then return end
   if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, field, usd) < 0 then
     redis.call('HSET', key, field, '0')
   end

@@ -38,7 +38,13 @@ class Bench:
             self.state = MemoryState(limits, budgets, spent_before=spent_before, clock=clock)
         else:
             self.state = RedisState(
-                redis_url, limits, budgets, spent_before=spent_before, unix=lambda: self.now
+                redis_url,
+                limits,
+                budgets,
+                spent_before=spent_before,
+                lease_s=1e8,  # nobody renews by the clock of a test
+                timeout_s=30,  # on a busy machine
+                unix=lambda: self.now,
             )
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
