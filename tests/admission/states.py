@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, Refused, SpentBefore, Standing, State
@@ -61,10 +61,9 @@ def asking(
     session: str | None = None,
     agent: str | None = None,
     user: str | None = None,
-    action_id: UUID | None = None,
 ) -> Asking:
     expected = None if usd is None else Decimal(usd)
-    return Asking(action_id or uuid4(), session, agent, user, "gpt-4o", expected)
+    return Asking(uuid4(), session, agent, user, "gpt-4o", expected)
 
 
 def admitted(answer: Admitted | Refused) -> Admitted:
@@ -79,3 +78,7 @@ def refused(answer: Admitted | Refused) -> Refused:
 
 def by_name(standings: list[Standing]) -> dict[str, Standing]:
     return {standing.name: standing for standing in standings}
+
+
+def used_and_held(standing: Standing) -> tuple[object, object]:
+    return standing.used, standing.reserved

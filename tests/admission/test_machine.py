@@ -184,7 +184,7 @@ def run(server: RedisServer | None, n_examples: int) -> None:
         pass
 
     Once.server = server
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Once,
         settings=settings(
             max_examples=n_examples,

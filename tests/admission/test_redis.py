@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -21,7 +22,7 @@ from capture.admission.budgets import Budgets
 from capture.admission.decision import Account, Admitted, Refused
 from capture.admission.limits import Limits
 from capture.admission.redis import RedisState
-from tests.admission.states import admitted, asking, by_name, refused
+from tests.admission.states import admitted, asking, by_name, refused, used_and_held
 from tests.ledger import PROJECT
 from tests.redis_server import RedisServer
 
@@ -57,10 +58,9 @@ async def state(
         await made.close()
 
 
-async def of_session(one: RedisState) -> tuple[Decimal, Decimal]:
+async def of_session(one: RedisState) -> tuple[object, object]:
     """What is spent and held of the session's budget."""
-    standing = by_name(await one.standing(session_id="s"))["budget_session"]
-    return standing.used, standing.reserved
+    return used_and_held(by_name(await one.standing(session_id="s"))["budget_session"])
 
 
 async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
@@ -108,6 +108,7 @@ def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
 
 KILLED = """
 import asyncio, os, sys
+from dataclasses import replace
 from decimal import Decimal
 from tests.admission.states import asking
 from capture.admission.budgets import Budgets
@@ -117,7 +118,7 @@ from uuid import UUID
 
 async def main():
     state = RedisState(sys.argv[1], Limits(), Budgets(session=Decimal(10)), lease_s=1, timeout_s=20)
-    await state.admit(asking("4", session="s", action_id=UUID(int=4)))
+    await state.admit(replace(asking("4", session="s"), action_id=UUID(int=4)))
     print("admitted", flush=True)
     await asyncio.sleep(60)
 
@@ -147,7 +148,7 @@ def test_what_a_killed_process_held_is_spent_until_its_calls_are_known(
 
             await until(is_spent)
             # The recorder has understood what there was of it.
-            killed = asking("4", session="s", action_id=UUID(int=4))
+            killed = replace(asking("4", session="s"), action_id=UUID(int=4))
             for _ in range(2):
                 await one.settle(killed, Decimal("1.5"))
                 assert await of_session(one) == (Decimal("1.5"), 0)
@@ -225,7 +226,7 @@ def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
             admitted(await one.admit(ended))
             await one.settle(ended, Decimal(1))
             with redis_server.client() as client:
-                ttl_s = {key: client.ttl(key) for key in client.keys()}
+                ttl_s = {key: client.ttl(key) for key in client.scan_iter()}
         assert len(ttl_s) == 1 + 2 + 4 + 4
         without = [key for key, ttl in ttl_s.items() if ttl < 0]
         assert without == [b"{agentledger}:leases"]  # which running calls are in, and no others
@@ -323,8 +324,7 @@ def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
                 standing = by_name(await one.standing(session_id="s"))
                 if "budget_session" not in standing:
                     return False
-                found = standing["budget_session"]
-                return (found.used, found.reserved) == (Decimal("2.5"), 0)
+                return used_and_held(standing["budget_session"]) == (Decimal("2.5"), 0)
 
             await until(is_told)
 

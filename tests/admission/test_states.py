@@ -12,7 +12,15 @@ from capture.admission.budgets import Budgets
 from capture.admission.decision import Account, Admitted, BudgetWarning, Refused, Spent
 from capture.admission.limits import Limits
 from tests.admission.conftest import MakeBench
-from tests.admission.states import NOON, Bench, admitted, asking, by_name, refused
+from tests.admission.states import (
+    NOON,
+    Bench,
+    admitted,
+    asking,
+    by_name,
+    refused,
+    used_and_held,
+)
 
 DAY = date(2026, 3, 14)
 
@@ -117,7 +125,7 @@ def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: Make
     by_budget = refused(b.run(b.state.admit(asking(session="t", user="u", agent="a"))))
     assert by_budget.code == "budget_reserved"
     standing = b.run(b.state.standing(session_id="s", agent_name="a", user_id="u"))
-    used = {name: (s.used, s.reserved) for name, s in by_name(standing).items()}
+    used = {name: used_and_held(s) for name, s in by_name(standing).items()}
     assert used == {
         "budget_agent": (0, 1),
         "budget_daily": (0, 1),
@@ -138,7 +146,7 @@ def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) 
     b.run(b.state.settle(dear, Decimal("0.7")))
     b.run(b.state.release(failed))
     [standing] = b.run(b.state.standing(session_id="s"))
-    assert (standing.used, standing.reserved) == (Decimal("0.7"), 0)
+    assert used_and_held(standing) == (Decimal("0.7"), 0)
     assert standing.left == Decimal("0.3")
     assert standing.resets_at is None
 
@@ -154,7 +162,7 @@ def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
         b.run(b.state.release(second))
         b.run(b.state.settle(second, Decimal(3)))
     [standing] = b.run(b.state.standing(session_id="s"))
-    assert (standing.used, standing.reserved) == (2, 0)
+    assert used_and_held(standing) == (2, 0)
 
 
 def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
@@ -222,7 +230,7 @@ def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None
     b.run(b.state.settle(before, Decimal(50)))
     standing = by_name(b.run(b.state.standing(agent_name="a")))
     for name in ("budget_daily", "budget_agent"):
-        assert (standing[name].used, standing[name].reserved) == (0, 1)
+        assert used_and_held(standing[name]) == (0, 1)
         assert standing[name].resets_at == datetime(2026, 3, 16, tzinfo=UTC)
 
 
@@ -278,7 +286,7 @@ def test_a_running_call_may_hold_more_while_that_is_left(bench: MakeBench) -> No
     b.run(b.state.settle(one, Decimal(6)))
     b.run(b.state.release(other))
     standing = by_name(b.run(b.state.standing(session_id="s")))
-    assert (standing["budget_session"].used, standing["budget_session"].reserved) == (6, 0)
+    assert used_and_held(standing["budget_session"]) == (6, 0)
 
 
 def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: MakeBench) -> None:
@@ -296,6 +304,15 @@ def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: M
     assert standing.used == 10 + len(ran) * (3 - 1)
     assert standing.left == 0
     refused(b.run(b.state.admit(asking())))
+
+
+def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal(10)))
+    answers = at_once(b, 100, usd="3")
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 4
+    [standing] = b.run(b.state.standing())
+    assert used_and_held(standing) == (0, 12)
+    assert standing.left == 0
 
 
 def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
