@@ -49,6 +49,10 @@ Charged = list[tuple[Account, Decimal]]
 class Unavailable(Exception):
     """Redis did not answer: the outage says why."""
 
+    def __init__(self, was_asked: bool) -> None:
+        super().__init__()
+        self.was_asked = was_asked
+
 
 class End(NamedTuple):
     """Of a call, which Redis has not been told."""
@@ -99,9 +103,9 @@ class RedisState:
             return rules.admission(asking, (), self._budgets)
         try:
             return await self._admit(asking, limits, charged)
-        except Unavailable:
+        except Unavailable as failure:
             answer = self._outage.answer()
-            if isinstance(answer, Refused):
+            if isinstance(answer, Refused) and failure.was_asked:
                 self._tell_later(asking, NOTHING)  # it may hold what it asked for
             return answer
         except asyncio.CancelledError:  # the agent left
@@ -246,7 +250,7 @@ class RedisState:
 
     async def _run(self, script: str, **arguments: Any) -> Any:
         if not self._outage.may_try():
-            raise Unavailable
+            raise Unavailable(was_asked=False)
         arguments["idle_s"] = 0 if self._ledger is None else IDLE_S
         if self._unix is not None:
             arguments["now_us"] = _us(self._unix())
@@ -254,7 +258,7 @@ class RedisState:
             reply = await self._pipe.run(script, arguments)
         except FAILURES as error:
             self._outage.begins(error)
-            raise Unavailable from error
+            raise Unavailable(was_asked=True) from error
         self._outage.ends()
         return reply
 
