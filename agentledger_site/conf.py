@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -112,6 +113,18 @@ def named_urls(value: str) -> Mapping[str, str]:
     return MappingProxyType({name: http_url(url) for name, url in urls.items()})
 
 
+def redis_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        named = url.path if url.scheme == "unix" else url.hostname
+        usable = url.scheme in ("redis", "rediss", "unix") and bool(named) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(c.isspace() for c in value):
+        raise Rejected("redis://host:6379/0, rediss://… or unix:///path/to/socket")
+    return value
+
+
 def dsn(value: str) -> str:
     if re.match(r"sqlite:///.", value) or re.match(r"postgres(ql)?://", value):
         return value
@@ -133,10 +146,21 @@ def seconds(value: str) -> float:
     raise Rejected("a number of seconds above 0")
 
 
+def usd(value: str) -> Decimal:
+    if re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,10})?", value):
+        return Decimal(value)
+    raise Rejected("an amount in USD, 0 or more, e.g. 10 or 0.50")
+
+
 def switch(value: str) -> bool:
     if value in ("0", "1"):
         return value == "1"
     raise Rejected("0 or 1")
+
+
+def status(*numbers: int) -> Callable[[str], int]:
+    parse_word = one_of(*map(str, numbers))
+    return lambda value: int(parse_word(value))
 
 
 def one_of(*words: str) -> Callable[[str], str]:
@@ -227,13 +251,6 @@ class Config:
         "",
         "comma-separated globs over model names that are refused with 403, even if allowed",
     )
-    budget_midstream: bool = variable(
-        "BUDGET_MIDSTREAM",
-        switch,
-        "0",
-        "`1`: a stream whose estimated cost passes what is left of a budget is ended with an error"
-        " event; this changes bytes. Without effect as yet: no budget can be set in this version",
-    )
     trusted_networks: tuple[Network, ...] = variable(
         "TRUSTED_NETWORKS",
         networks,
@@ -288,6 +305,71 @@ class Config:
         None,
         "a JSON file of the same form, applied after `AGENTLEDGER_PRICING`: where both name a"
         " model, the file wins",
+    )
+    budget_session: Decimal | None = variable(
+        "BUDGET_SESSION", usd, None, "max USD per session, over its lifetime"
+    )
+    budget_agent: Decimal | None = variable(
+        "BUDGET_AGENT", usd, None, "max USD per agent name and calendar day (UTC)"
+    )
+    budget_daily: Decimal | None = variable(
+        "BUDGET_DAILY", usd, None, "max USD over all calls per calendar day (UTC)"
+    )
+    budget_user: Decimal | None = variable(
+        "BUDGET_USER", usd, None, "max USD per user id and calendar day (UTC)"
+    )
+    budget_action: Literal["block", "warn", "both"] = variable(
+        "BUDGET_ACTION",
+        one_of("block", "warn", "both"),
+        "block",
+        "`block`: HTTP 429, the call never reaches the LLM; `warn`: the call goes through and is"
+        " marked; `both`: blocks and marks. [docs/budgets.md](docs/budgets.md) says how exact"
+        " budgets and limits are",
+    )
+    budget_status: Literal[429, 402, 403] = variable(
+        "BUDGET_STATUS",
+        status(429, 402, 403),
+        "429",
+        "HTTP status of a call that a budget refuses: `429`, `402` or `403`",
+    )
+    budget_unpriced: Literal["pass", "block"] = variable(
+        "BUDGET_UNPRICED",
+        one_of("pass", "block"),
+        "pass",
+        "calls under a budget whose model has no price: `pass` lets them through, marked, `block`"
+        " refuses them",
+    )
+    budget_midstream: bool = variable(
+        "BUDGET_MIDSTREAM",
+        switch,
+        "0",
+        "`1`: a stream that runs into a budget is ended with an error event; this changes bytes",
+    )
+    rate_limit_rpm: int | None = variable(
+        "RATE_LIMIT_RPM", whole(1, 1_000_000), None, "max requests in any 60 seconds, of all calls"
+    )
+    rate_limit_session_rpm: int | None = variable(
+        "RATE_LIMIT_SESSION_RPM", whole(1, 1_000_000), None, "the same, per session"
+    )
+    rate_limit_agent_rpm: int | None = variable(
+        "RATE_LIMIT_AGENT_RPM", whole(1, 1_000_000), None, "the same, per agent name"
+    )
+    rate_limit_user_rpm: int | None = variable(
+        "RATE_LIMIT_USER_RPM", whole(1, 1_000_000), None, "the same, per user id"
+    )
+    redis_url: str | None = variable(
+        "REDIS_URL",
+        redis_url,
+        None,
+        "`redis://…`, `rediss://…` or `unix://…`: where several proxies share limits and budgets;"
+        " unset: each process has its own",
+    )
+    on_limiter_failure: Literal["pass", "block"] = variable(
+        "ON_LIMITER_FAILURE",
+        one_of("pass", "block"),
+        "pass",
+        "when limits and budgets cannot be checked (Redis is away): `pass` forwards calls, `block`"
+        " refuses them with 503",
     )
     spool_dir: str | None = variable(
         "SPOOL_DIR",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import orjson
 import pytest
 
-from capture.admission.decision import Admitted, Asking, Refused, Standing
+from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
 from capture.body import Body
 from capture.call_cost import cost_of_call
 from capture.charge import MAX_SEEN, Charge
@@ -36,14 +36,23 @@ class Till:
     async def admit(self, asking: Asking) -> Admitted | Refused:
         raise NotImplementedError
 
+    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+        raise NotImplementedError
+
     async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
         self.ended.append(cost_usd)
 
     async def release(self, asking: Asking) -> None:
         self.ended.append(None)
 
+    async def seed(self, sums: Iterable[Spent]) -> None:
+        raise NotImplementedError
+
     async def standing(self, **keys: str | None) -> list[Standing]:
         return []
+
+    async def close(self) -> None:
+        pass
 
 
 def request_head(body: bytes) -> RequestHead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def test_the_defaults() -> None:
     assert (config.upstream_connect_timeout_s, config.upstream_read_timeout_s) == (10.0, 600.0)
     assert config.sqlite_path == Path.cwd() / "agentledger.db"
     assert config.spool_path == Path.cwd() / "agentledger-spool"
+    budgets = (config.budget_session, config.budget_agent, config.budget_daily, config.budget_user)
+    assert budgets == (None, None, None, None)
+    assert (config.budget_action, config.budget_status) == ("block", 429)
+    assert (config.budget_unpriced, config.on_limiter_failure) == ("pass", "pass")
+    assert (config.rate_limit_rpm, config.redis_url) == (None, None)
     assert config.given == frozenset()
 
 
@@ -49,6 +55,19 @@ def test_unset_is_not_the_same_as_the_default() -> None:
         ("SPOOL_FSYNC", "1", "spool_fsync", True),
         ("ON_FULL", "pass", "on_full", "pass"),
         ("UPSTREAM_READ_TIMEOUT_S", "0.25", "upstream_read_timeout_s", 0.25),
+        ("BUDGET_SESSION", "5", "budget_session", Decimal(5)),
+        ("BUDGET_AGENT", "0.0000000001", "budget_agent", Decimal("1e-10")),
+        ("BUDGET_DAILY", "99999999.99", "budget_daily", Decimal("99999999.99")),
+        ("BUDGET_USER", "0", "budget_user", Decimal(0)),
+        ("BUDGET_ACTION", "both", "budget_action", "both"),
+        ("BUDGET_STATUS", "402", "budget_status", 402),
+        ("BUDGET_UNPRICED", "block", "budget_unpriced", "block"),
+        ("BUDGET_MIDSTREAM", "1", "budget_midstream", True),
+        ("RATE_LIMIT_RPM", "1", "rate_limit_rpm", 1),
+        ("RATE_LIMIT_SESSION_RPM", "600", "rate_limit_session_rpm", 600),
+        ("REDIS_URL", "redis://h:6379/0", "redis_url", "redis://h:6379/0"),
+        ("REDIS_URL", "unix:///run/redis.sock?db=1", "redis_url", "unix:///run/redis.sock?db=1"),
+        ("ON_LIMITER_FAILURE", "block", "on_limiter_failure", "block"),
         ("API_KEY", "$ecret", "api_key", "$ecret"),
         ("SPOOL_DIR", "/x/y", "spool_path", Path("/x/y")),
         ("DSN", "sqlite:////x/l.db", "sqlite_path", Path("/x/l.db")),
@@ -93,6 +112,26 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAM_CONNECT_TIMEOUT_S", "0"),
         ("UPSTREAM_CONNECT_TIMEOUT_S", "inf"),
         ("UPSTREAM_POOL_SIZE", "many"),
+        ("BUDGET_SESSION", "-1"),
+        ("BUDGET_AGENT", "ten"),
+        ("BUDGET_DAILY", "$10"),
+        ("BUDGET_DAILY", "1e3"),
+        ("BUDGET_USER", "nan"),
+        ("BUDGET_USER", "0.00000000001"),
+        ("BUDGET_ACTION", "stop"),
+        ("BUDGET_STATUS", "503"),
+        ("BUDGET_UNPRICED", "warn"),
+        ("BUDGET_MIDSTREAM", "yes"),
+        ("RATE_LIMIT_RPM", "0"),
+        ("RATE_LIMIT_SESSION_RPM", "-5"),
+        ("RATE_LIMIT_AGENT_RPM", "1.5"),
+        ("RATE_LIMIT_USER_RPM", "1000001"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://:hidden@h:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_URL", "redis://:hidden@h:port/0"),
+        ("ON_LIMITER_FAILURE", "open"),
         ("TRUSTED_NETWORKS", "10.0.0.0/40"),
         ("UPSTREAMS", "groq=http://x"),
         ("UPSTREAMS", '["http://x"]'),
@@ -175,6 +214,7 @@ def test_a_dsn_that_libpq_cannot_read_is_not_quoted_with_its_secrets(uri: str, r
     [
         ("PORT", "eighty"),
         ("UPSTREAM_URL", "http://[::1"),
+        ("BUDGET_DAILY", "-1"),
         ("DSN", "postgresql://u:hidden@h:1/x?nonsense=1"),
     ],
 )

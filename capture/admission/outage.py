@@ -1,0 +1,62 @@
+"""What happens to calls while it cannot be known whether they may go."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Literal
+
+from capture.admission.budgets import NOTHING
+from capture.admission.decision import Admitted, Refused
+
+logger = logging.getLogger("agentledger.admission")
+
+# Between tries: each one that fails can take a call the whole time-out.
+PAUSE_S = 1.0
+
+
+class Outage:
+    """Said in the log once when it begins and once when it is over."""
+
+    def __init__(self, what: str, on_failure: Literal["pass", "block"]) -> None:
+        self._what = what
+        self._on_failure = on_failure
+        self._tried = 0.0
+        self.reason: str | None = None
+
+    @property
+    def passes(self) -> bool:
+        return self._on_failure == "pass"
+
+    def may_try(self) -> bool:
+        """One try a second, by one call: the others do not wait for it."""
+        now = time.monotonic()
+        if self.reason is not None and now - self._tried < PAUSE_S:
+            return False
+        self._tried = now
+        return True
+
+    def begins(self, error: Exception) -> None:
+        said = " ".join(str(error).split()) or type(error).__name__
+        if self.reason is None:
+            calls = "go unlimited" if self.passes else "are refused"
+            logger.warning("%s: %s; until it is back, calls %s", self._what, said, calls)
+        self._tried = time.monotonic()
+        self.reason = f"{self._what}: {said}"
+
+    def ends(self) -> None:
+        if self.reason is not None:
+            self.reason = None
+            logger.warning("%s is back", self._what)
+
+    def answer(self) -> Admitted | Refused:
+        if self.passes:
+            return Admitted((), NOTHING, None)
+        return Refused(
+            status=503,
+            code="limiter_unavailable",
+            message=f"Limits and budgets cannot be checked just now ({self.reason or self._what}).",
+            retry_after_s=PAUSE_S,
+            may_retry=True,
+            facts={"reason": self.reason},
+        )

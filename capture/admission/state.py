@@ -1,0 +1,21 @@
+"""The state of limits and budgets that the configuration asks for."""
+
+from __future__ import annotations
+
+from agentledger_site.conf import Config
+from capture.admission.budgets import Budgets
+from capture.admission.decision import SpentBefore, State
+from capture.admission.limits import Limits
+from capture.admission.memory import MemoryState
+
+
+def new_state(config: Config, spent_before: SpentBefore | None = None) -> State:
+    limits, budgets = Limits.from_config(config), Budgets.from_config(config)
+    on_failure = config.on_limiter_failure
+    if config.redis_url is None:
+        return MemoryState(limits, budgets, spent_before=spent_before, on_failure=on_failure)
+    from capture.admission.redis import RedisState  # 40 ms and 10 MB that few need
+
+    return RedisState(
+        config.redis_url, limits, budgets, spent_before=spent_before, on_failure=on_failure
+    )

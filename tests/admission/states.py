@@ -1,0 +1,84 @@
+"""The two states under one clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Admitted, Asking, Refused, SpentBefore, Standing, State
+from capture.admission.limits import Limits
+from capture.admission.memory import Clock, MemoryState
+from capture.admission.redis import RedisState
+
+T = TypeVar("T")
+
+NOON = datetime(2026, 3, 14, 12, tzinfo=UTC).timestamp()
+
+
+class Bench:
+    """A state, to be called from plain tests, and its clock."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        budgets: Budgets,
+        spent_before: SpentBefore | None = None,
+        redis_url: str | None = None,
+    ) -> None:
+        self.now = NOON
+        self.runner = asyncio.Runner()
+        self.state: State
+        if redis_url is None:
+            clock = Clock(monotonic=lambda: self.now, unix=lambda: self.now)
+            self.state = MemoryState(limits, budgets, spent_before=spent_before, clock=clock)
+        else:
+            self.state = RedisState(
+                redis_url,
+                limits,
+                budgets,
+                spent_before=spent_before,
+                lease_s=1e8,  # nobody renews by the clock of a test
+                timeout_s=30,  # on a busy machine
+                unix=lambda: self.now,
+            )
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(coroutine)
+
+    def close(self) -> None:
+        self.run(self.state.close())
+        self.runner.close()
+
+
+def asking(
+    usd: str | None = "1",
+    *,
+    session: str | None = None,
+    agent: str | None = None,
+    user: str | None = None,
+) -> Asking:
+    expected = None if usd is None else Decimal(usd)
+    return Asking(uuid4(), session, agent, user, "gpt-4o", expected)
+
+
+def admitted(answer: Admitted | Refused) -> Admitted:
+    assert isinstance(answer, Admitted), answer
+    return answer
+
+
+def refused(answer: Admitted | Refused) -> Refused:
+    assert isinstance(answer, Refused), answer
+    return answer
+
+
+def by_name(standings: list[Standing]) -> dict[str, Standing]:
+    return {standing.name: standing for standing in standings}
+
+
+def used_and_held(standing: Standing) -> tuple[object, object]:
+    return standing.used, standing.reserved
