@@ -16,14 +16,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from benchmarks.machine import use_two_cores
+from capture import wire
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, State
-from capture.admission.expected import RecentOutputs, expected_usd
+from capture.admission.expected import Expectations
 from capture.admission.limits import Limits
 from capture.admission.memory import MemoryState
 from capture.admission.redis import RedisState
 from capture.exchange import new_action_id
 from capture.pricing import Prices
+from capture.wire.glance import Glance
 from tests.redis_server import RedisServer, redis_server
 
 PLENTY = 1_000_000
@@ -81,20 +83,13 @@ async def of_state(name: str, state: State, n: int) -> None:
 
 
 def of_expectation(n: int) -> None:
-    prices, outputs = Prices(), RecentOutputs()
+    expectations, chat = Expectations(Prices()), wire.by_name("openai_chat")
+    looked = Glance(("gpt-4o",), None, 4000)
     cpu = time.process_time()
-    for i in range(n):
-        expected = expected_usd(
-            prices,
-            model="gpt-4o",
-            provider="openai",
-            at=datetime.now(UTC),
-            tokens_in=1000 + i % 7,
-            max_tokens=None,
-            typical=outputs.typical("gpt-4o"),
-        )
-        assert expected is not None
-        outputs.add("gpt-4o", 400)
+    for _ in range(n):
+        at = datetime.now(UTC)
+        assert expectations.of(chat, looked, provider="openai", at=at) is not None
+        expectations.learn(chat, "gpt-4o", 400, COST)
     print(f"what it is expected to cost: {(time.process_time() - cpu) / n * 1e6:.1f} µs")
 
 

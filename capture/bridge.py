@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -19,9 +20,11 @@ from capture import kept, wire
 from capture.admission.decision import Refused
 from capture.admission.refusal import refusal_answer
 from capture.body import Body
+from capture.charge import Charge
 from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
-from capture.refusing import refuse
+from capture.limiter import reserved_usd
+from capture.refusing import refuse, told
 from capture.runtime import Ended, Runtime, running
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
@@ -197,6 +200,13 @@ def _sendable(code: int) -> int:
     return NORMAL if code == NO_CODE else code
 
 
+class _Turn(NamedTuple):
+    """A call under way."""
+
+    entry: Entry
+    charge: Charge | None  # None: no budget applies
+
+
 class _Recording:
     """The calls of one connection."""
 
@@ -218,7 +228,7 @@ class _Recording:
         raw_path, _, query = target.partition(b"?")
         self._target = kept.target(raw_path, query)
         self._fields = fields
-        self._open: dict[int, Entry] = {}
+        self._open: dict[int, _Turn] = {}
 
     async def sent(self, message: bytes) -> None:
         """Raises Closed where a turn is refused, or cannot be recorded and so must not be."""
@@ -228,23 +238,27 @@ class _Recording:
     async def came(self, message: bytes) -> None:
         """Raises Closed."""
         if self.turns is not None:
-            for entry in await self._take(self.turns.came(message)):
-                await entry.synced()
+            for turn in await self._take(self.turns.came(message)):
+                if turn.charge is not None:
+                    await turn.charge.settle(Outcome.COMPLETED)
+                await turn.entry.synced()
 
-    async def _take(self, steps: list[Step]) -> list[Entry]:
-        """The entries of the turns that have ended."""
+    async def _take(self, steps: list[Step]) -> list[_Turn]:
+        """The turns that have ended."""
         ended = []
         try:
             for step in steps:
                 if isinstance(step, Begins):
                     await self._begin(step)
-                elif (entry := self._open.get(step.turn)) is None:
+                elif (turn := self._open.get(step.turn)) is None:
                     continue  # it could not be recorded, and was to go on
                 elif isinstance(step, Comes):
-                    entry.piece(step.piece)
+                    turn.entry.piece(step.piece)
+                    if turn.charge is not None:
+                        turn.charge.piece(step.piece)
                 else:
                     self._close(step.turn, Outcome.COMPLETED)
-                    ended.append(entry)
+                    ended.append(turn)
         except SpoolError as error:
             counters = self._runtime.counters
             if self._runtime.config.on_full == "pass":
@@ -257,26 +271,41 @@ class _Recording:
         return ended
 
     async def _begin(self, begins: Begins) -> None:
-        admission = self._runtime.admission
+        admission, limiter = self._runtime.admission, self._runtime.limiter
+        action_id, body = new_action_id(), Body(begins.body, len(begins.body))
         looked = None
         if admission.looks_at_bodies:
             looked = glance(begins.body, self._wire_format, path=self._scope["path"])
-        refused = admission.stopped(self._fields) or admission.of_models(looked)
-        if refused is not None:
-            body = Body(begins.body, len(begins.body))
-            head = self._head(begins.body)
-            await refuse(self._runtime, new_action_id(), head, body, refused, looked)
-            raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {refused.message}")
-        entry = self._entry(begins.body)
-        self._open[begins.turn] = entry
-        self._runtime.call_begins()
+        asking = admission.asking(
+            action_id, self._fields, looked, self._wire_format, self._destination.maker
+        )
+        decision = await admission.admit(asking, self._fields, looked)
+        head = self._head(begins.body)
+        head.budget_warning = told(decision.warnings)
+        if isinstance(decision, Refused):
+            await refuse(self._runtime, action_id, head, body, decision, looked)
+            raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
+        charge = None
+        if limiter is not None:
+            head.reserved_usd = reserved_usd(decision, asking)
+            charge = limiter.charge_of(decision, asking, head, body)
         # Its messages are kept as the events of a stream.
         headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
-        entry.head(101, headers)
+        try:
+            entry = self._entry(action_id, head, begins.body)
+            entry.head(101, headers)
+        except SpoolError:
+            if charge is not None:
+                await charge.release()
+            raise
+        if charge is not None:
+            charge.answered(101, headers)
+        self._open[begins.turn] = _Turn(entry, charge)
+        self._runtime.call_begins()
 
-    def _entry(self, body: bytes) -> Entry:
+    def _entry(self, action_id: UUID, head: RequestHead, body: bytes) -> Entry:
         self._runtime.counters.calls += 1
-        return self._runtime.writer.begin(new_action_id(), self._head(body), body)
+        return self._runtime.writer.begin(action_id, head, body)
 
     def _head(self, body: bytes) -> RequestHead:
         headers: RawHeaders = self._scope["headers"]
@@ -300,9 +329,12 @@ class _Recording:
         )
 
     def _close(self, turn: int, outcome: Outcome, error: str | None = None) -> None:
-        entry = self._open.pop(turn)
+        """Where it is under a budget, one that is complete is settled by whoever closes it."""
+        closed = self._open.pop(turn)
         self._runtime.call_ends()
-        entry.end(outcome, error)
+        if closed.charge is not None and outcome != Outcome.COMPLETED:
+            self._runtime.finish(closed.charge.settle(outcome))
+        closed.entry.end(outcome, error)
 
     def failed(
         self, status: int, headers: RawHeaders, body: bytes, *, error: str | None = None
@@ -313,7 +345,7 @@ class _Recording:
             return
         with suppress(SpoolError):
             outcome = Outcome.COMPLETED if error is None else Outcome.UPSTREAM_ERROR
-            self._entry(b"{}").whole_answer(
+            self._entry(new_action_id(), self._head(b"{}"), b"{}").whole_answer(
                 status,
                 kept.answer_headers(headers),
                 body,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from capture.costs import Cost
 from capture.exchange import Outcome
@@ -27,7 +28,7 @@ def cost_of(
 ) -> Cost:
     if outcome == Outcome.REFUSED:  # it never reached who would ask money for it
         return Cost.free()
-    billing = _billing(wire_format)
+    billing = billing_of(wire_format)
     if billing is not Billing.METERED and outcome != Outcome.COMPLETED:
         return Cost.unknown("it failed")
     return prices.cost(
@@ -42,7 +43,7 @@ def cost_of(
     )
 
 
-def _billing(wire_format: str) -> Billing:
+def billing_of(wire_format: str) -> Billing:
     if wire_format in FREE:
         return Billing.NEVER
     return Billing.OWN_MACHINE if wire_format == ollama.NAME else Billing.METERED
@@ -61,3 +62,16 @@ def cost_of_call(prices: Prices, call: UnderstoodCall) -> Cost:
         service_tier=call.answered.service_tier,
         speed=call.answered.speed,
     )
+
+
+def charged_usd(
+    cost_usd: Decimal | None, reserved_usd: Decimal | None, *, status: int | None, outcome: str
+) -> Decimal | None:
+    """What budgets are charged for a call: its cost or, of one whose cost is not known, what was
+    expected of it, if the upstream may have worked. To hang up early is no way round a budget.
+
+    `status` is None where no answer had begun. None: nobody asks money for it.
+    """
+    if cost_usd is not None or outcome == Outcome.REFUSED:
+        return cost_usd
+    return reserved_usd if status is None or status < 400 else None

@@ -6,17 +6,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from capture.admission.decision import Admitted, Asking, State
+from capture import wire
+from capture.admission.decision import Asking, State
+from capture.admission.expected import Expectations
 from capture.body import Body
-from capture.call_cost import cost_of_call
-from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead
-from capture.pricing import Prices
+from capture.call_cost import charged_usd, cost_of, cost_of_call
+from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, at
 from capture.understand import understand
-
-if TYPE_CHECKING:
-    from capture.admission.admit import Admission
+from capture.wire.encoding import decode
+from capture.wire.usage import in_headers
 
 # Of an answer; one that is longer is charged what was expected of it.
 MAX_SEEN = 8 * 1024 * 1024
@@ -26,40 +26,48 @@ AT_ONCE = 256 * 1024
 FIRST_LOOK = 2 * 1024
 
 
-def charge_of(
-    admission: Admission, admitted: Admitted, asking: Asking, head: RequestHead, body: Body
-) -> Charge | None:
-    """None where no budget applies."""
-    if admitted.remaining_usd is None or admission.state is None or admission.prices is None:
-        return None
-    return Charge(admission.state, admission.prices, asking, head, body)
+class Seen(NamedTuple):
+    """What is known of a call when it has ended."""
+
+    usd: Decimal | None
+    tokens_out: int | None = None
 
 
 class Charge:
     """One call's: told what comes of it, and settled once, whichever way it ends first."""
 
     def __init__(
-        self, state: State, prices: Prices, asking: Asking, head: RequestHead, body: Body
+        self,
+        state: State,
+        expectations: Expectations,
+        asking: Asking,
+        head: RequestHead,
+        body: Body,
     ) -> None:
         self._state = state
-        self._prices = prices
+        self._expectations = expectations
         self._asking = asking
         self._exchange = Exchange(asking.action_id, request=head, body=body.data)
         self._lacks_request = body.file is not None or body.more
         self._size = 0
         self._look_at = FIRST_LOOK
+        self._held_usd = asking.expected_usd or Decimal(0)
         self._ending: asyncio.Future[None] | None = None
 
-    def is_over(self, left_usd: Decimal) -> bool:
-        """Whether a stream has cost more than this by now, by estimate. Looked at anew when it has
-        grown by a quarter: all looks together cost no more than a few at the end."""
+    async def is_too_dear(self) -> bool:
+        """Whether a stream has cost more by now, by estimate, than it holds and can still get of
+        its budgets. Looked at anew when it has grown by a quarter: all looks together cost no more
+        than a few at the end."""
         if self._size < self._look_at or self._size > MAX_SEEN:
             return False
         self._look_at = max(FIRST_LOOK, self._size * 5 // 4)
-        seen = replace(self._exchange, pieces=list(self._exchange.pieces))
-        seen.end = End(Outcome.CLIENT_LEFT, 0)
-        cost_usd = cost_of_call(self._prices, understand(seen)).total_usd
-        return cost_usd is not None and cost_usd > left_usd
+        usd = self._cost_so_far()
+        if usd is None or usd <= self._held_usd:
+            return False
+        if not await self._state.extend(self._asking, usd):
+            return True
+        self._held_usd = usd
+        return False
 
     def answered(self, status: int, headers: list[tuple[str, str]]) -> None:
         self._exchange.answer = AnswerHead(status, headers, 0)
@@ -87,30 +95,65 @@ class Charge:
         await asyncio.shield(self._ending)
 
     async def _ended(self, outcome: Outcome | None) -> None:
-        cost_usd = await self._cost_usd(outcome) if outcome is not None else None
-        if cost_usd is None:
+        usd = await self._charged_usd(outcome) if outcome is not None else None
+        if usd is None:
             await self._state.release(self._asking)
         else:
-            await self._state.settle(self._asking, cost_usd)
+            await self._state.settle(self._asking, usd)
 
-    async def _cost_usd(self, outcome: Outcome) -> Decimal | None:
-        """None: nobody asks money for it, or how much is not known."""
-        exchange = self._exchange
-        answer = exchange.answer
-        if answer is None or self._size > MAX_SEEN:
-            return self._asking.expected_usd
-        exchange.end = End(outcome, 0)
-        if self._size <= AT_ONCE:
-            cost_usd = self._understood()
-        else:
-            cost_usd = await asyncio.to_thread(self._understood)
-        if cost_usd is None and outcome != Outcome.COMPLETED and answer.status < 400:
-            # Cut before it said anything: to hang up early is no way round a budget.
-            return self._asking.expected_usd
-        return cost_usd
+    async def _charged_usd(self, outcome: Outcome) -> Decimal | None:
+        answer, expected_usd = self._exchange.answer, self._asking.expected_usd
+        seen = Seen(None)
+        if answer is not None and self._size <= MAX_SEEN:
+            self._exchange.end = End(outcome, 0)
+            if self._size <= AT_ONCE:
+                seen = self._seen()
+            else:
+                seen = await asyncio.to_thread(self._seen)
+        if seen.usd is not None and outcome == Outcome.COMPLETED and self._asking.model:
+            wire_format = wire.by_name(self._head.wire_format)
+            self._expectations.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
+        status = answer.status if answer else None
+        return charged_usd(seen.usd, expected_usd, status=status, outcome=outcome)
 
-    def _understood(self) -> Decimal | None:
-        call = understand(self._exchange)
+    @property
+    def _head(self) -> RequestHead:
+        assert self._exchange.request is not None
+        return self._exchange.request
+
+    def _seen(self) -> Seen:
+        exchange, head = self._exchange, self._head
+        assert exchange.answer is not None and exchange.end is not None
+        wire_format, headers = wire.by_name(head.wire_format), dict(exchange.answer.headers)
+        content = decode(exchange.pieces, headers.get("content-encoding"), MAX_SEEN * 4).body
+        answered = wire_format.parse_answer(
+            content, status=exchange.answer.status, content_type=headers.get("content-type", "")
+        )
+        usage = answered.usage or in_headers(headers)
+        if usage is None or usage.tokens_in is None or usage.tokens_out is None:
+            return self._understood()  # there is something to estimate, perhaps
+        cost = cost_of(
+            self._expectations.prices,
+            usage,
+            wire_format=wire_format.NAME,
+            outcome=exchange.end.outcome,
+            provider=head.provider or wire_format.PROVIDER,
+            at=at(head.started_ns),
+            asked=self._asking.model,
+            answered=answered.response_model,
+            service_tier=answered.service_tier,
+            speed=answered.speed,
+        )
+        return Seen(cost.total_usd, usage.tokens_out)
+
+    def _understood(self) -> Seen:
+        """By way of the request too, as the recorder does it."""
+        call = understand(replace(self._exchange, pieces=list(self._exchange.pieces)))
         if self._lacks_request and call.usage_source == "estimated":
-            return self._asking.expected_usd
-        return cost_of_call(self._prices, call).total_usd
+            return Seen(None)
+        tokens_out = call.usage.tokens_out if call.usage else None
+        return Seen(cost_of_call(self._expectations.prices, call).total_usd, tokens_out)
+
+    def _cost_so_far(self) -> Decimal | None:
+        self._exchange.end = End(Outcome.CLIENT_LEFT, 0)
+        return self._understood().usd

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -53,7 +54,8 @@ class RequestHead:
     body_file: bool  # the body lies in a file of its own beside the segments
     usage_injected: bool = False  # usage was asked for on the agent's behalf
     refusal: Refusal | None = None
-    budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent but only warn
+    budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent, if they warn
+    reserved_usd: Decimal | None = None  # of its budgets; None: none applies, or it has no price
 
 
 @dataclass(frozen=True, slots=True)

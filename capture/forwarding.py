@@ -43,8 +43,6 @@ class Call:
     way: Way
     charge: Charge | None = None  # None: no budget applies
     remaining_usd: Decimal | None = None  # of the budget that has the least left
-    # What the call may cost before its stream is ended, if the operator wants that.
-    most_usd: Decimal | None = None
     asking: bytes | None = None  # the body that asks for usage too, if the operator wants that
     lost: bool = False  # the spool broke in the middle of it, and the operator lets it go on
     broken: str | None = None  # the spool broke, and the answer with it
@@ -67,17 +65,12 @@ class Call:
         if self.charge is not None:
             self.runtime.finish(self.charge.settle(outcome))
 
-    def is_too_dear(self) -> bool:
-        if self.charge is None or self.most_usd is None:
-            return False
-        return self.charge.is_over(self.most_usd)
-
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Ours, on the upstream's answer."""
         own = [(ACTION_ID, str(self.action_id).encode())]
         if self.remaining_usd is not None:
-            own.append((REMAINING, f"{self.remaining_usd:f}".encode()))
+            own.append((REMAINING, f"{self.remaining_usd.normalize():f}".encode()))
         return own
 
 
@@ -134,7 +127,8 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
 def midstream_error(call: Call, answer: Answer) -> bytes | None:
     """The event that would end this stream; None where the operator wants none, or none can be put
     in: into a body whose length was told, or that is compressed."""
-    if call.most_usd is None or answer.length is not None:
+    ends = call.charge is not None and call.runtime.config.budget_midstream
+    if not ends or answer.length is not None:
         return None
     headers = dict(answer.headers)
     if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -199,12 +193,17 @@ async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
                 call.record(entry.piece, piece)
                 if call.charge is not None:
                     call.charge.piece(piece)
-            if too_dear and not last and ends_event(piece, too_dear) and call.is_too_dear():
+            if (
+                too_dear
+                and call.charge is not None
+                and not last
+                and ends_event(piece, too_dear)
+                and await call.charge.is_too_dear()
+            ):
                 yield piece, False
                 call.record(entry.piece, too_dear)
                 call.record(entry.end, Outcome.UPSTREAM_ERROR, TOO_DEAR)
                 answer.close()  # the upstream need not go on
-                assert call.charge is not None
                 await call.charge.settle(Outcome.CLIENT_LEFT)
                 await entry.synced()
                 yield too_dear, True

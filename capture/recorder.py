@@ -31,7 +31,7 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
-from capture import price_data, store
+from capture import interrupted, price_data, store
 from capture.call_cost import cost_of_call
 from capture.configured_prices import configured_prices, published_file
 from capture.models import Ledger
@@ -92,11 +92,13 @@ class Recorder:
             return
         reader = Reader(self.folder, positions)
         while not self._stop:
+            began_ns = time.time_ns()
             calls = reader.read(max_calls=MAX_CALLS, max_bytes=MAX_BYTES)
             self._record(reader, calls)
             if self._stop or (self._drain and not calls):
                 break
             if reader.caught_up:
+                self.folder.mark_recorded(began_ns)
                 self._tidy(reader)
                 self._wait(reader, busy=bool(calls))
         self._tell("ended")
@@ -138,6 +140,8 @@ class Recorder:
                 self._quarantine(reader, call, error)
         positions = reader.positions()
         if calls:
+            if config().redis_url is not None:
+                interrupted.leave_word(self.folder, (call for _, call in understood))
             if self._until_it_works(lambda: self._store(reader, understood, positions)) is None:
                 return
             _keep_wal_short()

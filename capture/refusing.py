@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
 from capture import kept, wire
-from capture.admission.decision import Refused
+from capture.admission.decision import BudgetWarning, Refused
 from capture.admission.refusal import refusal_answer
 from capture.body import READ_SIZE, Body
 from capture.exchange import Outcome, Refusal, RequestHead
@@ -17,6 +19,7 @@ from capture.lane import ProxyAnswer
 from capture.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.wire.glance import Glance
+from capture.wire.types import JSON
 
 KEPT_BYTES = 4096
 
@@ -87,3 +90,20 @@ def _beginning_of_file(path: Path) -> tuple[bytes, str]:
         while piece := file.read(READ_SIZE):
             digest.update(piece)
     return data, digest.hexdigest()
+
+
+def told(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]] | None:
+    """As the record tells them; USD as exact text."""
+    return [
+        {
+            "budget": warning.budget,
+            "key": warning.key,
+            "spent_usd": _exactly(warning.spent_usd),
+            "limit_usd": _exactly(warning.limit_usd) if warning.limit_usd is not None else None,
+        }
+        for warning in warnings
+    ] or None
+
+
+def _exactly(usd: Decimal) -> str:
+    return f"{usd.normalize():f}"

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentledger_site.conf import Config, config
+from capture import limiter
 from capture.admission.admit import Admission
 from capture.admission.floods import Floods
+from capture.admission.stops import Stops
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
+from capture.limiter import Limiter
 from capture.recorder_process import GRACE_S, RecorderProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
@@ -54,6 +57,7 @@ class Runtime:
     upstream: Upstream
     recorder: RecorderProcess
     admission: Admission
+    limiter: Limiter | None  # None: no limit and no budget is set
     lock: int
     floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
@@ -94,6 +98,8 @@ class Runtime:
         with contextlib.suppress(SpoolError):  # /readyz says it, and calls do
             self.writer.tidy()
             self.record_floods()
+        if self.limiter is not None:
+            self.finish(self.limiter.tick())
 
     def record_floods(self, *, all_: bool = False) -> None:
         """Raises SpoolError."""
@@ -123,6 +129,8 @@ def running() -> Runtime:
     if _runtime is None:
         _runtime = _begin(config())
         _runtime.tick()
+        if _runtime.limiter is not None:
+            _runtime.finish(_runtime.limiter.correct())
     return _runtime
 
 
@@ -141,8 +149,10 @@ def _begin(settings: Config) -> Runtime:
         )
     os.truncate(lock, 0)
     os.write(lock, b"%d\n" % os.getpid())
-    admission = Admission.of(settings, folder)
-    admission.stops.begin()
+    recorder = RecorderProcess()
+    stops = Stops(folder.path / "stops.json")
+    stops.begin()
+    limits = limiter.begin(settings, folder)
     return Runtime(
         config=settings,
         folder=folder,
@@ -156,8 +166,14 @@ def _begin(settings: Config) -> Runtime:
             pool_size=settings.upstream_pool_size,
             trust_env=settings.upstream_trust_env,
         ),
-        recorder=RecorderProcess(),
-        admission=admission,
+        recorder=recorder,
+        admission=Admission.of(
+            settings,
+            stops,
+            limits.state if limits else None,
+            limits.expectations if limits else None,
+        ),
+        limiter=limits,
         lock=lock,
     )
 
@@ -179,6 +195,8 @@ async def end() -> None:
         runtime._tick.cancel()
     await runtime.upstream.close()
     await runtime.finished()
+    if runtime.limiter is not None:
+        await runtime.limiter.close()
     runtime.admission.stops.end()
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture import injected_usage, kept, wire
-from capture.admission.admit import Admission, asking
-from capture.admission.decision import BudgetWarning, Refused
+from capture.admission.admit import NOTHING_APPLIES, Admission
+from capture.admission.decision import Admitted, Refused
 from capture.admission.refusal import refusal_answer
 from capture.answers import unknown_upstream, unrecordable
 from capture.body import Body, NoRoom, in_memory, taken_whole
-from capture.charge import charge_of
+from capture.charge import Charge
 from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
 from capture.forwarding import Call, forward
 from capture.lane import ProxyAnswer, ProxyRequest
+from capture.limiter import reserved_usd
 from capture.passing import pass_through
-from capture.refusing import refuse
+from capture.refusing import refuse, told
 from capture.runtime import Runtime, running
 from capture.spool.folder import SpoolError
 from capture.wire.encoding import decode
 from capture.wire.glance import Glance, glance
-from capture.wire.types import JSON, WireFormat
+from capture.wire.types import WireFormat
 
 # What is looked at of a body: a longer one names its model before that, or it cannot be told.
 MAX_GLANCE = 64 * 1024 * 1024
@@ -59,38 +62,43 @@ async def captured(
     wire_format: WireFormat,
     fields: dict[str, str],
 ) -> ProxyAnswer:
-    action_id, admission = new_action_id(), runtime.admission
-    body = charge = None
+    action_id = new_action_id()
+    body = taken = None
     try:
         body = await taken_whole(request.receive, runtime.writer, action_id)
-        looked = await look(request, admission, wire_format, body)
-        decision = await admission.admit(action_id, fields, looked)
-        head = request_head(request, wire_format, body, way.destination, fields)
-        if isinstance(decision, Refused):
-            return await refuse(runtime, action_id, head, body, decision, looked)
-        head.budget_warning = told(decision.warnings)
-        charge = charge_of(admission, decision, asking(action_id, fields, looked), head, body)
+        taken = await admitted(request, runtime, action_id, way, wire_format, fields, body)
+        if isinstance(taken.decision, Refused):
+            return await refuse(runtime, action_id, taken.head, body, taken.decision, taken.glance)
         more = None
         if runtime.config.inject_usage:
             more = injected_usage.asking(body.data, wire_format)
-            head.usage_injected = more is not None
-        entry = runtime.writer.begin(action_id, head, body.data)
+            taken.head.usage_injected = more is not None
+        entry = runtime.writer.begin(action_id, taken.head, body.data)
     except SpoolError as error:
-        if charge is not None:
-            await charge.release()
-        taken = error.taken if isinstance(error, NoRoom) else body
+        if isinstance(error, NoRoom):
+            body = error.taken
         if runtime.config.on_full == "pass":
-            return await unrecorded(request, runtime, way, wire_format, fields, taken)
-        if taken is not None:
-            taken.discard()
+            if taken is None:
+                return await unrecorded(request, runtime, way, wire_format, fields, body)
+            runtime.counters.unrecorded += 1
+            return await pass_through(request, runtime, way, body, taken.charge)
+        if taken is not None and taken.charge is not None:
+            await taken.charge.release()
+        if body is not None:
+            body.discard()
         runtime.counters.refused_full += 1
         return unrecordable(wire_format, action_id, error, may_retry=True)
     runtime.counters.calls += 1
     call = Call(
-        action_id, wire_format, entry, runtime, way, charge, decision.remaining_usd, asking=more
+        action_id,
+        wire_format,
+        entry,
+        runtime,
+        way,
+        taken.charge,
+        taken.decision.remaining_usd,
+        asking=more,
     )
-    if runtime.config.budget_midstream and decision.remaining_usd is not None:
-        call.most_usd = decision.remaining_usd + decision.reserved_usd
     return await forward(request, call, body)
 
 
@@ -100,25 +108,54 @@ async def unrecorded(
     way: Way,
     wire_format: WireFormat,
     fields: dict[str, str],
-    taken: Body | None = None,
+    body: Body | None = None,
 ) -> ProxyAnswer:
     """The spool is full, and the operator lets calls go on. What he forbids stays forbidden."""
     runtime.counters.unrecorded += 1
-    action_id, admission = new_action_id(), runtime.admission
-    if taken is None and admission.looks_at_bodies:
-        taken = await in_memory(request.receive)
-    looked = await look(request, admission, wire_format, taken) if taken else None
-    decision = await admission.admit(action_id, fields, looked)
-    if isinstance(decision, Refused):
+    action_id = new_action_id()
+    if body is None and runtime.admission.looks_at_bodies:
+        body = await in_memory(request.receive)
+    looked_at = body or Body(b"", 0)
+    taken = await admitted(request, runtime, action_id, way, wire_format, fields, looked_at)
+    if isinstance(taken.decision, Refused):
         runtime.counters.refused += 1
-        if taken is not None:
-            taken.discard()
-        return refusal_answer(wire_format, action_id, decision)
-    charge = None
-    if taken is not None:
-        head = request_head(request, wire_format, taken, way.destination, fields)
-        charge = charge_of(admission, decision, asking(action_id, fields, looked), head, taken)
-    return await pass_through(request, runtime, way, taken, charge)
+        looked_at.discard()
+        return refusal_answer(wire_format, action_id, taken.decision)
+    return await pass_through(request, runtime, way, body, taken.charge)
+
+
+@dataclass(slots=True)
+class Taken:
+    """A call that was looked at; `decision` says whether it may go on."""
+
+    head: RequestHead
+    glance: Glance | None
+    decision: Admitted | Refused
+    charge: Charge | None = None  # None: no budget applies
+
+
+async def admitted(
+    request: ProxyRequest,
+    runtime: Runtime,
+    action_id: UUID,
+    way: Way,
+    wire_format: WireFormat,
+    fields: dict[str, str],
+    body: Body,
+) -> Taken:
+    admission = runtime.admission
+    looked = await look(request, admission, wire_format, body)
+    head = request_head(request, wire_format, body, way.destination, fields)
+    if request.method == "GET":  # of an answer that was asked for, and paid, before
+        return Taken(head, looked, admission.stopped(fields) or NOTHING_APPLIES)
+    asking = admission.asking(action_id, fields, looked, wire_format, way.destination.maker)
+    decision = await admission.admit(asking, fields, looked)
+    head.budget_warning = told(decision.warnings)
+    taken = Taken(head, looked, decision)
+    if runtime.limiter is not None and isinstance(decision, Admitted):
+        head.reserved_usd = reserved_usd(decision, asking)
+        taken.charge = runtime.limiter.charge_of(decision, asking, head, body)
+    return taken
 
 
 async def uncaptured(
@@ -193,16 +230,3 @@ def request_head(
         body_size=body.size,
         body_file=body.file is not None,
     )
-
-
-def told(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]] | None:
-    """As the record tells them; USD as exact text."""
-    return [
-        {
-            "budget": warning.budget,
-            "key": warning.key,
-            "spent_usd": f"{warning.spent_usd:f}",
-            "limit_usd": f"{warning.limit_usd:f}" if warning.limit_usd is not None else None,
-        }
-        for warning in warnings
-    ] or None

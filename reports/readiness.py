@@ -56,6 +56,9 @@ def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
         reasons.append("the recorder has ended; it is being started again, calls wait in the spool")
     if process.admission.stops.degraded:
         reasons.append(process.admission.stops.degraded)
+    limiter = process.limiter
+    if limiter is not None and limiter.state.degraded:
+        reasons.append(f"limits and budgets do not hold just now: {limiter.state.degraded}")
     if recorder.get("state") == "waiting":
         reasons.append(f"the database takes no calls, they wait: {recorder.get('reason')}")
     if recorder.get("quarantined"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
 
 from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
+from capture.admission.expected import Expectations
 from capture.body import Body
 from capture.call_cost import cost_of_call
 from capture.charge import MAX_SEEN, Charge
@@ -20,6 +23,7 @@ from tests import canned
 
 PRICES = Prices()
 EXPECTED = Decimal("0.5")
+LEFT = Decimal("0.0005")
 JSON_HEAD = [("content-type", "application/json")]
 SSE_HEAD = [("content-type", "text/event-stream")]
 ASKED = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello there"}]})
@@ -37,13 +41,19 @@ class Till:
         raise NotImplementedError
 
     async def extend(self, asking: Asking, usd: Decimal) -> bool:
-        raise NotImplementedError
+        return usd <= LEFT
 
     async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
         self.ended.append(cost_usd)
 
     async def release(self, asking: Asking) -> None:
         self.ended.append(None)
+
+    async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
+        raise NotImplementedError
+
+    def recorded(self, ago_s: float) -> None:
+        raise NotImplementedError
 
     async def seed(self, sums: Iterable[Spent]) -> None:
         raise NotImplementedError
@@ -72,20 +82,29 @@ def request_head(body: bytes) -> RequestHead:
     )
 
 
-def charged(use: Callable[[Charge], None], *outcomes: Outcome) -> list[Decimal | None]:
-    till = Till()
-    asking = Asking(new_action_id(), None, None, None, "gpt-4o", EXPECTED)
-    body = Body(ASKED, len(ASKED))
-    charge = Charge(till, PRICES, asking, request_head(ASKED), body)
-    use(charge)
+Use = Callable[[Charge], Coroutine[Any, Any, None]]
 
-    async def end() -> None:
+
+def charged(
+    use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
+) -> list[Decimal | None]:
+    till = Till()
+    asking = Asking(new_action_id(), None, None, None, "gpt-4o", expected)
+    body = Body(ASKED, len(ASKED))
+    charge = Charge(till, Expectations(PRICES), asking, request_head(ASKED), body)
+
+    async def whole() -> None:
+        await use(charge)
         for outcome in outcomes:
             await charge.settle(outcome)
         await charge.release()
 
-    asyncio.run(end())
+    asyncio.run(whole())
     return till.ended
+
+
+async def nothing(charge: Charge) -> None:
+    pass
 
 
 def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
@@ -121,7 +140,7 @@ NO_USAGE = canned.data_events(canned.chat_chunks(["one ", "two "], usage=False))
 def test_it_is_what_the_recorder_says(
     headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome
 ) -> None:
-    def use(charge: Charge) -> None:
+    async def use(charge: Charge) -> None:
         charge.answered(200, headers)
         for piece in pieces:
             charge.piece(piece)
@@ -131,25 +150,25 @@ def test_it_is_what_the_recorder_says(
 
 
 def test_to_hang_up_before_the_answer_is_charged_what_was_expected() -> None:
-    assert charged(lambda charge: None, Outcome.CLIENT_LEFT) == [EXPECTED]
+    assert charged(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
 
-    def headers_alone(charge: Charge) -> None:
+    async def headers_alone(charge: Charge) -> None:
         charge.answered(200, SSE_HEAD)
 
     assert charged(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
 
 
 def test_an_error_of_the_provider_is_not_charged() -> None:
-    def use(charge: Charge) -> None:
+    async def use(charge: Charge) -> None:
         charge.answered(429, JSON_HEAD)
         charge.piece(b'{"error": {"message": "slow down"}}')
 
     assert charged(use, Outcome.COMPLETED) == [None]
-    assert charged(lambda charge: None) == [None]
+    assert charged(nothing) == [None]
 
 
 def test_an_answer_too_long_to_be_kept_is_charged_what_was_expected() -> None:
-    def use(charge: Charge) -> None:
+    async def use(charge: Charge) -> None:
         charge.answered(200, JSON_HEAD)
         for _ in range(9):
             charge.piece(b" " * (MAX_SEEN // 8))
@@ -161,16 +180,16 @@ def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
     words = canned.data_events(canned.chat_chunks(["word "] * 200, usage=False), done=False)
     over: list[bool] = []
 
-    def use(charge: Charge) -> None:
+    async def use(charge: Charge) -> None:
         charge.answered(200, SSE_HEAD)
         for piece in words:
             charge.piece(piece)
-            over.append(charge.is_over(Decimal("0.0005")))
+            over.append(await charge.is_too_dear())
 
-    [cost] = charged(use, Outcome.CLIENT_LEFT)
-    assert cost is not None and cost > Decimal("0.0005")
+    [cost] = charged(use, Outcome.CLIENT_LEFT, expected=Decimal(0))
+    assert cost is not None and cost > LEFT
     assert over.index(True) > 20
     # What was known when it was over is what had been said by then.
     n_said = over.index(True) + 1
-    assert recorded(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > Decimal("0.0005")
+    assert recorded(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > LEFT
     assert not any(over[: n_said - 1])

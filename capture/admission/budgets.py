@@ -103,11 +103,7 @@ def admission(asking: Asking, balances: Sequence[Balance], budgets: Budgets) -> 
         return _FREE
     warnings = []
     if not budgets.blocks:
-        warnings = [
-            BudgetWarning(b.account.budget, b.account.key, b.spent_usd, b.limit_usd)
-            for b in balances
-            if b.is_spent
-        ]
+        warnings = [_warning(balance) for balance in balances if balance.is_spent]
     if asking.expected_usd is None:
         warnings.append(BudgetWarning(UNPRICED, asking.model, NOTHING, None))
     left = min([balance.left_usd for balance in balances])
@@ -133,6 +129,7 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
             f"{name} is held by running calls: {used} USD spent and {_shown(balance.held_usd)}"
             f" reserved of {limit}; it resets {resets}."
         )
+    warns = spent and budgets.action == "both"
     return Refused(
         status=budgets.status,
         code="budget_exceeded" if spent else "budget_reserved",
@@ -147,6 +144,7 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
             "limit_usd": limit,
             "resets_at": None if resets_at is None else resets_at.isoformat(),
         },
+        warnings=tuple(_warning(one) for one in spent) if warns else (),
     )
 
 
@@ -160,6 +158,11 @@ def unpriced_refusal(asking: Asking, budgets: Budgets) -> Refused:
         may_retry=False,
         facts={"budget": UNPRICED, "key": asking.model},
     )
+
+
+def _warning(balance: Balance) -> BudgetWarning:
+    account = balance.account
+    return BudgetWarning(account.budget, account.key, balance.spent_usd, balance.limit_usd)
 
 
 def _shown(usd: Decimal) -> str:

@@ -49,6 +49,7 @@ class Refused:
     retry_after_s: float | None
     may_retry: bool
     facts: dict[str, JSON] = field(default_factory=dict)  # for the record: which limit, of whom, …
+    warnings: tuple[BudgetWarning, ...] = ()  # where a budget is to warn and to block
 
 
 class Account(NamedTuple):
@@ -65,8 +66,8 @@ class Spent(NamedTuple):
 
 
 SpentBefore = Callable[[Account], Awaitable[Decimal]]
-"""Asks the ledger what was spent of an account that the state does not know (yet, or any more): by
-all calls that ended a minute ago or earlier, at least."""
+"""Asks what was spent of an account that the state does not know (yet, or any more): by all calls
+that the state does not count itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,15 @@ class State(Protocol):
 
     async def release(self, asking: Asking) -> None:
         """The reservation ends and nothing is spent. What is settled or released stays so."""
+        ...
+
+    async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
+        """Of a call whose process was killed: where what it held still counts, its cost does
+        instead."""
+        ...
+
+    def recorded(self, ago_s: float) -> None:
+        """All calls that ended so long ago, or longer, are in the ledger."""
         ...
 
     async def seed(self, sums: Iterable[Spent]) -> None:

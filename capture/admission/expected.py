@@ -4,16 +4,25 @@ holds while it runs."""
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
 
+from capture.estimated_usage import FORMATS
 from capture.pricing import Billing, Prices
-from capture.wire.types import Usage
+from capture.wire.glance import Glance
+from capture.wire.types import Usage, WireFormat
 
 # Of a call that sets no maximum, to a model that has not answered yet.
 FIRST_OUTPUT_TOKENS = 500
 N_RECENT = 64
 MAX_MODELS = 1000
+BYTES_PER_TOKEN = 4
+# Above this, prices have steps.
+LONG_PROMPT = 100_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def expected_tokens_out(max_tokens: int | None, typical: int | None) -> int:
@@ -23,39 +32,105 @@ def expected_tokens_out(max_tokens: int | None, typical: int | None) -> int:
     return min(known, default=FIRST_OUTPUT_TOKENS)
 
 
-def expected_usd(
-    prices: Prices,
-    *,
-    model: str | None,
-    provider: str | None,
-    at: datetime,
-    tokens_in: int,
-    max_tokens: int | None,
-    typical: int | None,
-    billing: Billing = Billing.METERED,
-) -> Decimal | None:
-    """None: the model has no price. `tokens_in` is an estimate of the prompt."""
-    usage = Usage(tokens_in=tokens_in, tokens_out=expected_tokens_out(max_tokens, typical))
-    return prices.cost(usage, asked=model, provider=provider, at=at, billing=billing).total_usd
+class Rates(NamedTuple):
+    """USD of a short prompt's token, of a token of its answer, and of a call besides."""
+
+    token_in: Decimal
+    token_out: Decimal
+    call: Decimal
 
 
-class RecentOutputs:
-    """How long the last answers of each model were; of the models that were used last."""
+class Recent:
+    """The last numbers of each model; of the models that were used last."""
 
     def __init__(self) -> None:
-        self._outputs: OrderedDict[str, deque[int]] = OrderedDict()
+        self._numbers: OrderedDict[str, deque[Decimal | int]] = OrderedDict()
+        self._sums: dict[str, Decimal | int] = {}
 
-    def add(self, model: str, tokens_out: int) -> None:
-        outputs = self._outputs.get(model)
-        if outputs is None:
-            outputs = self._outputs[model] = deque(maxlen=N_RECENT)
-            if len(self._outputs) > MAX_MODELS:
-                self._outputs.popitem(last=False)
+    def add(self, model: str, number: Decimal | int) -> None:
+        numbers = self._numbers.get(model)
+        if numbers is None:
+            numbers = self._numbers[model] = deque(maxlen=N_RECENT)
+            self._sums[model] = 0
+            if len(self._numbers) > MAX_MODELS:
+                del self._sums[self._numbers.popitem(last=False)[0]]
         else:
-            self._outputs.move_to_end(model)
-        outputs.append(tokens_out)
+            self._numbers.move_to_end(model)
+        self._sums[model] += number - (numbers[0] if len(numbers) == N_RECENT else 0)
+        numbers.append(number)
 
-    def typical(self, model: str) -> int | None:
-        """The mean, so that what many calls hold is about what they cost together."""
-        outputs = self._outputs.get(model)
-        return -(-sum(outputs) // len(outputs)) if outputs else None
+    def mean(self, model: str) -> Decimal | None:
+        """So that what many calls hold is about what they cost together."""
+        numbers = self._numbers.get(model)
+        return Decimal(self._sums[model]) / len(numbers) if numbers else None
+
+
+class Expectations:
+    """By the prices, and by what the last calls of a model were."""
+
+    def __init__(self, prices: Prices) -> None:
+        self._tokens_out = Recent()
+        self._costs = Recent()  # of what is not priced by tokens alone: images, audio
+        self.use(prices)
+
+    def use(self, prices: Prices) -> None:
+        """From now on."""
+        self.prices = prices
+        self._rates = lru_cache(4096)(self._look_up_rates)
+
+    def learn(
+        self, wire_format: WireFormat, model: str, tokens_out: int | None, usd: Decimal
+    ) -> None:
+        """From a call that is complete."""
+        if wire_format.NAME not in FORMATS:
+            self._costs.add(model, usd)
+        elif tokens_out is not None:
+            self._tokens_out.add(model, tokens_out)
+
+    def of(
+        self,
+        wire_format: WireFormat,
+        glance: Glance,
+        *,
+        provider: str,
+        at: datetime,
+        billing: Billing = Billing.METERED,
+    ) -> Decimal | None:
+        """USD; None: the model has no price."""
+        model = glance.model
+        if billing is not Billing.METERED:
+            return self.prices.cost(None, asked=model, at=at, billing=billing).total_usd
+        if model is None:
+            return None
+        rates = self._rates(model, provider, (at - _EPOCH).days)
+        if wire_format.NAME not in FORMATS:
+            typical = self._costs.mean(model)
+            if typical is not None:
+                return typical
+            tokens_out = 0
+        else:
+            recent = self._tokens_out.mean(model)
+            typical_out = round(recent) if recent is not None else None
+            tokens_out = expected_tokens_out(glance.max_tokens, typical_out)
+        tokens_in = glance.text_bytes // BYTES_PER_TOKEN
+        if rates is None:
+            # What is priced by the minute or the image is known when it has been done once.
+            is_priced = self.prices.explain(model, provider=provider, at=at).prices
+            return Decimal(0) if is_priced else None
+        if tokens_in > LONG_PROMPT:
+            usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
+            return self.prices.cost(usage, asked=model, provider=provider, at=at).total_usd
+        return rates.call + tokens_in * rates.token_in + tokens_out * rates.token_out
+
+    def _look_up_rates(self, model: str, provider: str, day: int) -> Rates | None:
+        """None: it has no price by the token."""
+        at = _EPOCH + timedelta(day)
+
+        def usd(tokens_in: int, tokens_out: int) -> Decimal | None:
+            usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
+            return self.prices.cost(usage, asked=model, provider=provider, at=at).total_usd
+
+        call, of_input, of_output = usd(0, 0), usd(10_000, 0), usd(0, 10_000)
+        if call is None or of_input is None or of_output is None:
+            return None
+        return Rates((of_input - call) / 10_000, (of_output - call) / 10_000, call)

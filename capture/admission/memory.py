@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from math import inf
 from typing import Literal, NamedTuple
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from capture.admission.limits import Limits, Windows
 from capture.admission.outage import Outage
 from capture.admission.standings import budget_standing, limit_standing
 
-# Sums that nothing was added to for so long leave; the ledger has them by then.
+# Sums that nothing was added to for so long leave, if the ledger has them by then.
 IDLE_S = 600.0
 # Sums looked at for that with each call: as many as a call can add.
 LOOKED_AT = 4
@@ -80,6 +81,7 @@ class MemoryState:
         self._sums: OrderedDict[Account, Sum] = OrderedDict()
         self._running: dict[UUID, Reservation] = {}
         self._day = (0, date(1970, 1, 1))
+        self._recorded = -inf  # monotonic
 
     @property
     def degraded(self) -> str | None:
@@ -155,6 +157,12 @@ class MemoryState:
             one.n_running -= 1
             one.touched = now
 
+    async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
+        pass  # what a killed process held went with it
+
+    def recorded(self, ago_s: float) -> None:
+        self._recorded = self._clock.monotonic() - ago_s
+
     async def seed(self, sums: Iterable[Spent]) -> None:
         now = self._clock.monotonic()
         for account, usd in sums:
@@ -175,7 +183,8 @@ class MemoryState:
             account, one = self._sums.popitem(last=False)
             is_over = account.day is not None and account.day < today
             is_idle = one.n_running == 0 and now - one.touched > IDLE_S
-            if not (is_idle and (is_over or self._ledger is not None)):
+            is_kept = self._ledger is not None and one.touched < self._recorded
+            if not (is_idle and (is_over or is_kept)):
                 self._sums[account] = one
 
     async def standing(

@@ -187,6 +187,19 @@ class RedisState:
     async def release(self, asking: Asking) -> None:
         await self.settle(asking, NOTHING)
 
+    async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
+        with contextlib.suppress(Unavailable):
+            await self._run(
+                scripts.SETTLE,
+                id=str(action_id),
+                usd=_units(cost_usd),
+                age_us=0,
+                accounts=[],  # it is spent of what it held, and of nothing else
+            )
+
+    def recorded(self, ago_s: float) -> None:
+        pass  # sums stay for a day
+
     async def seed(self, sums: Iterable[Spent]) -> None:
         seeds = [
             {**_account(account), "day": _day(account), "usd": _units(usd)} for account, usd in sums

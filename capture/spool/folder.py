@@ -82,6 +82,22 @@ class Folder:
     def recorder_state(self) -> Path:
         return self.path / "recorder.json"
 
+    def mark_recorded(self, at_ns: int) -> None:
+        """All calls that ended before `at_ns` (since 1970) are in the ledger."""
+        mark = self.path / "recorded"
+        try:
+            os.utime(mark, ns=(at_ns, at_ns))
+        except FileNotFoundError:
+            mark.touch(0o600)
+            os.utime(mark, ns=(at_ns, at_ns))
+
+    def recorded_until(self) -> float:
+        """Seconds since 1970; 0 when there has been no recorder."""
+        try:
+            return (self.path / "recorded").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def size(self) -> int:
         """Bytes of all that waits to be recorded."""
         return sum(self._sizes())

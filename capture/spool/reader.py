@@ -68,10 +68,14 @@ class SpooledCall:
 
 
 class Reader:
-    """Reads all segments of a folder, from the positions that the ledger last committed."""
+    """Reads all segments of a folder, from the positions that the ledger last committed. The
+    recorder's sets aside what is damaged; any other only looks."""
 
-    def __init__(self, folder: Folder, positions: Mapping[str, int]) -> None:
+    def __init__(
+        self, folder: Folder, positions: Mapping[str, int], *, is_recorder: bool = True
+    ) -> None:
         self.folder = folder
+        self._is_recorder = is_recorder
         self._positions = positions
         self._segments: dict[str, Segment] = {}
         self._open: dict[bytes, SpooledCall] = {}
@@ -177,6 +181,8 @@ class Reader:
         return following is not None
 
     def _set_aside(self, segment: Segment, gap: bytes) -> None:
+        if not self._is_recorder:
+            return
         self.n_damaged += 1
         self.folder.quarantine.mkdir(mode=0o700, exist_ok=True)
         target = self.folder.quarantine / f"{segment.name.name}-{segment.offset}.gap"
@@ -228,9 +234,10 @@ class Reader:
             call.kept.append(bytes(payload))
             self._kept += len(payload)
         else:
-            self._forget(call)
+            self.forget(call)
 
-    def _forget(self, call: SpooledCall) -> None:
+    def forget(self, call: SpooledCall) -> None:
+        """Of its payloads, what is kept."""
         self._kept -= sum(map(len, call.kept or ()))
         call.kept = None
 
@@ -284,7 +291,7 @@ class Reader:
         """Remove what these calls, now in the ledger, leave on disk; the names of segments that
         are gone."""
         for call in calls:
-            self._forget(call)
+            self.forget(call)
             self.folder.body_path(call.action_id).unlink(missing_ok=True)
         in_use = {name for call in self._open.values() for name in call.begins}
         return [self._remove(s) for s in self._done() if s.name.name not in in_use]
@@ -297,6 +304,11 @@ class Reader:
         (self.folder.path / segment.name.name).unlink(missing_ok=True)
         del self._segments[segment.name.name]
         return segment.name.name
+
+    def close(self) -> None:
+        for segment in self._segments.values():
+            os.close(segment.fd)
+        self._segments.clear()
 
     def sweep(self) -> None:
         """Remove what a process that died left half made: no call refers to it. Only right when

@@ -62,6 +62,12 @@ class _Body(msgspec.Struct):
         return [value for value in nested if isinstance(value, dict)]
 
 
+# A body below this holds no picture worth a look.
+_SMALL = 4096
+# What stands before base64, in all wire formats.
+_SIGNS = (b"base64", b"inlineData", b"inline_data", b"input_audio")
+_LONG_WORD = re.compile(rb"[A-Za-z0-9+/_-]{1000,}+")
+
 _NAMES = frozenset(_Body.__struct_fields__)
 _NESTED = (
     "maxOutputTokens max_output_tokens maxTokens maxTokenCount max_new_tokens num_predict".split()
@@ -72,10 +78,12 @@ _body_of = msgspec.json.Decoder(_Body).decode
 @dataclass(frozen=True, slots=True)
 class Glance:
     """`models` are all that a request names, the one that counts first: one of them answers. Empty:
-    it cannot be told. `max_tokens` is for all choices together; None: it names no limit."""
+    it cannot be told. `max_tokens` is for all choices together; None: it names no limit.
+    `text_bytes` is about how much of the body the model reads as text."""
 
     models: tuple[str, ...] = ()
     max_tokens: int | None = None
+    text_bytes: int = 0
 
     @property
     def model(self) -> str | None:
@@ -93,7 +101,7 @@ def glance(body: bytes, wire_format: WireFormat, *, path: str, content_type: str
         return Glance(_distinct((in_path, *deployments)))
     listed = found.models if isinstance(found.models, list) else []
     names = (in_path, found.model, *listed, *deployments)
-    return Glance(_distinct(names), _max_tokens(found))
+    return Glance(_distinct(names), _max_tokens(found), _text_bytes(body))
 
 
 def _read(body: bytes) -> _Body | None:
@@ -121,6 +129,13 @@ def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
     texts = [text(name) for name in names if name]
     found = [name.removeprefix("models/") for name in texts if name]
     return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+
+
+def _text_bytes(body: bytes) -> int:
+    """Without images, sounds and files: long words of base64."""
+    if len(body) < _SMALL or not any(sign in body for sign in _SIGNS):
+        return len(body)
+    return len(body) - sum(map(len, _LONG_WORD.findall(body)))
 
 
 def _max_tokens(body: _Body) -> int | None:

@@ -7,19 +7,23 @@ from decimal import Decimal
 
 import pytest
 
+from capture import wire
 from capture.admission.expected import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
     N_RECENT,
-    RecentOutputs,
+    Expectations,
+    Recent,
     expected_tokens_out,
-    expected_usd,
 )
 from capture.operator_prices import read_operator_prices
 from capture.pricing import Billing, Prices
+from capture.wire.glance import Glance, glance
+from capture.wire.types import WireFormat
 
 PRICES = Prices(read_operator_prices('{"mine": [1, 10]}', "a test"))
 AT = datetime(2026, 3, 14, tzinfo=UTC)
+CHAT, IMAGES, AUDIO = map(wire.by_name, ("openai_chat", "openai_images", "openai_audio"))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,19 @@ def test_the_output_that_is_expected(
     assert expected_tokens_out(max_tokens, typical) == expected
 
 
+def expected(
+    expectations: Expectations,
+    model: str | None,
+    *,
+    wire_format: WireFormat = CHAT,
+    max_tokens: int | None = 200,
+    text_bytes: int = 4000,
+    billing: Billing = Billing.METERED,
+) -> Decimal | None:
+    looked = Glance((model,) if model else (), max_tokens, text_bytes)
+    return expectations.of(wire_format, looked, provider="openai", at=AT, billing=billing)
+
+
 @pytest.mark.parametrize(
     ("model", "billing", "usd"),
     [
@@ -53,36 +70,63 @@ def test_the_output_that_is_expected(
 def test_what_a_call_is_expected_to_cost(
     model: str | None, billing: Billing, usd: Decimal | None
 ) -> None:
-    expected = expected_usd(
-        PRICES,
-        model=model,
-        provider=None,
-        at=AT,
-        tokens_in=1000,
-        max_tokens=200,
-        typical=None,
-        billing=billing,
-    )
-    assert expected == usd
+    assert expected(Expectations(PRICES), model, billing=billing) == usd
 
 
-def test_the_typical_output_is_that_of_the_last_answers() -> None:
-    outputs = RecentOutputs()
-    assert outputs.typical("m") is None
-    for tokens in (1, 2, 2):
-        outputs.add("m", tokens)
-    assert outputs.typical("m") == 2  # rounded up
+def test_a_long_prompt_costs_what_its_tier_does() -> None:
+    # https://ai.google.dev/gemini-api/docs/pricing: 1.25 and 10 USD a million, above 200,000 tokens
+    # 2.50 and 15.
+    expectations = Expectations(PRICES)
+    short = expected(expectations, "gemini-2.5-pro", text_bytes=400_000, max_tokens=1000)
+    assert short == Decimal("0.135")
+    long = expected(expectations, "gemini-2.5-pro", text_bytes=1_200_000, max_tokens=1000)
+    assert long == Decimal("0.765")
+
+
+def test_answers_are_expected_to_be_like_the_last_ones() -> None:
+    expectations = Expectations(PRICES)
+    assert expected(expectations, "mine", max_tokens=None) == Decimal("0.006")
+    for tokens in (50, 150):
+        expectations.learn(CHAT, "mine", tokens, Decimal(1))
+    assert expected(expectations, "mine", max_tokens=None) == Decimal("0.002")
+    assert expected(expectations, "mine", max_tokens=20) == Decimal("0.0012")
+
+
+def test_what_is_priced_by_the_minute_is_expected_to_cost_what_it_did() -> None:
+    expectations = Expectations(PRICES)
+    whisper = {"wire_format": AUDIO, "text_bytes": 0}
+    assert expected(expectations, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
+    assert expected(expectations, "nobody's", **whisper) is None  # type: ignore[arg-type]
+    expectations.learn(AUDIO, "whisper-1", None, Decimal("0.06"))
+    expectations.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
+    assert expected(expectations, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
+
+
+def test_a_picture_in_a_prompt_is_not_read_as_text() -> None:
+    picture = b"data:image/png;base64," + b"iVBORw0K" * 10_000
+    body = b'{"model": "mine", "messages": ["what is it?", "%s"]}' % picture
+    looked = glance(body, CHAT, path="/v1/chat/completions")
+    assert 50 < looked.text_bytes < 100
+    assert glance(b'{"model": "mine"}', CHAT, path="/x").text_bytes == 17
+
+
+def test_the_mean_is_that_of_the_last_numbers() -> None:
+    recent = Recent()
+    assert recent.mean("m") is None
+    for number in (1, 2, 3):
+        recent.add("m", number)
+    assert recent.mean("m") == 2
     for _ in range(N_RECENT):
-        outputs.add("m", 70)
-    assert outputs.typical("m") == 70
+        recent.add("m", 70)
+    assert recent.mean("m") == 70
 
 
 def test_models_that_were_not_used_for_long_are_forgotten() -> None:
-    outputs = RecentOutputs()
-    outputs.add("old", 1)
-    outputs.add("used", 1)
+    recent = Recent()
+    recent.add("old", 1)
+    recent.add("used", 1)
     for n in range(MAX_MODELS - 1):
-        outputs.add(f"m{n}", 1)
-        outputs.add("used", 1)
-    assert outputs.typical("old") is None
-    assert outputs.typical("used") == 1
+        recent.add(f"m{n}", 1)
+        recent.add("used", 1)
+    assert recent.mean("old") is None
+    assert recent.mean("used") == 1

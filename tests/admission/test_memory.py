@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from decimal import Decimal
 
 from capture.admission.budgets import Budgets
@@ -47,12 +48,42 @@ def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
             await state.settle(call, Decimal(1))
             recorded[Account("session", f"s{n}", None)] = Decimal(1)
             now += 10
+            state.recorded(5)
         assert len(state._sums) < 4 * IDLE_S / 10
         assert Account("session", "s0", None) not in state._sums
         assert Account("session", "running", None) in state._sums
         assert refused(await state.admit(asking(session="s0"))).code == "budget_exceeded"
         await state.settle(running, Decimal(1))
         assert refused(await state.admit(asking(session="running"))).code == "budget_exceeded"
+
+    asyncio.run(scenario())
+
+
+def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
+    now = NOON
+
+    async def nothing_before(account: Account) -> Decimal:
+        return Decimal(0)
+
+    async def scenario() -> None:
+        nonlocal now
+        clock = Clock(monotonic=lambda: now, unix=lambda: now)
+        budgets, numbers = Budgets(session=Decimal(1)), itertools.count()
+        state = MemoryState(Limits(), budgets, spent_before=nothing_before, clock=clock)
+
+        async def spend(n: int) -> None:
+            for _ in range(n):
+                call = asking(session=f"s{next(numbers)}")
+                admitted(await state.admit(call))
+                await state.settle(call, Decimal(1))
+
+        await spend(100)
+        now += 2 * IDLE_S
+        await spend(100)
+        assert len(state._sums) == 200
+        state.recorded(IDLE_S)  # the recorder went on, for half of that time
+        await spend(100)
+        assert len(state._sums) == 200
 
     asyncio.run(scenario())
 

@@ -29,7 +29,9 @@ CONFIGURED = {
 
 def configured(**more: str) -> State:
     values = {conf.PREFIX + name: value for name, value in (CONFIGURED | more).items()}
-    return new_state(conf.read(values))
+    state = new_state(conf.read(values))
+    assert state is not None
+    return state
 
 
 async def check(state: State) -> None:
@@ -60,6 +62,10 @@ def test_the_state_in_redis(redis_server: RedisServer) -> None:
     asyncio.run(check(configured(REDIS_URL=redis_server.url)))
     with redis_server.client() as client:
         assert client.dbsize() > 0
+
+
+def test_where_nothing_is_limited_there_is_none() -> None:
+    assert new_state(conf.read({})) is None
 
 
 def test_without_a_url_the_redis_client_is_not_loaded() -> None:
