@@ -23,7 +23,6 @@ from capture.body import Body
 from capture.charge import Charge
 from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
-from capture.limiter import reserved_usd
 from capture.refusing import refuse, told
 from capture.runtime import Ended, Runtime, running
 from capture.spool.folder import SpoolError
@@ -285,10 +284,7 @@ class _Recording:
         if isinstance(decision, Refused):
             await refuse(self._runtime, action_id, head, body, decision, looked)
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
-        charge = None
-        if limiter is not None:
-            head.reserved_usd = reserved_usd(decision, asking)
-            charge = limiter.charge_of(decision, asking, head, body)
+        charge = limiter.charge_of(asking, head, body) if limiter is not None else None
         # Its messages are kept as the events of a stream.
         headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
         try:

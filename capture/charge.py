@@ -52,7 +52,8 @@ class Charge:
         self._size = 0
         self._look_at = FIRST_LOOK
         self._held_usd = asking.expected_usd or Decimal(0)
-        self._ending: asyncio.Future[None] | None = None
+        self._has_ended = False
+        self._ending: asyncio.Future[None] | None = None  # where it takes its time
 
     async def is_too_dear(self) -> bool:
         """Whether a stream has cost more by now, by estimate, than it holds and can still get of
@@ -90,9 +91,16 @@ class Charge:
 
     async def _end(self, outcome: Outcome | None) -> None:
         """An agent that leaves meanwhile cancels the call, but not this."""
-        if self._ending is None:
+        if self._has_ended:
+            if self._ending is not None:
+                await asyncio.shield(self._ending)
+            return
+        self._has_ended = True
+        if self._state.is_local and self._size <= AT_ONCE:
+            await self._ended(outcome)  # it is not suspended, so nothing can come between
+        else:
             self._ending = asyncio.ensure_future(self._ended(outcome))
-        await asyncio.shield(self._ending)
+            await asyncio.shield(self._ending)
 
     async def _ended(self, outcome: Outcome | None) -> None:
         usd = await self._charged_usd(outcome) if outcome is not None else None

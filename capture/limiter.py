@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 
 from agentledger_site.conf import Config
 from capture import price_data
-from capture.admission.decision import Admitted, Asking, State
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Asking, State
 from capture.admission.expected import Expectations
-from capture.admission.state import has_budgets, new_state
+from capture.admission.state import new_state
 from capture.body import Body
 from capture.charge import Charge
 from capture.configured_prices import configured_prices, published_file
@@ -25,6 +25,7 @@ from capture.spool.folder import Folder
 class Limiter:
     config: Config
     folder: Folder
+    budgets: Budgets
     state: State
     expectations: Expectations | None = None  # where there are budgets, as is the rest
     spent: SpentBefore | None = None
@@ -51,29 +52,25 @@ class Limiter:
         if self.spent is not None:
             self.spent.close()
 
-    def charge_of(
-        self, admitted: Admitted, asking: Asking, head: RequestHead, body: Body
-    ) -> Charge | None:
-        """None where no budget applies."""
-        if admitted.remaining_usd is None or self.expectations is None:
+    def charge_of(self, asking: Asking, head: RequestHead, body: Body) -> Charge | None:
+        """Of a call that was admitted, be it because nobody could be asked; None where no budget
+        applies. What it holds is on its record."""
+        if self.expectations is None or not self.budgets.apply_to(asking):
             return None
+        head.reserved_usd = asking.expected_usd
         return Charge(self.state, self.expectations, asking, head, body)
 
 
 def begin(config: Config, folder: Folder) -> Limiter | None:
     """Before calls are taken, while the recorder runs; None where nothing is limited."""
-    if not has_budgets(config):
+    budgets = Budgets.from_config(config)
+    if not budgets.is_any:
         state = new_state(config)
-        return Limiter(config, folder, state) if state is not None else None
+        return Limiter(config, folder, budgets, state) if state is not None else None
     mark = price_data.mark(published_file(config))
     expectations = Expectations(configured_prices(config))
     spent = SpentBefore(folder)
     spent.begin(expectations.prices)
     state = new_state(config, spent)
     assert state is not None
-    return Limiter(config, folder, state, expectations, spent, mark)
-
-
-def reserved_usd(admitted: Admitted, asking: Asking) -> Decimal | None:
-    """For the record: None where no budget applies, or the model has no price."""
-    return asking.expected_usd if admitted.remaining_usd is not None else None
+    return Limiter(config, folder, budgets, state, expectations, spent, mark)

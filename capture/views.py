@@ -20,7 +20,6 @@ from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
 from capture.forwarding import Call, forward
 from capture.lane import ProxyAnswer, ProxyRequest
-from capture.limiter import reserved_usd
 from capture.passing import pass_through
 from capture.refusing import refuse, told
 from capture.runtime import Runtime, running
@@ -153,8 +152,7 @@ async def admitted(
     head.budget_warning = told(decision.warnings)
     taken = Taken(head, looked, decision)
     if runtime.limiter is not None and isinstance(decision, Admitted):
-        head.reserved_usd = reserved_usd(decision, asking)
-        taken.charge = runtime.limiter.charge_of(decision, asking, head, body)
+        taken.charge = runtime.limiter.charge_of(asking, head, body)
     return taken
 
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from websockets.http11 import Request, Response
+from websockets.sync.connection import Connection
 from websockets.sync.server import ServerConnection, serve
 
 Handler = Callable[[ServerConnection], None]
@@ -62,11 +63,11 @@ class SocketProvider:
         self._thread.join()
 
 
-def say(connection: ServerConnection, *events: dict[str, Any]) -> None:
+def say(connection: Connection, *events: dict[str, Any]) -> None:
     for event in events:
         connection.send(json.dumps(event))
 
 
-def hear(connection: ServerConnection) -> dict[str, Any]:
+def hear(connection: Connection) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(connection.recv(timeout=30))
     return event

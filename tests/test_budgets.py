@@ -13,6 +13,8 @@ from uuid import uuid4
 import anthropic
 import openai
 import pytest
+from google import genai
+from google.genai import errors
 
 from tests import canned
 from tests.ledger import Ledger, ServerName, wait_until
@@ -329,6 +331,14 @@ def test_another_status_for_spent_budgets(
         claude = anthropic.Anthropic(base_url=ledger.url, api_key="k")
         with pytest.raises(of_anthropic, match="The daily budget is spent"):
             claude.messages.create(model="claude-opus-4-5", max_tokens=9, messages=HELLO)
+        options: Any = {"base_url": ledger.url}
+        said = "The daily budget is spent"
+        with (
+            genai.Client(api_key="k", http_options=options) as gemini,
+            pytest.raises(errors.ClientError, match=said) as of_gemini,
+        ):
+            gemini.models.generate_content(model="gemini-2.5-flash", contents="hello")
+        assert of_gemini.value.code == int(status)
     assert provider.counts()["received"] == 0
 
 

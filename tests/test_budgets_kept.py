@@ -288,5 +288,41 @@ def test_redis_goes_away_and_comes_back(fresh: Ledger, provider: Provider, on_fa
     assert log.count("until it is back, calls") == 1
 
 
+def test_what_calls_cost_while_redis_does_not_answer_is_told_later(
+    fresh: Ledger, provider: Provider
+) -> None:
+    program(provider)
+    with RedisServer() as server:
+        fresh.env = DIME | {"AGENTLEDGER_REDIS_URL": server.url}
+        with fresh:
+            assert call(fresh, session_id="s") == "passed"
+            used(fresh, session_id="s")
+            assert server.process is not None
+            server.process.send_signal(signal.SIGSTOP)
+            assert [call(fresh, session_id="s") for _ in range(12)] == ["passed"] * 12
+            server.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: call(fresh, user_id="u") == "passed" and is_ready(fresh))
+            wait_until(lambda: used(fresh, session_id="s") == 13 * CENT)
+            assert call(fresh, session_id="s") == "budget_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "said"), [("pass", "passed"), ("block", "limiter_unavailable")]
+)
+def test_a_database_that_is_away_cannot_be_asked_what_was_spent(
+    fresh: Ledger, provider: Provider, on_failure: str, said: str
+) -> None:
+    program(provider)
+    fresh.env = DIME | {
+        "AGENTLEDGER_DSN": "postgresql://nobody@127.0.0.1:9/none",
+        "AGENTLEDGER_ON_LIMITER_FAILURE": on_failure,
+    }
+    with fresh:
+        assert [call(fresh, session_id="s") for _ in range(3)] == [said] * 3
+        ready = fresh.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert "the ledger's sums" in " ".join(ready.json()["reasons"])
+
+
 def is_ready(ledger: Ledger) -> bool:
     return bool(ledger.get("/readyz").json()["status"] == "ready")

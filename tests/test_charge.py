@@ -32,6 +32,7 @@ ASKED = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content"
 class Till:
     """The end of a reservation, as the call's budgets see it."""
 
+    is_local = True
     degraded: str | None = None
 
     def __init__(self) -> None:

@@ -67,6 +67,11 @@ class Budgets:
         )
 
     @property
+    def is_any(self) -> bool:
+        found = (self.session, self.agent, self.daily, self.user)
+        return any(limit is not None for limit in found)
+
+    @property
     def blocks(self) -> bool:
         return self.action != "warn"
 
@@ -85,6 +90,14 @@ class Budgets:
         if self.daily is not None:
             found.append((Account("daily", None, today), self.daily))
         return found
+
+    def apply_to(self, asking: Asking) -> bool:
+        return (
+            self.daily is not None
+            or (self.session is not None and asking.session_id is not None)
+            or (self.agent is not None and asking.agent_name is not None)
+            or (self.user is not None and asking.user_id is not None)
+        )
 
     def of_call(self, asking: Asking, today: date) -> list[tuple[Account, Decimal]]:
         return self.of(asking.session_id, asking.agent_name, asking.user_id, today)

@@ -86,9 +86,11 @@ class Standing:
 class State(Protocol):
     """What is used of limits and budgets: in this process, or shared by many.
 
-    The methods are coroutines for the sake of Redis. In memory they are not suspended, but where a
-    budget is met for the first time: awaiting them costs a third of a microsecond.
+    The methods are coroutines for the sake of Redis. In memory only `admit` is suspended, where a
+    budget is met for the first time: awaiting the others costs a third of a microsecond.
     """
+
+    is_local: bool  # in this process
 
     @property
     def degraded(self) -> str | None:

@@ -63,6 +63,8 @@ class MemoryState:
     """`spent_before` is asked for sums that are not known; without it they begin at 0, and those of
     sessions never leave."""
 
+    is_local = True
+
     def __init__(
         self,
         limits: Limits,
@@ -109,8 +111,10 @@ class MemoryState:
             Balance(account, limit, one.spent_usd, one.held_usd)
             for (account, limit), (one, _) in zip(charged, sums, strict=True)
         ]
-        if budgets.blocks and any(balance.left_usd <= 0 for balance in balances):
-            return rules.refusal(balances, budgets)
+        if budgets.blocks:
+            for balance in balances:
+                if balance.left_usd <= 0:
+                    return rules.refusal(balances, budgets)
         for limit in limits:
             self._windows.count(limit, now)
         if sums:

@@ -66,6 +66,8 @@ class RedisState:
     """`spent_before` is asked for sums that Redis does not know; without it they begin at 0, and
     those of sessions never leave. `unix`, for tests, stands in for the clock of Redis."""
 
+    is_local = False
+
     def __init__(
         self,
         url: str,

@@ -34,7 +34,7 @@ def refusal_answer(wire_format: WireFormat, action_id: UUID, refused: Refused) -
 
 
 def _type(wire_format: WireFormat, refused: Refused) -> str:
-    if refused.code in _BUDGET and wire_format.PROVIDER != "anthropic":
+    if refused.code in _BUDGET and wire_format.PROVIDER not in ("anthropic", "google"):
         return "insufficient_quota"  # OpenAI's own, which agent frameworks know
     return _TYPES.get(refused.status, "api_error")
 

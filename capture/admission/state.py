@@ -9,15 +9,10 @@ from capture.admission.limits import Limits
 from capture.admission.memory import MemoryState
 
 
-def has_budgets(config: Config) -> bool:
-    found = (config.budget_session, config.budget_agent, config.budget_daily, config.budget_user)
-    return any(budget is not None for budget in found)
-
-
 def new_state(config: Config, spent_before: SpentBefore | None = None) -> State | None:
     """None: no limit and no budget is set."""
     limits, budgets = Limits.from_config(config), Budgets.from_config(config)
-    if limits == Limits() and not has_budgets(config):
+    if limits == Limits() and not budgets.is_any:
         return None
     on_failure = config.on_limiter_failure
     if config.redis_url is None:

@@ -84,6 +84,8 @@ def clean_json(value: JSON) -> JSON:
     Strings and keys are cleaned, NaN and infinities become text, what is nested deeper than
     `DEEPEST` is left out.
     """
+    if _is_clean(value):
+        return value
     top = [value]
     waiting: list[tuple[Any, int]] = [(top, 0)]
     while waiting:
@@ -104,6 +106,17 @@ def clean_json(value: JSON) -> JSON:
                 else:
                     container[key] = TOO_DEEP
     return top[0]
+
+
+def _is_clean(value: JSON) -> bool:
+    """Seen at a glance, for nearly all: False may be wrong."""
+    try:
+        encoded = orjson.dumps(value)
+    except TypeError:
+        return False
+    # NaN would be null there.
+    odd = b"\\u0000" in encoded or b"null" in encoded
+    return not odd and encoded.count(b"{") + encoded.count(b"[") <= DEEPEST
 
 
 def _clean_keys(fields: dict[str, JSON]) -> None:
