@@ -99,12 +99,12 @@ class SpentBefore:
             raise
 
     def _sum(self, account: Account) -> Decimal:
+        unrecorded = self._unrecorded.get(account)  # before: meanwhile they may be recorded
         sums = Spend.objects.of(*account).values("usd")
         # One statement: both are of the same moment.
         ledger = Ledger.objects.annotate(usd=Subquery(sums)).values_list("last_seq", "usd")
         last_seq, usd = ledger.get(pk=1)
         usd = NOTHING if usd is None else usd
-        unrecorded = self._unrecorded.get(account)
         if unrecorded:
             usd += sum(
                 (unrecorded[id_] for id_ in _not_in_ledger([*unrecorded], last_seq)), NOTHING
