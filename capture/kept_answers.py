@@ -4,6 +4,7 @@ that fetch it again or resume its stream. It is counted once."""
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import cast
 from uuid import UUID
 
 from django.db.models import F
@@ -13,17 +14,20 @@ from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import FETCHED, ZERO, Cost
 from capture.models import Call, CallBody, PriceCorrection, Session
 from capture.rows import Row
+from capture.spend import Spending
 from capture.understand import UnderstoodCall
 
 _TOTALS = ("tokens_in", "tokens_out", "cost_usd")
-_FACTS = ("action_id", "session_id", "usage_source", "price_source", *_TOTALS)
+_WHOSE = ("session_id", "agent_name", "user_id", "timestamp")
+_FACTS = ("action_id", "usage_source", "price_source", *_WHOSE, *_TOTALS)
 
 
 class Once:
     """Of one batch of the recorder's, under the ledger's lock."""
 
-    def __init__(self, sessions: dict[str, Session]) -> None:
+    def __init__(self, sessions: dict[str, Session], spending: Spending) -> None:
         self._sessions = sessions
+        self._spending = spending
         # Of this batch: a call's rows by the id of the response, and those of bodies by the call's.
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._bodies: dict[UUID, Row] = {}
@@ -43,7 +47,8 @@ class Once:
         earlier: list[Row] = []
         if id_:
             stored = Call.objects.filter(response_id=id_).order_by("seq")
-            earlier = [*stored.values(*_FACTS), *self._rows.get(id_, ())]
+            facts = stored.values(*_FACTS, session_name=F("session__session_id"))
+            earlier = [*facts, *self._rows.get(id_, ())]
         if call.usage_source != "provider" or any(r["usage_source"] == "provider" for r in earlier):
             call.usage, call.usage_source, call.cost = None, "none", Cost.fetched()
         else:
@@ -55,6 +60,7 @@ class Once:
     def _take_back(self, row: Row) -> None:
         if row["session_id"] is not None:
             self._take_from_session(row)
+        self._spending.take_back(row, self._session_name(row))
         nothing = {
             **dict.fromkeys(TOKEN_COUNTS),
             "usage_source": "none",
@@ -77,6 +83,12 @@ class Once:
             old_price_source=row["price_source"],
             new_price_source=FETCHED,
         )
+
+    def _session_name(self, row: Row) -> str | None:
+        if "session_name" in row:
+            return cast("str | None", row["session_name"])
+        of_batch = self._sessions.values()
+        return next((s.session_id for s in of_batch if s.id == row["session_id"]), None)
 
     def _take_from_session(self, row: Row) -> None:
         totals = {f"total_{name}": row[name] or 0 for name in _TOTALS}

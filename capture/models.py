@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
@@ -298,6 +300,33 @@ class Stop(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.value}".strip()
+
+
+class SpendQuerySet(models.QuerySet["Spend"]):
+    def of(self, budget: str, key: str | None, day: date | None) -> SpendQuerySet:
+        """One row or none. `key` is None for all calls, `day` for all days."""
+        return self.filter(budget=budget, key=key or "", day=day or Spend.ALL_DAYS)
+
+
+class Spend(models.Model):
+    """What was spent of a budget: capture.spend."""
+
+    ALL_DAYS = date.min
+
+    budget = models.CharField(max_length=16)  # session | agent | user | daily
+    key = models.CharField(max_length=FIELD_LENGTH)  # the session, agent or user; "" of "daily"
+    day = models.DateField()  # UTC; ALL_DAYS of a session
+    usd = models.DecimalField(max_digits=20, decimal_places=10)
+
+    objects = SpendQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["budget", "key", "day"], name="spend_once_of_a_budget")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} {self.key}".strip()
 
 
 class Ledger(models.Model):

@@ -41,12 +41,12 @@ def update(model: type[models.Model], rows: Sequence[Row], *, key: str) -> None:
 def _insert_statement(model: type[models.Model], names: tuple[str, ...]) -> str:
     columns = ", ".join(_column(model, name) for name in names)
     marks = ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {_quoted(model._meta.db_table)} ({columns}) VALUES ({marks})"
+    return f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) VALUES ({marks})"
 
 
 @cache
 def _update_statement(model: type[models.Model], names: tuple[str, ...], key: str) -> str:
-    table = _quoted(model._meta.db_table)
+    table = quoted(model._meta.db_table)
     changes = ", ".join(f"{_column(model, name)} = %s" for name in names)
     return f"UPDATE {table} SET {changes} WHERE {_column(model, key)} = %s"
 
@@ -69,12 +69,12 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 
 def _column(model: type[models.Model], name: str) -> str:
-    return _quoted(str(_field(model, name).column))
+    return quoted(str(_field(model, name).column))
 
 
-def _quoted(name: str) -> str:
-    quoted: str = connection.ops.quote_name(name)
-    return quoted
+def quoted(name: str) -> str:
+    in_quotes: str = connection.ops.quote_name(name)
+    return in_quotes
 
 
 @cache

@@ -38,6 +38,7 @@ from capture.models import (
     ToolCall,
 )
 from capture.rows import Row
+from capture.spend import Spending
 from capture.texts import Packed, Text, pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
 from capture.wire.types import ToolResult
@@ -157,7 +158,8 @@ class _Batch:
         self.kept_later: list[Row] = []  # bytes of binaries that lay here without them
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
-        self.once = Once(self.sessions)
+        self.spending = Spending()
+        self.once = Once(self.sessions, self.spending)
         # By scope and the request's SHA-256: the latest call and its attempt.
         self._sent: dict[tuple[int, str | None], tuple[UUID, int]] = {}
         # By scope and id, the latest last: tool calls without a result, and the SHA-256 of the
@@ -306,6 +308,7 @@ class _Batch:
         self.calls.append(row)
         self.bodies.append(body)
         self._add_tool_calls(call, scope)
+        self.spending.add(call)
         if session is not None:
             add_to_totals(session, row, n_calls=call.n_calls)
 
@@ -401,6 +404,7 @@ class _Batch:
         rows.update(ToolCall, self.answered_before, key="id")
         old = [row for row in sessions if row["id"] not in self.new_sessions]
         rows.update(Session, old, key="id")
+        self.spending.write()
         if self.calls:
             self.ledger.save()
 
