@@ -13,21 +13,23 @@ from django.utils.timezone import now
 from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import FETCHED, ZERO, Cost
 from capture.models import Call, CallBody, PriceCorrection, Session
+from capture.rollup_sums import FACTS
+from capture.rollups import Rollups
 from capture.rows import Row
 from capture.spend import Spending
 from capture.understand import UnderstoodCall
 
 _TOTALS = ("tokens_in", "tokens_out", "cost_usd")
-_WHOSE = ("session_id", "agent_name", "user_id", "timestamp")
-_FACTS = ("action_id", "usage_source", "price_source", *_WHOSE, *_TOTALS)
+_FACTS = {"action_id", "session_id", "usage_source", "price_source", *_TOTALS, *FACTS}
 
 
 class Once:
     """Of one batch of the recorder's, under the ledger's lock."""
 
-    def __init__(self, sessions: dict[str, Session], spending: Spending) -> None:
+    def __init__(self, sessions: dict[str, Session], spending: Spending, rollups: Rollups) -> None:
         self._sessions = sessions
         self._spending = spending
+        self._rollups = rollups
         # Of this batch: a call's rows by the id of the response, and those of bodies by the call's.
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._bodies: dict[UUID, Row] = {}
@@ -61,6 +63,7 @@ class Once:
         if row["session_id"] is not None:
             self._take_from_session(row)
         self._spending.take_back(row, self._session_name(row))
+        self._rollups.take_back(row)
         nothing = {
             **dict.fromkeys(TOKEN_COUNTS),
             "usage_source": "none",

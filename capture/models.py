@@ -329,12 +329,61 @@ class Spend(models.Model):
         return f"{self.budget} {self.key}".strip()
 
 
+class RollupKey(models.Model):
+    """What rollups are told apart by: the names of calls, or a user. Given once, never changed."""
+
+    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
+    digest = models.BinaryField(unique=True)  # of all the rest
+    # Whose calls exceeded what one hour or day tells apart; it has no names then.
+    is_other = models.BooleanField(default=False)
+    model_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    provider = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    environment = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+
+    def __str__(self) -> str:
+        return f"rollup key {self.pk}"
+
+
+class Rollup(models.Model):
+    """Sums over the calls of one hour or one day, UTC: capture.rollups. What is known of no call is
+    null."""
+
+    id = models.BigIntegerField(primary_key=True)  # capture.rollup_sums.row_id
+    hour = models.IntegerField()  # since 1970; of a day its first
+    # Keys are never deleted: to check each one would cost PostgreSQL more than the row.
+    key = models.ForeignKey(
+        RollupKey, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    call_count = models.BigIntegerField()
+    error_count = models.BigIntegerField()
+    refused_count = models.BigIntegerField()
+    tokens_in = models.BigIntegerField(null=True)
+    tokens_out = models.BigIntegerField(null=True)
+    tokens_cache_read = models.BigIntegerField(null=True)
+    tokens_cache_write = models.BigIntegerField(null=True)
+    tokens_reasoning = models.BigIntegerField(null=True)
+    # In units of 1e-10 USD: SQLite adds nothing exactly but integers.
+    cost = models.BigIntegerField(null=True)
+    cost_unknown_calls = models.BigIntegerField()
+    cache_savings = models.BigIntegerField(null=True)
+    # Of the calls that were not refused: capture.histogram.
+    latency = models.BinaryField()
+    ttft = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.call_count} calls from hour {self.hour} on"
+
+
 class Ledger(models.Model):
     """The one row whose lock makes recorders take turns; the last numbers given."""
 
     last_seq = models.BigIntegerField(default=0)
     last_message_id = models.BigIntegerField(default=0)
     last_session_id = models.BigIntegerField(default=0)
+    last_rollup_key_id = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"ledger at {self.last_seq}"

@@ -17,6 +17,8 @@ from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import FETCHED, Cost
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.pricing import Prices
+from capture.rollup_sums import FACTS
+from capture.rollups import KeyMemory, Rollups
 from capture.texts import unpacked
 from capture.understand import MAX_DECODED
 from capture.wire.encoding import decode
@@ -96,7 +98,8 @@ def _usage_of_columns(call: Call) -> Usage | None:
 def apply(page: list[Change]) -> None:
     """In one transaction, under the ledger's lock: the recorder adds to the same totals."""
     with transaction.atomic():
-        Ledger.objects.select_for_update().get(pk=1)
+        ledger = Ledger.objects.select_for_update().get(pk=1)
+        rollups = Rollups(ledger, KeyMemory())
         at = now()
         for change in page:
             call, cost = change.call, change.cost
@@ -108,6 +111,11 @@ def apply(page: list[Change]) -> None:
                 old_price_source=call.price_source,
                 new_price_source=cost.source,
             )
+            rollups.correct(
+                {name: getattr(call, name) for name in FACTS},
+                (call.cost_usd, call.cache_savings_usd),
+                (cost.total_usd, cost.cache_savings_usd),
+            )
             Call.objects.filter(pk=call.pk).update(
                 cost_usd=cost.total_usd,
                 cache_savings_usd=cost.cache_savings_usd,
@@ -117,6 +125,8 @@ def apply(page: list[Change]) -> None:
         for session_id in {c.call.session_id for c in page if c.call.session_id is not None}:
             found = Call.objects.filter(session_id=session_id).aggregate(total=Sum("cost_usd"))
             Session.objects.filter(pk=session_id).update(total_cost_usd=found["total"])
+        rollups.write()
+        ledger.save()
 
 
 def difference(page: list[Change]) -> Decimal:

@@ -37,6 +37,7 @@ from capture.models import (
     SpoolPosition,
     ToolCall,
 )
+from capture.rollups import KeyMemory, Rollups
 from capture.rows import Row
 from capture.spend import Spending
 from capture.texts import Packed, Text, pack_refs, packed
@@ -64,6 +65,7 @@ class MessageMemory:
 
     def __init__(self) -> None:
         self._ids: OrderedDict[Key, int] = OrderedDict()
+        self.rollup_keys = KeyMemory()
 
     def get(self, key: Key) -> int | None:
         found = self._ids.get(key)
@@ -97,6 +99,7 @@ def record(
         batch.write()
         _save_positions(positions)
     memory.learn(batch.learned)
+    memory.rollup_keys.learn(batch.rollups.learned)
     return len(new)
 
 
@@ -159,7 +162,8 @@ class _Batch:
         self.tool_calls: list[Row] = []
         self.answered_before: list[Row] = []  # tool calls of earlier batches, with their results
         self.spending = Spending()
-        self.once = Once(self.sessions, self.spending)
+        self.rollups = Rollups(ledger, memory.rollup_keys)
+        self.once = Once(self.sessions, self.spending, self.rollups)
         # By scope and the request's SHA-256: the latest call and its attempt.
         self._sent: dict[tuple[int, str | None], tuple[UUID, int]] = {}
         # By scope and id, the latest last: tool calls without a result, and the SHA-256 of the
@@ -309,6 +313,8 @@ class _Batch:
         self.calls.append(row)
         self.bodies.append(body)
         self._add_tool_calls(call, scope)
+        self.spending.add(call)
+        self.rollups.count(row, call.n_calls)
         if session is not None:
             add_to_totals(session, row, n_calls=call.n_calls)
 
@@ -405,6 +411,7 @@ class _Batch:
         old = [row for row in sessions if row["id"] not in self.new_sessions]
         rows.update(Session, old, key="id")
         self.spending.write()
+        self.rollups.write()
         if self.calls:
             self.ledger.save()
 

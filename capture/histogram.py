@@ -1,0 +1,80 @@
+"""Histograms of durations, of which percentiles can be told after any number have been added up.
+
+A bucket's end is 1.1 times its beginning: what a percentile is told to be lies within 5 % of the
+duration at that rank, from 1 ms to 20 hours. The database has the buckets that are in use, as few
+bytes each as their counts need. To be added up, a histogram becomes one integer, 64 bits a bucket:
+adding two takes a fifth of a microsecond.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from math import ceil
+from struct import Struct
+
+GROWTH = 1.1
+BUCKETS = 192
+NOTHING = b""
+
+# Bucket 0 ends at 1 ms. The last one has no end.
+_ENDS_MS = [GROWTH**bucket for bucket in range(BUCKETS - 1)]
+# Off by the same factor from both ends of its bucket.
+_TOLD_MS = [1.0, *(2 * GROWTH**bucket / (GROWTH + 1) for bucket in range(1, BUCKETS))]
+_WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # arrays' types by bytes a count
+_COUNTS = Struct(f"<{BUCKETS}Q")
+
+
+def bucket_of(duration_ms: float) -> int:
+    return bisect_left(_ENDS_MS, duration_ms)
+
+
+def added(stored: bytes, buckets: Sequence[int]) -> bytes:
+    """`stored` with one more duration in each of `buckets`, which may repeat."""
+    if not buckets:
+        return stored
+    if not stored:
+        stored = bytes((1, buckets[0], 1))
+        buckets = buckets[1:]
+        if not buckets:
+            return stored
+    width, first = stored[0], stored[1]
+    counts = array(_WIDTHS[width], stored[2:])
+    lowest, highest = min(buckets), max(buckets)
+    if lowest < first:
+        counts = array(counts.typecode, bytes(width * (first - lowest))) + counts
+        first = lowest
+    if highest >= first + len(counts):
+        counts.frombytes(bytes(width * (highest + 1 - first - len(counts))))
+    for bucket in buckets:
+        try:
+            counts[bucket - first] += 1
+        except OverflowError:
+            width *= 2
+            counts = array(_WIDTHS[width], counts)
+            counts[bucket - first] += 1
+    return bytes((width, first)) + counts.tobytes()
+
+
+def as_integer(stored: bytes) -> int:
+    """0 of an empty one."""
+    if not stored:
+        return 0
+    width, first = stored[0], stored[1]
+    counts = bytearray((first + (len(stored) - 2) // width) * 8)
+    for place in range(width):
+        counts[first * 8 + place :: 8] = stored[2 + place :: width]
+    return int.from_bytes(counts, "little")
+
+
+def percentiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
+    """In ms; for each share, a duration that no more than this share of all is below. None: there
+    are no durations."""
+    if not histogram:
+        return None
+    up_to = list(accumulate(_COUNTS.unpack(histogram.to_bytes(_COUNTS.size, "little"))))
+    # Ranks from 1 on. What is subtracted is above the error of the product, and far below 1.
+    ranks = (max(1, ceil(share * up_to[-1] - 1e-9)) for share in shares)
+    return [_TOLD_MS[bisect_left(up_to, rank)] for rank in ranks]

@@ -1,0 +1,184 @@
+"""Rollups: sums over the calls of each hour and each day, kept up in the transaction that stores
+the calls, so that no answer over a long time has to read the calls themselves.
+
+Calls are summed up by all the names they carry together, by each of these alone, by user, and as a
+whole. Names come from outside: those of a kind beyond the first `MOST_KEYS` of an hour (or a day)
+are summed up under one key, "other".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import orjson
+from django.db import connection
+
+from capture import rows
+from capture.models import Ledger, Rollup, RollupKey
+from capture.rollup_sums import (
+    ALL_NAMES,
+    CALLS,
+    FIGURES,
+    KINDS,
+    MAX_KEY,
+    Columns,
+    Money,
+    Names,
+    Place,
+    Sums,
+    Traffic,
+    columns,
+    row_id,
+)
+from capture.rows import Row, quoted
+
+MOST_KEYS = 10_000
+# As many keys as the recorder remembers; about 10 MB.
+REMEMBERED = 20_000
+LOOK_UP_AT_ONCE = 500
+
+T = TypeVar("T")
+Key = tuple[int, Names | None]
+"""The kind (its index), and the names; None: the key of all others."""
+
+
+class KeyMemory:
+    """The ids of keys, the oldest first."""
+
+    def __init__(self) -> None:
+        self.ids: dict[Key, int] = {}
+
+    def learn(self, ids: Mapping[Key, int]) -> None:
+        self.ids.update(ids)
+        for key in list(self.ids)[: max(0, len(self.ids) - REMEMBERED)]:
+            del self.ids[key]
+
+
+class Rollups:
+    """Of one transaction, under the ledger's lock. The caller saves the ledger."""
+
+    def __init__(self, ledger: Ledger, memory: KeyMemory) -> None:
+        self._ledger = ledger
+        self._memory = memory
+        self._traffic = Traffic()
+        self._new_keys: list[Row] = []
+        self.learned: dict[Key, int] = {}
+
+    def count(self, row: Row, n_calls: int) -> None:
+        self._traffic.of(row).count(row, n_calls)
+
+    def take_back(self, row: Row) -> None:
+        """What was estimated of a call: another one has brought the truth."""
+        self._traffic.of(row).take_back(row)
+
+    def correct(self, row: Row, old: Money, new: Money) -> None:
+        self._traffic.of(row).correct(old, new)
+
+    def write(self) -> None:
+        by_place = self._traffic.by_place()
+        keys = self._keys(by_place)
+        table = _Table()
+        table.read(
+            row_id(place, key)
+            for place, of_names in by_place.items()
+            for names in (*of_names, None)
+            if (key := keys.get((place[1], names))) is not None
+        )
+        for place, of_names in by_place.items():
+            kind, room = place[1], -1
+            for names, more in of_names.items():
+                key = keys.get((kind, names))
+                if key is None or row_id(place, key) not in table.found:
+                    if room < 0:
+                        room = max(0, MOST_KEYS - table.n_rows(place))
+                    asked: Key = (kind, None)
+                    # What was counted under "other" is corrected there.
+                    if room and more.counts[CALLS]:
+                        room, asked = room - 1, (kind, names)
+                    key = keys.get(asked)
+                    if key is None:
+                        key = keys[asked] = self._new_key(asked)
+                table.add(place, key, more)
+        table.write()
+        rows.insert(RollupKey, self._new_keys)
+
+    def _keys(self, by_place: Mapping[Place, Iterable[Names]]) -> dict[Key, int]:
+        """Of those that there are."""
+        wanted: set[Key] = {(place[1], names) for place in by_place for names in by_place[place]}
+        wanted |= {(place[1], None) for place in by_place}
+        known = self._memory.ids
+        keys = {key: id_ for key in wanted if (id_ := known.get(key))}
+        unknown = {_digest(key): key for key in wanted - keys.keys()}
+        for some in _at_once([*unknown]):
+            found = RollupKey.objects.filter(digest__in=some).values_list("digest", "id")
+            for digest, id_ in found:
+                key = unknown[bytes(digest)]
+                keys[key] = self.learned[key] = id_
+        return keys
+
+    def _new_key(self, key: Key) -> int:
+        kind, names = key
+        self._ledger.last_rollup_key_id += 1
+        id_ = self.learned[key] = self._ledger.last_rollup_key_id
+        row: Row = {"id": id_, "digest": _digest(key), "is_other": names is None}
+        row |= dict.fromkeys(ALL_NAMES)
+        if names is not None:
+            row |= dict(zip(KINDS[kind], names, strict=True))
+        self._new_keys.append(row)
+        return id_
+
+
+class _Table:
+    """Those rows that a transaction changes."""
+
+    def __init__(self) -> None:
+        self._name = quoted(Rollup._meta.db_table)
+        self.found: dict[int, Columns] = {}
+        self._changed: dict[int, Columns] = {}
+
+    def read(self, ids: Iterable[int]) -> None:
+        figures = ", ".join(FIGURES)
+        with connection.cursor() as cursor:
+            for some in _at_once(list(ids)):
+                marks = ", ".join(["%s"] * len(some))
+                cursor.execute(
+                    f"SELECT id, {figures} FROM {self._name} WHERE id IN ({marks})", some
+                )
+                self.found.update({row[0]: row[1:] for row in cursor})
+
+    def n_rows(self, place: Place) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT count(*) FROM {self._name} WHERE id BETWEEN %s AND %s",
+                [row_id(place, 0), row_id(place, MAX_KEY)],
+            )
+            n_rows: int = cursor.fetchone()[0]
+        return n_rows
+
+    def add(self, place: Place, key: int, more: Sums) -> None:
+        id_ = row_id(place, key)
+        now = self.found[id_] = columns(self.found.get(id_), more)
+        self._changed[id_] = (id_, place[2], key, *now)
+
+    def write(self) -> None:
+        names = ("id", "hour", "key_id", *FIGURES)
+        marks = ", ".join(["%s"] * len(names))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in FIGURES)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {self._name} ({', '.join(names)}) VALUES ({marks})"
+                f" ON CONFLICT (id) DO UPDATE SET {changes}",
+                list(self._changed.values()),
+            )
+
+
+def _digest(key: Key) -> bytes:
+    kind, names = key
+    return hashlib.blake2b(orjson.dumps([KINDS[kind], names]), digest_size=16).digest()
+
+
+def _at_once(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), LOOK_UP_AT_ONCE):
+        yield items[start : start + LOOK_UP_AT_ONCE]
