@@ -167,7 +167,8 @@ LISTS = {
 
 
 def session_names(session: Session) -> str:
-    return "\n".join([session.session_id, *session.agents, *session.users]).casefold()
+    names = [session.session_id, *session.agents, *session.users, *session.labels]
+    return "\n".join(names).casefold()
 
 
 _SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]

@@ -39,7 +39,7 @@ class Session(models.Model):
     environments = models.JSONField(default=list)
     # Grows with each change of its calls: what has been read of them is read again.
     revision = models.BigIntegerField(default=0)
-    # Its id, agents and users in one, one a line, casefolded: where a substring is looked for.
+    # Its id, agents, users and labels, one a line, casefolded: where a substring is looked for.
     names = models.TextField(default="")
     # What readers gave it; the recorder leaves them alone.
     labels = models.JSONField(default=list)
