@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from capture import runtime
 from reports.parameters import Parameters, Text
 
-
 KEYS = ("session_id", "agent_name", "user_id")
 
 

@@ -18,13 +18,14 @@ from capture.texts import Encoding, Text, unpack_refs, unpacked
 from capture.wire import by_name
 from capture.wire.cut import join
 from capture.wire.jsontext import clean_json, load
-from capture.wire.references import restored
+from capture.wire.references import Place, restored
 from reports.encoding import encode
 
 RAW = by_name("raw").NAME
+REFERRING = int(Encoding.REFERRING)
 LOOK_UP_AT_ONCE = 500
 # Calls that are in memory at once, and what their bodies were on the wire.
-CALLS_AT_ONCE = 100
+CALLS_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
 
 Row = dict[str, Any]
@@ -59,6 +60,18 @@ class Part:
         return readable(self.text.data)
 
 
+class Known:
+    """The parts that the calls of a page refer to, by id."""
+
+    def __init__(self, parts: dict[int, Part]) -> None:
+        self.parts = parts
+        self.tools = {ref for ref, part in parts.items() if part.kind == "tools"}
+        self.refer_to_binaries = any(part.text.places for part in parts.values())
+
+
+NOTHING_KNOWN = Known({})
+
+
 def readable(data: bytes) -> bytes:
     try:
         orjson.loads(data)
@@ -73,11 +86,31 @@ class Record:
     that its texts refer to, without their bytes, in the order in which they came."""
 
     row: Row
-    parts: list[Part] = field(default_factory=list)
-    prompt: Part | None = None
+    refs: list[int] = field(default_factory=list)  # of its parts, in order
+    known: Known = field(default_factory=lambda: NOTHING_KNOWN)
     tool_calls: list[Row] = field(default_factory=list)
     price_corrections: list[Row] = field(default_factory=list)
     binaries: list[Binary] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[Part]:
+        return list(map(self.known.parts.__getitem__, self.refs))
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [part.json for part in self.parts if part.kind == "message"]
+
+    @property
+    def tools(self) -> Part | None:
+        """Its first, if it has any."""
+        found = self.known.tools.intersection(self.refs)
+        ref = min(found, key=self.refs.index) if len(found) > 1 else next(iter(found), None)
+        return None if ref is None else self.known.parts[ref]
+
+    @property
+    def prompt(self) -> Part | None:
+        ref = self.row["prompt_ref"]
+        return None if ref is None else self.known.parts[ref]
 
     def frame(self) -> Text | None:
         frame = self.row["frame"]
@@ -163,7 +196,7 @@ def before(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
 
 def record(action_id: UUID, wanted: Wanted = ALL) -> Record | None:
     found = Call.objects.not_deleted().filter(pk=action_id)
-    return next(iter(_records(_rows(found, wanted), wanted, {})), None)
+    return next(iter(_records(_rows(found, wanted), wanted, NOTHING_KNOWN)), None)
 
 
 def records(
@@ -171,7 +204,7 @@ def records(
 ) -> Iterator[Record]:
     """Calls in time order, at most `limit`, read in pages: in memory is what one page refers to.
     What is recorded while they are read may be among them or not."""
-    parts: dict[int, Part] = {}
+    known = NOTHING_KNOWN
     place: Mapping[str, Any] | None = None
     while limit is None or limit > 0:
         at_once = CALLS_AT_ONCE if limit is None else min(limit, CALLS_AT_ONCE)
@@ -179,9 +212,11 @@ def records(
         if not ids:
             return
         page = Call.objects.filter(pk__in=ids).order_by("timestamp", "seq")
-        for one in _records(_rows(page, wanted), wanted, parts):
-            place = one.row
-            yield one
+        found = _records(_rows(page, wanted), wanted, known)
+        if not found:  # all deleted just now
+            return
+        known, place = found[-1].known, found[-1].row
+        yield from found
         limit = limit - len(ids) if limit is not None else None
 
 
@@ -211,12 +246,12 @@ def _rows(calls: QuerySet[Call], wanted: Wanted) -> list[Row]:
     return rows
 
 
-def _records(rows: list[Row], wanted: Wanted, parts: dict[int, Part]) -> list[Record]:
-    """`parts` are those that the page before referred to, by id; afterwards those of this one."""
+def _records(rows: list[Row], wanted: Wanted, known: Known) -> list[Record]:
+    """`known` is what the page before referred to."""
     ids = [row["action_id"] for row in rows]
     records = [Record(row) for row in rows]
     if wanted.parts:
-        _find_parts(records, parts)
+        _find_parts(records, known)
     if wanted.tool_calls:
         _hang_on(records, ToolCall.objects.filter(call__in=ids).order_by("position"), "tool_calls")
     if wanted.price_corrections:
@@ -246,7 +281,7 @@ def _find_texts(records: list[Record], wanted: Wanted) -> None:
 
 
 def _refers(row: Row) -> bool:
-    return bool((row["frame_encoding"] | row["answer_encoding"]) & Encoding.REFERRING)
+    return bool((row["frame_encoding"] | row["answer_encoding"]) & REFERRING)
 
 
 def _hang_on(records: list[Record], found: QuerySet[Any], name: str) -> None:
@@ -255,20 +290,18 @@ def _hang_on(records: list[Record], found: QuerySet[Any], name: str) -> None:
         lists[row["call_id"]].append(row)
 
 
-def _find_parts(records: list[Record], parts: dict[int, Part]) -> None:
-    refs = [unpack_refs(record.row["part_refs"]) for record in records]
-    wanted = {ref for some in refs for ref in some}
-    wanted |= {record.row["prompt_ref"] for record in records} - {None}
-    known = {ref: part for ref, part in parts.items() if ref in wanted}
-    parts.clear()
-    parts.update(known)
-    for some in _at_once(sorted(wanted - known.keys())):
+def _find_parts(records: list[Record], before: Known) -> None:
+    wanted = {record.row["prompt_ref"] for record in records} - {None}
+    for record in records:
+        record.refs = unpack_refs(record.row["part_refs"])
+        wanted.update(record.refs)
+    parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
+    for some in _at_once(sorted(wanted - parts.keys())):
         rows = Message.objects.filter(pk__in=some).values_list("id", "kind", "data", "encoding")
         parts.update({id_: Part(kind, unpacked(data, enc)) for id_, kind, data, enc in rows})
-    for record, some in zip(records, refs, strict=True):
-        record.parts = [parts[ref] for ref in some]
-        prompt = record.row["prompt_ref"]
-        record.prompt = None if prompt is None else parts[prompt]
+    known = Known(parts)
+    for record in records:
+        record.known = known
 
 
 def _find_binaries(records: list[Record]) -> None:
@@ -292,7 +325,9 @@ _IS_KEPT = ExpressionWrapper(Q(data__isnull=False), BooleanField())
 
 
 def _digests(record: Record) -> dict[bytes, None]:
-    places = [place for part in record.parts for place in part.text.places]
+    places: list[Place] = []
+    if record.known.refer_to_binaries:
+        places = [place for part in record.parts for place in part.text.places]
     if _refers(record.row):
         frame = record.frame()
         places = [*(frame.places if frame else ()), *places, *record.answer().places]

@@ -94,7 +94,7 @@ def _session_id(record: Record) -> JSON:
 
 def _messages(record: Record) -> JSON:
     """As the agent sent them: the array, or the one string that Responses take as `input`."""
-    messages = [part.json for part in record.parts if part.kind == "message"]
+    messages = record.messages
     if len(messages) == 1 and messages[0].startswith(b'"'):
         return orjson.Fragment(messages[0])
     return orjson.Fragment(b"[%b]" % b",".join(messages)) if messages else None
@@ -105,8 +105,7 @@ def _system_prompt(record: Record) -> JSON:
 
 
 def _tools(record: Record) -> JSON:
-    found = (part for part in record.parts if part.kind == "tools")
-    tools = next(found, None)
+    tools = record.tools
     return orjson.Fragment(tools.json) if tools else None
 
 
