@@ -233,7 +233,7 @@ def _page(calls: QuerySet[Call], at_once: int) -> list[UUID]:
 
 def _rows(calls: QuerySet[Call], wanted: Wanted) -> list[Row]:
     columns = wanted.columns | _ALWAYS
-    if wanted.parts:
+    if wanted.parts or wanted.raw:
         columns |= {"part_refs", "prompt_ref"}
     columns = columns.union(_TEXTS) if wanted.texts else columns.difference(_TEXTS)
     of_call = [name for name in CALL_COLUMNS if name in columns]
@@ -252,6 +252,8 @@ def _records(rows: list[Row], wanted: Wanted, known: Known) -> list[Record]:
     records = [Record(row) for row in rows]
     if wanted.parts:
         _find_parts(records, known)
+    elif wanted.raw:
+        _find_parts([record for record in records if is_shown_raw(record.row)], known)
     if wanted.tool_calls:
         _hang_on(records, ToolCall.objects.filter(call__in=ids).order_by("position"), "tool_calls")
     if wanted.price_corrections:

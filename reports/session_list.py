@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, F, FloatField, OuterRef, QuerySet, Value
+from django.db.models import Exists, F, FloatField, OuterRef, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce
 from rest_framework.exceptions import ValidationError
@@ -17,6 +17,7 @@ from reports.parameters import Choice, Flag, Number, Parameters, Text, Time, Usd
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+FEW = 500
 
 # Costs as floats, which both databases compare with a cursor as they order by them. Sessions
 # without a known cost come before the cheapest.
@@ -78,8 +79,7 @@ class Page:
 
 
 def page(asked: dict[str, Any]) -> Page:
-    found = filtered(asked)
-    total = found.count()
+    found, total = _found(asked)
     column = asked["order"].removeprefix("-")
     sign = "-" if asked["order"].startswith("-") else ""
     rows = found.annotate(place=ORDERS[column]).order_by(f"{sign}place", f"{sign}id")
@@ -94,12 +94,31 @@ def page(asked: dict[str, Any]) -> Page:
     return Page(sessions, total, cursor)
 
 
-def filtered(asked: dict[str, Any]) -> QuerySet[Session]:
+def _found(asked: dict[str, Any]) -> tuple[QuerySet[Session], int]:
+    """Those that are asked for, and how many they are. Few are looked up by themselves; many are
+    met soon on the way along the order."""
+    found = filtered(asked)
+    few = list(found.values_list("pk", flat=True)[: FEW + 1]) if _is_filtered(asked) else None
+    if few is not None and len(few) <= FEW:
+        return Session.objects.not_deleted().filter(pk__in=few), len(few)
+    return filtered(asked, along=True), found.count()
+
+
+def _is_filtered(asked: dict[str, Any]) -> bool:
+    return not asked.keys() <= {"order", "limit", "offset", "cursor"}
+
+
+def filtered(asked: dict[str, Any], *, along: bool = False) -> QuerySet[Session]:
+    """`along`: to be met along an order, else as a set."""
     found: QuerySet[Session] = Session.objects.not_deleted()
     for name in VALUES:
         if name in asked:
-            same = SessionValue.objects.filter(session=OuterRef("pk"), name=name, value=asked[name])
-            found = found.filter(Exists(same))
+            same = SessionValue.objects.filter(name=name, value=asked[name])
+            found = found.filter(
+                Exists(same.filter(session=OuterRef("pk")))
+                if along
+                else Q(pk__in=same.values("session_id"))
+            )
     match asked.get("status"):
         case "ok":
             found = found.filter(error_count=0, refused_count=0)

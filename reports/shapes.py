@@ -212,7 +212,7 @@ DERIVED = {
     "tokens_per_second": Derived(_tokens_per_second, _RATE),
     "request_headers": Derived(lambda record: record.row["heads"]["request"], ("heads",)),
     "answer_headers": Derived(lambda record: record.row["heads"]["answer"], ("heads",)),
-    "raw_request": Derived(_raw_request, ("heads",), ("parts", "raw")),
+    "raw_request": Derived(_raw_request, ("heads",), ("raw",)),
     "raw_answer": Derived(_raw_answer, ("heads",), ("raw",)),
 }
 _COLUMNS = [*CALL_FIELDS, *BODY_FIELDS]
