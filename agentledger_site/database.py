@@ -24,7 +24,9 @@ def sqlite(config: Config) -> dict[str, Any]:
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": BUSY_TIMEOUT_S,
-            "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};",
+            # Deleted text is overwritten with zeros, not only let go.
+            "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
+            " PRAGMA secure_delete=ON;",
         },
     }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 # Exact paths. `/api/…` is listed one by one: an Ollama client's `/api/chat` is the provider's.
 OWNED_PATHS = frozenset(
     "/ /ws /health /readyz /metrics /mcp /admin"
-    " /api/sessions /api/search /api/limits /api/stops".split()
+    " /api/sessions /api/search /api/limits /api/stops /api/schema /api/schema/view".split()
 )
 # All below these.
 OWNED_PREFIXES = (
     "/api/sessions/",
+    "/api/calls/",
     "/api/stops/",
     "/session/",
     "/explain/",

@@ -4,7 +4,7 @@ import secrets
 
 import django_stubs_ext
 
-from agentledger_site.conf import config
+from agentledger_site.conf import VERSION, config
 from agentledger_site.database import databases
 
 django_stubs_ext.monkeypatch()
@@ -20,6 +20,8 @@ ALLOWED_HOSTS = ["*"]
 INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "agentledger_site.access",
     "capture",
     "reports",
@@ -57,6 +59,17 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "EXCEPTION_HANDLER": "reports.errors.as_json",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AgentLedger",
+    "DESCRIPTION": "The ledger of the calls that agents made, read and tended by programs.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Served by ourselves: no page of ours asks another host for anything.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

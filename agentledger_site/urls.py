@@ -1,19 +1,29 @@
 """All paths that are ours; `routes` says which these are."""
 
+from typing import Any
+
 from django.urls import path
 
-from reports import limits, stops, views
+from reports import limits, schema, stops, views
+from reports.calls import CallViewSet, SessionCallsViewSet
+from reports.sessions import SessionViewSet
+
+SESSION: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
     path("", views.index, name="index"),
     path("health", views.health, name="health"),
     path("readyz", views.readyz, name="readyz"),
-    path("api/sessions", views.sessions, name="sessions"),
+    path("api/sessions", SessionViewSet.as_view({"get": "list"}), name="sessions"),
+    path("api/sessions/<path:session_id>", SessionViewSet.as_view(SESSION), name="one_session"),
+    path("api/calls/<path:action_id>", CallViewSet.as_view({"delete": "destroy"}), name="one_call"),
     path("api/limits", limits.limits, name="limits"),
     path("api/stops", stops.stops, name="stops"),
     path("api/stops/<int:stop_id>", stops.one_stop, name="one_stop"),
-    path("session/<path:session_id>", views.session, name="session"),
-    path("explain/<path:action_id>", views.explain, name="explain"),
+    path("api/schema", schema.schema, name="schema"),
+    path("api/schema/view", schema.view, name="schema_view"),
+    path("session/<path:session_id>", SessionCallsViewSet.as_view({"get": "list"}), name="session"),
+    path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
 ]
 
 handler404 = "reports.errors.not_found"

@@ -74,6 +74,7 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "answer_bytes": call.answer_bytes,
         "request_sha256": call.request_sha256,
         "answer_sha256": call.answer_sha256,
+        "deleted_at": None,
     }
 
 
@@ -129,7 +130,9 @@ def result_json(result: ToolResult) -> dict[str, JSON]:
     }
 
 
-def add_to_totals(session: Session, row: Row, *, n_calls: int) -> None:
+def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:
+    """Returns what the session can be found by from now on: names and values of SessionValue."""
+    session.revision += 1
     timestamp: datetime = row["timestamp"]
     session.started_at = min(session.started_at, timestamp)
     session.last_call_at = max(session.last_call_at, timestamp)
@@ -142,19 +145,38 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> None:
         if row[name] is not None:
             total = (getattr(session, f"total_{name}") or 0) + row[name]
             setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
-    for values, value in (
-        (session.models, row["model_id"]),
-        (session.agents, row["agent_name"]),
-        (session.users, row["user_id"]),
-        (session.apps, row["app_id"]),
-        (session.environments, row["environment"]),
-    ):
+    new = []
+    for name, field in LISTS.items():
+        values, value = getattr(session, field), row[name]
         if value is not None and value not in values:
             values.append(value)
+            new.append((name, value))
+    if new:
+        session.names = session_names(session)
+    return new
+
+
+# A call's column, and the list of its values that a session has.
+LISTS = {
+    "model_id": "models",
+    "agent_name": "agents",
+    "user_id": "users",
+    "app_id": "apps",
+    "environment": "environments",
+}
+
+
+def session_names(session: Session) -> str:
+    names = [session.session_id, *session.agents, *session.users, *session.labels]
+    return "\n".join(names).casefold()
 
 
 _SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
+# What readers set, the recorder does not set back.
+_OF_READERS = {"labels", "note", "pinned", "deleted_at"}
+_RECORDED_FIELDS = [name for name in _SESSION_FIELDS if name not in _OF_READERS]
 
 
-def session_row(session: Session) -> Row:
-    return {name: getattr(session, name) for name in _SESSION_FIELDS}
+def session_row(session: Session, *, is_new: bool) -> Row:
+    names = _SESSION_FIELDS if is_new else _RECORDED_FIELDS
+    return {name: getattr(session, name) for name in names}

@@ -48,7 +48,7 @@ class Once:
         id_ = call.answered.response_id
         earlier: list[Row] = []
         if id_:
-            stored = Call.objects.filter(response_id=id_).order_by("seq")
+            stored = Call.objects.not_deleted().filter(response_id=id_).order_by("seq")
             facts = stored.values(*_FACTS, session_name=F("session__session_id"))
             earlier = [*facts, *self._rows.get(id_, ())]
         if call.usage_source != "provider" or any(r["usage_source"] == "provider" for r in earlier):
@@ -99,6 +99,8 @@ class Once:
             if session.id == row["session_id"]:
                 for name, value in totals.items():
                     setattr(session, name, (getattr(session, name) or 0) - value)
+                session.revision += 1
                 return
         changes = {name: F(name) - value for name, value in totals.items()}
+        changes["revision"] = F("revision") + 1
         Session.objects.filter(pk=row["session_id"]).update(**changes)

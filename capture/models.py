@@ -13,12 +13,17 @@ FIELD_LENGTH = 512
 NAME_LENGTH = 255
 
 
+class SessionQuerySet(models.QuerySet["Session"]):
+    def not_deleted(self) -> SessionQuerySet:
+        return self.filter(deleted_at=None)
+
+
 class Session(models.Model):
     """The calls that share a session id, with totals that the recorder keeps up, so that a list of
     sessions never aggregates calls."""
 
     id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
-    session_id = models.CharField(max_length=FIELD_LENGTH, unique=True)
+    session_id = models.CharField(max_length=FIELD_LENGTH)
     started_at = models.DateTimeField()
     last_call_at = models.DateTimeField()
     call_count = models.BigIntegerField(default=0)
@@ -34,13 +39,61 @@ class Session(models.Model):
     users = models.JSONField(default=list)
     apps = models.JSONField(default=list)
     environments = models.JSONField(default=list)
+    # Grows with each change of its calls: what has been read of them is read again.
+    revision = models.BigIntegerField(default=0)
+    # Its id, agents, users and labels, one a line, casefolded: where a substring is looked for.
+    names = models.TextField(default="")
+    # What readers gave it; the recorder leaves them alone.
+    labels = models.JSONField(default=list)
+    note = models.TextField(null=True)  # noqa: DJ001
+    pinned = models.BooleanField(default=False)
+    # Set: no reader sees it any more, and the recorder removes it.
+    deleted_at = models.DateTimeField(null=True)
     models = models.JSONField(default=list)  # last: from here on it hides the module's name
 
+    objects = SessionQuerySet.as_manager()
+
     class Meta:
-        indexes = [Index(fields=["-last_call_at", "-id"], name="session_newest_first")]
+        indexes = [
+            Index(
+                fields=["-last_call_at", "-id"],
+                name="session_newest_first",
+                condition=Q(deleted_at=None),
+            ),
+            Index(
+                fields=["deleted_at"],
+                name="session_to_be_removed",
+                condition=Q(deleted_at__isnull=False),
+            ),
+        ]
+        constraints = [
+            # Its calls that come after a deletion make a new one.
+            UniqueConstraint(
+                fields=["session_id"], condition=Q(deleted_at=None), name="session_id_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.session_id
+
+
+class SessionValue(models.Model):
+    """What a session's calls have in common with others', for finding sessions by it; `name` is
+    that of the filter: agent_name, user_id, app_id, environment, model_id, label."""
+
+    session = models.ForeignKey(Session, models.CASCADE, related_name="values")
+    name = models.CharField(max_length=16)
+    value = models.CharField(max_length=FIELD_LENGTH)
+    pk = models.CompositePrimaryKey("name", "value", "session_id")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value}"
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def not_deleted(self) -> CallQuerySet:
+        """Those that readers see: not deleted, nor is their session."""
+        return self.filter(deleted_at=None, session__deleted_at=None)
 
 
 class Call(models.Model):
@@ -52,7 +105,13 @@ class Call(models.Model):
     action_id = models.UUIDField(primary_key=True, editable=False)
     # The ledger's one total order, given under its lock row.
     seq = models.BigIntegerField(unique=True)
-    session = models.ForeignKey(Session, models.CASCADE, null=True, related_name="calls")
+    session = models.ForeignKey(
+        Session,
+        models.CASCADE,
+        null=True,
+        related_name="calls",
+        db_index=False,  # call_of_session_in_time begins with it
+    )
     # Whose messages are stored once: the session's id or, below 0, a key made of what calls
     # without a session have in common.
     scope = models.BigIntegerField()
@@ -114,11 +173,21 @@ class Call(models.Model):
     request_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001
     answer_sha256 = models.CharField(max_length=64)
 
+    # Set: no reader sees it any more, and the recorder removes it.
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = CallQuerySet.as_manager()
+
     class Meta:
         indexes = [
             Index(fields=["session", "timestamp", "seq"], name="call_of_session_in_time"),
             Index(fields=["-timestamp"], name="call_newest_first"),
-            Index(fields=["scope"], name="call_of_scope", condition=Q(scope__lt=0)),
+            Index(fields=["scope", "seq"], name="call_of_scope"),
+            Index(
+                fields=["deleted_at"],
+                name="call_to_be_removed",
+                condition=Q(deleted_at__isnull=False),
+            ),
             Index(
                 fields=["response_id"],
                 name="call_of_response",
@@ -201,7 +270,7 @@ class Message(models.Model):
     scope = models.BigIntegerField()
     digest = models.BinaryField()  # first 16 bytes of the SHA-256 of kind and bytes
     kind = models.CharField(max_length=8)  # message | system | tools | prompt
-    # The call that brought it first.
+    # The call that brought it first; of those that are left, where that one was deleted.
     action_id = models.UUIDField()
     data = models.BinaryField()
     encoding = models.SmallIntegerField(default=0)
@@ -259,10 +328,39 @@ class ToolCall(models.Model):
     class Meta:
         indexes = [
             Index(fields=["scope", "tool_call_id"], name="tool_call_by_its_id"),
+            Index(
+                fields=["result_action_id"],
+                name="tool_call_by_its_result",
+                condition=Q(result_action_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} {self.tool_call_id}"
+
+
+class Tombstone(models.Model):
+    """What is left of a deleted call: that there was one, and what it said if someone can show it.
+    A call that has one is never recorded again."""
+
+    action_id = models.UUIDField(primary_key=True, editable=False)
+    seq = models.BigIntegerField(null=True)  # null: it was deleted before it was recorded
+    digest = models.CharField(max_length=64)  # capture.deletion.digest
+    deleted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.action_id)
+
+
+class DeletedSession(models.Model):
+    """A session's calls that began before this time are not to be recorded: they were running, or
+    waited in the spool, when it was deleted."""
+
+    digest = models.CharField(max_length=64, primary_key=True)  # SHA-256 of its session id
+    deleted_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.digest} at {self.deleted_at}"
 
 
 class StopQuerySet(models.QuerySet["Stop"]):
@@ -384,6 +482,8 @@ class Ledger(models.Model):
     last_message_id = models.BigIntegerField(default=0)
     last_session_id = models.BigIntegerField(default=0)
     last_rollup_key_id = models.BigIntegerField(default=0)
+    # How often messages were removed from scopes that go on: what recorders remember is past.
+    n_removals = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"ledger at {self.last_seq}"

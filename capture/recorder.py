@@ -35,6 +35,7 @@ from capture import interrupted, price_data, store
 from capture.call_cost import cost_of_call
 from capture.configured_prices import configured_prices, published_file
 from capture.models import Ledger
+from capture.removal import remove_some
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 from capture.store import MessageMemory
@@ -81,6 +82,7 @@ class Recorder:
         self._bell = _Bell(folder.doorbell, until_stdin_closes=until_stdin_closes)
         self._state: dict[str, object] = {}
         self._next_tidy = 0.0
+        self._to_cut_wal = False
 
     def run(self) -> None:
         os.nice(NICENESS)
@@ -97,10 +99,12 @@ class Recorder:
             self._record(reader, calls)
             if self._stop or (self._drain and not calls):
                 break
+            more_to_remove = self._remove()
             if reader.caught_up:
                 self.folder.mark_recorded(began_ns)
                 self._tidy(reader)
-                self._wait(reader, busy=bool(calls))
+                if not more_to_remove:
+                    self._wait(reader, busy=bool(calls))
         self._tell("ended")
 
     def _end(self) -> None:
@@ -124,6 +128,24 @@ class Recorder:
             time.sleep(GATHER_S)
         else:
             self._drain |= self._bell.wait(LOOK_AGAIN_S if reader.has_open_calls() else None)
+
+    # --- removing ---
+
+    def _remove(self) -> bool:
+        """One step of removing what was deleted. Whether there is more to do at once: what cannot
+        be done now is tried again when there is work."""
+        try:
+            removed = remove_some()
+        except DATABASE_ERRORS as error:
+            connection.close()
+            logger.warning("what was deleted could not be removed yet: %s", error)
+            return False
+        if removed:
+            self._to_cut_wal = True
+        elif self._to_cut_wal:  # the log has the pages as they were
+            self._to_cut_wal = False
+            _cut_wal()
+        return removed
 
     # --- recording ---
 
@@ -248,7 +270,12 @@ def _keep_wal_short() -> None:
     except FileNotFoundError:
         return
     if size > WAL_LIMIT:
-        # Held by a reader it stays as it is, until the next batch.
+        _cut_wal()
+
+
+def _cut_wal() -> None:
+    """Held by a reader it stays as it is, until the next time."""
+    if connection.vendor == "sqlite":
         with contextlib.suppress(OperationalError), connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.utils.timezone import now
 
 from capture import wire
@@ -35,7 +35,7 @@ class Change:
 
 
 def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[Call]:
-    calls = Call.objects.exclude(price_source=FETCHED)
+    calls = Call.objects.not_deleted().exclude(price_source=FETCHED)
     if since is not None:
         calls = calls.filter(timestamp__gte=since)
     if model is not None:
@@ -101,6 +101,9 @@ def apply(page: list[Change]) -> None:
         ledger = Ledger.objects.select_for_update().get(pk=1)
         rollups = Rollups(ledger, KeyMemory())
         at = now()
+        asked = [change.call.pk for change in page]
+        there = set(Call.objects.filter(pk__in=asked).values_list("pk", flat=True))
+        page = [change for change in page if change.call.pk in there]  # others were deleted since
         for change in page:
             call, cost = change.call, change.cost
             PriceCorrection.objects.create(
@@ -123,8 +126,11 @@ def apply(page: list[Change]) -> None:
             )
             CallBody.objects.filter(pk=call.pk).update(cost_parts=cost_parts(cost))
         for session_id in {c.call.session_id for c in page if c.call.session_id is not None}:
-            found = Call.objects.filter(session_id=session_id).aggregate(total=Sum("cost_usd"))
-            Session.objects.filter(pk=session_id).update(total_cost_usd=found["total"])
+            left = Call.objects.filter(session_id=session_id, deleted_at=None)
+            found = left.aggregate(total=Sum("cost_usd"))
+            Session.objects.filter(pk=session_id).update(
+                total_cost_usd=found["total"], revision=F("revision") + 1
+            )
         rollups.write()
         ledger.save()
 

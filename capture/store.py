@@ -25,6 +25,7 @@ from capture.call_rows import (
     session_row,
     units,
 )
+from capture.deletion import bury, deleted_before
 from capture.kept_answers import Once
 from capture.models import (
     NAME_LENGTH,
@@ -34,7 +35,9 @@ from capture.models import (
     Ledger,
     Message,
     Session,
+    SessionValue,
     SpoolPosition,
+    Tombstone,
     ToolCall,
 )
 from capture.rollups import KeyMemory, Rollups
@@ -66,6 +69,13 @@ class MessageMemory:
     def __init__(self) -> None:
         self._ids: OrderedDict[Key, int] = OrderedDict()
         self.rollup_keys = KeyMemory()
+        self._n_removals = 0
+
+    def follow(self, ledger: Ledger) -> None:
+        """Forget all, if parts were removed from scopes that go on: maybe by another recorder."""
+        if ledger.n_removals != self._n_removals:
+            self._ids.clear()
+            self._n_removals = ledger.n_removals
 
     def get(self, key: Key) -> int | None:
         found = self._ids.get(key)
@@ -93,8 +103,12 @@ def record(
     """
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
+        memory.follow(ledger)
         batch = _Batch(ledger, memory, keep_binaries=keep_binaries)
         new = _not_recorded(calls)
+        deleted = deleted_before(new)
+        bury(new, deleted)
+        new = [call for call in new if call.action_id not in deleted]
         batch.add(new)
         batch.write()
         _save_positions(positions)
@@ -120,7 +134,8 @@ def _not_recorded(calls: list[UnderstoodCall]) -> list[UnderstoodCall]:
     """A spool that is read again after a crash yields calls that were recorded before it."""
     seen: set[UUID] = set()
     for some in _at_once([call.action_id for call in calls]):
-        seen.update(Call.objects.filter(pk__in=some).values_list("pk", flat=True))
+        for model in (Call, Tombstone):
+            seen.update(model.objects.filter(pk__in=some).values_list("pk", flat=True))
     new = []
     for call in calls:
         if call.action_id not in seen:
@@ -156,6 +171,7 @@ class _Batch:
         self.new_sessions: set[int] = set()
         self.calls: list[Row] = []
         self.bodies: list[Row] = []
+        self.values: list[Row] = []
         self.messages: list[Row] = []
         self.binaries: list[Row] = []
         self.kept_later: list[Row] = []  # bytes of binaries that lay here without them
@@ -188,7 +204,7 @@ class _Batch:
     def _find_sessions(self, calls: list[UnderstoodCall]) -> None:
         ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
         for some in _at_once(sorted(ids)):
-            found = Session.objects.filter(session_id__in=some)
+            found = Session.objects.not_deleted().filter(session_id__in=some)
             self.sessions.update({session.session_id: session for session in found})
 
     def _scope(self, call: UnderstoodCall) -> int:
@@ -313,10 +329,10 @@ class _Batch:
         self.calls.append(row)
         self.bodies.append(body)
         self._add_tool_calls(call, scope)
-        self.spending.add(call)
         self.rollups.count(row, call.n_calls)
         if session is not None:
-            add_to_totals(session, row, n_calls=call.n_calls)
+            for name, value in add_to_totals(session, row, n_calls=call.n_calls):
+                self.values.append({"session_id": session.id, "name": name, "value": value})
 
     def _earlier_attempt(self, call: UnderstoodCall, scope: int) -> UUID | None:
         """The call that sent the same body before, as a try that was counted before this one."""
@@ -399,8 +415,13 @@ class _Batch:
     # --- writing ---
 
     def write(self) -> None:
-        sessions = [session_row(session) for session in self.sessions.values()]
-        rows.insert(Session, [row for row in sessions if row["id"] in self.new_sessions])
+        new: list[Row] = []
+        old: list[Row] = []
+        for session in self.sessions.values():
+            is_new = session.id in self.new_sessions
+            (new if is_new else old).append(session_row(session, is_new=is_new))
+        rows.insert(Session, new)
+        rows.insert(SessionValue, self.values)
         rows.insert(Call, self.calls)
         rows.insert(CallBody, self.bodies)
         rows.insert(Message, self.messages)
@@ -408,7 +429,6 @@ class _Batch:
         rows.update(Binary, self.kept_later, key="id")
         rows.insert(ToolCall, self.tool_calls)
         rows.update(ToolCall, self.answered_before, key="id")
-        old = [row for row in sessions if row["id"] not in self.new_sessions]
         rows.update(Session, old, key="id")
         self.spending.write()
         self.rollups.write()

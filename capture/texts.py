@@ -3,8 +3,10 @@ references to messages packed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import IntFlag
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +27,12 @@ class Encoding(IntFlag):
     ZSTD = 1
     REFERRING = 2  # a msgpack array of the text and the places of its references
     DECODED = 4  # the text came in a content-encoding, and lies here without it
+
+
+# Flags of an enum take a microsecond each to be tested.
+_ZSTD, _REFERRING, _DECODED = (
+    int(flag) for flag in (Encoding.ZSTD, Encoding.REFERRING, Encoding.DECODED)
+)
 
 
 class Text(NamedTuple):
@@ -51,9 +59,9 @@ def packed(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = Fals
 
 
 def unpacked(data: bytes | memoryview, encoding: int) -> Text:
-    plain = _decompress(data) if encoding & Encoding.ZSTD else bytes(data)
-    text, places = _with_places(plain) if encoding & Encoding.REFERRING else (plain, ())
-    return Text(text, places, bool(encoding & Encoding.DECODED))
+    plain = _decompress(data) if encoding & _ZSTD else bytes(data)
+    text, places = _with_places(plain) if encoding & _REFERRING else (plain, ())
+    return Text(text, places, bool(encoding & _DECODED))
 
 
 def pack_refs(refs: Iterable[int]) -> bytes:
@@ -72,15 +80,24 @@ def pack_refs(refs: Iterable[int]) -> bytes:
     return bytes(out)
 
 
+# A distance of several bytes; between these are runs of one byte each, which are read as one.
+_LONG = re.compile(rb"([\x80-\xff]+[\x00-\x7f])")
+_SHORT = [zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1) for zigzag in range(0x80)]
+
+
 def unpack_refs(data: bytes | memoryview) -> list[int]:
-    refs = []
-    last = zigzag = shift = 0
-    for byte in bytes(data):
-        zigzag |= (byte & 0x7F) << shift
-        if byte & 0x80:
-            shift += 7
-            continue
-        last += zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1)
-        refs.append(last)
-        zigzag = shift = 0
+    refs: list[int] = []
+    last = 0
+    for index, piece in enumerate(_LONG.split(bytes(data))):
+        distances = [_long(piece)] if index % 2 else map(_SHORT.__getitem__, piece)
+        some = list(accumulate(distances, initial=last))
+        last = some[-1]
+        refs += some[1:]
     return refs
+
+
+def _long(data: bytes) -> int:
+    zigzag = 0
+    for byte in reversed(data):
+        zigzag = zigzag << 7 | byte & 0x7F
+    return zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1)

@@ -5,24 +5,35 @@ from __future__ import annotations
 import dataclasses
 
 from asgiref.sync import async_to_sync
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capture import runtime
+from reports.parameters import Parameters, Text
 
 KEYS = ("session_id", "agent_name", "user_id")
 
 
+class LimitsParameters(Parameters):
+    session_id = Text(help_text="its budgets and limits too")
+    agent_name = Text(help_text="its budgets and limits too")
+    user_id = Text(help_text="its budgets and limits too")
+
+
+@extend_schema(parameters=[LimitsParameters], responses=OpenApiTypes.OBJECT)
 @api_view(["GET", "HEAD"])
 def limits(request: Request) -> Response:
     """Every budget (in USD) and rate limit (in calls) that is configured: of all calls, and those
     of the `session_id`, `agent_name` and `user_id` that are asked for."""
+    asked = LimitsParameters.of(request)
     process = runtime.current()
     state = process.admission.state if process else None
     if state is None:
         return Response([])
-    keys = {name: request.query_params.get(name) or None for name in KEYS}
+    keys = {name: asked.get(name) for name in KEYS}
     # The state belongs to the event loop of the calls, not to this thread.
     standing = async_to_sync(state.standing)(**keys)
     return Response([dataclasses.asdict(one) for one in standing])

@@ -4,62 +4,144 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+import orjson
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 
-from capture.models import Binary, Call, CallBody, Message, Session
-from capture.texts import Text, unpack_refs, unpacked
+from capture.models import Binary, Call, CallBody, Message, PriceCorrection, Session, ToolCall
+from capture.texts import Encoding, Text, unpack_refs, unpacked
+from capture.wire import by_name
 from capture.wire.cut import join
-from capture.wire.references import restored
+from capture.wire.jsontext import clean_json, load
+from capture.wire.references import Place, restored
+from reports.encoding import encode
 
+RAW = by_name("raw").NAME
+REFERRING = int(Encoding.REFERRING)
 LOOK_UP_AT_ONCE = 500
+# Calls that are in memory at once, and what their bodies were on the wire.
+CALLS_AT_ONCE = 500
+BYTES_AT_ONCE = 64 * 1024 * 1024
+
+Row = dict[str, Any]
+"""Columns of a call and of its body, by name; `session_id` is the session's own id."""
+
+CALL_COLUMNS = [
+    name
+    for f in Call._meta.concrete_fields
+    if (name := f.attname) not in ("session_id", "deleted_at")
+]
+BODY_COLUMNS = [f.attname for f in CallBody._meta.concrete_fields if f.attname != "call_id"]
+_TEXTS = ("frame", "answer")
+# Without these no record can be put together.
+_ALWAYS = {
+    *("action_id", "seq", "timestamp", "scope", "wire_format", "notes"),
+    *("frame_encoding", "frame_is_whole", "answer_encoding"),
+}
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Part:
-    kind: str
-    text: Text
+    """A message or another part of a request. Calls that sent the same share one."""
+
+    def __init__(self, kind: str, text: Text) -> None:
+        self.kind = kind
+        self.text = text
+
+    @cached_property
+    def json(self) -> bytes:
+        """The stored bytes as they are, if all readers of JSON can take them."""
+        return readable(self.text.data)
 
 
-@dataclass(frozen=True, slots=True)
+class Known:
+    """The parts that the calls of a page refer to, by id."""
+
+    def __init__(self, parts: dict[int, Part]) -> None:
+        self.parts = parts
+        self.tools = {ref for ref, part in parts.items() if part.kind == "tools"}
+        self.refer_to_binaries = any(part.text.places for part in parts.values())
+
+
+NOTHING_KNOWN = Known({})
+
+
+def readable(data: bytes) -> bytes:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return encode(clean_json(load(data)[0]))
+    return data
+
+
+@dataclass(slots=True)
 class Record:
-    """A call with all that was said in it. `call` has its body and tool calls at hand; `binaries`
-    are those that its texts refer to, without their bytes, in the order in which they came."""
+    """A call with all that was said in it, or with what of it was asked for. `binaries` are those
+    that its texts refer to, without their bytes, in the order in which they came."""
 
-    call: Call
-    parts: list[Part]
-    prompt: str | None
-    frame: Text | None
-    answer: Text
-    binaries: list[Binary]
+    row: Row
+    refs: list[int] = field(default_factory=list)  # of its parts, in order
+    known: Known = field(default_factory=lambda: NOTHING_KNOWN)
+    tool_calls: list[Row] = field(default_factory=list)
+    price_corrections: list[Row] = field(default_factory=list)
+    binaries: list[Binary] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[Part]:
+        return list(map(self.known.parts.__getitem__, self.refs))
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [part.json for part in self.parts if part.kind == "message"]
+
+    @property
+    def tools(self) -> Part | None:
+        """Its first, if it has any."""
+        found = self.known.tools.intersection(self.refs)
+        ref = min(found, key=self.refs.index) if len(found) > 1 else next(iter(found), None)
+        return None if ref is None else self.known.parts[ref]
+
+    @property
+    def prompt(self) -> Part | None:
+        ref = self.row["prompt_ref"]
+        return None if ref is None else self.known.parts[ref]
+
+    def frame(self) -> Text | None:
+        frame = self.row["frame"]
+        return unpacked(frame, self.row["frame_encoding"]) if frame is not None else None
+
+    def answer(self) -> Text:
+        return unpacked(self.row["answer"], self.row["answer_encoding"])
 
     def request(self) -> Text | None:
         """The request's body; None where it was lost. With references in it, it is to be read;
         `request_bytes` gives what came."""
-        if self.frame is None or self.call.body.frame_is_whole:
-            return self.frame
-        return Text(join(self.frame.data, [part.text.data for part in self.parts]))
+        frame = self.frame()
+        if frame is None or self.row["frame_is_whole"]:
+            return frame
+        return Text(join(frame.data, [part.text.data for part in self.parts]))
 
 
 def request_bytes(record: Record) -> bytes | None:
     """The request's body, byte for byte; None where it was lost, or the ledger has not the bytes
     of all its binaries."""
-    if record.frame is None:
+    frame = record.frame()
+    if frame is None:
         return None
     data = _bytes_of(record)
-    if record.call.body.frame_is_whole:
-        body = restored(record.frame.data, record.frame.places, data.get)
+    if record.row["frame_is_whole"]:
+        body = restored(frame.data, frame.places, data.get)
     else:
         parts = [restored(part.text.data, part.text.places, data.get) for part in record.parts]
         whole = [part for part in parts if part is not None]
-        body = join(record.frame.data, whole) if len(whole) == len(parts) else None
-    if body is None or hashlib.sha256(body).hexdigest() != record.call.request_sha256:
+        body = join(frame.data, whole) if len(whole) == len(parts) else None
+    if body is None or hashlib.sha256(body).hexdigest() != record.row["request_sha256"]:
         return None
     return body
 
@@ -70,70 +152,174 @@ def _bytes_of(record: Record) -> dict[bytes, bytes]:
     return {bytes(digest): bytes(data) for digest, data in rows if data is not None}
 
 
-def sessions() -> QuerySet[Session]:
-    """Those with the newest call first."""
-    return Session.objects.order_by("-last_call_at", "-id")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of its calls a reader wants: the columns, and what is fetched beside them. Without
+    `texts` frames and answers are fetched of those calls alone that refer to binaries, or are to be
+    shown as they came."""
+
+    columns: frozenset[str] = frozenset([*CALL_COLUMNS, *BODY_COLUMNS, "session_id"])
+    texts: bool = True
+    parts: bool = True
+    tool_calls: bool = True
+    price_corrections: bool = True
+    binaries: bool = True
+    raw: bool = True
+
+
+ALL = Wanted()
 
 
 def session(session_id: str) -> Session | None:
     if "\0" in session_id:  # PostgreSQL cannot be asked for it; no header can hold it
         return None
-    return Session.objects.filter(session_id=session_id).first()
+    return Session.objects.not_deleted().filter(session_id=session_id).first()
 
 
-def records_of(session: Session) -> list[Record]:
-    """All calls of a session in time order."""
-    return _records(_calls().filter(session=session).order_by("timestamp", "seq"))
+def calls_of(session: Session) -> QuerySet[Call]:
+    """In time order."""
+    found = Call.objects.filter(session=session, deleted_at=None)
+    return found.order_by("timestamp", "seq")
 
 
-def record(action_id: UUID) -> Record | None:
-    return next(iter(_records(_calls().filter(pk=action_id))), None)
+def behind(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
+    """Those after the call with this `timestamp` and `seq`, in time order."""
+    at, seq = place["timestamp"], place["seq"]
+    # Said twice so that the index on time bounds what is read.
+    return calls.filter(Q(timestamp__gt=at) | Q(seq__gt=seq), timestamp__gte=at)
 
 
-def _calls() -> QuerySet[Call]:
-    return Call.objects.select_related("body", "session").prefetch_related(
-        "tool_call_rows", "price_corrections"
-    )
+def before(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
+    at, seq = place["timestamp"], place["seq"]
+    return calls.filter(Q(timestamp__lt=at) | Q(seq__lt=seq), timestamp__lte=at)
 
 
-def _records(calls: Iterable[Call]) -> list[Record]:
-    calls = list(calls)
-    refs = [unpack_refs(call.body.part_refs) for call in calls]
-    prompts = [call.body.prompt_ref for call in calls]
-    wanted = {ref for some in refs for ref in some} | {ref for ref in prompts if ref is not None}
-    parts = _parts(wanted)
-    records = [
-        Record(
-            call,
-            [parts[ref] for ref in some],
-            parts[prompt].text.data.decode() if prompt is not None else None,
-            _frame(call.body),
-            unpacked(call.body.answer, call.body.answer_encoding),
-            [],
-        )
-        for call, some, prompt in zip(calls, refs, prompts, strict=True)
-    ]
-    _find_binaries(records)
+def record(action_id: UUID, wanted: Wanted = ALL) -> Record | None:
+    found = Call.objects.not_deleted().filter(pk=action_id)
+    return next(iter(_records(_rows(found, wanted), wanted, NOTHING_KNOWN)), None)
+
+
+def records(
+    calls: QuerySet[Call], wanted: Wanted = ALL, *, limit: int | None = None
+) -> Iterator[Record]:
+    """Calls in time order, at most `limit`, read in pages: in memory is what one page refers to.
+    What is recorded while they are read may be among them or not."""
+    known = NOTHING_KNOWN
+    place: Mapping[str, Any] | None = None
+    while limit is None or limit > 0:
+        at_once = CALLS_AT_ONCE if limit is None else min(limit, CALLS_AT_ONCE)
+        ids = _page(behind(calls, place) if place else calls, at_once)
+        if not ids:
+            return
+        page = Call.objects.filter(pk__in=ids).order_by("timestamp", "seq")
+        found = _records(_rows(page, wanted), wanted, known)
+        if not found:  # all deleted just now
+            return
+        known, place = found[-1].known, found[-1].row
+        yield from found
+        limit = limit - len(ids) if limit is not None else None
+
+
+def _page(calls: QuerySet[Call], at_once: int) -> list[UUID]:
+    ids = []
+    size = 0
+    for action_id, came, went in calls.values_list("pk", "request_bytes", "answer_bytes")[:at_once]:
+        ids.append(action_id)
+        size += (came or 0) + went
+        if size > BYTES_AT_ONCE:
+            break
+    return ids
+
+
+def _rows(calls: QuerySet[Call], wanted: Wanted) -> list[Row]:
+    columns = wanted.columns | _ALWAYS
+    if wanted.parts or wanted.raw:
+        columns |= {"part_refs", "prompt_ref"}
+    columns = columns.union(_TEXTS) if wanted.texts else columns.difference(_TEXTS)
+    of_call = [name for name in CALL_COLUMNS if name in columns]
+    others = {name: F(f"body__{name}") for name in BODY_COLUMNS if name in columns}
+    if "session_id" in columns:
+        others["its_session"] = F("session__session_id")
+    rows: list[Row] = list(calls.values(*of_call, **others))
+    for row in rows:
+        row["session_id"] = row.pop("its_session", None)
+    return rows
+
+
+def _records(rows: list[Row], wanted: Wanted, known: Known) -> list[Record]:
+    """`known` is what the page before referred to."""
+    ids = [row["action_id"] for row in rows]
+    records = [Record(row) for row in rows]
+    if wanted.parts:
+        _find_parts(records, known)
+    elif wanted.raw:
+        _find_parts([record for record in records if is_shown_raw(record.row)], known)
+    if wanted.tool_calls:
+        _hang_on(records, ToolCall.objects.filter(call__in=ids).order_by("position"), "tool_calls")
+    if wanted.price_corrections:
+        corrections = PriceCorrection.objects.filter(call__in=ids).order_by("id")
+        _hang_on(records, corrections, "price_corrections")
+    if not wanted.texts:
+        _find_texts(records, wanted)
+    if wanted.binaries:
+        _find_binaries(records)
     return records
 
 
-def _frame(body: CallBody) -> Text | None:
-    return unpacked(body.frame, body.frame_encoding) if body.frame is not None else None
+def is_shown_raw(row: Row) -> bool:
+    """Whether it could not be understood, and is shown as it came."""
+    return row["wire_format"] == RAW or bool(row["notes"])
+
+
+def _find_texts(records: list[Record], wanted: Wanted) -> None:
+    rows = {
+        record.row["action_id"]: record.row
+        for record in records
+        if (wanted.binaries and _refers(record.row)) or (wanted.raw and is_shown_raw(record.row))
+    }
+    if rows:
+        for action_id, *texts in CallBody.objects.filter(pk__in=rows).values_list("pk", *_TEXTS):
+            rows[action_id].update(zip(_TEXTS, texts, strict=True))
+
+
+def _refers(row: Row) -> bool:
+    return bool((row["frame_encoding"] | row["answer_encoding"]) & REFERRING)
+
+
+def _hang_on(records: list[Record], found: QuerySet[Any], name: str) -> None:
+    lists = {record.row["action_id"]: getattr(record, name) for record in records}
+    for row in found.values():
+        lists[row["call_id"]].append(row)
+
+
+def _find_parts(records: list[Record], before: Known) -> None:
+    wanted = {record.row["prompt_ref"] for record in records} - {None}
+    for record in records:
+        record.refs = unpack_refs(record.row["part_refs"])
+        wanted.update(record.refs)
+    parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
+    for some in _at_once(sorted(wanted - parts.keys())):
+        rows = Message.objects.filter(pk__in=some).values_list("id", "kind", "data", "encoding")
+        parts.update({id_: Part(kind, unpacked(data, enc)) for id_, kind, data, enc in rows})
+    known = Known(parts)
+    for record in records:
+        record.known = known
 
 
 def _find_binaries(records: list[Record]) -> None:
     wanted: dict[int, set[bytes]] = defaultdict(set)
-    for record in records:
-        if came := _digests(record):
-            wanted[record.call.scope].update(came)
+    came = [_digests(record) for record in records]
+    for record, digests in zip(records, came, strict=True):
+        if digests:
+            wanted[record.row["scope"]].update(digests)
     found: dict[tuple[int, bytes], Binary] = {}
-    for scope, digests in wanted.items():
-        for some in _at_once(sorted(digests)):
+    for scope, of_scope in wanted.items():
+        for some in _at_once(sorted(of_scope)):
             rows = Binary.objects.filter(scope=scope, digest__in=some).defer("data")
             for binary in rows.annotate(is_kept=_IS_KEPT):
                 found[scope, bytes(binary.digest)] = binary
-    for record in records:
-        keys = ((record.call.scope, digest) for digest in _digests(record))
+    for record, digests in zip(records, came, strict=True):
+        keys = ((record.row["scope"], digest) for digest in digests)
         record.binaries.extend(found[key] for key in keys if key in found)
 
 
@@ -141,19 +327,15 @@ _IS_KEPT = ExpressionWrapper(Q(data__isnull=False), BooleanField())
 
 
 def _digests(record: Record) -> dict[bytes, None]:
-    texts = [record.frame] if record.frame else []
-    texts += [*(part.text for part in record.parts), record.answer]
-    return dict.fromkeys(place.digest for text in texts for place in text.places)
+    places: list[Place] = []
+    if record.known.refer_to_binaries:
+        places = [place for part in record.parts for place in part.text.places]
+    if _refers(record.row):
+        frame = record.frame()
+        places = [*(frame.places if frame else ()), *places, *record.answer().places]
+    return dict.fromkeys(place.digest for place in places)
 
 
-def _at_once(items: list[T]) -> Iterable[list[T]]:
+def _at_once(items: Sequence[T]) -> Iterable[Sequence[T]]:
     for start in range(0, len(items), LOOK_UP_AT_ONCE):
         yield items[start : start + LOOK_UP_AT_ONCE]
-
-
-def _parts(refs: set[int]) -> dict[int, Part]:
-    parts = {}
-    for some in _at_once(sorted(refs)):
-        rows = Message.objects.filter(pk__in=some).values_list("id", "kind", "data", "encoding")
-        parts.update({id_: Part(kind, unpacked(data, enc)) for id_, kind, data, enc in rows})
-    return parts

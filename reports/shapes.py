@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from capture.models import Binary, Call, Session, ToolCall
+from capture.models import Binary, Session
 from capture.texts import Text
-from capture.wire import by_name
 from capture.wire.encoding import decode
-from capture.wire.jsontext import clean_json, load
-from reports.queries import Part, Record
+from capture.wire.jsontext import load
+from reports.queries import Record, Row, Wanted, is_shown_raw, readable
 
 JSON = Any
 
 SESSION_FIELDS = (
     "session_id started_at last_call_at call_count error_count refused_count total_tokens_in"
-    " total_tokens_out total_cost_usd total_latency_ms models agents users apps environments"
+    " total_tokens_out total_cost_usd total_latency_ms models agents users apps environments labels"
+    " note pinned"
 ).split()
 
 # Fields of a call's JSON that are the ledger's own columns.
@@ -47,84 +49,97 @@ def session_json(session: Session) -> dict[str, JSON]:
     return {name: getattr(session, name) for name in SESSION_FIELDS}
 
 
-def call_json(record: Record) -> dict[str, JSON]:
-    call, body = record.call, record.call.body
-    shape: dict[str, JSON] = {name: getattr(call, name) for name in CALL_FIELDS}
-    shape |= {name: getattr(body, name) for name in BODY_FIELDS}
+def call_json(record: Record, fields: Collection[str] | None = None) -> dict[str, JSON]:
+    """All fields, or these, in their order."""
+    row = record.row
+    shape = {name: row[name] for name in _COLUMNS if fields is None or name in fields}
     shape |= {
-        "session_id": call.session.session_id if call.session else None,
-        "messages": _messages(record.parts),
-        "system_prompt": record.prompt,
-        "tools": next(
-            (_json(part.text.data) for part in record.parts if part.kind == "tools"), None
-        ),
-        "tool_calls": [_tool_call(row) for row in _in_order(call)],
-        "tool_results": [
-            *(_tool_result(row) for row in _in_order(call) if row.result_action_id),
-            *(body.tool_results or []),
-        ],
-        "price_corrections": [
-            {name: getattr(row, name) for name in CORRECTION_FIELDS}
-            for row in sorted(call.price_corrections.all(), key=lambda row: row.pk)
-        ],
-        "binaries": [_binary(binary) for binary in record.binaries],
-        "upstream": body.heads["upstream"],
-        "upstream_name": body.heads["upstream_name"],
-        "target": body.heads["target"],
-        "usage_injected": body.heads["usage_injected"],
-        "headers_ms": body.heads["headers_ms"],
-        "first_byte_ms": body.heads["first_byte_ms"],
-        "tokens_per_second": _tokens_per_second(call),
-        "request_headers": body.heads["request"],
-        "answer_headers": body.heads["answer"],
-        **_raw(record),
+        name: derived.shape(record)
+        for name, derived in DERIVED.items()
+        if fields is None or name in fields
     }
     return shape
 
 
-def _tokens_per_second(call: Call) -> float | None:
-    """Of a stream, from its first content to its end."""
-    if call.tokens_out is None or call.ttft_ms is None or call.latency_ms is None:
-        return None
-    seconds = (call.latency_ms - call.ttft_ms) / 1e3
-    return call.tokens_out / seconds if seconds > 0 else None
+def wanted(fields: Collection[str] | None) -> Wanted:
+    """What must be fetched for them."""
+    names = FIELDS if fields is None else fields
+    derived = [DERIVED[name] for name in names if name in DERIVED]
+    needs = {need for one in derived for need in one.needs}
+    columns = {name for name in names if name in _COLUMNS}
+    columns |= {column for one in derived for column in one.columns}
+    return Wanted(
+        columns=frozenset(columns), texts=False, **{need: need in needs for need in _NEEDS}
+    )
 
 
-def _messages(parts: list[Part]) -> JSON:
+# --- what is more than a column ---
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """How a field is made, from which columns and what else of a record."""
+
+    shape: Callable[[Record], JSON]
+    columns: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+_NEEDS = ("parts", "tool_calls", "price_corrections", "binaries", "raw")
+
+
+def _session_id(record: Record) -> JSON:
+    return record.row["session_id"]
+
+
+def _messages(record: Record) -> JSON:
     """As the agent sent them: the array, or the one string that Responses take as `input`."""
-    messages = [part.text.data for part in parts if part.kind == "message"]
+    messages = record.messages
     if len(messages) == 1 and messages[0].startswith(b'"'):
-        return _json(messages[0])
-    return [_json(message) for message in messages] if messages else None
+        return orjson.Fragment(messages[0])
+    return orjson.Fragment(b"[%b]" % b",".join(messages)) if messages else None
 
 
-def _json(data: bytes) -> JSON:
-    """The stored bytes go out as they are, if all readers of JSON can take them."""
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return clean_json(load(data)[0])
-    return orjson.Fragment(data)
+def _system_prompt(record: Record) -> JSON:
+    return record.prompt.text.data.decode() if record.prompt else None
 
 
-def _in_order(call: Call) -> list[ToolCall]:
-    return sorted(call.tool_call_rows.all(), key=lambda row: row.position)
+def _tools(record: Record) -> JSON:
+    tools = record.tools
+    return orjson.Fragment(tools.json) if tools else None
 
 
-def _tool_call(row: ToolCall) -> dict[str, JSON]:
-    data = row.arguments.encode()
+def _tool_calls(record: Record) -> JSON:
+    return [_tool_call(row) for row in record.tool_calls]
+
+
+def _tool_call(row: Row) -> dict[str, JSON]:
+    data = row["arguments"].encode()
     is_json = load(data)[1] is None
-    arguments = _json(data) if is_json else row.arguments
-    return {"id": row.tool_call_id, "name": row.name, "arguments": arguments}
+    arguments = orjson.Fragment(readable(data)) if is_json else row["arguments"]
+    return {"id": row["tool_call_id"], "name": row["name"], "arguments": arguments}
 
 
-def _tool_result(row: ToolCall) -> dict[str, JSON]:
+def _tool_results(record: Record) -> JSON:
+    known = [_tool_result(row) for row in record.tool_calls if row["result_action_id"]]
+    return [*known, *(record.row["tool_results"] or [])]
+
+
+def _tool_result(row: Row) -> dict[str, JSON]:
     return {
-        "tool_call_id": row.tool_call_id,
-        "name": row.name,
-        "content": row.result["content"] if row.result else None,
-        "is_error": row.result_is_error,
+        "tool_call_id": row["tool_call_id"],
+        "name": row["name"],
+        "content": row["result"]["content"] if row["result"] else None,
+        "is_error": row["result_is_error"],
     }
+
+
+def _price_corrections(record: Record) -> JSON:
+    return [{name: row[name] for name in CORRECTION_FIELDS} for row in record.price_corrections]
+
+
+def _binaries(record: Record) -> JSON:
+    return [_binary(binary) for binary in record.binaries]
 
 
 def _binary(binary: Binary) -> dict[str, JSON]:
@@ -142,16 +157,33 @@ def _binary(binary: Binary) -> dict[str, JSON]:
     }
 
 
-def _raw(record: Record) -> dict[str, JSON]:
-    """The texts themselves where they could not be understood; else null."""
-    call = record.call
-    if call.wire_format != by_name("raw").NAME and not call.body.notes:
-        return {"raw_request": None, "raw_answer": None}
-    heads = call.body.heads
-    return {
-        "raw_request": _text(record.request(), heads["request"]),
-        "raw_answer": _text(record.answer, heads["answer"]),
-    }
+def _of_heads(name: str) -> Derived:
+    return Derived(lambda record: record.row["heads"][name], ("heads",))
+
+
+def _tokens_per_second(record: Record) -> float | None:
+    """Of a stream, from its first content to its end."""
+    tokens, ttft_ms, latency_ms = (record.row[name] for name in _RATE)
+    if tokens is None or ttft_ms is None or latency_ms is None:
+        return None
+    seconds = (latency_ms - ttft_ms) / 1e3
+    return tokens / seconds if seconds > 0 else None
+
+
+_RATE = ("tokens_out", "ttft_ms", "latency_ms")
+
+
+def _raw_request(record: Record) -> JSON:
+    """The text itself where it could not be understood; else null."""
+    if not is_shown_raw(record.row):
+        return None
+    return _text(record.request(), record.row["heads"]["request"])
+
+
+def _raw_answer(record: Record) -> JSON:
+    if not is_shown_raw(record.row):
+        return None
+    return _text(record.answer(), record.row["heads"]["answer"])
 
 
 def _text(text: Text | None, headers: list[list[str]] | None) -> str | None:
@@ -160,3 +192,28 @@ def _text(text: Text | None, headers: list[list[str]] | None) -> str | None:
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
     return decode([text.data], encoding, MAX_RAW).body.decode(errors="replace")
+
+
+DERIVED = {
+    "session_id": Derived(_session_id, ("session_id",)),
+    "messages": Derived(_messages, needs=("parts",)),
+    "system_prompt": Derived(_system_prompt, needs=("parts",)),
+    "tools": Derived(_tools, needs=("parts",)),
+    "tool_calls": Derived(_tool_calls, needs=("tool_calls",)),
+    "tool_results": Derived(_tool_results, ("tool_results",), ("tool_calls",)),
+    "price_corrections": Derived(_price_corrections, needs=("price_corrections",)),
+    "binaries": Derived(_binaries, needs=("parts", "binaries")),
+    "upstream": _of_heads("upstream"),
+    "upstream_name": _of_heads("upstream_name"),
+    "target": _of_heads("target"),
+    "usage_injected": _of_heads("usage_injected"),
+    "headers_ms": _of_heads("headers_ms"),
+    "first_byte_ms": _of_heads("first_byte_ms"),
+    "tokens_per_second": Derived(_tokens_per_second, _RATE),
+    "request_headers": Derived(lambda record: record.row["heads"]["request"], ("heads",)),
+    "answer_headers": Derived(lambda record: record.row["heads"]["answer"], ("heads",)),
+    "raw_request": Derived(_raw_request, ("heads",), ("raw",)),
+    "raw_answer": Derived(_raw_answer, ("heads",), ("raw",)),
+}
+_COLUMNS = [*CALL_FIELDS, *BODY_FIELDS]
+FIELDS = [*_COLUMNS, *DERIVED]

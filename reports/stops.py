@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.exceptions import NotFound
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 from capture import runtime
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Stop
 from capture.stopping import lift, stop
+from reports.parameters import Parameters, Text
 
 MOST = 1000
 
@@ -42,14 +44,20 @@ class NewStop(serializers.Serializer[Any]):
         return attrs
 
 
+class StopsParameters(Parameters):
+    all = Text(help_text="1: those that were lifted too")
+
+
+@extend_schema(parameters=[StopsParameters], request=NewStop, responses=StopSerializer(many=True))
 @api_view(["GET", "HEAD", "POST"])
 def stops(request: Request) -> Response:
     """The stops in force, the newest first; with `?all=1` those that were lifted too, at most 1000.
     POST `{"scope": "session", "value": "run-1", "reason": "…", "who": "…"}` stops one session;
     the other scopes are `agent`, `user` and, without a value, `everything`."""
+    asked = StopsParameters.of(request)
     if request.method == "POST":
         return _add(request)
-    found = Stop.objects.all() if request.query_params.get("all") else Stop.objects.in_force()
+    found = Stop.objects.all() if asked.get("all") else Stop.objects.in_force()
     return Response(StopSerializer(found.order_by("-id")[:MOST], many=True).data)
 
 
@@ -64,9 +72,11 @@ def _add(request: Request) -> Response:
     return Response(StopSerializer(made).data, status=201 if is_new else 200)
 
 
+@extend_schema(responses=StopSerializer)
 @api_view(["DELETE"])
 def one_stop(request: Request, stop_id: int) -> Response:
     """Lift a stop; to lift it again changes nothing."""
+    Parameters.none(request)
     lifted = lift(stop_id)
     if lifted is None:
         raise NotFound(f"there is no stop {stop_id}")

@@ -1,0 +1,229 @@
+"""Fills the ledger of AGENTLEDGER_DSN as months of use would.
+
+    python -m benchmarks.filling [--sessions 20000] [--calls 50]
+
+One call is understood and stored as the recorder does it; all others are its rows with other ids,
+times, names, costs and texts. Each session is a conversation whose history grows with each call;
+one more, `long`, has 500 calls with histories of up to 200 messages.
+"""
+
+# ruff: noqa: E402 (Django must be set up before the models are imported)
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import django
+import orjson
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+django.setup()
+
+from django.db import connection, transaction
+
+from capture import rows
+from capture.call_rows import add_to_totals, session_row
+from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
+from capture.models import (
+    Call,
+    CallBody,
+    Ledger,
+    Message,
+    Session,
+    SessionValue,
+    ToolCall,
+)
+from capture.recorder import migrate
+from capture.rows import Row
+from capture.store import MessageMemory, record
+from capture.texts import pack_refs, packed
+from capture.understand import understand
+
+MODELS = [f"model-{number}" for number in range(20)]
+AGENTS = [f"agent-{number}" for number in range(50)]
+APPS = [f"app-{number}" for number in range(5)]
+ENVIRONMENTS = ["production", "production", "staging", "development"]
+N_USERS = 5000
+DAYS = 90
+LONG_CALLS, LONG_HISTORY = 500, 200
+MESSAGE_WORDS = 45
+VOCABULARY = [f"w{number:x}" for number in range(4000)]
+SESSIONS_AT_ONCE = 50
+
+
+def words(random: Random) -> str:
+    return " ".join(random.choices(VOCABULARY, k=MESSAGE_WORDS))
+
+
+class Filling:
+    def __init__(self) -> None:
+        self.random = Random(1)
+        self.call, self.body, self.tool_call = _template()
+        self.ledger = Ledger.objects.get(pk=1)
+        self.begin = datetime.now(UTC) - timedelta(days=DAYS)
+        self.rows: dict[Any, list[Row]] = {}
+
+    def session(self, name: str, n_calls: int, history: int) -> None:
+        random = self.random
+        self.ledger.last_session_id += 1
+        at = self.begin + timedelta(seconds=random.random() * DAYS * 86400)
+        session = Session(
+            id=self.ledger.last_session_id, session_id=name, started_at=at, last_call_at=at
+        )
+        names = {
+            "user_id": f"user-{random.randrange(N_USERS)}",
+            "app_id": random.choice(APPS),
+            "environment": random.choice(ENVIRONMENTS),
+        }
+        agents, model = random.sample(AGENTS, 2), random.choice(MODELS)
+        messages: list[int] = []
+        for number in range(n_calls):
+            at += timedelta(seconds=random.expovariate(1 / 20))
+            facts = {**names, "agent_name": agents[number % 7 == 0], "model_id": model}
+            call = self._call(session, at, messages, history, facts)
+            for found in add_to_totals(session, call, n_calls=1):
+                self._add(
+                    SessionValue, {"session_id": session.id, "name": found[0], "value": found[1]}
+                )
+        self._add(Session, session_row(session, is_new=True))
+
+    def _call(
+        self, session: Session, at: datetime, messages: list[int], history: int, facts: Row
+    ) -> Row:
+        random = self.random
+        action_id = new_action_id()
+        self.ledger.last_seq += 1
+        for role in ("assistant", "user")[0 if messages else 1 :]:
+            messages.append(self._message(session, action_id, role))
+        del messages[:-history]
+        failed = random.random() < 0.02
+        call = {
+            **self.call,
+            **facts,
+            "action_id": action_id,
+            "seq": self.ledger.last_seq,
+            "session_id": session.id,
+            "scope": session.id,
+            "timestamp": at,
+            "outcome": "upstream_error" if failed else "completed",
+            "status_code": 500 if failed else 200,
+            "cost_usd": Decimal(random.randrange(1, 10**6)).scaleb(-7),
+            "latency_ms": random.lognormvariate(7, 1),
+            "request_bytes": 300 * len(messages),
+        }
+        self._add(Call, call)
+        texts = {
+            "content": words(random),
+            "part_refs": pack_refs([*messages, *self._fixed(session, action_id)]),
+            "prompt_ref": None,
+        }
+        self._add(CallBody, {**self.body, **texts, "call_id": action_id})
+        if random.random() < 0.2:
+            self._add(ToolCall, {**self.tool_call, "call_id": action_id, "scope": session.id})
+        return call
+
+    def _message(self, session: Session, action_id: Any, role: str) -> int:
+        return self._part(
+            session, action_id, "message", {"role": role, "content": words(self.random)}
+        )
+
+    def _fixed(self, session: Session, action_id: Any) -> list[int]:
+        """The tools' definitions, the same for all of a session."""
+        if session.call_count == 0:
+            self._tools = self._part(session, action_id, "tools", [{"name": words(self.random)}])
+        return [self._tools]
+
+    def _part(self, session: Session, action_id: Any, kind: str, value: Any) -> int:
+        self.ledger.last_message_id += 1
+        data, encoding = packed(orjson.dumps(value))
+        row = {
+            "id": self.ledger.last_message_id,
+            "scope": session.id,
+            "digest": self.random.randbytes(16),
+            "kind": kind,
+            "action_id": action_id,
+            "data": data,
+            "encoding": int(encoding),
+        }
+        self._add(Message, row)
+        return self.ledger.last_message_id
+
+    def _add(self, model: Any, row: Row) -> None:
+        self.rows.setdefault(model, []).append(row)
+
+    def write(self) -> None:
+        with transaction.atomic():
+            for model in (Session, SessionValue, Call, CallBody, Message, ToolCall):
+                rows.insert(model, self.rows.get(model, []))
+            self.ledger.save()
+        self.rows.clear()
+
+
+def _template() -> tuple[Row, Row, Row]:
+    """The rows of a call with a tool call, as the recorder makes them."""
+    function = {"name": "search", "arguments": '{"query": "what is new"}'}
+    message = {
+        "role": "assistant",
+        "content": words(Random(2)),
+        "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+    }
+    usage = {"prompt_tokens": 9000, "completion_tokens": 300, "total_tokens": 9300}
+    answer = {"model": "m", "choices": [{"index": 0, "message": message}], "usage": usage}
+    asked = {"model": "m", "temperature": 0.2, "messages": [{"role": "user", "content": "hello"}]}
+    body = orjson.dumps(asked)
+    head = RequestHead(
+        started_ns=time.time_ns(),
+        method="POST",
+        path="/v1/chat/completions",
+        target="/v1/chat/completions",
+        wire_format="openai_chat",
+        upstream="https://api.openai.com",
+        upstream_name="default",
+        provider="openai",
+        headers=[("content-type", "application/json"), ("user-agent", "OpenAI/Python 2.12.0")],
+        ledger={"session_id": "template"},
+        body_size=len(body),
+        body_file=False,
+    )
+    exchange = Exchange(
+        new_action_id(),
+        head,
+        body,
+        AnswerHead(200, [("content-type", "application/json")], 10**9),
+        [orjson.dumps(answer)],
+        [10**9],
+        End("completed", 10**9),
+    )
+    record([understand(exchange)], {}, MessageMemory())
+    call = Call.objects.filter(pk=exchange.action_id)
+    of_body = CallBody.objects.filter(pk=exchange.action_id)
+    tool_call = dict(ToolCall.objects.filter(call=exchange.action_id).values().get())
+    del tool_call["id"]
+    return dict(call.values().get()), dict(of_body.values().get()), tool_call
+
+
+def fill(n_sessions: int, n_calls: int) -> None:
+    migrate()
+    filling = Filling()
+    filling.session("long", LONG_CALLS, LONG_HISTORY)
+    for number in range(n_sessions):
+        filling.session(f"run-{number:05}", n_calls, LONG_HISTORY)
+        if number % SESSIONS_AT_ONCE == 0:
+            filling.write()
+    filling.write()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sessions", type=int, default=20_000)
+    parser.add_argument("--calls", type=int, default=50, help="of each session")
+    arguments = parser.parse_args()
+    fill(arguments.sessions, arguments.calls)

@@ -1,0 +1,131 @@
+"""How fast the ledger of AGENTLEDGER_DSN is read, and deleted from; `benchmarks.filling` fills it.
+
+    python -m benchmarks.reads [--repeat 21]
+
+Over HTTP, from a client on the same machine, one request at a time: the whole answer is there. Each
+run deletes a session and a call of those that the filling made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_S = 60
+
+LISTS = {
+    "sessions": "/api/sessions",
+    "… one agent's": "/api/sessions?agent_name=agent-7",
+    "… a rare user's": "/api/sessions?user_id=user-7",
+    "… of a model, with errors": "/api/sessions?model_id=model-3&status=error",
+    "… in production": "/api/sessions?environment=production",
+    "… that cost the most": "/api/sessions?order=-total_cost_usd",
+    "… with the most errors": "/api/sessions?order=-error_count",
+    "… of ≥ 2.6 USD": "/api/sessions?min_cost=2.6",
+    "… by part of a name": "/api/sessions?q=ser-4999",
+    "… by part of no name": "/api/sessions?q=nowhere",
+    "… of a day long ago, page of 1000": "/api/sessions?until={day}&limit=1000",
+    "… the last page, by offset": "/api/sessions?offset=19900",
+}
+OF_SESSION = {
+    "a session of 500 calls": "/session/long",
+    "… without messages": "/session/long?fields=-messages,-tools,-system_prompt,-binaries",
+    "… its first 50 calls": "/session/long?limit=50",
+    "… unchanged (304)": "/session/long",
+}
+
+
+class Client:
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def ask(
+        self, path: str, method: str = "GET", **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request(method, path, headers=headers)
+        answer = self._connection.getresponse()
+        return answer, answer.read()
+
+
+@contextmanager
+def proxy() -> Iterator[Client]:
+    environment = {**os.environ, "AGENTLEDGER_PORT": "0", "PYTHONPATH": str(PROJECT)}
+    with TemporaryDirectory() as folder:
+        environment["AGENTLEDGER_SPOOL_DIR"] = f"{folder}/spool"
+        process = subprocess.Popen(
+            [sys.executable, str(PROJECT / "manage.py"), "runproxy"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield Client(_port(process))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=START_S)
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(r"Dashboard +http://[^/\s]+:(\d+)", line):
+            return int(found[1])
+    raise SystemExit("the proxy did not start")
+
+
+def measured(repeat: int, work: Callable[[], object]) -> str:
+    times = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - begin) * 1e3)
+    times = sorted(times[1:]) or times  # the first warms caches
+    return f"{statistics.median(times):8.1f} {times[int(len(times) * 0.95)]:8.1f}"
+
+
+def row(name: str, figures: str, n_bytes: int) -> None:
+    print(f"{name:36} {figures} {n_bytes:12,}", flush=True)
+
+
+def measure(client: Client, repeat: int) -> None:
+    print(f"{'':36} {'p50, ms':>8} {'p95, ms':>8} {'bytes':>12}")
+    oldest = json.loads(client.ask("/api/sessions?order=started_at&limit=1")[1])[0]
+    for name, path in {**LISTS, **OF_SESSION}.items():
+        path = path.format(day=oldest["started_at"].replace("+", "%2B"))
+        answer, body = client.ask(path)
+        assert answer.status == 200, body
+        etag = answer.headers["etag"] if "304" in name else "none"
+        path_, tag = path, {"if-none-match": etag}
+        row(name, measured(repeat, lambda p=path_, t=tag: client.ask(p, **t)), len(body))  # type: ignore[misc]
+    [session] = json.loads(client.ask("/api/sessions?limit=1&offset=9")[1])
+    calls = json.loads(client.ask(f"/session/{session['session_id']}?fields=action_id")[1])
+    explain = f"/explain/{calls[-1]['action_id']}"
+    row("one call", measured(repeat, lambda: client.ask(explain)), len(client.ask(explain)[1]))
+    for name, path in (
+        ("deleting a call", f"/api/calls/{calls[0]['action_id']}"),
+        ("deleting its session", f"/api/sessions/{session['session_id']}"),
+    ):
+        begin = time.perf_counter()
+        answer, body = client.ask(path, "DELETE")
+        row(name, f"{(time.perf_counter() - begin) * 1e3:8.1f} {'':8}", answer.status)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeat", type=int, default=21)
+    with proxy() as client:
+        measure(client, parser.parse_args().repeat)

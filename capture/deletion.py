@@ -1,0 +1,160 @@
+"""Deletion as readers ask for it: a mark, after which nobody sees the call or the session.
+
+The recorder removes what is marked, in its own time: capture.removal. What it has not recorded yet,
+it buries: a call that was running when its session was deleted leaves nothing but a tombstone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.timezone import now
+
+from agentledger_site.conf import config
+from capture import rows
+from capture.call_rows import LISTS, MAX_TOTAL, session_names
+from capture.exchange import Outcome
+from capture.models import (
+    Call,
+    CallBody,
+    DeletedSession,
+    Ledger,
+    Session,
+    SessionValue,
+    Tombstone,
+    ToolCall,
+)
+from capture.spool.folder import Folder
+from capture.spool.writer import ring
+from capture.understand import UnderstoodCall
+from capture.wire import FREE
+
+
+def delete_session(session_id: str) -> bool:
+    """Whether there was one."""
+    with transaction.atomic():
+        # Recorders take turns with us: calls of later batches meet the deletion.
+        Ledger.objects.select_for_update().get(pk=1)
+        at = now()
+        found = Session.objects.not_deleted().filter(session_id=session_id)
+        was_there = found.update(deleted_at=at) > 0
+        if was_there:
+            DeletedSession.objects.update_or_create(
+                digest=_name_digest(session_id), defaults={"deleted_at": at}
+            )
+    if was_there:
+        _wake_recorder()
+    return was_there
+
+
+def delete_call(action_id: UUID) -> bool:
+    """Whether there was one. Its session's totals are without it from now on; a session without
+    another call goes with it."""
+    with transaction.atomic():
+        Ledger.objects.select_for_update().get(pk=1)
+        found = Call.objects.not_deleted().filter(pk=action_id)
+        call = found.select_related("session").first()
+        if call is None:
+            return False
+        Call.objects.filter(pk=action_id).update(deleted_at=now())
+        # What it told of an earlier call's tools was said in it.
+        ToolCall.objects.filter(result_action_id=action_id).update(
+            result=None, result_is_error=None, result_action_id=None
+        )
+        if call.session is not None:
+            _take_from_session(call.session, call)
+    _wake_recorder()
+    return True
+
+
+def _take_from_session(session: Session, call: Call) -> None:
+    left = Call.objects.filter(session=session, deleted_at=None)
+    in_time = left.order_by("timestamp", "seq").values_list("timestamp", flat=True)
+    first, last = in_time.first(), in_time.last()
+    if first is None or last is None:
+        Session.objects.filter(pk=session.pk).update(deleted_at=now())
+        return
+    session.started_at, session.last_call_at = first, last
+    n_calls = _n_calls(call)
+    session.call_count -= n_calls
+    session.refused_count -= n_calls if call.outcome == Outcome.REFUSED else 0
+    session.error_count -= call.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
+    for name in MAX_TOTAL:
+        value = getattr(call, name)
+        known = left.exclude(**{name: None})
+        if name.startswith("tokens_"):
+            if call.wire_format in FREE:
+                continue
+            known = known.exclude(wire_format__in=FREE)
+        if value is not None:
+            total = getattr(session, f"total_{name}") - value if known.exists() else None
+            setattr(session, f"total_{name}", total)
+    for name, field in LISTS.items():
+        value = getattr(call, name)
+        if value is not None and not left.filter(**{name: value}).exists():
+            getattr(session, field).remove(value)
+            SessionValue.objects.filter(session=session, name=name, value=value).delete()
+    session.names = session_names(session)
+    session.revision += 1
+    session.save()
+
+
+def _n_calls(call: Call) -> int:
+    refusal = CallBody.objects.filter(pk=call.pk).values_list("refusal", flat=True).get()
+    n_calls: int = refusal["n_calls"] if refusal else 1
+    return n_calls
+
+
+def _wake_recorder() -> None:
+    ring(Folder(config().spool_path).doorbell)
+
+
+# --- what the recorder asks ---
+
+
+def deleted_before(calls: Sequence[UnderstoodCall]) -> dict[UUID, datetime]:
+    """Of calls that are to be recorded those that began before their session was deleted, and when
+    it was."""
+    names = {
+        call.action_id: _name_digest(session_id)
+        for call in calls
+        if (session_id := call.ledger_field("session_id"))
+    }
+    found = DeletedSession.objects.filter(digest__in=set(names.values()))
+    deleted_at = dict(found.values_list("digest", "deleted_at"))
+    return {
+        call.action_id: at
+        for call in calls
+        if (at := deleted_at.get(names.get(call.action_id, ""))) and call.timestamp <= at
+    }
+
+
+def bury(calls: Iterable[UnderstoodCall], deleted: dict[UUID, datetime]) -> None:
+    """Leave a tombstone, and nothing else, of each of `calls` that is among `deleted`."""
+    rows.insert(
+        Tombstone,
+        [
+            {
+                "action_id": call.action_id,
+                "seq": None,
+                "digest": digest(call.action_id, call.request_sha256, call.answer_sha256),
+                "deleted_at": deleted[call.action_id],
+            }
+            for call in calls
+            if call.action_id in deleted
+        ],
+    )
+
+
+def digest(action_id: UUID, request_sha256: str | None, answer_sha256: str) -> str:
+    """SHA-256 of these three as text, one a line: who has the call can show that it was this."""
+    lines = f"{action_id}\n{request_sha256 or ''}\n{answer_sha256}"
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _name_digest(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()

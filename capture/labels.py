@@ -1,0 +1,33 @@
+"""What readers give a session: labels, a note, a pin. The recorder leaves them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from capture.call_rows import session_names
+from capture.models import Ledger, Session, SessionValue
+
+LABEL = "label"
+
+
+def annotate(session_id: str, changes: Mapping[str, Any]) -> Session | None:
+    """Set `labels`, `note`, `pinned`, as far as they are given; None: there is no such session."""
+    with transaction.atomic():
+        # A recorder writes `names` too: from the labels that it read under this lock.
+        Ledger.objects.select_for_update().get(pk=1)
+        session = Session.objects.not_deleted().filter(session_id=session_id).first()
+        if session is None:
+            return None
+        for name, value in changes.items():
+            setattr(session, name, value)
+        if "labels" in changes:
+            session.names = session_names(session)
+            SessionValue.objects.filter(session=session, name=LABEL).delete()
+            SessionValue.objects.bulk_create(
+                SessionValue(session=session, name=LABEL, value=label) for label in session.labels
+            )
+        session.save(update_fields=["labels", "note", "pinned", "names"])
+    return session
