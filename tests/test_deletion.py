@@ -99,6 +99,7 @@ def test_a_deleted_session_is_gone_at_once_and_removed(started: Ledger) -> None:
 
 
 def test_what_is_not_there_cannot_be_deleted(stack: Ledger, provider: Provider) -> None:
+    wait_until(lambda: stack.get("/api/sessions").status_code == 200)
     for path in ("sessions/nothing", "sessions/%00", "calls/x", f"calls/{uuid4()}", "calls/%00"):
         answer = httpx.delete(f"{stack.url}/api/{path}")
         assert (answer.status_code, list(answer.json())) == (404, ["detail"])
