@@ -21,7 +21,7 @@ from capture.admission.admit import Admission
 from capture.admission.floods import Floods
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
-from capture.recorder_process import GRACE_S, RecorderProcess
+from capture.recorder_process import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.upstream import Upstream
@@ -53,6 +53,7 @@ class Runtime:
     destinations: Destinations
     upstream: Upstream
     recorder: RecorderProcess
+    sinks: SinksProcess
     admission: Admission
     lock: int
     floods: Floods = field(default_factory=Floods)
@@ -157,6 +158,7 @@ def _begin(settings: Config) -> Runtime:
             trust_env=settings.upstream_trust_env,
         ),
         recorder=RecorderProcess(),
+        sinks=SinksProcess(),
         admission=admission,
         lock=lock,
     )
@@ -183,5 +185,7 @@ async def end() -> None:
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)
     runtime.writer.close()
-    await asyncio.to_thread(runtime.recorder.stop)
+    await asyncio.gather(
+        asyncio.to_thread(runtime.recorder.stop), asyncio.to_thread(runtime.sinks.stop)
+    )
     os.close(runtime.lock)
