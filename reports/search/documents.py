@@ -30,6 +30,10 @@ LOOK_UP_AT_ONCE = 500
 MOST = 10_000_000
 
 NAMES = "agent_name user_id app_id model_id".split()
+READ = (
+    *("action_id", "seq", "wire_format", "error_detail", "session__session_id", *NAMES),
+    *(f"body__{name}" for name in "content reasoning choices notes prompt_ref part_refs".split()),
+)
 # Of a message: what says how it is built, or no reader can read.
 UNSAID = frozenset(
     "type role signature thoughtSignature thought_signature encrypted_content cache_control"
@@ -53,11 +57,11 @@ class Part(NamedTuple):
 class Document:
     seq: int
     fields: list[str]  # the name of each text, as in the call's JSON
-    texts: list[str]
+    joined: str  # the texts
 
     @property
-    def joined(self) -> str:
-        return BETWEEN.join(self.texts)
+    def texts(self) -> list[str]:
+        return self.joined.split(BETWEEN)
 
     def packed(self) -> bytes:
         return _compress(msgspec.msgpack.encode((self.fields, self.joined)))
@@ -65,12 +69,13 @@ class Document:
     @classmethod
     def unpacked(cls, seq: int, data: bytes | memoryview) -> Document:
         fields, joined = _decode(_decompress(bytes(data)))
-        return cls(seq, fields, joined.split(BETWEEN))
+        return cls(seq, fields, joined)
 
 
 def with_all_said(calls: QuerySet[Call]) -> QuerySet[Call]:
     """Calls with what `documents` reads of them."""
-    return calls.select_related("body", "session").prefetch_related("tool_call_rows")
+    narrow = calls.select_related("body", "session").only(*READ)
+    return narrow.prefetch_related("tool_call_rows")
 
 
 def documents(calls: list[Call]) -> list[Document]:
@@ -114,7 +119,7 @@ def _document(call: Call, brought: list[Part]) -> Document:
             fields.append(field)
             texts.append(text)
             room -= len(text)
-    return Document(call.seq, fields, texts)
+    return Document(call.seq, fields, BETWEEN.join(texts))
 
 
 def _names(call: Call) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from capture.models import Call, Ledger
 from reports.search.documents import Document, documents, with_all_said
@@ -20,7 +20,11 @@ from reports.sinks import cursor
 BOUND_S = 1.0
 # A filter that leaves no more calls than this is asked before the words are.
 FEW = 5000
-UNPACK_AT_ONCE = 50
+READ_AT_ONCE = 50
+MOST_AT_ONCE = 400
+
+# What is read of a hit: a search hit's short form.
+SHORT_FORM = "action_id timestamp agent_name model_id status_code cost_usd".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,8 @@ def find(
     """The newest `limit` calls below the seq `before` that match. `narrow`: `where` is answered by
     an index and may leave few calls."""
     deadline = time.monotonic() + BOUND_S
-    calls = Call.objects.filter(where)
     top = (Ledger.objects.values_list("last_seq", flat=True).first() or 0) + 1
-    search = _Search(query, calls, deadline)
+    search = _Search(query, where, deadline)
     hits: list[Hit] = []
     for hit in search.hits(min(before or top, top), narrow=narrow):
         hits.append(hit)
@@ -55,9 +58,10 @@ def find(
 
 
 class _Search:
-    def __init__(self, query: Query, calls: QuerySet[Call], deadline: float) -> None:
+    def __init__(self, query: Query, where: Q, deadline: float) -> None:
         self.query = query
-        self.calls = calls.select_related("session").order_by("-seq")
+        self.calls = Call.objects.filter(where).order_by("-seq")
+        self.is_filtered = bool(where)
         self.deadline = deadline
         self.looked_to = 0  # all calls from here on have been looked at
 
@@ -86,13 +90,11 @@ class _Search:
         return time.monotonic() > self.deadline
 
     def _in_ledger(self, reached: int, before: int) -> Iterator[Hit]:
-        for start in range(before, reached + 1, -UNPACK_AT_ONCE):
-            lowest = max(reached + 1, start - UNPACK_AT_ONCE)
-            some = list(
-                with_all_said(self.calls.filter(seq__gte=lowest, seq__lt=start)).order_by("-seq")
-            )
-            yield from self._matching(some, {d.seq: d for d in documents(some)})
-            self.looked_to = lowest
+        while before > reached + 1:
+            lowest = max(reached + 1, before - READ_AT_ONCE)
+            some = self.calls.filter(seq__gte=lowest, seq__lt=before)
+            yield from self._matching(documents(list(with_all_said(some))))
+            self.looked_to = before = lowest
             if self._is_late():
                 return
 
@@ -102,17 +104,25 @@ class _Search:
         return sorted(found, reverse=True) if len(found) <= FEW else None
 
     def _among(self, seqs: Sequence[int]) -> Iterator[Hit]:
-        for start in range(0, len(seqs), UNPACK_AT_ONCE):
-            some = seqs[start : start + UNPACK_AT_ONCE]
-            calls = list(self.calls.filter(seq__in=some))
-            texts = index().documents([call.seq for call in calls]) if calls else {}
-            yield from self._matching(calls, texts)
+        start, at_once = 0, READ_AT_ONCE
+        while start < len(seqs):
+            some = seqs[start : start + at_once]
+            wanted = self._left_by_filters(some) if self.is_filtered else some
+            found = index().documents(wanted) if wanted else {}
+            yield from self._matching(found[seq] for seq in sorted(found, reverse=True))
             self.looked_to = some[-1]
             if self._is_late():
                 return
+            start += at_once
+            at_once = min(2 * at_once, MOST_AT_ONCE)
 
-    def _matching(self, calls: list[Call], texts: dict[int, Document]) -> Iterator[Hit]:
-        for call in calls:
-            document = texts.get(call.seq)
-            if document is not None and self.query.matches(fold(document.joined)):
-                yield Hit(call, document)
+    def _left_by_filters(self, seqs: Sequence[int]) -> list[int]:
+        return list(self.calls.filter(seq__in=seqs).values_list("seq", flat=True))
+
+    def _matching(self, read: Iterable[Document]) -> Iterator[Hit]:
+        found = {one.seq: one for one in read if self.query.matches(fold(one.joined))}
+        if found:
+            # What the ledger has no more is no hit.
+            calls = self.calls.filter(seq__in=list(found)).select_related("session")
+            for call in calls.only(*SHORT_FORM, "seq", "session__session_id"):
+                yield Hit(call, found[call.seq])

@@ -14,7 +14,7 @@ from rest_framework.serializers import CharField
 
 from capture.exchange import Outcome
 from reports.parameters import KNOWN_EVERYWHERE, Choice, Number, Parameters, Text, Time, Usd
-from reports.search.find import Hit, find
+from reports.search.find import SHORT_FORM, Hit, find
 from reports.search.query import Query
 from reports.search.snippets import field_and_snippet
 
@@ -39,8 +39,6 @@ FILTERS = {
 }
 # Those that the ledger has an index for.
 NARROW = frozenset(("session_id", "since"))
-
-SHORT_FORM = "action_id timestamp agent_name model_id status_code cost_usd".split()
 
 
 class QueryField(CharField):
