@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+MODELS = ["gpt-4o", "claude-sonnet-4", "gemini-2.5-pro"]
 TURNS = 20  # calls of a session
 BATCH = 2000
 TEXT_CHARACTERS = 40_000_000
@@ -59,9 +60,8 @@ def main() -> None:
     if Ledger.objects.get().last_seq == 0:
         started = time.perf_counter()
         n = fill(options.calls)
-        print(
-            f"{options.calls} calls, {n / 1e6:.0f} MB of text: {time.perf_counter() - started:.0f} s"
-        )
+        took = time.perf_counter() - started
+        print(f"{options.calls} calls, {n / 1e6:.0f} MB of text: {took:.0f} s")
     index()
     measure()
 
@@ -134,6 +134,7 @@ def fill(n_calls: int) -> int:
         return message_id
 
     refs: list[int] = []
+    last = ""
     for seq in range(1, n_calls + 1):
         at = first + timedelta(seconds=seq)
         stamp = int(at.timestamp() * 1000) << 80
@@ -147,7 +148,7 @@ def fill(n_calls: int) -> int:
                 users=[], apps=[], environments=[], models=[])  # fmt: skip
             prompt = message(scope, "prompt", said(1500).encode(), action_id)
         if refs:
-            answer = {"role": "assistant", "content": last}  # noqa: F821 (of the turn before)
+            answer = {"role": "assistant", "content": last}
             refs.append(message(scope, "message", orjson.dumps(answer), action_id))
         asked = said(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
         refs.append(
@@ -156,19 +157,21 @@ def fill(n_calls: int) -> int:
         last = said(450)
         failed = seq % 97 == 0
         add(Call, action_id=action_id, seq=seq, session_id=scope, scope=scope, timestamp=at,
-            agent_name=f"agent-{scope % 23}", user_id=f"user-{scope % 997}", environment="production",
+            agent_name=f"agent-{scope % 23}", user_id=f"user-{scope % 997}", environment="test",
             method="POST", path="/v1/chat/completions", wire_format="openai_chat",
-            provider="openai", model_id=pick.choice(["gpt-4o", "claude-sonnet-4", "gemini-2.5-pro"]),
+            provider="openai", model_id=pick.choice(MODELS),
             streaming=False, outcome="upstream_error" if failed else "completed",
-            status_code=500 if failed else 200, error_detail=said(100) if failed else None,
+            status_code=500 if failed else 200,
+            error_detail=said(100) if failed else None,
             usage_source="none", cost_usd=None, attempt=1, answer_bytes=0,
             answer_sha256="")  # fmt: skip
         add(CallBody, call_id=action_id, content=last, heads={"request": [], "answer": []},
             prompt_ref=prompt, part_refs=pack_refs(refs), frame_is_whole=False, frame_encoding=0,
             answer=b"", answer_encoding=0)  # fmt: skip
         if turn % 5 == 4:
+            arguments = orjson.dumps({"query": said(60)}).decode()
             add(ToolCall, call_id=action_id, scope=scope, position=0, tool_call_id=f"call_{seq}",
-                name="search_documents", arguments=orjson.dumps({"query": said(60)}).decode())  # fmt: skip
+                name="search_documents", arguments=arguments)  # fmt: skip
         if seq % BATCH == 0 or seq == n_calls:
             with transaction.atomic():
                 for model, made in tables.items():

@@ -19,6 +19,7 @@ from reports.search.index import Range
 from reports.search.query import Query
 
 PARTITION = 1 << 16
+FIRST_SCAN = 200
 SCAN_AT_ONCE = 2000
 
 _TEXTS = "reports_searchtext"
@@ -90,7 +91,7 @@ class PostgresqlIndex:
     def candidates(self, query: Query, before: int, deadline: float) -> Iterator[Range]:
         patterns = ["%" + _SPECIAL.sub(r"\\\g<0>", word) + "%" for word in query.words]
         # Most words that are asked for are among the newest calls.
-        at_once, use_index = SCAN_AT_ONCE, False
+        at_once, use_index = FIRST_SCAN, False
         while before > 1:
             lowest = max(1, (before - 1) // at_once * at_once)
             try:
@@ -103,9 +104,12 @@ class PostgresqlIndex:
             if time.monotonic() > deadline:
                 return
             before = lowest
-            indexed = _indexed_words() if not use_index else None
-            if indexed is not None and any(map(indexed.search, query.words)):
-                at_once, use_index = PARTITION, True
+            if at_once == FIRST_SCAN:
+                at_once = SCAN_AT_ONCE
+            elif not use_index:
+                indexed = _indexed_words()
+                if indexed is not None and any(map(indexed.search, query.words)):
+                    at_once, use_index = PARTITION, True
 
     def documents(self, seqs: Collection[int]) -> dict[int, Document]:
         with connection.cursor() as cursor:
@@ -135,8 +139,10 @@ def _like(
         # Bounds as literals, so that the plan is of one partition.
         cursor.execute(
             f"SELECT seq FROM {_TEXTS} WHERE seq >= {lowest} AND seq < {before}"
-            f" AND folded LIKE ALL(%s) ORDER BY seq DESC",
-            [patterns],
+            # One by one: the index does not serve LIKE ALL(…).
+            + " AND folded LIKE %s" * len(patterns)
+            + " ORDER BY seq DESC",
+            patterns,
         )
         return [seq for (seq,) in cursor.fetchall()]
 
