@@ -224,7 +224,8 @@ def index() -> None:
 def _told(seconds: list[float]) -> str:
     ordered = sorted(s * 1000 for s in seconds)
     p99 = ordered[int(len(ordered) * 0.99)]
-    return f"least {ordered[0]:.1f} ms, p50 {statistics.median(ordered):.1f}, p99 {p99:.1f}, most {ordered[-1]:.1f}"
+    p50 = statistics.median(ordered)
+    return f"least {ordered[0]:.1f} ms, p50 {p50:.1f}, p99 {p99:.1f}, most {ordered[-1]:.1f}"
 
 
 # --- searching ------------------------------------------------------------------------------------

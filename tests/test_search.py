@@ -72,7 +72,7 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
         "type": "function",
         "function": {"name": "look_up_quokka", "arguments": '{"city": "M\\u00fcnchen"}'},
     }
-    said = {"tool_calls": [tool_call], "reasoning_content": "pondering wombats"}
+    said: dict[str, Any] = {"tool_calls": [tool_call], "reasoning_content": "pondering wombats"}
     provider.answer(*canned.as_json(canned.chat("an answer of capybaras", **said)), times=1)
     answer = httpx.post(
         f"{stack.url}/v1/chat/completions",
@@ -109,11 +109,11 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
         action_id: "action_id",
         action_id[5:30]: "action_id",
     }
-    for ready in (lambda: None, lambda: indexed(stack)):  # before the index has it, and after
-        ready()
+    for _ in range(2):  # before the index has it, and after
         for q, field in expected.items():
             [hit] = search(stack, q)
             assert (q, hit["action_id"], hit["field"]) == (q, action_id, field)
+        indexed(stack)
     assert hit.keys() == {
         *("action_id", "session_id", "timestamp", "agent_name", "model_id", "status_code"),
         *("cost_usd", "field", "snippet"),
