@@ -6,6 +6,7 @@ from django.urls import path
 
 from reports import limits, schema, stops, views
 from reports.calls import CallViewSet, SessionCallsViewSet
+from reports.search.views import search
 from reports.sessions import SessionViewSet
 
 SESSION: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
@@ -17,6 +18,7 @@ urlpatterns = [
     path("api/sessions", SessionViewSet.as_view({"get": "list"}), name="sessions"),
     path("api/sessions/<path:session_id>", SessionViewSet.as_view(SESSION), name="one_session"),
     path("api/calls/<path:action_id>", CallViewSet.as_view({"delete": "destroy"}), name="one_call"),
+    path("api/search", search, name="search"),
     path("api/limits", limits.limits, name="limits"),
     path("api/stops", stops.stops, name="stops"),
     path("api/stops/<int:stop_id>", stops.one_stop, name="one_stop"),

@@ -158,3 +158,9 @@ def digest(action_id: UUID, request_sha256: str | None, answer_sha256: str) -> s
 
 def _name_digest(session_id: str) -> str:
     return hashlib.sha256(session_id.encode()).hexdigest()
+
+
+def is_removing() -> bool:
+    """Whether there is something left that was deleted, and the recorder has not removed yet."""
+    marked = {"deleted_at__isnull": False}
+    return Session.objects.filter(**marked).exists() or Call.objects.filter(**marked).exists()

@@ -346,7 +346,7 @@ class Tombstone(models.Model):
     action_id = models.UUIDField(primary_key=True, editable=False)
     seq = models.BigIntegerField(null=True)  # null: it was deleted before it was recorded
     digest = models.CharField(max_length=64)  # capture.deletion.digest
-    deleted_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
         return str(self.action_id)

@@ -1,4 +1,4 @@
-"""Starts the recorder beside a proxy process, and again when it ends too early."""
+"""Starts the recorder and the sinks beside a proxy process, and again when they end too early."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ from pathlib import Path
 logger = logging.getLogger("agentledger.proxy")
 
 PROJECT = Path(__file__).resolve().parent.parent
-# A recorder that ends at once again is started less and less often.
+# A process that ends at once again is started less and less often.
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 GRACE_S = 10.0
 
 
-class RecorderProcess:
-    """`manage.py runrecorder` as a child. It sees by its standard input that the proxy is gone."""
+class ChildProcess:
+    """A management command as a child. It sees by its standard input that the proxy is gone."""
+
+    name: str
+    command: str
+    grace_s: float
+    not_in_time: str  # what it means that it did not end by itself
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._spawning = threading.Lock()
         self._process = self._spawn()
-        self._watcher = threading.Thread(target=self._watch, name="recorder-watch", daemon=True)
+        self._watcher = threading.Thread(
+            target=self._watch, name=f"{self.command}-watch", daemon=True
+        )
         self._watcher.start()
 
     def is_running(self) -> bool:
@@ -37,7 +44,7 @@ class RecorderProcess:
         search_path = [str(PROJECT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
         return subprocess.Popen(
-            [sys.executable, "-m", "django", "runrecorder", "--until-stdin-closes"],
+            [sys.executable, "-m", "django", self.command, "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             env=environment,
             start_new_session=True,  # Ctrl-C in the terminal is for the proxy, which then tells us
@@ -52,7 +59,7 @@ class RecorderProcess:
                 return
             if time.monotonic() - started > 60:
                 pause_s = FIRST_PAUSE_S
-            logger.warning("the recorder ended (%s); it is started again in %s s", code, pause_s)
+            logger.warning("%s ended (%s); started again in %s s", self.name, code, pause_s)
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
@@ -62,19 +69,37 @@ class RecorderProcess:
                 try:
                     self._process = self._spawn()
                 except OSError as error:  # no memory or no process to be had: tried again
-                    logger.error("the recorder cannot be started: %s", error)
+                    logger.error("%s cannot be started: %s", self.name, error)
 
     def stop(self) -> None:
-        """Let it drain the spool; after GRACE_S end it: the rest is recorded at the next start."""
+        """Let it come to its end; when its time is up, end it."""
         with self._spawning:
             self._stopping.set()
             process = self._process
         assert process.stdin is not None
         process.stdin.close()
         try:
-            process.wait(GRACE_S)
+            process.wait(self.grace_s)
         except subprocess.TimeoutExpired:
-            logger.warning("the spool is not drained; the rest is recorded at the next start")
+            logger.warning(self.not_in_time)
             process.kill()  # it may be waiting for a database; killed, it loses nothing
             process.wait()
         self._watcher.join()
+
+
+class RecorderProcess(ChildProcess):
+    """Drains the spool before it ends."""
+
+    name = "the recorder"
+    command = "runrecorder"
+    grace_s = GRACE_S
+    not_in_time = "the spool is not drained; the rest is recorded at the next start"
+
+
+class SinksProcess(ChildProcess):
+    """Follows the ledger for its readers: the command is theirs, known here by name alone."""
+
+    name = "the process of the sinks"
+    command = "runsinks"
+    grace_s = 5.0
+    not_in_time = "the sinks are in the middle of something; they go on at the next start"

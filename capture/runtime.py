@@ -24,7 +24,7 @@ from capture.admission.stops import Stops
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
 from capture.limiter import Limiter
-from capture.recorder_process import GRACE_S, RecorderProcess
+from capture.recorder_process import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.upstream import Upstream
@@ -56,6 +56,7 @@ class Runtime:
     destinations: Destinations
     upstream: Upstream
     recorder: RecorderProcess
+    sinks: SinksProcess
     admission: Admission
     limiter: Limiter | None  # None: no limit and no budget is set
     lock: int
@@ -167,6 +168,7 @@ def _begin(settings: Config) -> Runtime:
             trust_env=settings.upstream_trust_env,
         ),
         recorder=recorder,
+        sinks=SinksProcess(),
         admission=Admission.of(
             settings,
             stops,
@@ -201,5 +203,7 @@ async def end() -> None:
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)
     runtime.writer.close()
-    await asyncio.to_thread(runtime.recorder.stop)
+    await asyncio.gather(
+        asyncio.to_thread(runtime.recorder.stop), asyncio.to_thread(runtime.sinks.stop)
+    )
     os.close(runtime.lock)

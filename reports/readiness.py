@@ -9,6 +9,7 @@ from typing import Any
 
 from capture import runtime
 from capture.runtime import Runtime
+from reports.sinks.state import told, why_degraded
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ def readiness() -> Readiness:
         return Readiness("down", {"reasons": ["the proxy has not begun"]})
     down = list(_why_down(process))
     recorder = _recorder(process)
+    sinks = told(process.folder)
     degraded = list(_why_degraded(process, recorder))
+    degraded += why_degraded(sinks, running=process.sinks.is_running())
     status = "down" if down else "degraded" if degraded else "ready"
     facts = {
         "reasons": down + degraded,
@@ -35,6 +38,7 @@ def readiness() -> Readiness:
         "spool_max_bytes": process.writer.max_bytes,
         "running": process.n_running,
         "recorder": recorder,
+        "sinks": sinks["sinks"],
         "counters": dataclasses.asdict(process.counters),
     }
     return Readiness(status, facts)

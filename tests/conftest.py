@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -46,6 +51,29 @@ def create_database(postgresql: str) -> str:
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return postgresql.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def debian_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a server with pg_trgm, which `postgresql` lacks: Debian's, of this worker's own."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("Debian's postgresql, which has pg_trgm, is not installed")
+    programs = found[-1].parent
+    # It refuses to run as root.
+    user: dict[str, Any] = {"user": "postgres"} if os.getuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="pg-") as name:
+        folder = Path(name)
+        if user:
+            shutil.chown(folder, "postgres")
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        run = functools.partial(subprocess.run, check=True, cwd=folder, **user)
+        initdb = ("-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust")
+        run([programs / "initdb", "-D", folder / "data", *initdb], stdout=subprocess.DEVNULL)
+        control = [programs / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log"]
+        run([*control, "-o", options, "start"], stdout=subprocess.DEVNULL)
+        yield f"postgresql://postgres@/postgres?host={folder}"
+        run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL)
 
 
 STACKS = ("daphne-sqlite", "uvicorn-sqlite", "daphne-postgresql", "uvicorn-postgresql")

@@ -123,12 +123,18 @@ class Ledger:
             return []
 
     def recorder(self) -> psutil.Process:
-        """The recorder's process, once there is one."""
+        return self._child("runrecorder")
+
+    def sinks(self) -> psutil.Process:
+        return self._child("runsinks")
+
+    def _child(self, command: str) -> psutil.Process:
+        """The process, once there is one."""
 
         def found() -> psutil.Process | None:
             for child in self.children():
                 try:
-                    if "runrecorder" in child.cmdline():
+                    if command in child.cmdline():
                         return child
                 except psutil.Error:
                     continue

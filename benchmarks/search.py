@@ -1,0 +1,258 @@
+"""Fills a ledger with calls, indexes them and prints what searches take.
+
+`python -m benchmarks.search --calls 200000 --dsn sqlite:////tmp/search/ledger.db`; a database that
+holds calls already is only searched. Texts are pieces of what is on this machine: the docstrings of
+its Python packages, and Django's translations for other scripts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import statistics
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+MODELS = ["gpt-4o", "claude-sonnet-4", "gemini-2.5-pro"]
+TURNS = 20  # calls of a session
+BATCH = 2000
+TEXT_CHARACTERS = 40_000_000
+LANGUAGES = ("de", "fr", "ru", "el", "zh_Hans", "ja")
+WORDS = {
+    "rare": "needle000123",
+    "absent": "qzxjvwq",
+    "frequent": "the",
+    "frequent, a word of contents": "error",
+    "now and then": "tolerance",
+    "several words": "failed connect database",
+    "frequent and rare": "the needle000123",
+    "phrase": '"connection refused"',
+    "phrase of frequent letters": '"the other side"',
+    "Chinese, 4": "密码错误",
+    "Chinese, 3": "数据库",
+    "Chinese, 2": "密码",
+    "Russian": "пароль",
+    "Greek": "ΚΩΔΙΚΌΣ",
+    "two letters": "qz",
+    "session id": "session-0000123",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--calls", type=int, default=200_000)
+    parser.add_argument("--dsn", required=True)
+    options = parser.parse_args()
+    os.environ["AGENTLEDGER_DSN"] = options.dsn
+    os.environ["DJANGO_SETTINGS_MODULE"] = "agentledger_site.settings"
+    import django
+
+    django.setup(set_prefix=False)
+    from capture.models import Ledger
+    from capture.recorder import migrate
+
+    migrate()
+    if Ledger.objects.get().last_seq == 0:
+        started = time.perf_counter()
+        n = fill(options.calls)
+        took = time.perf_counter() - started
+        print(f"{options.calls} calls, {n / 1e6:.0f} MB of text: {took:.0f} s")
+    index()
+    measure()
+
+
+# --- filling --------------------------------------------------------------------------------------
+
+
+def texts() -> str:
+    """Some tens of millions of characters, always the same on one machine."""
+    packages = [Path(path) for path in sys.path if path.endswith("site-packages")]
+    files = sorted(file for folder in packages for file in folder.rglob("*.py"))
+    random.Random(0).shuffle(files)
+    found: list[str] = []
+    size = 0
+    for file in files:
+        source = file.read_text(errors="replace")
+        found += [" ".join(doc.split()) for doc in re.findall(r'"""(.*?)"""', source, re.DOTALL)]
+        found.append(source[:500])
+        size += sum(map(len, found[-2:]))
+        if size > TEXT_CHARACTERS:
+            break
+    for language in LANGUAGES:
+        for folder in packages:
+            for file in sorted(folder.rglob(f"locale/{language}/**/*.po")):
+                said = re.findall(r'msgstr "(.+)"', file.read_text())
+                found += [" ".join(said)] * 3
+    random.Random(0).shuffle(found)
+    return "\n".join(found)
+
+
+def fill(n_calls: int) -> int:
+    """The characters that were said."""
+    import orjson
+    from django.db import transaction
+
+    from capture import rows
+    from capture.models import Call, CallBody, Ledger, Message, Session, ToolCall
+    from capture.texts import pack_refs, packed
+
+    pick = random.Random(1)
+    source = texts()
+    size = 0
+
+    def said(median: float) -> str:
+        nonlocal size
+        length = min(40_000, int(median * pick.lognormvariate(0, 0.9)))
+        start = pick.randrange(len(source) - length)
+        size += length
+        return source[start : start + length]
+
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    message_id = 0
+    tables: dict[type, list[rows.Row]] = {}
+    defaults = {
+        model: {field.attname: None for field in model._meta.concrete_fields}
+        for model in (Session, Call, CallBody, Message, ToolCall)
+    }
+    del defaults[ToolCall]["id"]
+
+    def add(model: type, **values: object) -> None:
+        tables.setdefault(model, []).append({**defaults[model], **values})  # type: ignore[index]
+
+    def message(scope: int, kind: str, data: bytes, action_id: UUID) -> int:
+        nonlocal message_id
+        message_id += 1
+        digest = message_id.to_bytes(16)
+        text = packed(data)
+        add(Message, id=message_id, scope=scope, digest=digest, kind=kind, action_id=action_id,
+            data=text.data, encoding=int(text.encoding))  # fmt: skip
+        return message_id
+
+    refs: list[int] = []
+    last = ""
+    for seq in range(1, n_calls + 1):
+        at = first + timedelta(seconds=seq)
+        stamp = int(at.timestamp() * 1000) << 80
+        action_id = UUID(int=stamp | 7 << 76 | pick.getrandbits(74) | 2 << 62)
+        scope, turn = divmod(seq - 1, TURNS)
+        scope += 1
+        if turn == 0:
+            refs = []
+            add(Session, id=scope, session_id=f"session-{scope:07}", started_at=at,
+                last_call_at=at, call_count=TURNS, error_count=0, refused_count=0, agents=[],
+                users=[], apps=[], environments=[], models=[])  # fmt: skip
+            prompt = message(scope, "prompt", said(1500).encode(), action_id)
+        if refs:
+            answer = {"role": "assistant", "content": last}
+            refs.append(message(scope, "message", orjson.dumps(answer), action_id))
+        asked = said(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
+        refs.append(
+            message(scope, "message", orjson.dumps({"role": "user", "content": asked}), action_id)
+        )
+        last = said(450)
+        failed = seq % 97 == 0
+        add(Call, action_id=action_id, seq=seq, session_id=scope, scope=scope, timestamp=at,
+            agent_name=f"agent-{scope % 23}", user_id=f"user-{scope % 997}", environment="test",
+            method="POST", path="/v1/chat/completions", wire_format="openai_chat",
+            provider="openai", model_id=pick.choice(MODELS),
+            streaming=False, outcome="upstream_error" if failed else "completed",
+            status_code=500 if failed else 200,
+            error_detail=said(100) if failed else None,
+            usage_source="none", cost_usd=None, attempt=1, answer_bytes=0,
+            answer_sha256="")  # fmt: skip
+        add(CallBody, call_id=action_id, content=last, heads={"request": [], "answer": []},
+            prompt_ref=prompt, part_refs=pack_refs(refs), frame_is_whole=False, frame_encoding=0,
+            answer=b"", answer_encoding=0)  # fmt: skip
+        if turn % 5 == 4:
+            arguments = orjson.dumps({"query": said(60)}).decode()
+            add(ToolCall, call_id=action_id, scope=scope, position=0, tool_call_id=f"call_{seq}",
+                name="search_documents", arguments=arguments)  # fmt: skip
+        if seq % BATCH == 0 or seq == n_calls:
+            with transaction.atomic():
+                for model, made in tables.items():
+                    rows.insert(model, made)
+                Ledger.objects.update(
+                    last_seq=seq, last_message_id=message_id, last_session_id=scope
+                )
+            tables.clear()
+    return size
+
+
+# --- indexing -------------------------------------------------------------------------------------
+
+
+def index() -> None:
+    from django.db import transaction
+
+    from capture.models import Ledger
+    from reports.search.sink import NAME, SearchIndex
+    from reports.sinks import cursor
+
+    last = Ledger.objects.get().last_seq
+    sink = SearchIndex()
+    cursor.acquire(NAME, "benchmark")
+    print("index without:", sink.prepare())
+    after = began = cursor.position(NAME)
+    gathering: list[float] = []
+    taking: list[float] = []
+    started = time.perf_counter()
+    while after < last:
+        t0 = time.perf_counter()
+        step = sink.gather(after)
+        assert step is not None
+        t1 = time.perf_counter()
+        with transaction.atomic():
+            sink.take(step.work)
+            cursor.acquire(NAME, "benchmark")
+            cursor.advance(NAME, "benchmark", step.seq)
+        taking.append(time.perf_counter() - t1)
+        gathering.append(t1 - t0)
+        after = step.seq
+    cursor.release(NAME, "benchmark")
+    if taking:
+        took = time.perf_counter() - started
+        print(f"indexed {last - began} calls in {took:.0f} s, {(last - began) / took:.0f} a second")
+        for name, seconds in (("gathering", gathering), ("transactions", taking)):
+            print(f"  {name}: {_told(seconds)}")
+
+
+def _told(seconds: list[float]) -> str:
+    ordered = sorted(s * 1000 for s in seconds)
+    p99 = ordered[int(len(ordered) * 0.99)]
+    p50 = statistics.median(ordered)
+    return f"least {ordered[0]:.1f} ms, p50 {p50:.1f}, p99 {p99:.1f}, most {ordered[-1]:.1f}"
+
+
+# --- searching ------------------------------------------------------------------------------------
+
+
+def measure() -> None:
+    from django.test import Client
+
+    client = Client(HTTP_HOST="localhost")
+
+    def asked(name: str, **parameters: str) -> None:
+        took = []
+        for _ in range(7):
+            started = time.perf_counter()
+            answer = client.get("/api/search", parameters)
+            took.append(time.perf_counter() - started)
+        hits = answer.json()
+        complete = answer.headers["X-Complete"]
+        print(f"  {name}: {len(hits)} hits, complete {complete}, {_told(took)}")
+
+    for name, q in WORDS.items():
+        asked(f"{name} ({q})", q=q)
+    asked("frequent, one agent", q="the", agent_name="agent-7")
+    asked("frequent, no such agent", q="the", agent_name="nobody")
+    asked("frequent, one session", q="the", session_id="session-0000123")
+    asked("frequent, errors", q="error", status="error")
+
+
+if __name__ == "__main__":
+    main()

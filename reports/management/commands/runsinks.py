@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from agentledger_site.conf import config
+from capture.spool.folder import Folder
+from reports.search.sink import SearchIndex
+from reports.sinks.follow import follow
+
+# Nobody waits for a sink; the proxy's agents wait, and the recorder comes before it.
+NICENESS = 15
+
+
+class Command(BaseCommand):
+    help = (
+        "Keep the search index up with the ledger. The proxy starts this by itself;"
+        " by hand it does so without a proxy; Ctrl-C ends it."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--until-stdin-closes", action="store_true", help="end when standard input closes"
+        )
+
+    def handle(self, *, until_stdin_closes: bool, **options: Any) -> None:
+        os.nice(NICENESS)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        if until_stdin_closes:
+            threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
+        folder = Folder(config().spool_path)
+        folder.prepare()
+        follow([SearchIndex()], folder, stop)
+
+
+def _wait_for_end(stop: threading.Event) -> None:
+    # Below Python's buffers: their lock, held by a daemon thread, would abort the process's end.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()

@@ -1,0 +1,1 @@
+"""Substring search over all that was said in calls."""

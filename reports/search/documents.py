@@ -1,0 +1,216 @@
+"""What of a call is searched. A message of a growing history belongs to the call that brought it
+first."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+import zstandard
+from django.db.models import QuerySet
+
+from capture.models import Call, Message
+from capture.texts import Text, unpack_refs, unpacked
+from capture.wire.encoding import decode
+from capture.wire.jsontext import dump, load
+from capture.wire.types import JSON
+from reports.search.folding import tidy
+
+logger = logging.getLogger("agentledger.search")
+
+# No word holds it: folding.tidy makes it a space.
+BETWEEN = "\x1e"
+LOOK_UP_AT_ONCE = 500
+# Characters of one call that are searched.
+MOST = 10_000_000
+
+NAMES = "agent_name user_id app_id model_id".split()
+READ = (
+    *("action_id", "seq", "wire_format", "error_detail", "session__session_id", *NAMES),
+    *(f"body__{name}" for name in "content reasoning choices notes prompt_ref part_refs".split()),
+)
+# Of a message: what says how it is built, or no reader can read.
+UNSAID = frozenset(
+    "type role signature thoughtSignature thought_signature encrypted_content cache_control"
+    " mimeType mime_type media_type".split()
+)
+# Objects whose keys are said too: what a tool is called with.
+ARGUMENTS = frozenset("arguments args input parameters".split())
+SYSTEM_ROLES = ("system", "developer")
+
+_compress = zstandard.ZstdCompressor(level=3).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+_decode = msgspec.msgpack.Decoder(tuple[list[str], str]).decode
+
+
+class Part(NamedTuple):
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    seq: int
+    fields: list[str]  # the name of each text, as in the call's JSON
+    joined: str  # the texts
+
+    @property
+    def texts(self) -> list[str]:
+        return self.joined.split(BETWEEN)
+
+    def packed(self) -> bytes:
+        return _compress(msgspec.msgpack.encode((self.fields, self.joined)))
+
+    @classmethod
+    def unpacked(cls, seq: int, data: bytes | memoryview) -> Document:
+        fields, joined = _decode(_decompress(bytes(data)))
+        return cls(seq, fields, joined)
+
+
+def with_all_said(calls: QuerySet[Call]) -> QuerySet[Call]:
+    """Calls with what `documents` reads of them."""
+    narrow = calls.select_related("body", "session").only(*READ)
+    return narrow.prefetch_related("tool_call_rows")
+
+
+def documents(calls: list[Call]) -> list[Document]:
+    brought = _brought(calls)
+    return [_document(call, brought[call.pk]) for call in calls]
+
+
+def _brought(calls: list[Call]) -> defaultdict[UUID, list[Part]]:
+    """The messages and the system prompt that each of these calls was the first to bring."""
+    refs = {ref for call in calls for ref in _refs(call)}
+    mine = {call.pk for call in calls}
+    first: dict[int, UUID] = {}
+    for some in _at_once(sorted(refs)):
+        rows = Message.objects.filter(pk__in=some, kind__in=("message", "prompt"))
+        first |= {id_: pk for id_, pk in rows.values_list("id", "action_id") if pk in mine}
+    found: defaultdict[UUID, list[Part]] = defaultdict(list)
+    for some in _at_once(sorted(first)):
+        rows = Message.objects.filter(pk__in=some).order_by("id")
+        for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
+            found[first[id_]].append(Part(kind, unpacked(data, encoding).data))
+    return found
+
+
+def _at_once(ids: list[int]) -> Iterable[list[int]]:
+    for start in range(0, len(ids), LOOK_UP_AT_ONCE):
+        yield ids[start : start + LOOK_UP_AT_ONCE]
+
+
+def _refs(call: Call) -> Iterator[int]:
+    yield from unpack_refs(call.body.part_refs)
+    if call.body.prompt_ref is not None:
+        yield call.body.prompt_ref
+
+
+def _document(call: Call, brought: list[Part]) -> Document:
+    fields, texts = [], []
+    room = MOST
+    for field, text in (*_said(call, brought), *_names(call)):
+        text = tidy(text[: 2 * room])[:room]
+        if text:
+            fields.append(field)
+            texts.append(text)
+            room -= len(text)
+    return Document(call.seq, fields, BETWEEN.join(texts))
+
+
+def _names(call: Call) -> Iterator[tuple[str, str]]:
+    yield "action_id", str(call.pk)
+    if call.session:
+        yield "session_id", call.session.session_id
+    for name in NAMES:
+        if value := getattr(call, name):
+            yield name, value
+
+
+def _said(call: Call, brought: list[Part]) -> list[tuple[str, str]]:
+    try:
+        return list(_all_said(call, brought))
+    except Exception:  # whatever a call holds, it must not keep the others from being found
+        logger.exception("of call %s only its names can be searched", call.pk)
+        return []
+
+
+def _all_said(call: Call, brought: list[Part]) -> Iterator[tuple[str, str]]:
+    body = call.body
+    for part in brought:
+        if part.kind == "message":
+            yield "messages", _message(part.data, has_prompt=body.prompt_ref is not None)
+    if body.content:
+        yield "content", body.content
+    if call.error_detail:
+        yield "error_detail", call.error_detail
+    if body.reasoning:
+        yield "reasoning", body.reasoning
+    for row in sorted(call.tool_call_rows.all(), key=lambda row: row.position):
+        yield "tool_calls", f"{row.name or ''} {_arguments(row.arguments)} {row.tool_call_id or ''}"
+    if body.choices:
+        yield "choices", "\n".join(_strings(body.choices))
+    for part in brought:
+        if part.kind == "prompt":
+            yield "system_prompt", part.data.decode(errors="replace")
+    if call.wire_format == "raw" or body.notes:
+        yield from _bodies(call)
+
+
+def _bodies(call: Call) -> Iterator[tuple[str, str]]:
+    """Both bodies as they came, of a call that could not be understood."""
+    body, heads = call.body, call.body.heads
+    if body.frame is not None and body.frame_is_whole:
+        request = unpacked(body.frame, body.frame_encoding)
+        yield "raw_request", _said_in(request, heads["request"])
+    yield "raw_answer", _said_in(unpacked(body.answer, body.answer_encoding), heads["answer"])
+
+
+def _said_in(text: Text, headers: list[list[str]] | None) -> str:
+    encodings = (value for name, value in headers or () if name == "content-encoding")
+    encoding = None if text.is_decoded else next(encodings, None)
+    data = decode([text.data], encoding, 4 * MOST).body
+    value, note = load(data)
+    return data.decode(errors="replace") if note else "\n".join(_strings(value))
+
+
+def _message(data: bytes, *, has_prompt: bool) -> str:
+    value, note = load(data)
+    if note:
+        return data.decode(errors="replace")
+    if has_prompt and isinstance(value, dict) and value.get("role") in SYSTEM_ROLES:
+        return ""  # it is the system prompt
+    return "\n".join(_strings(value))
+
+
+def _strings(value: JSON) -> Iterator[str]:
+    """What is said in a JSON value, in order. Not by recursion: agents send any depth."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            waiting += reversed(value)
+        elif isinstance(value, dict):
+            waiting += reversed(list(_entries(value)))
+
+
+def _entries(value: dict[str, JSON]) -> Iterable[JSON]:
+    for key, entry in value.items():
+        if key in ARGUMENTS and isinstance(entry, dict):
+            yield dump(entry)
+        elif key not in UNSAID:
+            yield entry
+
+
+def _arguments(text: str) -> str:
+    """As the model wrote them, without escapes that hide letters."""
+    if "\\" not in text:
+        return text
+    value, note = load(text.encode(errors="replace"))
+    return text if note else dump(value)

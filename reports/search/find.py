@@ -1,0 +1,128 @@
+"""Finds calls, newest first: those that the index has not reached in the ledger itself, the others
+through the index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from capture.models import Call, Ledger
+from reports.search.documents import Document, documents, with_all_said
+from reports.search.folding import fold
+from reports.search.index import Range, index
+from reports.search.query import Query
+from reports.search.sink import NAME
+from reports.sinks import cursor
+
+BOUND_S = 1.0
+# A filter that leaves no more calls than this is asked before the words are.
+FEW = 5000
+READ_AT_ONCE = 50
+MOST_AT_ONCE = 400
+
+# What is read of a hit: a search hit's short form.
+SHORT_FORM = "action_id timestamp agent_name model_id status_code cost_usd".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    call: Call
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    hits: list[Hit]
+    complete: bool  # False: the time was up; what is older was not looked at
+    next: int | None  # `before` of the next page; None: there is none
+
+
+def find(
+    query: Query, where: Q, *, narrow: bool = False, limit: int, before: int | None = None
+) -> Page:
+    """The newest `limit` calls below the seq `before` that match. `narrow`: `where` is answered by
+    an index and may leave few calls."""
+    deadline = time.monotonic() + BOUND_S
+    top = (Ledger.objects.values_list("last_seq", flat=True).first() or 0) + 1
+    search = _Search(query, where, deadline)
+    hits: list[Hit] = []
+    for hit in search.hits(min(before or top, top), narrow=narrow):
+        hits.append(hit)
+        if len(hits) > limit:
+            return Page(hits[:limit], True, hits[limit - 1].call.seq)
+    complete = search.looked_to <= 1
+    return Page(hits[:limit], complete, None if complete else search.looked_to)
+
+
+class _Search:
+    def __init__(self, query: Query, where: Q, deadline: float) -> None:
+        self.query = query
+        self.calls = Call.objects.not_deleted().filter(where).order_by("-seq")
+        self.is_filtered = bool(where)
+        self.deadline = deadline
+        self.looked_to = 0  # all calls from here on have been looked at
+
+    def hits(self, before: int, *, narrow: bool) -> Iterator[Hit]:
+        self.looked_to = before
+        reached = cursor.position(NAME)
+        if before > reached + 1:
+            yield from self._in_ledger(reached, before)
+            if self._is_late():
+                return
+            before = reached + 1
+        if before <= 1:
+            return
+        few = self._few(before) if narrow else None
+        if few is not None:
+            candidates: Iterable[Range] = [Range(1, few)]
+        else:
+            candidates = index().candidates(self.query, before, self.deadline)
+        for lowest, seqs in candidates:
+            yield from self._among(seqs)
+            if self._is_late():
+                return
+            self.looked_to = lowest
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def _in_ledger(self, reached: int, before: int) -> Iterator[Hit]:
+        while before > reached + 1:
+            lowest = max(reached + 1, before - READ_AT_ONCE)
+            some = self.calls.filter(seq__gte=lowest, seq__lt=before)
+            yield from self._matching(documents(list(with_all_said(some))))
+            self.looked_to = before = lowest
+            if self._is_late():
+                return
+
+    def _few(self, before: int) -> list[int] | None:
+        seqs = self.calls.filter(seq__lt=before).values_list("seq", flat=True).order_by()
+        found = list(seqs[: FEW + 1])
+        return sorted(found, reverse=True) if len(found) <= FEW else None
+
+    def _among(self, seqs: Sequence[int]) -> Iterator[Hit]:
+        start, at_once = 0, READ_AT_ONCE
+        while start < len(seqs):
+            some = seqs[start : start + at_once]
+            wanted = self._left_by_filters(some) if self.is_filtered else some
+            found = index().documents(wanted) if wanted else {}
+            yield from self._matching(found[seq] for seq in sorted(found, reverse=True))
+            self.looked_to = some[-1]
+            if self._is_late():
+                return
+            start += at_once
+            at_once = min(2 * at_once, MOST_AT_ONCE)
+
+    def _left_by_filters(self, seqs: Sequence[int]) -> list[int]:
+        return list(self.calls.filter(seq__in=seqs).values_list("seq", flat=True))
+
+    def _matching(self, read: Iterable[Document]) -> Iterator[Hit]:
+        found = {one.seq: one for one in read if self.query.matches(fold(one.joined))}
+        if found:
+            # What the ledger has no more is no hit.
+            calls = self.calls.filter(seq__in=list(found)).select_related("session")
+            for call in calls.only(*SHORT_FORM, "seq", "session__session_id"):
+                yield Hit(call, found[call.seq])

@@ -1,0 +1,161 @@
+"""pg_trgm over folded texts: https://www.postgresql.org/docs/current/pgtrgm.html.
+
+A GIN index gives all rows of a word at once, in no order. So the texts are in partitions of 65,536
+calls, read from the newest on: a frequent word costs one of them, a rare one a look into each.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from reports.search.documents import Document
+from reports.search.folding import fold
+from reports.search.index import Range
+from reports.search.query import Query
+
+PARTITION = 1 << 16
+FIRST_SCAN = 200
+SCAN_AT_ONCE = 2000
+
+_TEXTS = "reports_searchtext"
+_TRIGRAMS = "reports_searchtext_trigrams"
+
+# pg_trgm knows words: letters and digits, three of them in a row make a trigram.
+_INDEXED = re.compile(r"[^\W_]{3}")
+_INDEXED_IN_C = re.compile(r"[a-z0-9]{3}")
+_SPECIAL = re.compile(r"[\\%_]")
+
+NO_EXTENSION = (
+    "searches scan, since PostgreSQL has no pg_trgm: let a superuser say CREATE EXTENSION pg_trgm"
+    " and start again"
+)
+NO_CTYPE = "searches for words that are not ASCII scan, since the database's LC_CTYPE is C"
+
+
+class Piece(NamedTuple):
+    seq: int
+    folded: str
+    packed: bytes
+
+
+class PostgresqlIndex:
+    def prepare(self) -> str | None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"CREATE TABLE IF NOT EXISTS {_TEXTS} (seq bigint PRIMARY KEY,"
+                " packed bytea NOT NULL, folded text NOT NULL) PARTITION BY RANGE (seq)"
+            )
+            cursor.execute(f"ALTER TABLE {_TEXTS} ALTER packed SET STORAGE EXTERNAL")
+        for statement in (
+            "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+            f"CREATE INDEX IF NOT EXISTS {_TRIGRAMS} ON {_TEXTS} USING gin (folded gin_trgm_ops)",
+        ):
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(statement)
+            except OperationalError:
+                raise
+            except DatabaseError:  # not installed, not allowed
+                pass
+        indexed = _indexed_words()
+        if indexed is None:
+            return NO_EXTENSION
+        return NO_CTYPE if indexed is _INDEXED_IN_C else None
+
+    def pieces(self, document: Document) -> list[Piece]:
+        return [Piece(document.seq, fold(document.joined), document.packed())]
+
+    def missing(self, pieces: list[Piece]) -> list[Piece]:
+        return pieces
+
+    def add(self, pieces: list[Piece]) -> None:
+        with connection.cursor() as cursor:
+            for number in {piece.seq // PARTITION for piece in pieces}:
+                first = number * PARTITION
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {_TEXTS}_{number} PARTITION OF {_TEXTS}"
+                    f" FOR VALUES FROM ({first}) TO ({first + PARTITION})"
+                )
+            cursor.executemany(
+                f"INSERT INTO {_TEXTS} (seq, folded, packed) VALUES (%s, %s, %s)", pieces
+            )
+
+    def merge(self) -> None:
+        pass  # VACUUM's work
+
+    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[Range]:
+        patterns = ["%" + _SPECIAL.sub(r"\\\g<0>", word) + "%" for word in query.words]
+        # Most words that are asked for are among the newest calls.
+        at_once, use_index = FIRST_SCAN, False
+        while before > 1:
+            lowest = max(1, (before - 1) // at_once * at_once)
+            try:
+                seqs = _like(patterns, lowest, before, deadline, use_index=use_index)
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", None) == "57014":  # our own deadline
+                    return
+                raise
+            yield Range(lowest, seqs)
+            if time.monotonic() > deadline:
+                return
+            before = lowest
+            if at_once == FIRST_SCAN:
+                at_once = SCAN_AT_ONCE
+            elif not use_index:
+                indexed = _indexed_words()
+                if indexed is not None and any(map(indexed.search, query.words)):
+                    at_once, use_index = PARTITION, True
+
+    def documents(self, seqs: Collection[int]) -> dict[int, Document]:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT seq, packed FROM {_TEXTS} WHERE seq = ANY(%s)", [list(seqs)])
+            return {seq: Document.unpacked(seq, packed) for seq, packed in cursor.fetchall()}
+
+    def seqs(self, first: int, last: int) -> set[int]:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT seq FROM {_TEXTS} WHERE seq BETWEEN %s AND %s", [first, last])
+            return {seq for (seq,) in cursor.fetchall()}
+
+    def forget(self, seqs: Collection[int]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {_TEXTS} WHERE seq = ANY(%s)", [list(seqs)])
+
+
+def _like(
+    patterns: list[str], lowest: int, before: int, deadline: float, *, use_index: bool
+) -> list[int]:
+    # The planner knows nothing of how frequent a part of a long text is.
+    unwanted = ("enable_indexscan", "enable_seqscan") if use_index else ("enable_bitmapscan",)
+    left_ms = max(1, int((deadline - time.monotonic()) * 1000))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {left_ms}")
+        for name in unwanted:
+            cursor.execute(f"SET LOCAL {name} = off")
+        # Bounds as literals, so that the plan is of one partition.
+        cursor.execute(
+            f"SELECT seq FROM {_TEXTS} WHERE seq >= {lowest} AND seq < {before}"
+            # One by one: the index does not serve LIKE ALL(…).
+            + " AND folded LIKE %s" * len(patterns)
+            + " ORDER BY seq DESC",
+            patterns,
+        )
+        return [seq for (seq,) in cursor.fetchall()]
+
+
+def _indexed_words() -> re.Pattern[str] | None:
+    """What a word must have in it to be found by the index; None: there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.indisvalid, d.datctype FROM pg_index i, pg_database d"
+            " WHERE i.indexrelid = to_regclass(%s) AND d.datname = current_database()",
+            [_TRIGRAMS],
+        )
+        row = cursor.fetchone()
+    if row is None or not row[0]:
+        return None
+    return _INDEXED_IN_C if row[1] in ("C", "POSIX") else _INDEXED

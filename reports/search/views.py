@@ -1,0 +1,104 @@
+"""GET /api/search: calls by what was said in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from rest_framework.decorators import api_view
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import CharField
+
+from capture.exchange import Outcome
+from reports.cursors import link
+from reports.parameters import Choice, Number, Parameters, Text, Time, Usd
+from reports.search.find import SHORT_FORM, Hit, find
+from reports.search.query import Query
+from reports.search.snippets import field_and_snippet
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 200
+
+STATUS = {
+    "ok": Q(outcome=Outcome.COMPLETED),
+    "refused": Q(outcome=Outcome.REFUSED),
+    "error": ~Q(outcome__in=(Outcome.COMPLETED, Outcome.REFUSED)),
+}
+FILTERS = {
+    "agent_name": "agent_name",
+    "user_id": "user_id",
+    "app_id": "app_id",
+    "environment": "environment",
+    "model_id": "model_id",
+    "session_id": "session__session_id",
+    "since": "timestamp__gte",
+    "until": "timestamp__lt",
+    "min_cost": "cost_usd__gte",
+}
+# Those that the ledger has an index for.
+NARROW = frozenset(("session_id", "since"))
+
+
+class QueryField(CharField):
+    """Text of a Query."""
+
+    def run_validation(self, data: Any = None) -> Any:
+        try:
+            return Query.parse(data if isinstance(data, str) else "")
+        except ValueError as refused:
+            raise ValidationError([str(refused)]) from None
+
+
+class SearchParameters(Parameters):
+    q = QueryField(help_text='words that must all occur in a call; "in quotes" a phrase')
+    agent_name = Text(help_text="calls of this agent")
+    user_id = Text(help_text="calls for this user")
+    app_id = Text(help_text="calls of this application")
+    environment = Text(help_text="calls of this environment")
+    model_id = Text(help_text="calls of this model")
+    session_id = Text(help_text="calls of this session")
+    status = Choice(tuple(STATUS), help_text="completed; with an error; refused")
+    since = Time(help_text="calls made at this time or later")
+    until = Time(help_text="calls made before this time")
+    min_cost = Usd(help_text="calls that cost at least so many USD")
+    limit = Number(lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="hits at most")
+    cursor = Number(
+        lowest=1, highest=2**53, help_text="where to go on: from the Link header of the page before"
+    )
+
+
+@api_view(["GET", "HEAD"])
+def search(request: Request) -> Response:
+    """Calls in which all words of `q` occur, newest first. `Link` says where the search goes on;
+    `X-Complete: false` that it stopped after a second, and what is older was not looked at."""
+    asked = SearchParameters.of(request)
+    where = STATUS[asked["status"]] if "status" in asked else Q()
+    for name, column in FILTERS.items():
+        if name in asked:
+            where &= Q(**{column: asked[name]})
+    query: Query = asked["q"]
+    page = find(
+        query,
+        where,
+        narrow=not NARROW.isdisjoint(asked),
+        limit=asked["limit"],
+        before=asked.get("cursor"),
+    )
+    response = Response([_shape(hit, query) for hit in page.hits])
+    response["X-Complete"] = "true" if page.complete else "false"
+    if page.next is not None:
+        response["Link"] = link(request, "next", cursor=page.next)
+    return response
+
+
+def _shape(hit: Hit, query: Query) -> dict[str, Any]:
+    field, snippet = field_and_snippet(hit.document, query)
+    call = hit.call
+    return {
+        **{name: getattr(call, name) for name in SHORT_FORM},
+        "session_id": call.session.session_id if call.session else None,
+        "field": field,
+        "snippet": snippet,
+    }
