@@ -143,6 +143,7 @@ def _begin(settings: Config) -> Runtime:
     os.write(lock, b"%d\n" % os.getpid())
     admission = Admission.of(settings, folder)
     admission.stops.begin()
+    admission.ingest.tokens.begin()
     return Runtime(
         config=settings,
         folder=folder,
@@ -180,6 +181,7 @@ async def end() -> None:
     await runtime.upstream.close()
     await runtime.finished()
     runtime.admission.stops.end()
+    runtime.admission.ingest.tokens.end()
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)
     runtime.writer.close()

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture.admission.decision import Admitted, Asking, Refused, State
-from capture.admission.policy import IngestKey, ModelPolicy
+from capture.admission.ingest_tokens import IngestKeys, IngestTokens
+from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.pricing import Prices
 from capture.spool.folder import Folder
@@ -22,7 +23,7 @@ NOTHING_APPLIES = Admitted(warnings=(), reserved_usd=Decimal(0), remaining_usd=N
 class Admission:
     """What operators configured; None: nothing of the kind."""
 
-    ingest_key: IngestKey | None
+    ingest: IngestKeys
     stops: Stops
     models: ModelPolicy | None
     state: State | None = None  # of rate limits and budgets
@@ -32,7 +33,7 @@ class Admission:
     def of(cls, config: Config, folder: Folder) -> Admission:
         has_policy = config.models_allow or config.models_deny
         return cls(
-            ingest_key=IngestKey(config.ingest_key) if config.ingest_key else None,
+            ingest=IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json")),
             stops=Stops(folder.path / "stops.json"),
             models=ModelPolicy(allow=config.models_allow, deny=config.models_deny)
             if has_policy
@@ -45,7 +46,7 @@ class Admission:
 
     def at_the_door(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
         """Before anything of the body is taken: whoever has no key fills no disk."""
-        return self.ingest_key.refusal(headers) if self.ingest_key else None
+        return self.ingest.refusal(headers)
 
     def stopped(self, fields: Mapping[str, str]) -> Refused | None:
         return self.stops.refusal(fields)

@@ -1,0 +1,14 @@
+"""What a command says of a database that does not answer."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError
+
+from agentledger_site.conf import config, without_secrets, without_secrets_of
+
+
+def unusable(error: DatabaseError) -> str:
+    dsn = config().dsn
+    return (
+        f"the database {without_secrets(dsn)} cannot be used: {without_secrets_of(dsn, str(error))}"
+    )
