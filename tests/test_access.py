@@ -191,8 +191,8 @@ def test_a_key_locks_what_can_be_read(locked: Ledger, path: str) -> None:
     refused = httpx.get(url, headers={"accept": "application/json", KEY_HEADER: "k-3"})
     assert refused.status_code == 401
     assert KEY_HEADER in refused.json()["detail"]
-    for wrong in ("k-2", "K-1", "k-1é".encode()):
-        program = {"accept": "application/json", KEY_HEADER: wrong}
+    for wrong in (b"k-2", b"K-1", "k-1\u00e9".encode()):
+        program = {b"accept": b"application/json", KEY_HEADER.encode(): wrong}
         answer = httpx.get(url, headers=program)
         assert (answer.status_code, answer.json()) == (401, refused.json())
     for answer in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):

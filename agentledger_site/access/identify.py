@@ -27,13 +27,12 @@ _attempts = Attempts()
 
 def identified(reader: Reader, config: Config) -> Actor | Denied:
     """Raises DatabaseError."""
+    by_place = denied_without_key(reader, config)
+    if by_place is None:  # a token may be shown, to be less than the operator; a wrong one is none
+        return _unasked(reader, config) or local_operator(reader.address)
     known = _by_what_it_shows(reader, config)
     if isinstance(known, Actor):
         return denied_with_key(reader, config) or known
-    # Where no key is needed, a wrong one is none.
-    by_place = denied_without_key(reader, config)
-    if by_place is None:
-        return local_operator(reader.address)
     return known or by_place
 
 
@@ -55,16 +54,29 @@ def with_secret(shown: str, known_by: Known, address: str | None, config: Config
     return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
 
 
+def _unasked(reader: Reader, config: Config) -> Actor | None:
+    shown, known_by = _shown(reader)
+    if shown:
+        return _owner(shown, known_by, reader.address, config)
+    return actor_of_cookie(reader.cookie, reader.address, config) if reader.cookie else None
+
+
 def _by_what_it_shows(reader: Reader, config: Config) -> Actor | Denied | None:
+    shown, known_by = _shown(reader)
+    if shown:
+        return with_secret(shown, known_by, reader.address, config)
+    return actor_of_cookie(reader.cookie, reader.address, config) if reader.cookie else None
+
+
+def _shown(reader: Reader) -> tuple[str, Known]:
+    """A key or token in sight, and where."""
     header = reader.headers.get(KEY_HEADER)
     if header:
-        return with_secret(header, "header", reader.address, config)
+        return header, "header"
     # A link may carry the parameter, and must not change anything.
     if reader.key_parameter and not reader.writes:
-        return with_secret(reader.key_parameter, "parameter", reader.address, config)
-    if reader.cookie:
-        return actor_of_cookie(reader.cookie, reader.address, config)
-    return None
+        return reader.key_parameter, "parameter"
+    return "", "nothing"
 
 
 def _owner(shown: str, known_by: Known, address: str | None, config: Config) -> Actor | None:

@@ -38,6 +38,11 @@ class IngestToken(msgspec.Struct, frozen=True):
     expires_at: float | None  # seconds since 1970
 
 
+class Known(msgspec.Struct, frozen=True):
+    any_made: bool = False  # be it that all were revoked
+    in_force: list[IngestToken] = []
+
+
 def _facts_of(token: Token) -> IngestToken:
     expires_at = token.expires_at.timestamp() if token.expires_at is not None else None
     return IngestToken(token.pk, token.name, token.secret_hash, expires_at)
@@ -48,7 +53,7 @@ class IngestTokens:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._known: list[IngestToken] = []
+        self._known = Known()
         self._by_hash: Mapping[str, IngestToken] = {}
         self._is_away = False
         self._first = threading.Event()
@@ -58,8 +63,8 @@ class IngestTokens:
         self._thread = threading.Thread(target=self._run, name="ingest tokens", daemon=True)
 
     @property
-    def any(self) -> bool:
-        return bool(self._by_hash)
+    def any_made(self) -> bool:
+        return self._known.any_made
 
     def of(self, secret: bytes) -> IngestToken | None:
         """The one in force of this secret."""
@@ -94,6 +99,8 @@ class IngestTokens:
         try:
             found = Token.objects.filter(role=Role.INGEST.value, revoked_at=None).order_by("id")
             in_force = [_facts_of(token) for token in found]
+            made = Token.objects.filter(role=Role.INGEST.value)
+            known = Known(bool(in_force) or made.exists(), in_force)
         except DatabaseError as error:
             if not self._is_away:
                 self._is_away = True
@@ -102,26 +109,26 @@ class IngestTokens:
             connection.close()
             return
         self._is_away = False
-        if in_force != self._known:
-            self._take(in_force)
-            self._keep(in_force)
+        if known != self._known:
+            self._take(known)
+            self._keep(known)
 
-    def _take(self, in_force: list[IngestToken]) -> None:
-        self._known = in_force
-        self._by_hash = {token.secret_hash: token for token in in_force}
+    def _take(self, known: Known) -> None:
+        self._known = known
+        self._by_hash = {token.secret_hash: token for token in known.in_force}
 
     # --- the file ---
 
-    def _last_known(self) -> list[IngestToken]:
+    def _last_known(self) -> Known:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=list[IngestToken])
+            return msgspec.json.decode(self._file.read_bytes(), type=Known)
         except (OSError, ValueError):  # none yet, or not whole
-            return []
+            return Known()
 
-    def _keep(self, in_force: list[IngestToken]) -> None:
+    def _keep(self, known: Known) -> None:
         unfinished = self._file.with_suffix(".new")
         try:
-            unfinished.write_bytes(msgspec.json.encode(in_force))
+            unfinished.write_bytes(msgspec.json.encode(known))
             unfinished.replace(self._file)
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._file, error)
@@ -139,30 +146,32 @@ class IngestKeys:
         self.tokens = known
 
     def refusal(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
-        if self._key is None and not self.tokens.any:
-            return None
-        refused = self._key.refusal(headers) if self._key else None
-        if self._key is not None and refused is None:
+        if self._key is None and not self.tokens.any_made:
             return None
         shown = shown_in(headers)
-        if self._key is None and not shown:
+        refused = self._key.refusal(headers) if self._key else _wrong_token() if shown else None
+        if refused is None:
             return None
         token = self.tokens.of(shown)
-        if token is not None:
-            tokens.used(token.id)
-            return None
-        return refused or Refused(
-            status=401,
-            code="ingest_key_wrong",
-            message=f"the ingest token is unknown, expired or revoked: send another as"
-            f" {KEY_HEADER.decode()}, or none",
-            retry_after_s=None,
-            may_retry=False,
-        )
+        if token is None:
+            return refused
+        tokens.used(token.id)
+        return None
 
     def token_of(self, headers: Sequence[tuple[bytes, bytes]]) -> IngestToken | None:
         """The token that a call came with; its daily budget is asked for by this."""
-        return self.tokens.of(shown_in(headers)) if self.tokens.any else None
+        return self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
+
+
+def _wrong_token() -> Refused:
+    return Refused(
+        status=401,
+        code="ingest_key_wrong",
+        message="the ingest token is unknown, expired or revoked: send another as"
+        f" {KEY_HEADER.decode()}",
+        retry_after_s=None,
+        may_retry=False,
+    )
 
 
 def shown_in(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
