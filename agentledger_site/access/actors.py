@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from agentledger_site.access.roles import Role
 
-Known = Literal["header", "parameter", "cookie", "place", "nothing"]
+Known = Literal["header", "parameter", "form", "cookie", "place", "nothing"]
 """How an actor is known: by what it showed, or by the place from which it asks."""
 
 

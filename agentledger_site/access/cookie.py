@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.timezone import now
 
+from agentledger_site.access import tokens
 from agentledger_site.access.actors import Actor, with_the_key
 from agentledger_site.access.models import Token
 from agentledger_site.access.roles import Role
@@ -50,6 +51,7 @@ def actor_of_cookie(value: str, address: str | None, config: Config) -> Actor | 
     token = Token.objects.in_force(now()).filter(pk=int(mark)).first()
     if token is None:
         return None
+    tokens.used(token.pk)
     return Actor(f"token {token.name}", Role(token.role), address, "cookie", token.pk)
 
 

@@ -9,6 +9,7 @@ from agentledger_site.conf import config, without_secrets, without_secrets_of
 
 def unusable(error: DatabaseError) -> str:
     dsn = config().dsn
-    return (
-        f"the database {without_secrets(dsn)} cannot be used: {without_secrets_of(dsn, str(error))}"
-    )
+    reason = without_secrets_of(dsn, str(error))
+    if "no such table" in reason or ("relation" in reason and "does not exist" in reason):
+        reason += "; `manage.py runproxy` and `manage.py migrate` make its tables"
+    return f"the database {without_secrets(dsn)} cannot be used: {reason}"

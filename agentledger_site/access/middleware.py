@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
@@ -56,12 +56,18 @@ class Access:
         set_actor(request, actor)
         refusal = elsewhere or _refusal(known, route, reader)
         if refusal is not None:
-            response = _refused(request, reader, refusal)
+            response = _probed(request, reader) or _refused(request, refusal)
         elif actor.known_by == "parameter" and wants_page(request) and actor.may(Role.VIEWER):
             response = _signed_in(request, actor)
         else:
             response = self.get_response(request)
         return _guarded(response)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Of views that do not answer this themselves: the admin's."""
+        if isinstance(error, OperationalError | InterfaceError):
+            return _refused(request, DATABASE_AWAY)
+        return None
 
 
 class Csrf(CsrfViewMiddleware):
@@ -181,10 +187,8 @@ def _lacks(actor: Actor, needed: Role) -> Denied:
     return Denied(403, f"this needs the role {needed}; {actor.name} has {actor.role}")
 
 
-def _refused(request: HttpRequest, reader: Reader, refusal: Denied) -> HttpResponse:
+def _refused(request: HttpRequest, refusal: Denied) -> HttpResponse:
     is_unknown = refusal.status in (401, 403, 429) and actor_of(request).role is None
-    if is_unknown and _is_probe(request, reader):
-        return HttpResponse("AgentLedger is running", content_type="text/plain")
     response: HttpResponse
     if wants_page(request):
         response = pages.refused(request, refusal, may_sign_in=is_unknown)
@@ -197,11 +201,13 @@ def _refused(request: HttpRequest, reader: Reader, refusal: Denied) -> HttpRespo
     return response
 
 
-def _is_probe(request: HttpRequest, reader: Reader) -> bool:
+def _probed(request: HttpRequest, reader: Reader) -> HttpResponse | None:
     """An Ollama client asks `/` whether there is a server; it wants no page, and shows no key."""
     shows_key = KEY_HEADER in reader.headers or reader.key_parameter is not None
     is_read = request.path == "/" and request.method in ("GET", "HEAD")
-    return is_read and not shows_key and not wants_page(request)
+    if not is_read or shows_key or wants_page(request):
+        return None
+    return HttpResponse("AgentLedger is running", content_type="text/plain")
 
 
 def _signed_in(request: HttpRequest, actor: Actor) -> HttpResponse:

@@ -36,7 +36,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     target = _next(request.POST.get("next", ""))
     address = actor_of(request).address
     try:
-        known = with_secret(request.POST.get(KEY_PARAMETER, ""), "cookie", address, config())
+        known = with_secret(request.POST.get(KEY_PARAMETER, ""), "form", address, config())
         if isinstance(known, Actor) and not known.may(Role.VIEWER):
             known = MAY_ONLY_SEND
         if isinstance(known, Actor):

@@ -33,7 +33,7 @@ ROUTES = {
     "analytics": READ,
     "limits": READ,
     "schema": READ,
-    "schema_viewer": READ,
+    "schema_view": READ,
     "one_session": EDIT,
     "one_call": EDIT,
     "stops": EDIT,
