@@ -153,6 +153,12 @@ def test_without_a_key_the_local_operator_is_in(ledger: Ledger) -> None:
         assert "local operator" in browser.get("/admin/").text
         assert browser.get("/admin").headers["location"] == "/admin/"
         assert browser.get("/admin/", headers={"x-forwarded-for": "1.1.1.1"}).status_code == 403
+        add = "/admin/capture/stop/add/"
+        made = browser.submit(add, scope="user", value="u", reason="x")
+        assert made.status_code == 302
+        own = {"origin": ledger.url, "sec-fetch-site": "same-origin"}
+        fields = {"scope": "user", "value": "v", "reason": "x"}
+        assert browser.post(add, data=fields, headers=own).status_code == 403  # no page's token
 
 
 def test_a_token_is_made_in_the_admin_and_shown_once(keyed: Ledger) -> None:

@@ -203,6 +203,8 @@ def test_ingest_tokens_hold_while_the_database_is_away(fresh: Ledger, postgresql
         assert (call(fresh, secret), call(fresh, "al_" + "x" * 43)) == (200, 401)
         answer = fresh.get("/api/sessions", headers={KEY_HEADER: "al_" + "x" * 43})
         assert answer.status_code == 503
+        page = fresh.get("/admin/capture/stop/", headers={"accept": "text/html"})
+        assert (page.status_code, "does not answer" in page.text) == (503, True)
         assert fresh.get("/health").status_code == 200
         allow(True)
 
