@@ -23,6 +23,7 @@ import django
 
 django.setup(set_prefix=False)
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver
 
@@ -36,7 +37,18 @@ from capture.views import proxy
 
 logger = logging.getLogger("agentledger.proxy")
 
-pages = ASGIHandler()
+
+class Pages(ASGIHandler):
+    """Middleware and views in one thread hop: left to Django, it would be two for each middleware,
+    around views that are not asynchronous either."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        super().load_middleware(is_async=False)
+        chain = cast(Any, self)._middleware_chain
+        cast(Any, self)._middleware_chain = sync_to_async(chain, thread_sensitive=True)
+
+
+pages = Pages()
 # Loads all views now: at the first page it would hold up the calls of that moment for 100 ms.
 get_resolver().check()
 forward = FastLane(proxy)

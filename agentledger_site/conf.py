@@ -229,14 +229,16 @@ class Config:
         "API_KEY",
         text,
         None,
-        "protects all read endpoints; without one they answer loopback and"
-        " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open",
+        "protects all read endpoints, as the role `admin`; without one they answer loopback and"
+        " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open"
+        " ([docs/access.md](docs/access.md))",
     )
     ingest_key: str | None = variable(
         "INGEST_KEY",
         text,
         None,
-        "agents must send it as `x-agentledger-ingest-key`, or get 401; never forwarded",
+        "agents must send it, or an ingest token, as `x-agentledger-ingest-key`, or get 401; never"
+        " forwarded",
     )
     models_allow: tuple[str, ...] = variable(
         "MODELS_ALLOW",
@@ -257,6 +259,13 @@ class Config:
         "",
         "comma-separated addresses and networks that may read without a key, as loopback may",
     )
+    trusted_proxies: tuple[Network, ...] = variable(
+        "TRUSTED_PROXIES",
+        networks,
+        "",
+        "comma-separated addresses and networks of reverse proxies whose `X-Forwarded-For`,"
+        " `X-Forwarded-Proto` and `Forwarded` count: who reads is whom they name",
+    )
     allowed_hosts: tuple[str, ...] = variable(
         "ALLOWED_HOSTS",
         listed,
@@ -268,7 +277,8 @@ class Config:
         "SECRET_KEY",
         text,
         None,
-        "signs what the pages keep in a browser; unset: a new one each start",
+        "signs what the pages keep in a browser; unset: one is made once and kept beside the spool"
+        " folder (`agentledger-secret-key`, mode 0600)",
     )
     extra_paths: tuple[str, ...] = variable(
         "EXTRA_PATHS",

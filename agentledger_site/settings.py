@@ -11,25 +11,36 @@ django_stubs_ext.monkeypatch()
 
 _config = config()
 
-# Nothing that outlives a start is signed yet, so a key of its own for each start is enough.
+# Signs what need not outlive a start: messages of the admin. The cookies that let browsers in are
+# signed with a key that is kept: agentledger_site.access.signing_key.
 SECRET_KEY = _config.secret_key or secrets.token_urlsafe(32)
 DEBUG = False
 # Access decides by Host, on the read surfaces alone: the proxy path answers to any.
 ALLOWED_HOSTS = ["*"]
 
 INSTALLED_APPS = [
+    "agentledger_site.access.apps.LedgerAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "agentledger_site.access",
+    "agentledger_site.access.apps.AccessConfig",
     "capture",
     "reports",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "agentledger_site.access.middleware.ReadAccess",
+    # Files that come with AgentLedger: they are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "agentledger_site.access.middleware.Access",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "agentledger_site.access.middleware.Csrf",
+    "agentledger_site.access.middleware.AdminUser",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "agentledger_site.urls"
@@ -37,11 +48,24 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
     }
 ]
 DATABASES = databases(_config)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Who acts is decided for each request, by agentledger_site.access: there are no log-ins, and what
+# the admin keeps between two pages is in its cookie.
+AUTHENTICATION_BACKENDS = ["agentledger_site.access.admin_users.RoleBackend"]
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+CSRF_FAILURE_VIEW = "agentledger_site.access.pages.csrf_failed"
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -2,9 +2,14 @@
 
 from typing import Any
 
-from django.urls import path
+from django.contrib import admin
+from django.urls import path, re_path
+from django.views.generic import RedirectView
 
-from reports import limits, schema, stops, views
+import agentledger_site.access.admin  # noqa: F401 (registers what the admin shows)
+import capture.admin  # noqa: F401
+from agentledger_site.access import pages
+from reports import audit, limits, schema, stops, views
 from reports.calls import CallViewSet, SessionCallsViewSet
 from reports.search.views import search
 from reports.sessions import SessionViewSet
@@ -26,6 +31,11 @@ urlpatterns = [
     path("api/schema/view", schema.view, name="schema_view"),
     path("session/<path:session_id>", SessionCallsViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
+    path("api/audit", audit.audit, name="audit"),
+    path("dashboard/sign-in", pages.sign_in, name="sign_in"),
+    path("dashboard/sign-out", pages.sign_out, name="sign_out"),
+    re_path(r"^admin$", RedirectView.as_view(url="/admin/"), name="admin_without_slash"),
+    path("admin/", admin.site.urls),
 ]
 
 handler404 = "reports.errors.not_found"

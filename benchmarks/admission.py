@@ -30,6 +30,7 @@ from capture.admission.admit import Admission
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, State
 from capture.admission.expected import Expectations
+from capture.admission.ingest_tokens import IngestKeys, IngestTokens
 from capture.admission.limits import Limits
 from capture.admission.memory import MemoryState
 from capture.admission.redis import RedisState
@@ -118,7 +119,8 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
     """All that admission does for a call: the look at its body, what it is expected to cost, admit,
     and settle by what its answer says."""
     state, expectations = MemoryState(limits, budgets), Expectations(Prices())
-    admission = Admission(None, Stops(Path("none.json")), None, state, expectations)
+    no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
+    admission = Admission(no_keys, Stops(Path("none.json")), None, state, expectations)
     chat = wire.by_name("openai_chat")
     body = Body(REQUEST, len(REQUEST))
     cpu = 0.0

@@ -14,6 +14,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.timezone import now
 
+from agentledger_site.access import audit
+from agentledger_site.access.actors import Actor
 from agentledger_site.conf import config
 from capture import rows
 from capture.call_rows import LISTS, MAX_TOTAL, session_names
@@ -34,7 +36,7 @@ from capture.understand import UnderstoodCall
 from capture.wire import FREE
 
 
-def delete_session(session_id: str) -> bool:
+def delete_session(actor: Actor, session_id: str) -> bool:
     """Whether there was one."""
     with transaction.atomic():
         # Recorders take turns with us: calls of later batches meet the deletion.
@@ -46,12 +48,13 @@ def delete_session(session_id: str) -> bool:
             DeletedSession.objects.update_or_create(
                 digest=_name_digest(session_id), defaults={"deleted_at": at}
             )
+            audit.record(actor, "session.delete", session_id)
     if was_there:
         _wake_recorder()
     return was_there
 
 
-def delete_call(action_id: UUID) -> bool:
+def delete_call(actor: Actor, action_id: UUID) -> bool:
     """Whether there was one. Its session's totals are without it from now on; a session without
     another call goes with it."""
     with transaction.atomic():
@@ -67,6 +70,7 @@ def delete_call(action_id: UUID) -> bool:
         )
         if call.session is not None:
             _take_from_session(call.session, call)
+        audit.record(actor, "call.delete", str(action_id))
     _wake_recorder()
     return True
 

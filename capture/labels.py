@@ -7,13 +7,15 @@ from typing import Any
 
 from django.db import transaction
 
+from agentledger_site.access import audit
+from agentledger_site.access.actors import Actor
 from capture.call_rows import session_names
 from capture.models import Ledger, Session, SessionValue
 
 LABEL = "label"
 
 
-def annotate(session_id: str, changes: Mapping[str, Any]) -> Session | None:
+def annotate(actor: Actor, session_id: str, changes: Mapping[str, Any]) -> Session | None:
     """Set `labels`, `note`, `pinned`, as far as they are given; None: there is no such session."""
     with transaction.atomic():
         # A recorder writes `names` too: from the labels that it read under this lock.
@@ -30,4 +32,7 @@ def annotate(session_id: str, changes: Mapping[str, Any]) -> Session | None:
                 SessionValue(session=session, name=LABEL, value=label) for label in session.labels
             )
         session.save(update_fields=["labels", "note", "pinned", "names"])
+        # Of a note that it was written: it goes with its session, the audit log stays.
+        told = {name: True if name == "note" else value for name, value in changes.items()}
+        audit.record(actor, "session.annotate", session_id, **told)
     return session

@@ -20,6 +20,7 @@ from agentledger_site.conf import Config, config
 from capture import limiter
 from capture.admission.admit import Admission
 from capture.admission.floods import Floods
+from capture.admission.ingest_tokens import IngestKeys, IngestTokens
 from capture.admission.stops import Stops
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
@@ -153,6 +154,8 @@ def _begin(settings: Config) -> Runtime:
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     stops.begin()
+    ingest = IngestKeys(settings.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
+    ingest.tokens.begin()
     limits = limiter.begin(settings, folder)
     return Runtime(
         config=settings,
@@ -171,6 +174,7 @@ def _begin(settings: Config) -> Runtime:
         sinks=SinksProcess(),
         admission=Admission.of(
             settings,
+            ingest,
             stops,
             limits.state if limits else None,
             limits.expectations if limits else None,
@@ -200,6 +204,7 @@ async def end() -> None:
     if runtime.limiter is not None:
         await runtime.limiter.close()
     runtime.admission.stops.end()
+    runtime.admission.ingest.tokens.end()
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)
     runtime.writer.close()

@@ -1,31 +1,52 @@
-"""Stop and resume: what the API and the commands do alike."""
+"""Stop and resume: what the API, the admin and the commands do alike."""
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.utils.timezone import now
 
+from agentledger_site.access import audit
+from agentledger_site.access.actors import Actor
 from capture.models import Stop
 
 MAX_ID = 2**63 - 1
 
 
-def stop(scope: str, value: str, *, reason: str, who: str | None) -> tuple[Stop, bool]:
-    """The stop in force, and whether it is a new one: of two for the same, the first stays."""
-    return Stop.objects.in_force().get_or_create(
-        scope=scope,
-        value=value,
-        defaults={"reason": reason, "who": who, "created_at": now()},
-    )
+def stop(
+    actor: Actor, scope: str, value: str, *, reason: str, who: str | None = None
+) -> tuple[Stop, bool]:
+    """The stop in force, and whether it is a new one: of two for the same, the first stays. `who`
+    is told to readers; None: the actor."""
+    facts = {"reason": reason, "who": who or actor.name, "created_at": now()}
+    with transaction.atomic():
+        made, is_new = Stop.objects.in_force().get_or_create(
+            scope=scope, value=value, defaults=facts
+        )
+        if is_new:
+            audit.record(actor, "stop.create", str(made), id=made.pk, reason=reason, who=made.who)
+    return made, is_new
 
 
-def resume(scope: str, value: str) -> int:
+def resume(actor: Actor, scope: str, value: str) -> int:
     """How many stops were lifted: 0 or 1."""
-    return Stop.objects.in_force().filter(scope=scope, value=value).update(lifted_at=now())
+    found = Stop.objects.in_force().filter(scope=scope, value=value).first()
+    return int(found is not None and _lifted(actor, found))
 
 
-def lift(stop_id: int) -> Stop | None:
+def lift(actor: Actor, stop_id: int) -> Stop | None:
     """The stop, lifted now or before; None: there is none of this id."""
     if stop_id > MAX_ID:  # SQLite cannot even be asked for it
         return None
-    Stop.objects.in_force().filter(pk=stop_id).update(lifted_at=now())
-    return Stop.objects.filter(pk=stop_id).first()
+    found = Stop.objects.filter(pk=stop_id).first()
+    if found is not None and _lifted(actor, found):
+        found.refresh_from_db()
+    return found
+
+
+def _lifted(actor: Actor, found: Stop) -> bool:
+    with transaction.atomic():
+        in_force = Stop.objects.in_force().filter(pk=found.pk)
+        lifted = in_force.update(lifted_at=now()) == 1
+        if lifted:
+            audit.record(actor, "stop.lift", str(found), id=found.pk)
+    return lifted

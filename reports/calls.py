@@ -17,6 +17,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentledger_site.access.actors import actor_of
 from agentledger_site.conf import VERSION
 from capture.deletion import delete_call
 from capture.models import Call, Session
@@ -154,7 +155,7 @@ class CallViewSet(viewsets.ViewSet):
         with it."""
         Parameters.none(request)
         id_ = _uuid(action_id)
-        if id_ is None or not delete_call(id_):
+        if id_ is None or not delete_call(actor_of(request), id_):
             raise _not_found(action_id)
         return Response(status=204)
 

@@ -11,6 +11,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentledger_site.access.actors import actor_of
 from capture.deletion import delete_session
 from capture.labels import annotate
 from capture.models import Session
@@ -97,7 +98,9 @@ class SessionViewSet(viewsets.GenericViewSet[Session]):
         asked.is_valid(raise_exception=True)
         if not asked.validated_data:
             raise ValidationError({"detail": [f"one of {', '.join(asked.fields)}"]})
-        session = annotate(session_id, asked.validated_data) if "\0" not in session_id else None
+        session = None
+        if "\0" not in session_id:
+            session = annotate(actor_of(request), session_id, asked.validated_data)
         if session is None:
             raise _not_found(session_id)
         return Response(session_json(session))
@@ -107,7 +110,7 @@ class SessionViewSet(viewsets.GenericViewSet[Session]):
         """Delete the session and all its calls, those that are still running included. Nothing
         shows them from now on; their texts leave the disk within minutes."""
         Parameters.none(request)
-        if "\0" in session_id or not delete_session(session_id):
+        if "\0" in session_id or not delete_session(actor_of(request), session_id):
             raise _not_found(session_id)
         return Response(status=204)
 

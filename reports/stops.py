@@ -11,6 +11,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentledger_site.access.actors import actor_of
 from capture import runtime
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Stop
 from capture.stopping import lift, stop
@@ -66,7 +67,11 @@ def _add(request: Request) -> Response:
     asked.is_valid(raise_exception=True)
     facts = asked.validated_data
     made, is_new = stop(
-        facts["scope"], facts["value"], reason=facts["reason"], who=facts.get("who")
+        actor_of(request),
+        facts["scope"],
+        facts["value"],
+        reason=facts["reason"],
+        who=facts.get("who"),
     )
     _tell()
     return Response(StopSerializer(made).data, status=201 if is_new else 200)
@@ -77,7 +82,7 @@ def _add(request: Request) -> Response:
 def one_stop(request: Request, stop_id: int) -> Response:
     """Lift a stop; to lift it again changes nothing."""
     Parameters.none(request)
-    lifted = lift(stop_id)
+    lifted = lift(actor_of(request), stop_id)
     if lifted is None:
         raise NotFound(f"there is no stop {stop_id}")
     _tell()

@@ -100,6 +100,23 @@ def ledger(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield ledger
 
 
+KEY = "the-api-key"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def keyed(
+    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ledger]:
+    """AgentLedger with an API key over each database, one for all tests of a module."""
+    env = {"AGENTLEDGER_API_KEY": KEY}
+    if request.param == "postgresql":
+        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
+    with Ledger(
+        tmp_path_factory.mktemp(f"keyed-{request.param}"), _provider.url, env=env
+    ) as ledger:
+        yield ledger
+
+
 @pytest.fixture
 def fresh(_provider: Provider, tmp_path: Path) -> Ledger:
     """AgentLedger not yet started, in a folder of its own."""

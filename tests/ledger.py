@@ -143,6 +143,16 @@ class Ledger:
         process: psutil.Process = wait_until(found)
         return process
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`manage.py` with these arguments, in the same folder and environment."""
+        return subprocess.run(
+            [sys.executable, str(PROJECT / "manage.py"), *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+        )
+
     # --- calling and reading ---
 
     def post(self, session: str = "s", *, content: str = "hello") -> httpx.Response:

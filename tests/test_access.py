@@ -11,7 +11,14 @@ import psutil
 import pytest
 
 from agentledger_site import conf
-from agentledger_site.access.rules import KEY_HEADER, Reader, denied
+from agentledger_site.access.forwarded import client
+from agentledger_site.access.rules import (
+    KEY_HEADER,
+    Reader,
+    denied_to_pages,
+    denied_with_key,
+    denied_without_key,
+)
 from agentledger_site.routes import is_owned
 from tests.ledger import Ledger
 from tests.provider import Provider
@@ -76,33 +83,88 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
         None,
     ),
     ({"TRUSTED_NETWORKS": "fd00::/8"}, {"address": "fd00::1%eth0", "host": "[fd00::2]:80"}, None),
-    # with a key: whoever shows it
+    # with a key: nobody for his place
     ({"API_KEY": "k"}, LOOPBACK, 401),
-    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "k"}}, None),
-    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "K"}}, 401),
-    ({"API_KEY": "k"}, {**LOOPBACK, "headers": {KEY_HEADER: "k\u00e9"}}, 401),
-    ({"API_KEY": "k"}, {**LOOPBACK, "key_parameter": "k"}, None),
-    ({"API_KEY": "k"}, {**LOOPBACK, "key_parameter": ""}, 401),
-    (
-        {"API_KEY": "k"},
-        {"address": "8.8.8.8", "host": "x.y", "headers": {KEY_HEADER: "k", "via": "1.1 x"}},
-        None,
-    ),
-    (
-        {"API_KEY": "k", "ALLOWED_HOSTS": "x.y"},
-        {"address": "8.8.8.8", "host": "x.z", "headers": {KEY_HEADER: "k"}},
-        403,
-    ),
 ]
 
 
 @pytest.mark.parametrize(("variables", "reader", "status"), CASES)
-def test_the_rule(variables: dict[str, str], reader: dict[str, object], status: int | None) -> None:
-    config = conf.read({conf.PREFIX + name: value for name, value in variables.items()})
-    refusal = denied(Reader(**{"headers": {}, **reader}), config)  # type: ignore[arg-type]
+def test_who_reads_for_his_place(
+    variables: dict[str, str], reader: dict[str, object], status: int | None
+) -> None:
+    refusal = denied_without_key(reader_of(reader), configured(variables))
     assert (refusal and refusal.status) == status
     if refusal:
         assert refusal.reason
+
+
+def test_who_shows_a_key_may_be_held_to_host_names() -> None:
+    reader = reader_of({"address": "8.8.8.8", "host": "x.y", "headers": {"via": "1.1 x"}})
+    assert denied_with_key(reader, configured({"API_KEY": "k"})) is None
+    assert denied_with_key(reader, configured({"API_KEY": "k", "ALLOWED_HOSTS": "x.y"})) is None
+    refusal = denied_with_key(reader, configured({"API_KEY": "k", "ALLOWED_HOSTS": "x.z"}))
+    assert refusal is not None and refusal.status == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({}, True),
+        ({"origin": "http://h:1"}, True),
+        ({"origin": "https://h:1"}, True),  # TLS ends before us
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"origin": "http://h:2"}, False),
+        ({"origin": "null"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "http://h:1"}, False),
+    ],
+)
+def test_whose_page_may_change_something(headers: dict[str, str], passes: bool) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        reader = reader_of({**LOOPBACK, "host": "h:1", "headers": headers, "method": method})
+        assert (denied_to_pages(reader) is None) == passes
+    assert denied_to_pages(reader_of({**LOOPBACK, "headers": headers})) is None
+
+
+def configured(variables: dict[str, str]) -> conf.Config:
+    return conf.read({conf.PREFIX + name: value for name, value in variables.items()})
+
+
+def reader_of(facts: dict[str, object]) -> Reader:
+    return Reader(**{"headers": {}, **facts})  # type: ignore[arg-type]
+
+
+PROXIES = conf.networks("10.0.0.0/8,::1")
+VOUCHED = [
+    # from whom, with which headers, whom it names; None: nobody vouches for anything
+    ("8.8.8.8", {"x-forwarded-for": "1.1.1.1"}, None),
+    ("10.0.0.1", {}, None),
+    ("10.0.0.1", {"via": "1.1 x"}, None),
+    ("10.0.0.1", {"x-forwarded-for": "1.1.1.1"}, "1.1.1.1"),
+    ("::1", {"x-forwarded-for": "1.1.1.1"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-forwarded-for": "127.0.0.1, 1.1.1.1"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-forwarded-for": "127.0.0.1, 1.1.1.1, 10.9.9.9"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-forwarded-for": "10.2.2.2, 10.9.9.9"}, "10.2.2.2"),
+    ("10.0.0.1", {"x-forwarded-for": "1.1.1.1:4711"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-forwarded-for": "[2001:db8::1]:4711"}, "2001:db8::1"),
+    ("10.0.0.1", {"x-forwarded-for": "localhost"}, ""),
+    ("10.0.0.1", {"x-forwarded-for": ""}, ""),
+    ("10.0.0.1", {"forwarded": "for=127.0.0.1, for=1.1.1.1;proto=https"}, "1.1.1.1"),
+    ("10.0.0.1", {"forwarded": 'for="[2001:db8::1]:4711"'}, "2001:db8::1"),
+    ("10.0.0.1", {"forwarded": "for=unknown"}, ""),
+    ("10.0.0.1", {"forwarded": "for=127.0.0.1", "x-forwarded-for": "1.1.1.1"}, ""),
+    ("10.0.0.1", {"forwarded": "for=1.1.1.1", "x-forwarded-for": "1.1.1.1"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-real-ip": "1.1.1.1"}, "1.1.1.1"),
+    ("10.0.0.1", {"x-real-ip": "127.0.0.1", "x-forwarded-for": "1.1.1.1"}, "1.1.1.1"),
+]
+
+
+@pytest.mark.parametrize(("peer", "headers", "expected"), VOUCHED)
+def test_whom_a_trusted_proxy_names(
+    peer: str, headers: dict[str, str], expected: str | None
+) -> None:
+    found = client(peer, headers, PROXIES)
+    assert (None if found is None else found.address or "") == expected
 
 
 # --- as it is served ---
@@ -123,10 +185,16 @@ def locked(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
 )
 def test_a_key_locks_what_can_be_read(locked: Ledger, path: str) -> None:
     url = locked.url + path
-    refused = httpx.get(url, headers=BROWSER)
+    page = httpx.get(url, headers=BROWSER)
+    assert page.status_code == 401
+    assert 'name="api_key"' in page.text
+    refused = httpx.get(url, headers={"accept": "application/json", KEY_HEADER: "k-3"})
     assert refused.status_code == 401
     assert KEY_HEADER in refused.json()["detail"]
-    assert httpx.get(url, headers=BROWSER | {KEY_HEADER: "k-2"}).status_code == 401
+    for wrong in (b"k-2", b"K-1", "k-1\u00e9".encode()):
+        program = {b"accept": b"application/json", KEY_HEADER.encode(): wrong}
+        answer = httpx.get(url, headers=program)
+        assert (answer.status_code, answer.json()) == (401, refused.json())
     for answer in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):
         assert answer.status_code in (200, 404)
 
@@ -165,6 +233,16 @@ def test_readiness_gives_its_reasons_to_those_who_may_read(locked: Ledger) -> No
     facts = httpx.get(url, headers={KEY_HEADER: "k-1"}).json()
     assert facts["reasons"] == []
     assert facts["counters"]["calls"] >= 0
+
+
+def test_a_trusted_proxy_says_who_reads(fresh: Ledger) -> None:
+    fresh.env["AGENTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
+    with fresh:
+        for told, status in (("8.8.8.8", 403), ("127.0.0.1", 200), ("127.0.0.1, 8.8.8.8", 403)):
+            answer = fresh.get("/api/sessions", headers={"x-forwarded-for": told})
+            assert answer.status_code == status
+        secure = {"x-forwarded-for": "::1", "x-forwarded-proto": "https"}
+        assert fresh.get("/", headers=secure).json()["sessions"].startswith("https://")
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "Forwarded", "X-Real-IP", "via"])

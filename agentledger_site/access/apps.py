@@ -1,7 +1,14 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class AccessConfig(AppConfig):
     name = "agentledger_site.access"
     label = "access"
     verbose_name = "Access"
+
+
+class LedgerAdminConfig(SimpleAdminConfig):
+    """Admin classes are loaded with the URLs: the recorder and commands need none."""
+
+    default_site = "agentledger_site.access.admin_site.LedgerAdminSite"

@@ -1,8 +1,7 @@
-"""The rule for readers: with a key, whoever shows it; without one, the machine itself."""
+"""Rules over plain facts of a request: whose page sends it, from where, under which Host name."""
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from agentledger_site.conf import PREFIX, Config, Network
 
 KEY_HEADER = "x-agentledger-api-key"
 KEY_PARAMETER = "api_key"
-# A request that came through a proxy comes from someone whom we cannot see.
+# A request that came through a proxy comes from someone whom we cannot see, unless the proxy is
+# one that the operator trusts: agentledger_site.access.forwarded.
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 LOCAL_NAMES = ("localhost", "localhost.localdomain")
@@ -19,55 +19,54 @@ LOCAL_NAMES = ("localhost", "localhost.localdomain")
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What of a request the rule looks at. Header names are in lower case."""
+    """What of a request the rules look at. Header names are in lower case."""
 
     address: str | None
     host: str
     headers: Mapping[str, str]
     key_parameter: str | None = None
+    cookie: str | None = None
     method: str = "GET"
+    is_vouched_for: bool = False  # by a trusted proxy: `address` is whom it names
 
     @property
     def writes(self) -> bool:
         return self.method not in SAFE_METHODS
+
+    @property
+    def is_a_page(self) -> bool:
+        """Browsers tell whose page sends a request; programs send neither header."""
+        return "origin" in self.headers or "sec-fetch-site" in self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
     status: int
     reason: str
+    retry_after_s: int | None = None
 
 
-def denied(reader: Reader, config: Config) -> Denied | None:
-    """Why this reader may not read, or write; None: he may."""
+def denied_to_pages(reader: Reader) -> Denied | None:
     if reader.writes and _comes_from_elsewhere(reader):
         return Denied(403, "a page of another site may not change anything here")
-    if config.api_key is None:
-        return _denied_without_key(reader, config)
+    return None
+
+
+def denied_with_key(reader: Reader, config: Config) -> Denied | None:
     if config.allowed_hosts and _host_name(reader.host) not in config.allowed_hosts:
         return Denied(403, f"Host {reader.host!r} is not among {PREFIX}ALLOWED_HOSTS")
-    # A link may carry the parameter, and must not change anything.
-    parameter = None if reader.writes else reader.key_parameter
-    shown = reader.headers.get(KEY_HEADER) or parameter or ""
-    if hmac.compare_digest(shown.encode(), config.api_key.encode()):
-        return None
-    return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
+    return None
 
 
-def _comes_from_elsewhere(reader: Reader) -> bool:
-    """Browsers tell whose page sends a request; programs send neither header."""
-    if reader.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return True
-    origin = reader.headers.get("origin")
-    return origin is not None and origin.partition("://")[2].lower() != reader.host.lower()
-
-
-def _denied_without_key(reader: Reader, config: Config) -> Denied | None:
-    how = f"set {PREFIX}API_KEY to read from elsewhere"
-    proxied = next((name for name in PROXY_HEADERS if name in reader.headers), None)
-    if proxied:
+def denied_without_key(reader: Reader, config: Config) -> Denied | None:
+    """Why the place from which this reader asks does not let him in; None: it does."""
+    if config.api_key is not None:
+        return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
+    how = f"set {PREFIX}API_KEY, or show a token as {KEY_HEADER}, to read from elsewhere"
+    is_proxied = any(name in reader.headers for name in PROXY_HEADERS)
+    if is_proxied and not reader.is_vouched_for:
         return Denied(403, f"without a key only this machine may read, not through a proxy; {how}")
-    if not _is_near(reader.address, config.trusted_networks):
+    if not is_near(reader.address, config.trusted_networks):
         return Denied(403, f"without a key only this machine may read; {how}")
     name = _host_name(reader.host)
     # A page of another site that resolves its name to our address (DNS rebinding) names itself.
@@ -76,14 +75,24 @@ def _denied_without_key(reader: Reader, config: Config) -> Denied | None:
     return None
 
 
-def _is_near(address: str | None, networks: tuple[Network, ...]) -> bool:
+def _comes_from_elsewhere(reader: Reader) -> bool:
+    if reader.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return True
+    origin = reader.headers.get("origin")
+    return origin is not None and origin.partition("://")[2].lower() != reader.host.lower()
+
+
+def is_near(address: str | None, networks: tuple[Network, ...]) -> bool:
+    ip = ip_of(address)
+    return ip is not None and (ip.is_loopback or any(ip in network for network in networks))
+
+
+def ip_of(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         ip = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return ip.is_loopback or any(ip in network for network in networks)
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def _host_name(host: str) -> str:

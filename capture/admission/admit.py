@@ -11,7 +11,8 @@ from uuid import UUID
 from agentledger_site.conf import Config
 from capture.admission.decision import Admitted, Asking, Refused, State
 from capture.admission.expected import Expectations
-from capture.admission.policy import IngestKey, ModelPolicy
+from capture.admission.ingest_tokens import IngestKeys
+from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.call_cost import billing_of
 from capture.wire.glance import Glance
@@ -24,7 +25,7 @@ NOTHING_APPLIES = Admitted(warnings=(), reserved_usd=Decimal(0), remaining_usd=N
 class Admission:
     """What operators configured; None: nothing of the kind."""
 
-    ingest_key: IngestKey | None
+    ingest: IngestKeys
     stops: Stops
     models: ModelPolicy | None
     state: State | None  # of rate limits and budgets
@@ -32,11 +33,16 @@ class Admission:
 
     @classmethod
     def of(
-        cls, config: Config, stops: Stops, state: State | None, expectations: Expectations | None
+        cls,
+        config: Config,
+        ingest: IngestKeys,
+        stops: Stops,
+        state: State | None,
+        expectations: Expectations | None,
     ) -> Admission:
         has_policy = config.models_allow or config.models_deny
         return cls(
-            ingest_key=IngestKey(config.ingest_key) if config.ingest_key else None,
+            ingest=ingest,
             stops=stops,
             models=ModelPolicy(allow=config.models_allow, deny=config.models_deny)
             if has_policy
@@ -51,7 +57,7 @@ class Admission:
 
     def at_the_door(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
         """Before anything of the body is taken: whoever has no key fills no disk."""
-        return self.ingest_key.refusal(headers) if self.ingest_key else None
+        return self.ingest.refusal(headers)
 
     def stopped(self, fields: Mapping[str, str]) -> Refused | None:
         return self.stops.refusal(fields)

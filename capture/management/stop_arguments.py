@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from django.db import DatabaseError
-
-from agentledger_site.conf import config, without_secrets, without_secrets_of
 from capture.models import FIELD_LENGTH, Stop
 
 
@@ -32,9 +29,3 @@ def scope_of(session: str | None, agent: str | None, user: str | None) -> tuple[
 
 def said(scope: str, value: str) -> str:
     return f"{scope} {value!r}" if value else "all calls"
-
-
-def unusable(error: DatabaseError) -> str:
-    dsn = config().dsn
-    reason = without_secrets_of(dsn, str(error))
-    return f"the database {without_secrets(dsn)} cannot be used: {reason}"

@@ -6,7 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from capture.management.stop_arguments import add_arguments, said, scope_of, unusable
+from agentledger_site.access.actors import on_the_command_line
+from agentledger_site.access.database import unusable
+from capture.management.stop_arguments import add_arguments, said, scope_of
 from capture.stopping import resume
 
 
@@ -22,7 +24,7 @@ class Command(BaseCommand):
     ) -> None:
         scope, value = scope_of(session, agent, user)
         try:
-            n_lifted = resume(scope, value)
+            n_lifted = resume(on_the_command_line(), scope, value)
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
         what = said(scope, value)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from capture.management.stop_arguments import add_arguments, said, scope_of, unusable
+from agentledger_site.access.actors import on_the_command_line, system_user
+from agentledger_site.access.database import unusable
+from capture.management.stop_arguments import add_arguments, said, scope_of
 from capture.stopping import stop
 
 
@@ -30,15 +31,10 @@ class Command(BaseCommand):
     ) -> None:
         scope, value = scope_of(session, agent, user)
         try:
-            made, is_new = stop(scope, value, reason=reason, who=operator())
+            made, is_new = stop(
+                on_the_command_line(), scope, value, reason=reason, who=system_user()
+            )
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
         verb = "Stopped" if is_new else "Had stopped"
         self.stdout.write(f"{verb} {said(scope, value)}: {made.reason}")
-
-
-def operator() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return None

@@ -1,0 +1,128 @@
+"""Tokens and the audit log in the admin: for the role admin alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.timezone import now
+
+from agentledger_site.access import tokens
+from agentledger_site.access.actors import actor_of
+from agentledger_site.access.models import AuditEntry, Token
+from agentledger_site.access.roles import Role
+
+
+class NewToken(forms.ModelForm[Token]):
+    class Meta:
+        model = Token
+        fields = ("name", "role", "expires_at", "daily_budget_usd")
+        help_texts = {
+            "name": tokens.NAME_ACCEPTED,
+            "role": "viewer reads; editor labels, stops, deletes; admin makes tokens too; ingest"
+            " only sends calls",
+            "expires_at": "UTC; empty: never",
+            "daily_budget_usd": "of an ingest token; empty: none",
+        }
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not tokens.NAME.fullmatch(name):
+            raise ValidationError(f"a token's name is {tokens.NAME_ACCEPTED}")
+        if Token.objects.filter(name=name, revoked_at=None).exists():
+            raise ValidationError("there is a token of this name: revoke it first")
+        return name
+
+    def clean_expires_at(self) -> Any:
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at is not None and expires_at <= now():
+            raise ValidationError("a token expires in the future")
+        return expires_at
+
+
+@admin.register(Token)
+class TokenAdmin(ModelAdmin[Token]):
+    form = NewToken
+    list_display = (
+        *("name", "role", "shown_prefix", "state", "created_at", "created_by", "last_used_at"),
+        *("expires_at", "daily_budget_usd"),
+    )
+    list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "prefix", "created_by")
+    ordering = ("-id",)
+    actions = ("revoke",)
+    readonly_fields = ("shown_prefix", "state", "created_at", "created_by", "last_used_at")
+
+    @admin.display(description="secret")
+    def shown_prefix(self, token: Token) -> str:
+        return f"{token.prefix}…"
+
+    @admin.display
+    def state(self, token: Token) -> str:
+        return token.state(now())
+
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
+        return NewToken.Meta.fields if obj is None else super().get_fields(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
+        return False  # what a token may do is fixed: make another
+
+    def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
+        return False  # the audit log refers to it: revoke it
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
+        made, secret = tokens.make(
+            actor_of(request),
+            obj.name,
+            Role(obj.role),
+            expires_at=obj.expires_at,
+            daily_budget_usd=obj.daily_budget_usd,
+        )
+        obj.__dict__.update(made.__dict__)
+        obj.secret = secret  # type: ignore[attr-defined]  # for the answer to this request alone
+
+    def response_add(
+        self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Token {obj.name}",
+            "token": obj,
+            "opts": self.opts,
+        }
+        answer = TemplateResponse(request, "access/token_made.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, found: QuerySet[Token]) -> None:
+        n_revoked = sum(tokens.revoke(actor_of(request), token) for token in found)
+        self.message_user(request, f"Revoked {n_revoked} tokens", messages.SUCCESS)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ModelAdmin[AuditEntry]):
+    list_display = ("id", "at", "actor", "address", "action", "object")
+    list_filter = ("action",)
+    date_hierarchy = "at"
+    search_fields = ("actor", "object", "address")
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
+        return False

@@ -1,0 +1,65 @@
+"""The cookie of a browser that showed a key or a token once. It holds no secret, and ends with what
+it was made with: when the key is changed, the token revoked or expired."""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+
+from django.core.signing import BadSignature, TimestampSigner
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.timezone import now
+
+from agentledger_site.access import tokens
+from agentledger_site.access.actors import Actor, with_the_key
+from agentledger_site.access.models import Token
+from agentledger_site.access.roles import Role
+from agentledger_site.access.signing_key import signing_key
+from agentledger_site.conf import Config
+
+NAME = "agentledger"
+MAX_AGE_S = 14 * 24 * 3600
+
+
+def give(request: HttpRequest, response: HttpResponseBase, actor: Actor, config: Config) -> None:
+    of = f"token:{actor.token_id}" if actor.token_id is not None else f"key:{_mark(config)}"
+    response.set_cookie(
+        NAME,
+        _signer().sign(of),
+        max_age=MAX_AGE_S,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def take_back(response: HttpResponseBase) -> None:
+    response.delete_cookie(NAME, samesite="Lax")
+
+
+def actor_of_cookie(value: str, address: str | None, config: Config) -> Actor | None:
+    """Raises DatabaseError."""
+    try:
+        of = _signer().unsign(value, max_age=MAX_AGE_S)
+    except BadSignature:
+        return None
+    kind, _, mark = of.partition(":")
+    if kind == "key":
+        is_current = config.api_key is not None and hmac.compare_digest(mark, _mark(config))
+        return with_the_key(address, "cookie") if is_current else None
+    token = Token.objects.in_force(now()).filter(pk=int(mark)).first()
+    if token is None:
+        return None
+    tokens.used(token.pk)
+    return Actor(f"token {token.name}", Role(token.role), address, "cookie", token.pk)
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(key=signing_key(), salt="agentledger.cookie")
+
+
+def _mark(config: Config) -> str:
+    """Tells one API key from another; tells nothing of it without the signing key."""
+    key = (config.api_key or "").encode()
+    return hmac.new(signing_key().encode(), b"api key:" + key, sha256).hexdigest()

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from agentledger_site.access import audit
+from agentledger_site.access.database import unusable
+
+
+class Command(BaseCommand):
+    help = "See whether the audit log is as it was written; name the first link that is not."
+    requires_system_checks: list[str] = []
+
+    def handle(self, **options: Any) -> None:
+        try:
+            n_entries = audit.verify()
+        except audit.Broken as broken:
+            raise CommandError(f"the audit log is broken: {broken}") from None
+        except DatabaseError as error:
+            raise CommandError(unusable(error)) from None
+        self.stdout.write(f"The audit log holds: {n_entries} entries, none changed or missing")

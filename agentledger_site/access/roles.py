@@ -1,0 +1,20 @@
+"""What a token may do. Each role but `ingest` may all that the one before it may."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    INGEST = "ingest"  # sends calls, and reads nothing
+    VIEWER = "viewer"  # reads
+    EDITOR = "editor"  # labels, stops, deletes
+    ADMIN = "admin"  # tokens, the audit log, settings
+
+    def includes(self, needed: Role) -> bool:
+        if Role.INGEST in (self, needed):
+            return self is needed
+        return RISING.index(self) >= RISING.index(needed)
+
+
+RISING = (Role.VIEWER, Role.EDITOR, Role.ADMIN)

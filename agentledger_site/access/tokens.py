@@ -1,0 +1,116 @@
+"""Tokens are made, found, revoked and used here. A secret is told once, when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import threading
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.timezone import now
+
+from agentledger_site.access import audit
+from agentledger_site.access.actors import Actor
+from agentledger_site.access.models import MAX_NAME, Token
+from agentledger_site.access.roles import Role
+
+# A secret is known by its look, so that a wrong one mostly costs no question to the database.
+SECRET = re.compile(r"al_[A-Za-z0-9_-]{43}")
+SHOWN_CHARACTERS = 9
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{{0,{MAX_NAME - 1}}}")
+NAME_ACCEPTED = (
+    f"1 to {MAX_NAME} letters, digits, spaces and . _ @ : / + -, a letter or digit first"
+)
+
+
+class NotMade(ValueError):
+    """A token cannot be made: what is wrong with which field, in one sentence."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(reason)
+        self.field = field
+
+
+def make(
+    actor: Actor,
+    name: str,
+    role: Role,
+    *,
+    expires_at: datetime | None = None,
+    daily_budget_usd: Decimal | None = None,
+) -> tuple[Token, str]:
+    """The token and its secret, which is nowhere else. Raises NotMade."""
+    if not NAME.fullmatch(name):
+        raise NotMade("name", f"a token's name is {NAME_ACCEPTED}")
+    if expires_at is not None and expires_at <= now():
+        raise NotMade("expires_at", "a token expires in the future")
+    if daily_budget_usd is not None and (role is not Role.INGEST or daily_budget_usd < 0):
+        raise NotMade("daily_budget_usd", "only an ingest token has a daily budget, of 0 or more")
+    secret = f"al_{secrets.token_urlsafe(32)}"
+    try:
+        with transaction.atomic():
+            token = Token.objects.create(
+                name=name,
+                role=role.value,
+                secret_hash=hash_of(secret),
+                prefix=secret[:SHOWN_CHARACTERS],
+                created_at=now(),
+                created_by=actor.name,
+                expires_at=expires_at,
+                daily_budget_usd=daily_budget_usd,
+            )
+            facts = {"id": token.pk, "role": role, "prefix": token.prefix}
+            limits = {"expires_at": expires_at, "daily_budget_usd": daily_budget_usd}
+            audit.record(actor, "token.create", name, **facts, **limits)
+    except IntegrityError:
+        reason = f"there is a token {name!r}: revoke it first, or choose another name"
+        raise NotMade("name", reason) from None
+    return token, secret
+
+
+def revoke(actor: Actor, token: Token) -> bool:
+    """Whether it was in force until now."""
+    with transaction.atomic():
+        unrevoked = Token.objects.filter(pk=token.pk, revoked_at=None)
+        revoked = unrevoked.update(revoked_at=now()) == 1
+        if revoked:
+            facts = {"id": token.pk, "role": token.role, "prefix": token.prefix}
+            audit.record(actor, "token.revoke", token.name, **facts)
+    return revoked
+
+
+def hash_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def find(secret: str) -> Token | None:
+    """The token in force of this secret."""
+    if not SECRET.fullmatch(secret):
+        return None
+    return Token.objects.in_force(now()).filter(secret_hash=hash_of(secret)).first()
+
+
+# --- last use: noted by requests and calls, written now and then by a thread ---
+
+_uses: dict[int, datetime] = {}
+_lock = threading.Lock()
+
+
+def used(token_id: int) -> None:
+    _uses[token_id] = now()
+
+
+def write_uses() -> None:
+    """Raises DatabaseError, and then has forgotten nothing."""
+    with _lock:
+        uses = dict(_uses)
+        for token_id, at in uses.items():
+            before = Q(last_used_at=None) | Q(last_used_at__lt=at)
+            Token.objects.filter(before, pk=token_id).update(last_used_at=at)
+        for token_id, at in uses.items():
+            if _uses.get(token_id) == at:
+                del _uses[token_id]
