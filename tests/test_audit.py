@@ -15,6 +15,7 @@ from agentledger_site.access.failures import AT_ONCE
 from agentledger_site.access.rules import KEY_HEADER
 from tests.conftest import KEY, create_database
 from tests.ledger import Ledger, wait_until
+from tests.provider import Provider
 
 WITH_KEY = {KEY_HEADER: KEY}
 
@@ -73,6 +74,26 @@ def test_what_was_done_is_on_the_record(keyed: Ledger) -> None:
     by_name = [entry["action"] for entry in entries(keyed, object="ed")]
     assert by_name == ["token.revoke", "token.create"]
     assert secret not in str(entries(keyed, limit=1000))
+
+
+def test_what_becomes_of_sessions_is_on_the_record(keyed: Ledger, provider: Provider) -> None:
+    ready(keyed)
+    for session in ("kept", "gone"):
+        keyed.post(session)
+    wait_until(lambda: len(keyed.get("/api/sessions", headers=WITH_KEY).json()) == 2)
+    [call] = keyed.get("/session/kept", headers=WITH_KEY).json()
+    changes = {"labels": ["l"], "note": "about a customer", "pinned": True}
+    url = f"{keyed.url}/api/sessions"
+    assert httpx.patch(f"{url}/kept", json=changes, headers=WITH_KEY).status_code == 200
+    assert httpx.delete(f"{url}/gone", headers=WITH_KEY).status_code == 204
+    assert httpx.delete(f"{url}/gone", headers=WITH_KEY).status_code == 404
+    of_call = f"{keyed.url}/api/calls/{call['action_id']}"
+    assert httpx.delete(of_call, headers=WITH_KEY).status_code == 204
+    [annotated] = entries(keyed, object="kept")
+    assert annotated["action"] == "session.annotate"
+    assert annotated["details"] == {"labels": ["l"], "note": True, "pinned": True}
+    assert [e["action"] for e in entries(keyed, object="gone")] == ["session.delete"]
+    assert [e["action"] for e in entries(keyed, object=call["action_id"])] == ["call.delete"]
 
 
 def test_log_ins_and_failed_ones_are_on_the_record(keyed: Ledger) -> None:
