@@ -10,6 +10,7 @@ import agentledger_site.access.admin  # noqa: F401 (registers what the admin sho
 import capture.admin  # noqa: F401
 from agentledger_site.access import pages
 from reports import audit, limits, schema, stops, views
+from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
 from reports.search.views import search
 from reports.sessions import SessionViewSet
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/sessions/<path:session_id>", SessionViewSet.as_view(SESSION), name="one_session"),
     path("api/calls/<path:action_id>", CallViewSet.as_view({"delete": "destroy"}), name="one_call"),
     path("api/search", search, name="search"),
+    path("api/analytics", Analytics.as_view(), name="analytics"),
     path("api/limits", limits.limits, name="limits"),
     path("api/stops", stops.stops, name="stops"),
     path("api/stops/<int:stop_id>", stops.one_stop, name="one_stop"),

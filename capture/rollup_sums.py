@@ -214,7 +214,7 @@ def _unknown_again(now: Counts, more: Sums) -> Counts:
         if counts[place] == 0 and (more.counts[place] or 0) < 0:
             counts[place] = None
     if counts[COST_UNKNOWN] == counts[CALLS]:
-        counts[COST] = None
+        counts[COST] = counts[SAVINGS] = None
     return tuple(counts)
 
 

@@ -110,7 +110,7 @@ class Rollups:
         wanted |= {(place[1], None) for place in by_place}
         known = self._memory.ids
         keys = {key: id_ for key in wanted if (id_ := known.get(key))}
-        unknown = {_digest(key): key for key in wanted - keys.keys()}
+        unknown = {key_digest(key): key for key in wanted - keys.keys()}
         for some in _at_once([*unknown]):
             found = RollupKey.objects.filter(digest__in=some).values_list("digest", "id")
             for digest, id_ in found:
@@ -122,7 +122,7 @@ class Rollups:
         kind, names = key
         self._ledger.last_rollup_key_id += 1
         id_ = self.learned[key] = self._ledger.last_rollup_key_id
-        row: Row = {"id": id_, "digest": _digest(key), "is_other": names is None}
+        row: Row = {"id": id_, "digest": key_digest(key), "is_other": names is None}
         row |= dict.fromkeys(ALL_NAMES)
         if names is not None:
             row |= dict(zip(KINDS[kind], names, strict=True))
@@ -174,7 +174,7 @@ class _Table:
             )
 
 
-def _digest(key: Key) -> bytes:
+def key_digest(key: Key) -> bytes:
     kind, names = key
     return hashlib.blake2b(orjson.dumps([KINDS[kind], names]), digest_size=16).digest()
 

@@ -1,0 +1,250 @@
+"""What the rollups say of a time: sums by hour or by day, of all calls or by what tells them apart.
+No call is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from capture.histogram import as_integer
+from capture.models import Rollup, RollupKey
+from capture.rollup_sums import (
+    CALLS,
+    COST,
+    COST_UNKNOWN,
+    COUNTS,
+    DAY,
+    FIGURES,
+    HOUR,
+    KINDS,
+    NO_CALLS,
+    Counts,
+    Names,
+    added_up,
+    row_id,
+)
+from capture.rollups import key_digest
+from capture.rows import quoted
+
+LOOK_UP_AT_ONCE = 500
+
+Name = str | None
+"""The value of what groups are told apart by. None: calls that have none."""
+Filters = Mapping[str, str]
+"""Values by name; all must be equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Hours since 1970, UTC. With `by_day`, of days that are whole the rows of days are read."""
+
+    begin: int
+    end: int  # the first hour that is not in it
+    by_day: bool
+    is_to_now: bool  # nothing is later than its end
+
+    def start_of(self, hour: int) -> int:
+        """Of the hour or day that it belongs to, as far as that is in the period."""
+        return max(self.begin, hour - hour % 24) if self.by_day else hour
+
+    def spans(self) -> list[tuple[int, int, int]]:
+        """Which rows to read: their span, the first hour, and the first that is not."""
+        if not self.by_day:
+            return [(HOUR, self.begin, self.end)]
+        first_day = -(-self.begin // 24) * 24
+        # Of a day that is not over, its row says what there is.
+        last_day = (-(-self.end // 24) if self.is_to_now else self.end // 24) * 24
+        if first_day >= last_day:
+            return [(HOUR, self.begin, self.end)]
+        spans = [(HOUR, self.begin, first_day), (DAY, first_day, last_day)]
+        return [span for span in (*spans, (HOUR, last_day, self.end)) if span[1] < span[2]]
+
+
+@dataclass(slots=True)
+class Total:
+    """Figures added up; the histograms as integers."""
+
+    counts: Counts = NO_CALLS
+    latency: int = 0
+    ttft: int = 0
+
+    def add(self, other: Total) -> None:
+        self.counts = added_up(self.counts, other.counts)
+        self.latency += other.latency
+        self.ttft += other.ttft
+
+    def less(self, other: Total) -> Total:
+        """The rest, once `other` is taken from it. A sum that falls to 0 may be one of which
+        nothing is known: it is not told."""
+        lost = tuple(None if count is None else -count for count in other.counts)
+        counts: list[Any] = [
+            count if place <= COST_UNKNOWN else count or None
+            for place, count in enumerate(added_up(self.counts, lost))
+        ]
+        if counts[COST_UNKNOWN] < counts[CALLS]:
+            counts[COST] = counts[COST] or 0
+        return Total(tuple(counts), self.latency - other.latency, self.ttft - other.ttft)
+
+
+Series = dict[int, Total]
+"""By the start of the hour or day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`groups` are the dearest, then those with the most calls; `rest` are all others together."""
+
+    total: Series
+    groups: dict[Name, Series]
+    rest: Series
+
+
+def summary(period: Period, by: str | None, filters: Filters, most_groups: int) -> Summary:
+    """`by` and the filters' names are among `ALL_NAMES`; a user stands alone."""
+    names = {*filters, by} - {None}
+    if len(names) > 1:
+        return _of_combinations(period, by, filters, most_groups)
+    if filters:
+        [(name, value)] = filters.items()
+        kind = KINDS.index((name,))
+        series = _of_keys(period, kind, _key_ids(kind, [(value,)]))
+        found = next(iter(series.values()), {})
+        return Summary(found, {value: found} if by and found else {}, {})
+    groups = _dearest(period, by, most_groups) if by else {}
+    # Read last: what is recorded meanwhile is then in the rest, and in no group beyond the total.
+    kind = KINDS.index(())
+    total = next(iter(_of_keys(period, kind, _key_ids(kind, [()])).values()), {})
+    return Summary(total, groups, _rest(total, groups) if by else {})
+
+
+def added(series: Series) -> Total:
+    total = Total()
+    for one in series.values():
+        total.add(one)
+    return total
+
+
+# --- of one name, or of all calls: each group has its own rows ---
+
+
+def _dearest(period: Period, by: str, most_groups: int) -> dict[Name, Series]:
+    kind = KINDS.index((by,))
+    ids = _dearest_keys(period, kind, most_groups)
+    names = dict(RollupKey.objects.filter(pk__in=ids).values_list("id", by))
+    series = _of_keys(period, kind, ids)
+    return {names[id_]: series[id_] for id_ in ids if id_ in series}
+
+
+def _rest(total: Series, groups: Mapping[Name, Series]) -> Series:
+    rest = {}
+    for start, left in total.items():
+        for group in groups.values():
+            if start in group:
+                left = left.less(group[start])
+        if left.counts[CALLS]:
+            rest[start] = left
+    return rest
+
+
+def _key_ids(kind: int, wanted: Iterable[Names | None]) -> list[int]:
+    digests = [key_digest((kind, names)) for names in wanted]
+    return list(RollupKey.objects.filter(digest__in=digests).values_list("id", flat=True))
+
+
+def _dearest_keys(period: Period, kind: int, most: int) -> list[int]:
+    where, parameters = _in_period(period, kind)
+    [other] = _key_ids(kind, [None]) or [0]
+    return [
+        id_
+        for id_, *_ in _rows(
+            # As floating numbers: SQLite's integers would end with an error where they do not fit.
+            f"SELECT key_id, SUM(call_count) AS n, COALESCE(SUM(cost * 1.0), 0) AS usd"
+            f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
+            f" GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
+            [*parameters, other, most],
+        )
+    ]
+
+
+def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Series]:
+    ids = [
+        row_id((span, kind, hour), key)
+        for span, begin, end in period.spans()
+        for hour in range(begin, end, 24 if span == DAY else 1)
+        for key in keys
+    ]
+    found: dict[int, Series] = {}
+    for start in range(0, len(ids), LOOK_UP_AT_ONCE):
+        some = ids[start : start + LOOK_UP_AT_ONCE]
+        marks = ", ".join(["%s"] * len(some))
+        query = f"SELECT key_id, hour, {_FIGURES} FROM {_table()} r WHERE id IN ({marks})"
+        _collect(found, period, _rows(query, some))
+    return found
+
+
+# --- of several names: the rows of all their combinations, as far as they are asked for ---
+
+
+def _of_combinations(period: Period, by: str | None, filters: Filters, most_groups: int) -> Summary:
+    where, parameters = _in_period(period, 0)
+    name = f"k.{by}" if by else "NULL"
+    tests = "".join(f" AND k.{name} = %s" for name in filters)
+    query = (
+        f"SELECT {name}, hour, {_FIGURES} FROM {_table()} r"
+        f" JOIN {quoted(RollupKey._meta.db_table)} k ON k.id = r.key_id"
+        f" WHERE ({where}){tests}"
+    )
+    found: dict[Name, Series] = {}
+    _collect(found, period, _rows(query, [*parameters, *filters.values()]))
+    total = _merged(found.values())
+    if by is None:
+        return Summary(total, {}, {})
+    dearest = sorted(found, key=lambda name: _rank(found[name]), reverse=True)
+    groups = {name: found[name] for name in dearest[:most_groups]}
+    return Summary(total, groups, _merged(found[name] for name in dearest[most_groups:]))
+
+
+def _rank(series: Series) -> tuple[int, int]:
+    counts = added(series).counts
+    return counts[COST] or 0, counts[CALLS]
+
+
+def _merged(several: Iterable[Series]) -> Series:
+    merged: Series = {}
+    for series in several:
+        for start, total in series.items():
+            merged.setdefault(start, Total()).add(total)
+    return merged
+
+
+# --- rows ---
+
+_FIGURES = ", ".join(f"r.{name}" for name in FIGURES)
+
+
+def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any, ...]]) -> None:
+    n_counts = 2 + len(COUNTS)
+    for row in rows:
+        total = found.setdefault(row[0], {}).setdefault(period.start_of(row[1]), Total())
+        total.add(Total(row[2:n_counts], as_integer(bytes(row[-2])), as_integer(bytes(row[-1]))))
+
+
+def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
+    spans = period.spans()
+    parameters = []
+    for span, begin, end in spans:
+        parameters += [row_id((span, kind, begin), 0), row_id((span, kind, end), 0) - 1]
+    return " OR ".join(["r.id BETWEEN %s AND %s"] * len(spans)), parameters
+
+
+def _rows(query: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        yield from cursor
+
+
+def _table() -> str:
+    return quoted(Rollup._meta.db_table)
