@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 
 import agentledger_site.access.admin  # noqa: F401 (registers what the admin shows)
 import capture.admin  # noqa: F401
+import reports.admin  # noqa: F401
 from agentledger_site.access import pages
 from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics

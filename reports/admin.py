@@ -1,0 +1,270 @@
+"""Sessions and calls in the admin: to be found, read and deleted, never edited."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import orjson
+from django.contrib import admin, messages
+from django.contrib.admin import ModelAdmin
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from agentledger_site.access.actors import actor_of
+from capture.deletion import delete_call, delete_session
+from capture.models import Call, Session
+from reports import queries
+from reports.search.find import find
+from reports.search.query import Query
+
+UNKNOWN = "—"
+# A list that was not narrowed says "more" instead of counting a million rows.
+COUNTED = 10_000
+FOUND = 200
+LONGEST = 100_000  # characters of one text on a page
+
+
+# Beside what is shown of it in another way.
+NOT_SHOWN = ("session", "scope", "error_detail", "deleted_at")
+SHOWN: tuple[str, ...] = (
+    *("in_session", "tokens", "cost", "latency", "error_detail", "conversation"),
+    *(field.name for field in Call._meta.fields if field.name not in NOT_SHOWN),
+)
+
+
+class Turn(NamedTuple):
+    """Of a conversation: who says what. What is no text is JSON, folded."""
+
+    who: str
+    text: str | None
+    json: str | None
+
+
+def turn_of(message: bytes) -> Turn:
+    value = orjson.loads(message)
+    if not isinstance(value, dict):
+        return Turn("user", str(value)[:LONGEST], None)
+    said, rest = [], []
+    content = value.get("content", value.get("parts", value.get("output")))
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            said.append(part)
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            said.append(part["text"])
+        elif part is not None:
+            rest.append(part)
+    if calls := value.get("tool_calls"):
+        rest.append(calls)
+    folded = orjson.dumps(rest, option=orjson.OPT_INDENT_2).decode() if rest else None
+    who = value.get("role") or value.get("type") or UNKNOWN
+    text = "\n".join(said) or None
+    return Turn(str(who), text and text[:LONGEST], folded and folded[:LONGEST])
+
+
+class ShortCount(Paginator[Any]):
+    """Counts no further than COUNTED."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return rows.order_by().values("pk")[: COUNTED + 1].count()
+
+
+class ReadOnly(ModelAdmin[Any]):
+    paginator = ShortCount
+    show_full_result_count = False
+    list_per_page = 50
+    actions = ("delete_selected",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def usd(amount: Decimal | None) -> str:
+    return UNKNOWN if amount is None else f"${amount:,.4f}"
+
+
+def number(n: float | None) -> str:
+    return UNKNOWN if n is None else f"{n:,.0f}"
+
+
+def estimated(call: Call, text: str) -> str:
+    return f"≈ {text}" if call.usage_source == "estimated" and text != UNKNOWN else text
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnly):
+    list_display = (
+        *("session_id", "last_call_at", "calls", "error_count", "refused_count", "tokens_in"),
+        *("tokens_out", "cost", "who", "pinned"),
+    )
+    list_filter = ("last_call_at", "pinned")
+    date_hierarchy = "last_call_at"
+    search_fields = ("names",)
+    search_help_text = "a part of the session's id, an agent, a user or a label"
+    ordering = ("-last_call_at", "-id")
+    fields = (
+        *("session_id", "calls", "started_at", "last_call_at", "error_count", "refused_count"),
+        *("tokens_in", "tokens_out", "cost", "models", "agents", "users", "apps"),
+        *("environments", "labels", "note", "pinned", "newest_calls"),
+    )
+    readonly_fields = ("calls", "tokens_in", "tokens_out", "cost", "newest_calls")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        return Session.objects.not_deleted()
+
+    @admin.display(description="calls", ordering="call_count")
+    def calls(self, session: Session) -> SafeString:
+        url = f"{reverse('admin:capture_call_changelist')}?session__id__exact={session.pk}"
+        return format_html('<a href="{}">{}</a>', url, f"{session.call_count:,}")
+
+    @admin.display(description="tokens in", ordering="total_tokens_in")
+    def tokens_in(self, session: Session) -> str:
+        return number(session.total_tokens_in)
+
+    @admin.display(description="tokens out", ordering="total_tokens_out")
+    def tokens_out(self, session: Session) -> str:
+        return number(session.total_tokens_out)
+
+    @admin.display(description="cost", ordering="total_cost_usd")
+    def cost(self, session: Session) -> str:
+        return usd(session.total_cost_usd)
+
+    @admin.display(description="agents")
+    def who(self, session: Session) -> str:
+        return ", ".join(session.agents) or UNKNOWN
+
+    @admin.display(description="newest calls")
+    def newest_calls(self, session: Session) -> str:
+        calls = queries.calls_of(session).reverse().select_related("session")[:20]
+        rows = [
+            {
+                "url": reverse("admin:capture_call_change", args=[call.pk]),
+                "at": call.timestamp,
+                "agent": call.agent_name or UNKNOWN,
+                "model": call.model_id or UNKNOWN,
+                "outcome": call.outcome,
+                "cost": estimated(call, usd(call.cost_usd)),
+            }
+            for call in calls
+        ]
+        return render_to_string("admin/capture/_newest_calls.html", {"calls": rows})
+
+    # --- deletion ---
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What is shown before: the consequence, without reading every call."""
+        sessions = list(objs)
+        told = [
+            f"{s.session_id}: {s.call_count:,} calls, {usd(s.total_cost_usd)}" for s in sessions
+        ]
+        counts = {"sessions": len(sessions), "calls": sum(s.call_count for s in sessions)}
+        return told, counts, self._not_allowed(request), []
+
+    def _not_allowed(self, request: HttpRequest) -> set[str]:
+        return set() if self.has_delete_permission(request) else {"session"}
+
+    def delete_model(self, request: HttpRequest, obj: Session) -> None:
+        delete_session(actor_of(request), obj.session_id)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        for session in queryset:
+            delete_session(actor_of(request), session.session_id)
+
+
+@admin.register(Call)
+class CallAdmin(ReadOnly):
+    list_display = (
+        *("timestamp", "in_session", "agent_name", "model_id", "outcome", "status_code"),
+        *("tokens", "cost", "latency"),
+    )
+    list_filter = ("timestamp", "outcome", "provider", "wire_format", "environment")
+    list_select_related = ("session",)
+    search_fields = ("action_id",)
+    search_help_text = "what was said in calls, or names and ids: as GET /api/search"
+    ordering = ("-timestamp", "-seq")
+    fields = SHOWN
+    readonly_fields = SHOWN
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
+        return Call.objects.not_deleted().select_related("session")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset, False
+        try:
+            query = Query.parse(search_term)
+        except ValueError as error:
+            self.message_user(request, str(error), messages.WARNING)
+            return queryset.none(), False
+        page = find(query, Q(), limit=FOUND)
+        if page.next is not None:
+            self.message_user(request, f"These are the newest {FOUND} at most.", messages.INFO)
+        return queryset.filter(seq__in=[hit.call.seq for hit in page.hits]), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup == "session__id__exact" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    @admin.display(description="session", ordering="session")
+    def in_session(self, call: Call) -> str:
+        if call.session is None:
+            return UNKNOWN
+        url = reverse("admin:capture_session_change", args=[call.session.pk])
+        return format_html('<a href="{}">{}</a>', url, call.session.session_id)
+
+    @admin.display(description="tokens in / out")
+    def tokens(self, call: Call) -> str:
+        return estimated(call, f"{number(call.tokens_in)} / {number(call.tokens_out)}")
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, call: Call) -> str:
+        return estimated(call, usd(call.cost_usd))
+
+    @admin.display(description="latency", ordering="latency_ms")
+    def latency(self, call: Call) -> str:
+        return UNKNOWN if call.latency_ms is None else f"{call.latency_ms:,.0f} ms"
+
+    @admin.display
+    def conversation(self, call: Call) -> str:
+        record = queries.record(call.pk)
+        if record is None:
+            return UNKNOWN
+        prompt = record.prompt.text.data.decode() if record.prompt else None
+        answer = [("reasoning", record.row["reasoning"]), ("answer", record.row["content"])]
+        turns = [Turn("system prompt", prompt, None)] if prompt else []
+        turns += [turn_of(message) for message in record.messages]
+        turns += [Turn(who, text[:LONGEST], None) for who, text in answer if text]
+        turns += [
+            Turn(f"calls {row['name']}", None, row["arguments"][:LONGEST])
+            for row in record.tool_calls
+        ]
+        return render_to_string("admin/capture/_conversation.html", {"turns": turns})
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        calls = list(objs)
+        told = [f"{call.timestamp:%Y-%m-%d %H:%M:%S} UTC, {call.pk}" for call in calls]
+        allowed = self.has_delete_permission(request)
+        return told, {"calls": len(calls)}, set() if allowed else {"call"}, []
+
+    def delete_model(self, request: HttpRequest, obj: Call) -> None:
+        delete_call(actor_of(request), obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> None:
+        for action_id in queryset.values_list("pk", flat=True):
+            delete_call(actor_of(request), action_id)
