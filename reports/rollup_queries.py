@@ -160,10 +160,11 @@ def _dearest_keys(period: Period, kind: int, most: int) -> list[int]:
     return [
         id_
         for id_, *_ in _rows(
-            # As floating numbers: SQLite's integers would end with an error where they do not fit.
-            f"SELECT key_id, SUM(call_count) AS n, COALESCE(SUM(cost * 1.0), 0) AS usd"
+            # Floating: SQLite ends with an error where integers do not fit; PostgreSQL is slow.
+            "SELECT key_id, SUM(call_count) AS n,"
+            " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
             f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
-            f" GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
+            " GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
             [*parameters, other, most],
         )
     ]

@@ -1,0 +1,122 @@
+"""How long `/api/analytics` takes over 30 days of a million calls.
+
+    python -m benchmarks.analytics [postgresql://…] [--calls 1000000]
+
+The rollups are filled as the recorder fills them; the calls themselves are not stored. 50 agents
+use one to three of 20 models each, in three environments, for 5,000 users: `benchmarks.storing`.
+Each figure is the median of nine answers of the view, JSON included; a server adds a millisecond.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+from benchmarks.storing import many_agents
+
+DAYS, ANSWERS, BATCH = 30, 9, 20_000
+PRICE = Decimal("0.0042")
+QUERIES = (
+    "",
+    "by=model",
+    "by=agent",
+    "by=agent&limit=50",
+    "by=user",
+    "by=environment",
+    "by=model&agent_name=agent-7",
+    "by=agent&environment=production",
+    "user_id=user-42",
+    "interval=hour&by=model",
+    "by=user&format=csv",
+)
+
+
+def fill(n_calls: int) -> None:
+    from django.db import transaction
+
+    from capture.models import Ledger
+    from capture.rollups import KeyMemory, Rollups
+
+    memory, random = KeyMemory(), Random(1)
+    begin = datetime.now(UTC) - timedelta(days=DAYS)
+    step = timedelta(days=DAYS) / n_calls
+    for first in range(0, n_calls, BATCH):
+        with transaction.atomic():
+            ledger = Ledger.objects.select_for_update().get(pk=1)
+            rollups = Rollups(ledger, memory)
+            for number in range(first, min(first + BATCH, n_calls)):
+                names = many_agents(number)
+                latency_ms = random.lognormvariate(7.5, 0.8)
+                row = {
+                    **names,
+                    "timestamp": begin + number * step,
+                    "model_id": names["model"],
+                    "provider": "openai" if number % 3 else "anthropic",
+                    "outcome": "completed" if number % 50 else "upstream_error",
+                    "wire_format": "openai_chat",
+                    "tokens_in": 900,
+                    "tokens_out": 300,
+                    "tokens_cache_read": 500,
+                    "tokens_cache_write": None,
+                    "tokens_reasoning": None,
+                    "cost_usd": None if number % 40 == 0 else PRICE,
+                    "cache_savings_usd": None,
+                    "latency_ms": latency_ms,
+                    "ttft_ms": latency_ms / 5,
+                }
+                rollups.count(row, 1)
+            rollups.write()
+            ledger.save()
+        memory.learn(rollups.learned)
+
+
+def measured(query: str) -> tuple[float, int]:
+    """Milliseconds, and how long the answer is."""
+    from django.db import connection
+    from django.test import RequestFactory
+
+    from reports.analytics import Analytics
+
+    view, taken = Analytics.as_view(), []
+    for _ in range(ANSWERS):
+        request = RequestFactory().get(f"/api/analytics?{query}")
+        begin = time.perf_counter()
+        answer = view(request).render()
+        taken.append((time.perf_counter() - begin) * 1000)
+        assert answer.status_code == 200, answer.content
+    assert connection.connection is not None
+    return statistics.median(taken), len(answer.content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dsn", nargs="?")
+    parser.add_argument("--calls", type=int, default=1_000_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        dsn = asked.dsn or f"sqlite:///{Path(folder) / 'ledger.db'}"
+        os.environ.update(AGENTLEDGER_DSN=dsn, DJANGO_SETTINGS_MODULE="agentledger_site.settings")
+        import django
+        from django.core.management import call_command
+
+        django.setup()
+        from capture.models import Rollup
+
+        call_command("migrate", verbosity=0)
+        fill(asked.calls)
+        print(f"{Rollup.objects.count():,} rollups of {asked.calls:,} calls\n")
+        print("| Query | ms | Bytes |\n|---|---:|---:|")
+        for query in QUERIES:
+            ms, n_bytes = measured(query)
+            print(f"| `{query}` | {ms:.0f} | {n_bytes:,} |")
+
+
+if __name__ == "__main__":
+    main()
