@@ -9,6 +9,8 @@ from typing import Any
 
 from django.http import Http404
 from django.utils.timezone import now
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
@@ -69,6 +71,10 @@ class Analytics(APIView):
     renderer_classes = [LedgerJSONRenderer, BrowsableAPIRenderer, CSVRenderer]
     content_negotiation_class = _Negotiation
 
+    @extend_schema(
+        parameters=[OpenApiParameter(name) for name in PARAMETERS if name != "api_key"],
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:
         _check_names(request)
         by, filters = _grouping(request)

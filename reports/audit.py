@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any
 from urllib.parse import urlencode
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.exceptions import ValidationError
@@ -50,6 +51,7 @@ class Asked(serializers.Serializer[Any]):
     cursor = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
 
 
+@extend_schema(parameters=[Asked], responses=AuditEntrySerializer(many=True))
 @api_view(["GET", "HEAD"])
 def audit(request: Request) -> Response:
     """Entries of one `actor`, `address`, `action` or `object`, `since` and `until` a time (ISO

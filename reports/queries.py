@@ -13,7 +13,16 @@ from uuid import UUID
 import orjson
 from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 
-from capture.models import Binary, Call, CallBody, Message, PriceCorrection, Session, ToolCall
+from capture.models import (
+    Binary,
+    Call,
+    CallBody,
+    Ledger,
+    Message,
+    PriceCorrection,
+    Session,
+    ToolCall,
+)
 from capture.texts import Encoding, Text, unpack_refs, unpacked
 from capture.wire import by_name
 from capture.wire.cut import join
@@ -203,7 +212,8 @@ def records(
     calls: QuerySet[Call], wanted: Wanted = ALL, *, limit: int | None = None
 ) -> Iterator[Record]:
     """Calls in time order, at most `limit`, read in pages: in memory is what one page refers to.
-    What is recorded while they are read may be among them or not."""
+    What is recorded while they are read is not among them: it may have changed those before it."""
+    calls = calls.filter(seq__lte=Ledger.objects.values_list("last_seq", flat=True).get(pk=1))
     known = NOTHING_KNOWN
     place: Mapping[str, Any] | None = None
     while limit is None or limit > 0:

@@ -28,6 +28,9 @@ def test_the_schema_describes_every_endpoint_of_the_api(schema: dict[str, Any]) 
     methods = {path: set(item) - {"parameters"} for path, item in schema["paths"].items()}
     assert methods == {
         "/": {"get"},
+        "/api/analytics": {"get"},
+        "/api/audit": {"get"},
+        "/api/search": {"get"},
         "/api/calls/{action_id}": {"delete"},
         "/api/limits": {"get"},
         "/api/sessions": {"get"},

@@ -307,20 +307,15 @@ def test_readiness_says_what_search_lacks(stack: Ledger) -> None:
     assert any("pg_trgm" in reason for reason in reasons) == lacks
 
 
-def test_what_is_not_in_the_ledger_is_no_hit_and_leaves_the_index(fresh: Ledger) -> None:
+def test_what_was_deleted_is_no_hit_and_leaves_the_index(fresh: Ledger) -> None:
     import sqlite3
     from contextlib import closing
 
     with fresh:
         kept, gone = say(fresh, "kept vicuna"), say(fresh, "gone vicuna")
         indexed(fresh)
-        with closing(sqlite3.connect(fresh.folder / "agentledger.db")) as db, db:
-            for table in ("toolcall", "callbody", "call"):
-                column = "action_id" if table == "call" else "call_id"
-                db.execute(
-                    f"DELETE FROM capture_{table} WHERE {column} = ?", [gone.replace("-", "")]
-                )
-            assert [hit["action_id"] for hit in search(fresh, "vicuna")] == [kept]
+        assert httpx.delete(f"{fresh.url}/api/calls/{gone}").status_code == 204
+        assert [hit["action_id"] for hit in search(fresh, "vicuna")] == [kept]
 
         def texts() -> int:
             with closing(sqlite3.connect(fresh.folder / "agentledger.db")) as db:

@@ -21,7 +21,7 @@ def asked(ledger: Ledger, statement: str) -> int:
     """A number out of its SQLite file."""
     with closing(sqlite3.connect(ledger.folder / "agentledger.db", timeout=20)) as db:
         ((number,),) = db.execute(statement).fetchall()
-    return int(number)
+    return int(number or 0)
 
 
 HELLOS = "SELECT count(*) FROM reports_search WHERE reports_search MATCH '\"hello\"'"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Q
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -69,6 +71,7 @@ class SearchParameters(Parameters):
     )
 
 
+@extend_schema(parameters=[SearchParameters], responses=OpenApiTypes.OBJECT)
 @api_view(["GET", "HEAD"])
 def search(request: Request) -> Response:
     """Calls in which all words of `q` occur, newest first. `Link` says where the search goes on;
