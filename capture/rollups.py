@@ -9,8 +9,7 @@ are summed up under one key, "other".
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 import orjson
 from django.db import connection
@@ -32,14 +31,12 @@ from capture.rollup_sums import (
     columns,
     row_id,
 )
-from capture.rows import Row, quoted
+from capture.rows import Row, at_once, quoted
 
 MOST_KEYS = 10_000
 # As many keys as the recorder remembers; about 10 MB.
 REMEMBERED = 20_000
-LOOK_UP_AT_ONCE = 500
 
-T = TypeVar("T")
 Key = tuple[int, Names | None]
 """The kind (its index), and the names; None: the key of all others."""
 
@@ -111,7 +108,7 @@ class Rollups:
         known = self._memory.ids
         keys = {key: id_ for key in wanted if (id_ := known.get(key))}
         unknown = {key_digest(key): key for key in wanted - keys.keys()}
-        for some in _at_once([*unknown]):
+        for some in at_once([*unknown]):
             found = RollupKey.objects.filter(digest__in=some).values_list("digest", "id")
             for digest, id_ in found:
                 key = unknown[bytes(digest)]
@@ -141,7 +138,7 @@ class _Table:
     def read(self, ids: Iterable[int]) -> None:
         figures = ", ".join(FIGURES)
         with connection.cursor() as cursor:
-            for some in _at_once(list(ids)):
+            for some in at_once(list(ids)):
                 marks = ", ".join(["%s"] * len(some))
                 cursor.execute(
                     f"SELECT id, {figures} FROM {self._name} WHERE id IN ({marks})", some
@@ -177,8 +174,3 @@ class _Table:
 def key_digest(key: Key) -> bytes:
     kind, names = key
     return hashlib.blake2b(orjson.dumps([KINDS[kind], names]), digest_size=16).digest()
-
-
-def _at_once(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), LOOK_UP_AT_ONCE):
-        yield items[start : start + LOOK_UP_AT_ONCE]

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -15,8 +15,19 @@ from django.db import connection, models
 
 from capture.wire.jsontext import clean, clean_json, dump
 
+T = TypeVar("T")
 Row = dict[str, Any]
 """Values by attribute name: `session_id` for the foreign key `session`."""
+
+
+# SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
+LOOK_UP_AT_ONCE = 500
+
+
+def at_once(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many of them at a time as a statement looks up."""
+    for start in range(0, len(items), LOOK_UP_AT_ONCE):
+        yield items[start : start + LOOK_UP_AT_ONCE]
 
 
 def insert(model: type[models.Model], rows: Sequence[Row]) -> None:

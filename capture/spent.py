@@ -23,6 +23,7 @@ from capture.call_cost import charged_usd, cost_of_call
 from capture.exchange import Outcome
 from capture.models import Call, Ledger, Spend
 from capture.pricing import Prices
+from capture.rows import at_once
 from capture.spend import accounts_of
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
@@ -35,7 +36,6 @@ logger = logging.getLogger("agentledger.proxy")
 TABLES_WAIT_S = 60.0
 READ_CALLS, READ_BYTES = 500, 16 * 1024 * 1024
 SAY_EVERY_S = 5.0
-LOOK_UP_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,7 @@ class SpentBefore:
 
 
 def _not_in_ledger(ids: list[UUID], last_seq: int) -> Iterator[UUID]:
-    for start in range(0, len(ids), LOOK_UP_AT_ONCE):
-        some = ids[start : start + LOOK_UP_AT_ONCE]
+    for some in at_once(ids):
         rows = Call.objects.filter(pk__in=some, seq__lte=last_seq).values_list("pk", flat=True)
         yield from set(some) - set(rows)
 

@@ -6,7 +6,6 @@ import hashlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TypeVar
 from uuid import UUID
 
 import orjson
@@ -41,7 +40,7 @@ from capture.models import (
     ToolCall,
 )
 from capture.rollups import KeyMemory, Rollups
-from capture.rows import Row
+from capture.rows import Row, at_once
 from capture.spend import Spending
 from capture.texts import Packed, Text, pack_refs, packed
 from capture.understand import StoredPart, UnderstoodCall, heads
@@ -50,13 +49,10 @@ from capture.wire.types import ToolResult
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
 # about 10 MB.
 REMEMBERED = 30_000
-# SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
-LOOK_UP_AT_ONCE = 500
 
 # The SDKs pause for seconds between two tries, but a try itself may take its whole time-out.
 RETRIED_WITHIN = timedelta(hours=1)
 
-T = TypeVar("T")
 Key = tuple[int, bytes]
 """A part's scope and digest."""
 Brought = tuple[ToolResult, bool]
@@ -133,7 +129,7 @@ def forget_segments(names: Iterable[str]) -> bool:
 def _not_recorded(calls: list[UnderstoodCall]) -> list[UnderstoodCall]:
     """A spool that is read again after a crash yields calls that were recorded before it."""
     seen: set[UUID] = set()
-    for some in _at_once([call.action_id for call in calls]):
+    for some in at_once([call.action_id for call in calls]):
         for model in (Call, Tombstone):
             seen.update(model.objects.filter(pk__in=some).values_list("pk", flat=True))
     new = []
@@ -152,11 +148,6 @@ def _save_positions(positions: Mapping[str, int]) -> None:
             ' ON CONFLICT (segment) DO UPDATE SET "offset" = excluded."offset"',
             list(positions.items()),
         )
-
-
-def _at_once(items: list[T]) -> Iterable[list[T]]:
-    for start in range(0, len(items), LOOK_UP_AT_ONCE):
-        yield items[start : start + LOOK_UP_AT_ONCE]
 
 
 class _Batch:
@@ -203,7 +194,7 @@ class _Batch:
 
     def _find_sessions(self, calls: list[UnderstoodCall]) -> None:
         ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
-        for some in _at_once(sorted(ids)):
+        for some in at_once(sorted(ids)):
             found = Session.objects.not_deleted().filter(session_id__in=some)
             self.sessions.update({session.session_id: session for session in found})
 
@@ -231,7 +222,7 @@ class _Batch:
                 if self.memory.get((scope, part.digest)) is None:
                     unknown[scope].add(part.digest)
         for scope, digests in unknown.items():
-            for some in _at_once(list(digests)):
+            for some in at_once(list(digests)):
                 found = Message.objects.filter(scope=scope, digest__in=some)
                 for digest, id_ in found.values_list("digest", "id"):
                     self.learned[scope, bytes(digest)] = id_
@@ -274,7 +265,7 @@ class _Batch:
         for scope, first in brought.items():
             known: dict[bytes, int] = {}
             bare: set[bytes] = set()
-            for some in _at_once(list(first)):
+            for some in at_once(list(first)):
                 found = Binary.objects.filter(scope=scope, digest__in=some)
                 known |= {bytes(digest): id_ for digest, id_ in found.values_list("digest", "id")}
                 if self.keep_binaries and known:
@@ -299,7 +290,7 @@ class _Batch:
         for scope, ids in wanted.items():
             if scope in self.new_sessions:
                 continue
-            for some in _at_once(list(ids)):
+            for some in at_once(list(ids)):
                 found = ToolCall.objects.filter(
                     scope=scope, tool_call_id__in=some, result_action_id=None
                 )

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture import injected_usage, kept, wire
-from capture.admission.admit import NOTHING_APPLIES, Admission
-from capture.admission.decision import Admitted, Refused
+from capture.admission.admit import Admission
+from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 from capture.admission.refusal import refusal_answer
 from capture.answers import unknown_upstream, unrecordable
 from capture.body import Body, NoRoom, in_memory, taken_whole

@@ -25,7 +25,7 @@ from reports.search.find import find
 from reports.search.query import Query
 
 UNKNOWN = "—"
-# A list that was not narrowed says "more" instead of counting a million rows.
+# Rows of a list that are counted, and so can be paged to: not a million for each page.
 COUNTED = 10_000
 FOUND = 200
 LONGEST = 100_000  # characters of one text on a page

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from capture.models import Call, CallBody, Message
+from capture.rows import at_once
 from capture.texts import unpack_refs
 from reports import queries
 from reports.queries import Record
@@ -69,8 +70,7 @@ def _new_messages_from(record: Record, earlier: QuerySet[Call]) -> int | None:
 def _message_refs(part_refs: bytes | memoryview) -> list[int]:
     refs = unpack_refs(part_refs)
     messages: set[int] = set()
-    for start in range(0, len(refs), queries.LOOK_UP_AT_ONCE):
-        some = refs[start : start + queries.LOOK_UP_AT_ONCE]
+    for some in at_once(refs):
         found = Message.objects.filter(pk__in=some, kind="message")
         messages.update(found.values_list("pk", flat=True))
     return [ref for ref in refs if ref in messages]

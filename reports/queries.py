@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -23,6 +23,7 @@ from capture.models import (
     Session,
     ToolCall,
 )
+from capture.rows import at_once
 from capture.texts import Encoding, Text, unpack_refs, unpacked
 from capture.wire import by_name
 from capture.wire.cut import join
@@ -32,7 +33,6 @@ from reports.encoding import encode
 
 RAW = by_name("raw").NAME
 REFERRING = int(Encoding.REFERRING)
-LOOK_UP_AT_ONCE = 500
 # Calls that are in memory at once, and what their bodies were on the wire.
 CALLS_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
@@ -52,8 +52,6 @@ _ALWAYS = {
     *("action_id", "seq", "timestamp", "scope", "wire_format", "notes"),
     *("frame_encoding", "frame_is_whole", "answer_encoding"),
 }
-
-T = TypeVar("T")
 
 
 class Part:
@@ -308,7 +306,7 @@ def _find_parts(records: list[Record], before: Known) -> None:
         record.refs = unpack_refs(record.row["part_refs"])
         wanted.update(record.refs)
     parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
-    for some in _at_once(sorted(wanted - parts.keys())):
+    for some in at_once(sorted(wanted - parts.keys())):
         rows = Message.objects.filter(pk__in=some).values_list("id", "kind", "data", "encoding")
         parts.update({id_: Part(kind, unpacked(data, enc)) for id_, kind, data, enc in rows})
     known = Known(parts)
@@ -324,7 +322,7 @@ def _find_binaries(records: list[Record]) -> None:
             wanted[record.row["scope"]].update(digests)
     found: dict[tuple[int, bytes], Binary] = {}
     for scope, of_scope in wanted.items():
-        for some in _at_once(sorted(of_scope)):
+        for some in at_once(sorted(of_scope)):
             rows = Binary.objects.filter(scope=scope, digest__in=some).defer("data")
             for binary in rows.annotate(is_kept=_IS_KEPT):
                 found[scope, bytes(binary.digest)] = binary
@@ -344,8 +342,3 @@ def _digests(record: Record) -> dict[bytes, None]:
         frame = record.frame()
         places = [*(frame.places if frame else ()), *places, *record.answer().places]
     return dict.fromkeys(place.digest for place in places)
-
-
-def _at_once(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    for start in range(0, len(items), LOOK_UP_AT_ONCE):
-        yield items[start : start + LOOK_UP_AT_ONCE]

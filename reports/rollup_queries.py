@@ -3,7 +3,7 @@ No call is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,7 @@ from capture.rollup_sums import (
     row_id,
 )
 from capture.rollups import key_digest
-from capture.rows import quoted
-
-LOOK_UP_AT_ONCE = 500
+from capture.rows import at_once, quoted
 
 Name = str | None
 """The value of what groups are told apart by. None: calls that have none."""
@@ -178,8 +176,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
         for key in keys
     ]
     found: dict[int, Series] = {}
-    for start in range(0, len(ids), LOOK_UP_AT_ONCE):
-        some = ids[start : start + LOOK_UP_AT_ONCE]
+    for some in at_once(ids):
         marks = ", ".join(["%s"] * len(some))
         query = f"SELECT key_id, hour, {_FIGURES} FROM {_table()} r WHERE id IN ({marks})"
         _collect(found, period, _rows(query, some))
@@ -241,7 +238,7 @@ def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
     return " OR ".join(["r.id BETWEEN %s AND %s"] * len(spans)), parameters
 
 
-def _rows(query: str, parameters: list[Any]) -> Iterator[tuple[Any, ...]]:
+def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         yield from cursor

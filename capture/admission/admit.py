@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from agentledger_site.conf import Config
-from capture.admission.decision import Admitted, Asking, Refused, State
+from capture.admission.decision import NOTHING_APPLIES, Admitted, Asking, Refused, State
 from capture.admission.expected import Expectations
 from capture.admission.ingest_tokens import IngestKeys
 from capture.admission.policy import ModelPolicy
@@ -17,8 +16,6 @@ from capture.admission.stops import Stops
 from capture.call_cost import billing_of
 from capture.wire.glance import Glance
 from capture.wire.types import WireFormat
-
-NOTHING_APPLIES = Admitted(warnings=(), reserved_usd=Decimal(0), remaining_usd=None)
 
 
 @dataclass(slots=True)

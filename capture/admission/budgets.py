@@ -13,7 +13,14 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from agentledger_site.conf import Config
-from capture.admission.decision import Account, Admitted, Asking, BudgetWarning, Refused
+from capture.admission.decision import (
+    NOTHING_APPLIES,
+    Account,
+    Admitted,
+    Asking,
+    BudgetWarning,
+    Refused,
+)
 
 NOTHING = Decimal(0)
 UNPRICED = "unpriced"
@@ -113,7 +120,7 @@ def reservation_usd(asking: Asking) -> Decimal:
 def admission(asking: Asking, balances: Sequence[Balance], budgets: Budgets) -> Admitted:
     """Of a call that no budget refuses. `balances` are those before it."""
     if not balances:
-        return _FREE
+        return NOTHING_APPLIES
     warnings = []
     if not budgets.blocks:
         warnings = [_warning(balance) for balance in balances if balance.is_spent]
@@ -121,9 +128,6 @@ def admission(asking: Asking, balances: Sequence[Balance], budgets: Budgets) -> 
         warnings.append(BudgetWarning(UNPRICED, asking.model, NOTHING, None))
     left = min([balance.left_usd for balance in balances])
     return Admitted(tuple(warnings), reservation_usd(asking), max(left, NOTHING))
-
-
-_FREE = Admitted((), NOTHING, None)
 
 
 def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:

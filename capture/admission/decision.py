@@ -41,6 +41,9 @@ class Admitted:
     remaining_usd: Decimal | None
 
 
+NOTHING_APPLIES = Admitted(warnings=(), reserved_usd=Decimal(0), remaining_usd=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     status: int  # 401, 402, 403, 429, 503

@@ -6,8 +6,7 @@ import logging
 import time
 from typing import Literal
 
-from capture.admission.budgets import NOTHING
-from capture.admission.decision import Admitted, Refused
+from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 
 logger = logging.getLogger("agentledger.admission")
 
@@ -51,7 +50,7 @@ class Outage:
 
     def answer(self) -> Admitted | Refused:
         if self.passes:
-            return Admitted((), NOTHING, None)
+            return NOTHING_APPLIES
         return Refused(
             status=503,
             code="limiter_unavailable",

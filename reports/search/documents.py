@@ -15,6 +15,7 @@ import zstandard
 from django.db.models import QuerySet
 
 from capture.models import Call, Message
+from capture.rows import at_once
 from capture.texts import Text, unpack_refs, unpacked
 from capture.wire.encoding import decode
 from capture.wire.jsontext import dump, load
@@ -25,7 +26,6 @@ logger = logging.getLogger("agentledger.search")
 
 # No word holds it: folding.tidy makes it a space.
 BETWEEN = "\x1e"
-LOOK_UP_AT_ONCE = 500
 # Characters of one call that are searched.
 MOST = 10_000_000
 
@@ -88,20 +88,15 @@ def _brought(calls: list[Call]) -> defaultdict[UUID, list[Part]]:
     refs = {ref for call in calls for ref in _refs(call)}
     mine = {call.pk for call in calls}
     first: dict[int, UUID] = {}
-    for some in _at_once(sorted(refs)):
+    for some in at_once(sorted(refs)):
         rows = Message.objects.filter(pk__in=some, kind__in=("message", "prompt"))
         first |= {id_: pk for id_, pk in rows.values_list("id", "action_id") if pk in mine}
     found: defaultdict[UUID, list[Part]] = defaultdict(list)
-    for some in _at_once(sorted(first)):
+    for some in at_once(sorted(first)):
         rows = Message.objects.filter(pk__in=some).order_by("id")
         for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
             found[first[id_]].append(Part(kind, unpacked(data, encoding).data))
     return found
-
-
-def _at_once(ids: list[int]) -> Iterable[list[int]]:
-    for start in range(0, len(ids), LOOK_UP_AT_ONCE):
-        yield ids[start : start + LOOK_UP_AT_ONCE]
 
 
 def _refs(call: Call) -> Iterator[int]:
