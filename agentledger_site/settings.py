@@ -3,9 +3,11 @@
 import secrets
 
 import django_stubs_ext
+from csp.constants import NONE, SELF
 
 from agentledger_site.conf import VERSION, config
 from agentledger_site.database import databases
+from agentledger_site.static_files import name_of_contents
 
 django_stubs_ext.monkeypatch()
 
@@ -25,6 +27,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -36,12 +40,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Files that come with AgentLedger: they are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "agentledger_site.access.middleware.Access",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "agentledger_site.access.middleware.Csrf",
     "agentledger_site.access.middleware.AdminUser",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "agentledger_site.urls"
 TEMPLATES = [
@@ -53,6 +59,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "reports.dashboard.context.page",
             ]
         },
     }
@@ -69,9 +76,26 @@ CSRF_FAILURE_VIEW = "agentledger_site.access.pages.csrf_failed"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = "/static/"
+STATIC_URL = f"/static/{name_of_contents()}/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/"
+
+# Pages run no script and take no style but what comes with AgentLedger, from files.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "worker-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+    }
+}
 
 REST_FRAMEWORK = {
     # Who may read is decided before a view is reached: agentledger_site.access.

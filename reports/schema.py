@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.renderers import TemplateHTMLRenderer
 
@@ -20,4 +22,5 @@ class SchemaPage(SpectacularSwaggerSplitView):
 
 
 schema = Schema.as_view()
-view = SchemaPage.as_view()
+# Swagger UI sets styles of its own, inline.
+view = csp_update({"style-src": [UNSAFE_INLINE]})(SchemaPage.as_view())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -10,8 +10,9 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.middleware import may_read
+from agentledger_site.access.middleware import may_read, wants_page
 from agentledger_site.conf import VERSION
+from reports.dashboard.calls import calls
 from reports.parameters import Parameters
 from reports.readiness import readiness
 
@@ -20,9 +21,11 @@ READ = ["GET", "HEAD"]
 
 @extend_schema(responses=OpenApiTypes.OBJECT)
 @api_view(READ)
-def index(request: Request) -> Response:
+def index(request: Request) -> HttpResponseBase:
     """AgentLedger records the calls that agents send through it. Point an agent at a base URL, send
     a call, and read it here."""
+    if wants_page(request._request):
+        return calls(request._request)
     Parameters.none(request)
     base = request.build_absolute_uri("/")
     return Response(

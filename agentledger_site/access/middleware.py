@@ -32,10 +32,6 @@ from agentledger_site.access.rules import (
 )
 from agentledger_site.conf import config
 
-CSP = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'"
-)
 DATABASE_AWAY = Denied(503, "the database does not answer; calls wait in the spool")
 
 
@@ -233,8 +229,6 @@ def _needs_token(request: HttpRequest) -> bool:
 
 
 def _guarded(response: HttpResponse) -> HttpResponse:
-    """What is read here is not for shared caches, and runs no script but ours."""
+    """What is read here is not for shared caches."""
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        response.headers.setdefault("Content-Security-Policy", CSP)
     return response

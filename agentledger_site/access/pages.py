@@ -19,10 +19,6 @@ from agentledger_site.access.roles import Role
 from agentledger_site.access.rules import KEY_PARAMETER, Denied
 from agentledger_site.conf import config
 
-STRICT_CSP = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'"
-)
 MAY_ONLY_SEND = Denied(403, "this token may only send calls")
 DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")
 
@@ -89,7 +85,6 @@ def _page(
 ) -> HttpResponse:
     context = {"reason": reason, "next": target, "may_sign_in": may_sign_in}
     response = render(request, "access/sign_in.html", context, status=status)
-    response["Content-Security-Policy"] = STRICT_CSP
     response["Cache-Control"] = "no-store"
     return response
 

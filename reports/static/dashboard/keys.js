@@ -1,0 +1,56 @@
+// Keys: an element with `data-keys="g c"` is clicked (a field is focused) when these are pressed one
+// after the other. Modules add their own with `onKeys`. None works while the reader types.
+
+const SEQUENCE_MS = 1200;
+const handlers = new Map(); // keys → {what, run}
+let pressed = [];
+let at = 0;
+
+/** `run(event)` when `keys` ("j", "g c", "ArrowDown") are pressed; `what` is for the list of keys. */
+export function onKeys(keys, what, run) {
+  handlers.set(keys, { what, run });
+}
+
+export function listOfKeys() {
+  const listed = new Map([...handlers].filter(([, { what }]) => what).map(([keys, { what }]) => [keys, what]));
+  for (const element of document.querySelectorAll("[data-keys]:not(html)")) {
+    listed.set(element.dataset.keys, nameOf(element));
+  }
+  return [...listed];
+}
+
+function nameOf(element) {
+  const name = element.title || element.getAttribute("aria-label") || element.textContent.trim();
+  return name.replace(/\s*\([^()]*\)$/, "");
+}
+
+export function listenForKeys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (event.key.length === 1 && document.documentElement.dataset.keys === "off") return;
+    const found = match(event);
+    if (!found) return;
+    event.preventDefault();
+    pressed = [];
+    found(event);
+  });
+}
+
+function match(event) {
+  const now = performance.now();
+  pressed = now - at < SEQUENCE_MS ? [...pressed, event.key].slice(-2) : [event.key];
+  at = now;
+  for (const keys of [pressed.join(" "), event.key]) {
+    const handler = handlers.get(keys);
+    if (handler) return handler.run;
+    const element = [...document.querySelectorAll("[data-keys]:not(html)")].find(
+      (one) => one.dataset.keys === keys && one.checkVisibility(),
+    );
+    if (element) return () => (element.matches("input, select, textarea") ? element.focus() : element.click());
+  }
+  return null;
+}
+
+function isTyping(target) {
+  return target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable], dialog[open]");
+}

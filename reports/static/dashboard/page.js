@@ -1,0 +1,60 @@
+// What every page does: keys, copying, the reader's theme and zone.
+
+import { listenForKeys, listOfKeys } from "./keys.js";
+import { keep, say } from "./browser.js";
+
+const root = document.documentElement;
+
+const actions = {
+  theme() {
+    const isDark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    keep("theme", root.dataset.theme);
+    say(isDark ? "Light theme" : "Dark theme");
+  },
+  zone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+    keep("tz", root.dataset.zone === "UTC" ? zone : "UTC");
+    location.reload();
+  },
+  help() {
+    const dialog = document.getElementById("keys");
+    const list = dialog.querySelector("dl");
+    list.replaceChildren(
+      ...listOfKeys().flatMap(([keys, what]) => {
+        const dt = document.createElement("dt");
+        const dd = document.createElement("dd");
+        dt.textContent = keys;
+        dd.textContent = what;
+        return [dt, dd];
+      }),
+    );
+    dialog.showModal();
+  },
+  "single-keys"(element) {
+    root.dataset.keys = element.checked ? "on" : "off";
+    keep("keys", root.dataset.keys);
+  },
+};
+
+async function copy(element) {
+  const from = element.dataset.copyFrom;
+  const text = from ? document.querySelector(from).textContent : element.dataset.copy;
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied");
+  } catch {
+    say("The browser did not let us copy");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const element = event.target.closest?.("[data-action], [data-copy], [data-copy-from]");
+  if (!element) return;
+  if (element.dataset.action) actions[element.dataset.action]?.(element);
+  else copy(element);
+});
+
+listenForKeys();
