@@ -34,6 +34,8 @@ from capture.bridge import bridge
 from capture.lane import FastLane, Scope, Send
 from capture.spool.folder import SpoolError
 from capture.views import proxy
+from reports.live.shared import shared
+from reports.live.socket import live
 
 logger = logging.getLogger("agentledger.proxy")
 
@@ -64,19 +66,26 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "lifespan":
         await lifespan(receive, send)
     elif is_owned(scope["path"]):
-        # No page listens for a WebSocket yet.
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
+        begin()
+        await live(scope, receive, send)
     else:
         begin()
         await bridge(scope, receive, send)
+
+
+def start() -> None:
+    """Raises SpoolError, Ended."""
+    process = runtime.running()
+    others = shared()
+    if others is not None and not others.is_telling:
+        process.accompany(others.tell_others())
 
 
 def begin() -> None:
     """On a server without lifespan the first request begins the runtime; if that cannot be, the
     process ends and says why."""
     try:
-        runtime.running()
+        start()
     except SpoolError as error:
         logger.critical("%s", error)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -90,7 +99,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
-                runtime.running()
+                start()
             except SpoolError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return

@@ -68,7 +68,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         refused = _refusal(runtime, headers, fields)
         if refused is not None:
             answer = refusal_answer(wire_format, new_action_id(), refused)
-            await _deny(scope, send, answer.status_code, answer.raw_headers, answer.body)
+            await deny(scope, send, answer.status_code, answer.raw_headers, answer.body)
             return
         destination, target = runtime.destinations.of(
             path, target, headers, found[0] if found else None
@@ -91,7 +91,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         )
     except Denied as denied:
         recording.failed(denied.status, denied.headers, denied.body)
-        await _deny(scope, send, denied.status, denied.headers, denied.body)
+        await deny(scope, send, denied.status, denied.headers, denied.body)
         return
     except UpstreamError as error:
         body = await _deny_ourselves(scope, send, wire_format, error.status, str(error))
@@ -364,11 +364,11 @@ async def _deny_ourselves(
     body = wire_format.error_body(
         f"AgentLedger: {message}", type="api_error", code="no_websocket", request_id=""
     )
-    await _deny(scope, send, status, [(b"content-type", b"application/json")], body)
+    await deny(scope, send, status, [(b"content-type", b"application/json")], body)
     return body
 
 
-async def _deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
+async def deny(scope: Scope, send: Send, status: int, headers: RawHeaders, body: bytes) -> None:
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": NORMAL})  # the server makes it a 403
         return

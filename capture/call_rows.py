@@ -10,6 +10,7 @@ from math import isfinite
 from capture.costs import Cost, Parts
 from capture.exchange import Outcome
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
+from capture.preview import preview_of
 from capture.rows import Row
 from capture.understand import UnderstoodCall
 from capture.wire import FREE, KEPT_ANSWERS
@@ -74,6 +75,8 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "answer_bytes": call.answer_bytes,
         "request_sha256": call.request_sha256,
         "answer_sha256": call.answer_sha256,
+        "preview": preview_of(call.parts),
+        "refusal_code": request.refusal.code[:32] if request and request.refusal else None,
         "deleted_at": None,
     }
 

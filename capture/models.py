@@ -173,6 +173,11 @@ class Call(models.Model):
     request_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001
     answer_sha256 = models.CharField(max_length=64)
 
+    # What lists show without its body: the beginning of what was newly said, and the code of
+    # CallBody.refusal.
+    preview = models.CharField(max_length=200, null=True)  # noqa: DJ001
+    refusal_code = models.CharField(max_length=32, null=True)  # noqa: DJ001
+
     # Set: no reader sees it any more, and the recorder removes it.
     deleted_at = models.DateTimeField(null=True)
 

@@ -68,6 +68,7 @@ class Runtime:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _tick: asyncio.TimerHandle | None = None
     _unfinished: set[asyncio.Task[None]] = field(default_factory=set)
+    _beside: set[asyncio.Task[None]] = field(default_factory=set)
 
     def call_begins(self) -> None:
         self.n_running += 1
@@ -82,6 +83,13 @@ class Runtime:
         task = asyncio.ensure_future(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
+
+    def accompany(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """What goes on beside the calls, at most until this process ends."""
+        task = asyncio.ensure_future(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
 
     async def finished(self) -> None:
         await asyncio.gather(*self._unfinished, return_exceptions=True)
@@ -199,6 +207,9 @@ async def end() -> None:
         return
     if runtime._tick is not None:
         runtime._tick.cancel()
+    for task in runtime._beside:
+        task.cancel()
+    await asyncio.gather(*runtime._beside, return_exceptions=True)
     await runtime.upstream.close()
     await runtime.finished()
     if runtime.limiter is not None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
@@ -31,7 +32,10 @@ class Parameters(serializers.Serializer[Any]):
     @classmethod
     def of(cls, request: Request) -> dict[str, Any]:
         """The values, by name. Raises ValidationError: `{name: [what is accepted]}`."""
-        given = request.query_params
+        return cls.of_query(request.query_params)
+
+    @classmethod
+    def of_query(cls, given: QueryDict) -> dict[str, Any]:
         asked = cls(data=given)
         refuse_unknown(given, {*asked.fields, *KNOWN_EVERYWHERE})
         twice = [name for name, values in given.lists() if len(values) > 1]

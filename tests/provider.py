@@ -73,6 +73,7 @@ class Server:
         self.n_received = 0
         self.n_open = 0
         self.n_aborted = 0  # answers that their client did not wait for
+        self.released = asyncio.Event()
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.n_open += 1
@@ -165,6 +166,8 @@ class Server:
                     self.n_aborted += 1
                     return False
                 await asyncio.sleep(min(left, 0.01))
+        elif kind == "hold":
+            await self.released.wait()
         elif kind == "close":
             return False
         elif kind == "reset":
@@ -185,7 +188,11 @@ class Server:
     def do_program(self, **program: Any) -> None:
         self.programs.append(Program(**program))
 
+    def do_release(self) -> None:
+        self.released.set()
+
     def do_reset(self) -> None:
+        self.released = asyncio.Event()
         self.programs.clear()
         self.received.clear()
         self.n_received = self.n_aborted = 0
@@ -248,6 +255,10 @@ class Provider:
     def answer(self, *steps: list[Any], path: str = "", times: int | None = None) -> None:
         """Program raw steps; see `whole`, `chunked`, `send` and the others below."""
         self._ask("program", steps=list(steps), path=path, times=times)
+
+    def release(self) -> None:
+        """Let go on what a step of `canned.HOLD` holds."""
+        self._ask("release")
 
     def reset(self) -> None:
         self._ask("reset")

@@ -26,6 +26,7 @@ ADMINISTER = Rule(Role.ADMIN, Role.ADMIN)
 ROUTES = {
     "index": READ,
     "sign_out": Rule(Role.VIEWER, Role.VIEWER),
+    "live": READ,  # the WebSocket /ws
     "sessions": READ,
     "session": READ,
     "explain": READ,

@@ -52,6 +52,13 @@ def denied_to_pages(reader: Reader) -> Denied | None:
     return None
 
 
+def denied_to_sockets(reader: Reader) -> Denied | None:
+    """Browsers let any page open a WebSocket to anyone."""
+    if _comes_from_elsewhere(reader):
+        return Denied(403, "a page of another site may not listen here")
+    return None
+
+
 def denied_with_key(reader: Reader, config: Config) -> Denied | None:
     if config.allowed_hosts and _host_name(reader.host) not in config.allowed_hosts:
         return Denied(403, f"Host {reader.host!r} is not among {PREFIX}ALLOWED_HOSTS")

@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,6 +32,18 @@ RING_AFTER_S = 0.02
 _encode = msgspec.json.Encoder().encode
 _length = struct.Struct(">I").pack
 _time = struct.Struct(">Q").pack
+
+
+# Bytes of a body's beginning and end that are kept while its call runs.
+EDGE = 1024
+
+
+class Running(NamedTuple):
+    """A call under way, and where its body may name the model."""
+
+    head: RequestHead
+    beginning: bytes
+    ending: bytes
 
 
 class SpoolFull(SpoolError):
@@ -71,6 +84,8 @@ class Writer:
         self._syncing: asyncio.Future[None] | None = None
         self._to_sync: list[int] = []  # closed segments that are not on the disk yet
         self._ring: asyncio.TimerHandle | None = None
+        # The calls under way, by action_id: for readers.
+        self.running: dict[bytes, Running] = {}
         self._next_segment()
 
     # --- calls ---
@@ -84,6 +99,7 @@ class Writer:
         entry = Entry(self, action_id.bytes, time.monotonic_ns())
         encoded = _encode(head)
         entry.write((Kind.BEGIN, b"".join((_length(len(encoded)), encoded, body))))
+        self.running[action_id.bytes] = Running(head, body[:EDGE], body[-EDGE:])
         return entry
 
     def has_room(self) -> bool:
@@ -267,6 +283,7 @@ class Entry:
 
     def _write_last(self, *records: tuple[Kind, bytes]) -> None:
         self.ended = True
+        self._writer.running.pop(self._action_id, None)
         try:
             self.write(*records)
         except SpoolError as error:

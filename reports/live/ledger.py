@@ -1,0 +1,155 @@
+"""What is new in the ledger, read in a thread of its own over one connection while anyone watches.
+
+Calls are followed by `seq`. What operators change has no seq: it is in the audit log, which is
+followed by its own numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils.timezone import now
+
+from agentledger_site.access.models import AuditChain, AuditEntry
+from capture.models import Call, Ledger, Session, Spend, Stop
+from reports.call_list import CallFilter, ShortCall, short_calls
+from reports.shapes import session_json
+
+# More than this at once is no news but a backlog: clients are told to read the list again.
+MOST_CALLS = 2000
+MOST_SESSIONS = 200
+FIGURES_EVERY = timedelta(seconds=1)
+FAILURES = (DatabaseError, InterfaceError)
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Up to where the ledger and the audit log are known."""
+
+    seq: int
+    audit_id: int
+
+
+@dataclass(slots=True)
+class News:
+    place: Place
+    calls: list[ShortCall] = field(default_factory=list)  # in the order of seq
+    gap: bool = False  # there were too many: `calls` is empty
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    stops: list[dict[str, Any]] | None = None  # those in force; None: as they were
+    deleted_sessions: list[str] = field(default_factory=list)
+    deleted_calls: list[str] = field(default_factory=list)
+    figures: dict[str, Any] | None = None  # None: as they were
+
+
+class LedgerReader:
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
+        self._figures_at = datetime.min.replace(tzinfo=UTC)
+        self._figures: dict[str, Any] = {}
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """Raises one of FAILURES."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, _connected, work, *args
+        )
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        self._thread.shutdown(wait=False)
+
+    def news(self, place: Place, with_sessions: bool) -> News:
+        last = newest_place()
+        news = News(last)
+        changed: set[str] = set()
+        if last.audit_id > place.audit_id:
+            self._read_audit(place, news, changed)
+        if last.seq - place.seq > MOST_CALLS:
+            news.gap = True
+        elif last.seq > place.seq:
+            calls = Call.objects.not_deleted().filter(seq__gt=place.seq, seq__lte=last.seq)
+            news.calls = short_calls(calls.order_by("seq"))
+        if with_sessions:
+            changed.update(call["session_id"] for call in news.calls if call["session_id"])
+            news.sessions = sessions_of(changed)
+        news.figures = self._new_figures()
+        return news
+
+    def _read_audit(self, place: Place, news: News, changed: set[str]) -> None:
+        entries = AuditEntry.objects.filter(id__gt=place.audit_id, id__lte=news.place.audit_id)
+        wanted = ("session.delete", "call.delete", "session.annotate", "stop.create", "stop.lift")
+        for action, name in entries.filter(action__in=wanted).values_list("action", "object"):
+            match action:
+                case "session.delete":
+                    news.deleted_sessions.append(name)
+                case "call.delete":
+                    news.deleted_calls.append(name)
+                case "session.annotate":
+                    changed.add(name)
+                case _:
+                    news.stops = stops_in_force()
+
+    def _new_figures(self) -> dict[str, Any] | None:
+        at = now()
+        if at - self._figures_at < FIGURES_EVERY:
+            return None
+        self._figures_at = at
+        figures = figures_at(at)
+        if figures == self._figures:
+            return None
+        self._figures = figures
+        return figures
+
+
+def newest_place() -> Place:
+    """Of the ledger's end. Those who saw a call have seen all before it: seq is given under a
+    lock."""
+    return Place(
+        Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
+        AuditChain.objects.values_list("last_id", flat=True).get(),
+    )
+
+
+def missed(filter: CallFilter, since: int, until: int, limit: int) -> list[ShortCall] | None:
+    """Those after `since` up to `until`; None: more than `limit`."""
+    calls = Call.objects.not_deleted().filter(seq__gt=since, seq__lte=until)
+    found = short_calls(filter.narrowed(calls).order_by("seq")[: limit + 1])
+    return found if len(found) <= limit else None
+
+
+def sessions_of(session_ids: set[str]) -> list[dict[str, Any]]:
+    if not session_ids:
+        return []
+    found = Session.objects.not_deleted().filter(session_id__in=sorted(session_ids))
+    return [session_json(session) for session in found.order_by("-last_call_at")[:MOST_SESSIONS]]
+
+
+def stops_in_force() -> list[dict[str, Any]]:
+    stops = Stop.objects.in_force().order_by("-id")
+    columns = ("id", "scope", "value", "reason", "who", "created_at")
+    return [dict(stop) for stop in stops.values(*columns)]
+
+
+def figures_at(at: datetime) -> dict[str, Any]:
+    """`calls_per_minute`: of the last minute; `cost_today_usd`: of the UTC day."""
+    calls = Call.objects.filter(timestamp__gte=at - timedelta(minutes=1), deleted_at=None)
+    spent = Spend.objects.of("daily", None, at.astimezone(UTC).date())
+    return {
+        "calls_per_minute": calls.count(),
+        "cost_today_usd": spent.values_list("usd", flat=True).first() or 0,
+    }
+
+
+def _connected(work: Callable[..., T], *args: Any) -> T:
+    try:
+        return work(*args)
+    except FAILURES:
+        connection.close()
+        raise

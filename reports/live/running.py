@@ -1,0 +1,64 @@
+"""Calls under way, as lists show them: of this process, and of the others that share its Redis."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+from uuid import UUID
+
+from capture import runtime
+from capture.exchange import at
+from capture.spool.writer import Running
+from capture.understand import DEFAULT_ENVIRONMENT
+from capture.wire import by_name
+from reports.call_list import FIELDS, ShortCall
+
+RUNNING = "running"
+# A quote within a JSON text has a backslash before it: this is a key.
+_MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,255})"')
+_MODEL_IN_PATH = re.compile(r"/models?/([^/:]{1,255})(?::|/)")
+_UNKNOWN: ShortCall = dict.fromkeys(FIELDS)
+
+
+def running_here() -> dict[str, ShortCall]:
+    """By action_id, the first to begin first."""
+    process = runtime.current()
+    if process is None:
+        return {}
+    return {
+        str(id_): _short(id_, call)
+        for key, call in list(process.writer.running.items())
+        for id_ in (UUID(bytes=key),)
+    }
+
+
+def _short(action_id: UUID, call: Running) -> ShortCall:
+    head = call.head
+    known: dict[str, Any] = {
+        name: head.ledger.get(name)
+        for name in ("session_id", "agent_name", "user_id", "app_id", "handoff_from", "handoff_to")
+    }
+    return {
+        **_UNKNOWN,
+        **known,
+        "action_id": str(action_id),
+        "timestamp": at(head.started_ns),
+        "environment": head.ledger.get("environment") or DEFAULT_ENVIRONMENT,
+        "model_id": _model(call),
+        "provider": head.provider or by_name(head.wire_format).PROVIDER,
+        "outcome": RUNNING,
+        "budget_warning": head.budget_warning,
+        "latency_ms": (time.time_ns() - head.started_ns) / 1e6,
+    }
+
+
+def _model(call: Running) -> str | None:
+    """As far as it can be told without reading the body."""
+    for piece in (call.ending, call.beginning):
+        found = _MODEL.findall(piece)
+        if found:
+            name: bytes = found[-1]
+            return name.decode(errors="replace")
+    in_path = _MODEL_IN_PATH.search(call.head.path)
+    return in_path[1] if in_path else None
