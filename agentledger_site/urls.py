@@ -13,6 +13,7 @@ from agentledger_site.access import pages
 from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
+from reports.dashboard import calls
 from reports.search.views import search
 from reports.sessions import SessionViewSet
 
@@ -34,6 +35,10 @@ urlpatterns = [
     path("api/schema/view", schema.view, name="schema_view"),
     path("session/<path:session_id>", SessionCallsViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
+    path("dashboard/calls.json", calls.calls_json, name="dashboard_calls_json"),
+    path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
+    path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),
+    path("dashboard/calls/<uuid:action_id>/peek", calls.call_peek, name="dashboard_call_peek"),
     path("api/audit", audit.audit, name="audit"),
     path("dashboard/sign-in", pages.sign_in, name="sign_in"),
     path("dashboard/sign-out", pages.sign_out, name="sign_out"),

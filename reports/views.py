@@ -24,7 +24,7 @@ READ = ["GET", "HEAD"]
 def index(request: Request) -> HttpResponseBase:
     """AgentLedger records the calls that agents send through it. Point an agent at a base URL, send
     a call, and read it here."""
-    if wants_page(request._request):
+    if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
     Parameters.none(request)
     base = request.build_absolute_uri("/")

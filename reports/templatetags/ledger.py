@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from django import template
 from django.utils.html import escape, format_html
@@ -48,6 +50,75 @@ def visible(text: Any) -> SafeString:
         for piece, name in formats.split_hidden(str(text))
     ]
     return mark_safe("".join(pieces))
+
+
+@register.filter
+def iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+@register.filter
+def get(values: Mapping[str, Any], name: str) -> Any:
+    return values.get(name)
+
+
+@register.filter
+def session_url(session_id: str) -> str:
+    return f"/dashboard/sessions/{quote(session_id, safe='')}/"
+
+
+@register.filter
+def tokens(call: Mapping[str, Any]) -> SafeString:
+    """`1,200 → 300`, with `≈` where they are estimated; what was cached is in the title."""
+    came, went, cached = call["tokens_in"], call["tokens_out"], call["tokens_cache_read"]
+    if came is None and went is None:
+        return mark_safe(formats.UNKNOWN)
+    about = "≈ " if call["usage_source"] == "estimated" else ""
+    title = f"cached {formats.count(cached)}" if cached else "none cached"
+    title = "estimated by AgentLedger: the provider sent no usage" if about else title
+    shown = f"{about}{formats.count(came)} → {formats.count(went)}"
+    return format_html('<span title="{}">{}</span>', title, shown)
+
+
+BADGES = {
+    "completed": ("ok", "✓"),
+    "running": ("running", "◌ running"),
+    "refused": ("blocked", "⛔ refused"),
+    "upstream_error": ("bad", "✕ error"),
+    "client_left": ("bad", "✕ client left"),
+    "upstream_cut": ("bad", "✕ cut"),
+    "interrupted": ("bad", "✕ interrupted"),
+}
+
+
+@register.filter
+def status(call: Mapping[str, Any]) -> SafeString:
+    """As a badge: by shape and word, never by colour alone."""
+    kind, word = BADGES.get(call["outcome"], ("bad", f"✕ {call['outcome']}"))
+    code = call["status_code"]
+    shown = f"{word} {code}" if code and call["outcome"] in _WITH_CODE else word
+    badge = format_html('<span class="badge {}">{}</span>', kind, shown)
+    if call["budget_warning"]:
+        badge += mark_safe(' <span class="badge warn">⚠ budget</span>')
+    return badge
+
+
+_WITH_CODE = ("completed", "refused", "upstream_error")
+
+
+@register.filter
+def said(call: Mapping[str, Any]) -> SafeString:
+    """What was newly said, or what went wrong."""
+    text = call["error_detail"] or call["preview"]
+    if text is None:
+        return mark_safe(formats.UNKNOWN)
+    kind = "wrong" if call["error_detail"] else ""
+    return format_html('<span class="{}" title="{}">{}</span>', kind, text, visible(text[:120]))
 
 
 @register.simple_tag(takes_context=True)

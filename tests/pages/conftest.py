@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,19 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Open]:
     """`open_page(url, **options)`: a page in a browser of its own, options as of
-    `Browser.new_context`. At the end none may have said anything in its console: a script that
-    failed, a file that is missing, what the Content-Security-Policy forbids."""
+    `Browser.new_context`. At the end none may have said anything in its console but what is
+    `expected` there: a script that failed, a file that is missing, what the
+    Content-Security-Policy forbids."""
     said: list[str] = []
+    fine: list[str] = []
     contexts = []
 
     def note(message: ConsoleMessage) -> None:
-        said.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+        if not any(text in message.text for text in fine):
+            said.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
-    def open_page(url: str, **options: Any) -> Page:
+    def open_page(url: str, *, expected: Sequence[str] = (), **options: Any) -> Page:
+        fine.extend(expected)
         settings = {"locale": "en-GB", "timezone_id": "Asia/Tokyo", **options}
         context = chromium.new_context(**settings)
         contexts.append(context)

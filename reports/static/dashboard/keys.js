@@ -46,9 +46,15 @@ function match(event) {
     const element = [...document.querySelectorAll("[data-keys]:not(html)")].find(
       (one) => one.dataset.keys === keys && one.checkVisibility(),
     );
-    if (element) return () => (element.matches("input, select, textarea") ? element.focus() : element.click());
+    if (element) return () => use(element);
   }
   return null;
+}
+
+function use(element) {
+  if (!element.matches("input, select, textarea")) return element.click();
+  element.focus();
+  element.select?.();
 }
 
 function isTyping(target) {

@@ -1,0 +1,79 @@
+// A table of calls: which row is selected, how it is opened and peeked at.
+
+import { setParameters } from "./browser.js";
+import { onKeys } from "./keys.js";
+
+/** `onPeek(isOpen)` is told when the panel opens or closes. */
+export function selectable(body, { peek = null, onPeek = () => {} } = {}) {
+  const selected = () => body.querySelector('tr[aria-selected="true"]');
+
+  function select(row) {
+    selected()?.removeAttribute("aria-selected");
+    if (row) {
+      row.setAttribute("aria-selected", "true");
+      row.scrollIntoView({ block: "nearest" });
+      if (peek && !peek.hidden) open(row);
+    }
+    setParameters({ sel: row?.dataset.call ?? null });
+  }
+
+  function step(by) {
+    const rows = [...body.rows];
+    const at = rows.indexOf(selected());
+    select(rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by))]);
+  }
+
+  async function open(row) {
+    const answer = await fetch(`/dashboard/calls/${row.dataset.call}/peek`);
+    if (!row.isConnected) return;
+    peek.innerHTML = answer.ok ? await answer.text() : `<p>It cannot be read now (${answer.status}).</p>`;
+    peek.hidden = false;
+    onPeek(true);
+  }
+
+  function close() {
+    peek.hidden = true;
+    peek.replaceChildren();
+    onPeek(false);
+  }
+
+  // The call's page leads back, and on to the next one, within this list.
+  function withList(link) {
+    const list = location.search;
+    if (list && !link.search) link.search = `?from=${encodeURIComponent(list)}`;
+  }
+
+  body.addEventListener("pointerdown", (event) => {
+    const link = event.target.closest("td.col-time a");
+    if (link) withList(link);
+  });
+  body.addEventListener("click", (event) => {
+    const row = event.target.closest("tr");
+    if (row && !event.target.closest("a") && !String(getSelection())) select(row);
+  });
+
+  for (const key of ["j", "ArrowDown"]) onKeys(key, "Next row", () => step(1));
+  for (const key of ["k", "ArrowUp"]) onKeys(key, "Row before", () => step(-1));
+  onKeys("Enter", "Open the selected call", (event) => {
+    const link = selected()?.querySelector("td.col-time a");
+    if (event.target.closest("a, button, summary, input") && event.target !== link) return event.target.click();
+    if (!link) return;
+    withList(link);
+    link.click();
+  });
+  if (peek) {
+    onKeys("o", "Peek at the selected call", () => {
+      if (!peek.hidden) close();
+      else if (selected()) open(selected());
+    });
+    onKeys("Escape", "Close the panel, then forget the selection", () => (peek.hidden ? select(null) : close()));
+    peek.addEventListener("click", (event) => event.target.closest("[data-close]") && close());
+  }
+
+  const chosen = new URLSearchParams(location.search).get("sel");
+  if (chosen) {
+    const row = body.querySelector(`tr[data-call="${CSS.escape(chosen)}"]`);
+    row?.setAttribute("aria-selected", "true");
+  }
+  return { select, selected };
+}
