@@ -18,7 +18,8 @@ import httpx
 import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from agentledger_site.access.rules import KEY_HEADER
 from tests import canned
@@ -40,7 +41,7 @@ Message = dict[str, Any]
 class Listener:
     """What a client of the feed has been told."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self.socket = socket
         self.messages: list[Message] = []
 

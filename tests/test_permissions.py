@@ -38,6 +38,7 @@ def paths(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
 
 def example_of(pattern: str) -> str:
     pattern = re.sub(r"<int:\w+>", "1", pattern)
+    pattern = re.sub(r"<uuid:\w+>", "01890000-0000-7000-8000-000000000000", pattern)
     pattern = re.sub(r"<(\w+:)?\w+>(?!\w|\.|\()", "x", pattern) if "(?P" not in pattern else pattern
     pattern = re.sub(r"\(\?P<\w+>([^|)]*)[^)]*\)", r"\1", pattern).replace(".*", "x")
     return pattern.strip("^$").replace("\\Z", "")

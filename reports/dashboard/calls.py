@@ -120,7 +120,7 @@ def _rows(request: HttpRequest, found: CallsPage) -> dict[str, Any]:
 def _filters(request: HttpRequest) -> dict[str, str]:
     """Those that narrow down which calls are shown."""
     names = set(CallFilter.__dataclass_fields__) | {"since", "until"}
-    return {name: value for name, value in request.GET.items() if name in names and value}
+    return {name: str(value) for name, value in request.GET.items() if name in names and value}
 
 
 def _chips(request: HttpRequest, filters: dict[str, str]) -> list[dict[str, str]]:
@@ -161,7 +161,7 @@ def _facet(request: HttpRequest, name: str, value: dict[str, Any]) -> dict[str, 
 def _with(request: HttpRequest, **changes: str | None) -> str:
     """The page of calls with other parameters; None takes one away."""
     query = QueryDict(mutable=True)
-    query.update({name: value for name, value in request.GET.items() if name != "api_key"})
+    query.update({n: str(value) for n, value in request.GET.items() if n != "api_key"})
     for name, value in {"before": None, **changes}.items():
         query.pop(name, None)
         if value is not None:

@@ -18,7 +18,7 @@ QUIET = (
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, asyncio.run works in no test of the process
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"pages are not tested: {CHROMIUM} is missing (apt-get install chromium)")
