@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
 from django.core.paginator import Paginator
@@ -23,6 +22,7 @@ from capture.models import Call, Session
 from reports import queries
 from reports.search.find import find
 from reports.search.query import Query
+from reports.turns import Piece, Turn, turn_of
 
 UNKNOWN = "—"
 # Rows of a list that are counted, and so can be paged to: not a million for each page.
@@ -37,35 +37,6 @@ SHOWN: tuple[str, ...] = (
     *("in_session", "tokens", "cost", "latency", "error_detail", "conversation"),
     *(field.name for field in Call._meta.fields if field.name not in NOT_SHOWN),
 )
-
-
-class Turn(NamedTuple):
-    """Of a conversation: who says what. What is no text is JSON, folded."""
-
-    who: str
-    text: str | None
-    json: str | None
-
-
-def turn_of(message: bytes) -> Turn:
-    value = orjson.loads(message)
-    if not isinstance(value, dict):
-        return Turn("user", str(value)[:LONGEST], None)
-    said, rest = [], []
-    content = value.get("content", value.get("parts", value.get("output")))
-    for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, str):
-            said.append(part)
-        elif isinstance(part, dict) and isinstance(part.get("text"), str):
-            said.append(part["text"])
-        elif part is not None:
-            rest.append(part)
-    if calls := value.get("tool_calls"):
-        rest.append(calls)
-    folded = orjson.dumps(rest, option=orjson.OPT_INDENT_2).decode() if rest else None
-    who = value.get("role") or value.get("type") or UNKNOWN
-    text = "\n".join(said) or None
-    return Turn(str(who), text and text[:LONGEST], folded and folded[:LONGEST])
 
 
 class ShortCount(Paginator[Any]):
@@ -245,14 +216,16 @@ class CallAdmin(ReadOnly):
             return UNKNOWN
         prompt = record.prompt.text.data.decode() if record.prompt else None
         answer = [("reasoning", record.row["reasoning"]), ("answer", record.row["content"])]
-        turns = [Turn("system prompt", prompt, None)] if prompt else []
+        turns = [Turn("system prompt", [Piece("text", prompt)])] if prompt else []
         turns += [turn_of(message) for message in record.messages]
-        turns += [Turn(who, text[:LONGEST], None) for who, text in answer if text]
+        turns += [Turn(who, [Piece("text", text)]) for who, text in answer if text]
         turns += [
-            Turn(f"calls {row['name']}", None, row["arguments"][:LONGEST])
+            Turn("answer", [Piece("tool_call", row["arguments"], name=row["name"])])
             for row in record.tool_calls
         ]
-        return render_to_string("admin/capture/_conversation.html", {"turns": turns})
+        return render_to_string(
+            "admin/capture/_conversation.html", {"turns": turns, "longest": LONGEST}
+        )
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

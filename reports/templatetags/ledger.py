@@ -15,6 +15,7 @@ from django.utils.timezone import now
 
 from reports.dashboard import formats
 from reports.dashboard.preferences import Preferences, label_of
+from reports.turns import pretty
 
 register = template.Library()
 
@@ -65,6 +66,23 @@ def words(text: str) -> list[str]:
 @register.filter
 def get(values: Mapping[str, Any], name: str) -> Any:
     return values.get(name)
+
+
+@register.filter
+def cut(text: str, limit: int) -> str:
+    return text[:limit]
+
+
+@register.filter
+def as_text(value: Any) -> str:
+    """A text as it is; everything else as JSON."""
+    return value if isinstance(value, str) else pretty(value)
+
+
+@register.filter
+def usd_text(amount: str | None) -> str:
+    """Of an amount as JSON keeps it."""
+    return formats.usd(Decimal(str(amount)) if amount is not None else None)
 
 
 @register.filter

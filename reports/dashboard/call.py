@@ -1,0 +1,278 @@
+"""One call explained: what was newly asked, what came back, what it cost and why, where it came
+from, and what proves it."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import orjson
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from rest_framework.exceptions import ValidationError
+from rest_framework.serializers import UUIDField
+
+from capture.models import Binary, Call
+from capture.wire.jsontext import load
+from reports import queries
+from reports.around import around
+from reports.call_list import ShortCall, short_calls
+from reports.calls_page import NEWEST_FIRST, CallsPageParameters, Place, calls_page
+from reports.compared import Step, compared
+from reports.dashboard.refused import not_found, page
+from reports.parameters import Choice, Flag, Parameters, Text
+from reports.queries import Record
+from reports.shapes import call_json
+from reports.turns import Piece, Turn, pretty_text, turn_of
+
+VIEWS = ("new", "full", "raw")
+# Characters of one text that are shown, unless all are asked for.
+SHOWN, MOST_SHOWN = 64_000, 10_000_000
+COST_LINES = {
+    "input": "Input",
+    "cache_read": "Cached input",
+    "cache_write": "Written to the cache",
+    "output": "Output",
+    "other": "Other",
+}
+
+
+class CallParameters(Parameters):
+    view = Choice(VIEWS, help_text="new messages, the full history, or the bytes")
+    cmp = UUIDField(required=False, help_text="the call to compare with")
+    all = Flag(help_text="texts are not cut")
+
+
+# `from` is a word of the language.
+CallParameters._declared_fields["from"] = Text(help_text="the list that the reader comes from")
+
+
+@page
+def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
+    asked = CallParameters.of_query(request.GET)
+    record = queries.record(action_id)
+    if record is None:
+        return not_found(request, f"call {action_id}")
+    view = asked.get("view", "new")
+    limit = MOST_SHOWN if asked.get("all") else SHOWN
+    told = call_json(record)
+    surroundings = around(record)
+    context: dict[str, Any] = {
+        "call": told,
+        "row": record.row,
+        "view": view,
+        "views": [(name, _with(request, view=name)) for name in VIEWS],
+        "all_url": _with(request, all="true"),
+        "limit": limit,
+        "links": _links(surroundings["links"]),
+        "beside": _beside(request, told, asked.get("from"), surroundings["links"]),
+        "from_list": f"/{asked['from']}" if asked.get("from", "").startswith("?") else None,
+        "costs": _cost_lines(told),
+        "rate": _tokens_per_second(told),
+        "offered": _tools_offered(record),
+        "answer": _answer(record),
+        "results": told["tool_results"],
+        "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
+        "curl": _curl(request, record, limit),
+    }
+    if view == "raw":
+        context |= _raw(record, limit)
+    else:
+        context |= _history(record, view, asked.get("cmp"))
+    return render(request, "dashboard/call.html", context)
+
+
+@page
+def thumbnail(request: HttpRequest, action_id: UUID, digest: str) -> HttpResponse:
+    scope = Call.objects.not_deleted().filter(pk=action_id).values_list("scope", flat=True).first()
+    found = None
+    if scope is not None:
+        binaries = Binary.objects.filter(scope=scope, digest=bytes.fromhex(digest))
+        found = binaries.values_list("thumbnail", flat=True).first()
+    if found is None:
+        return HttpResponse(status=404)
+    return HttpResponse(bytes(found), content_type="image/webp")
+
+
+def _history(record: Record, view: str, with_id: UUID | None) -> dict[str, Any]:
+    messages = record.messages
+    prompt = record.prompt.text.data.decode(errors="replace") if record.prompt else None
+    other = _other(record, with_id) if view == "new" else None
+    theirs = queries.record(other["action_id"]) if other else None
+    steps = compared(messages, theirs.messages if theirs else [])
+    same_prompt = theirs is not None and record.row["prompt_ref"] == theirs.row["prompt_ref"]
+    return {
+        "prompt": Turn("system prompt", [Piece("text", prompt)]) if prompt else None,
+        "prompt_is_same": same_prompt,
+        "other": other,
+        "steps": [_step(step, messages) for step in steps],
+        "n_messages": len(messages),
+    }
+
+
+def _step(step: Step, messages: list[bytes]) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "count": step.end - step.begin,
+        "number": step.begin + 1,
+        "turns": [turn_of(message) for message in messages[step.begin : step.end]],
+        "removed": turn_of(step.removed) if step.kind == "removed" else None,
+        "diff": [(line[:1], line[1:]) for line in step.diff],
+    }
+
+
+def _other(record: Record, with_id: UUID | None) -> ShortCall | None:
+    """The call to compare with: the one asked for, else the same agent's before this one."""
+    if with_id is not None:
+        found = short_calls(Call.objects.not_deleted().filter(pk=with_id))
+        if not found:
+            raise ValidationError({"cmp": ["the action_id of a call that is on record"]})
+        return found[0]
+    row = record.row
+    if row["session_id"] is None:
+        return None
+    siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
+    same = queries.before(siblings, row).filter(agent_name=row["agent_name"])
+    return next(iter(short_calls(same.order_by("-timestamp", "-seq")[:1])), None)
+
+
+def _answer(record: Record) -> Turn:
+    row = record.row
+    pieces = [Piece("thinking", row["reasoning"])] if row["reasoning"] else []
+    pieces += [Piece("text", row["content"])] if row["content"] else []
+    pieces += [
+        Piece("tool_call", pretty_text(one["arguments"]), one["name"], one["tool_call_id"])
+        for one in record.tool_calls
+    ]
+    if row["choices"]:
+        choices = orjson.dumps(row["choices"], option=orjson.OPT_INDENT_2).decode()
+        pieces.append(Piece("json", choices))
+    return Turn("answer", pieces)
+
+
+def _raw(record: Record, limit: int) -> dict[str, Any]:
+    body = queries.request_bytes(record)
+    text = record.request()
+    return {
+        "is_exact": body is not None,
+        "request_text": (body or (text.data if text else b"")).decode(errors="replace"),
+        "answer_text": record.answer().data.decode(errors="replace"),
+        "request_headers": record.row["heads"]["request"] or [],
+        "answer_headers": record.row["heads"]["answer"] or [],
+    }
+
+
+def _cost_lines(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rate times tokens, as far as both are known."""
+    cached, written = told["tokens_cache_read"] or 0, told["tokens_cache_write"] or 0
+    came = told["tokens_in"]
+    tokens = {
+        "input": None if came is None else came - cached - written,
+        "cache_read": cached or None,
+        "cache_write": written or None,
+        "output": told["tokens_out"],
+    }
+    lines = []
+    for name, usd in (told["cost_parts"] or {}).items():
+        n, cost = tokens.get(name), Decimal(usd)
+        rate = cost / n * 1_000_000 if n else None
+        title = COST_LINES.get(name, name)
+        lines.append({"title": title, "tokens": n, "usd": cost, "per_million": rate})
+    return lines
+
+
+def _tokens_per_second(told: dict[str, Any]) -> str | None:
+    rate = told["tokens_per_second"]
+    return None if rate is None else f"{rate:,.0f}"
+
+
+def _tools_offered(record: Record) -> list[str]:
+    tools = record.tools
+    value = load(tools.json)[0] if tools else None
+    if isinstance(value, dict):
+        value = value.get("tools", [value])
+    return [name for tool in value or () for name in _tool_names(tool)]
+
+
+def _tool_names(tool: Any) -> list[str]:
+    if not isinstance(tool, dict):
+        return []
+    for key in ("functionDeclarations", "function_declarations"):
+        if isinstance(tool.get(key), list):
+            return [name for one in tool[key] for name in _tool_names(one)]
+    for key in ("function", "toolSpec"):
+        if isinstance(tool.get(key), dict):
+            return _tool_names(tool[key])
+    return [str(tool.get("name") or tool.get("type") or "?")]
+
+
+def _links(links: dict[str, Any]) -> dict[str, Any]:
+    """Of pages instead of JSON."""
+    return {
+        "parent": _page_of(links["parent"]),
+        "children": [_page_of(child) for child in links["children"]],
+    }
+
+
+def _beside(
+    request: HttpRequest, told: dict[str, Any], list_query: str | None, links: dict[str, Any]
+) -> dict[str, str | None]:
+    """The calls before and after this one: in the list that the reader came from, else in time, in
+    its session."""
+    if not list_query or not list_query.startswith("?"):
+        return {"newer": _page_of(links["next"]), "older": _page_of(links["previous"])}
+    try:
+        asked = CallsPageParameters.of_query(_known(list_query))
+    except ValidationError:
+        return {"newer": None, "older": None}
+    if asked.get("sort", NEWEST_FIRST) != NEWEST_FIRST:
+        return {"newer": None, "older": None}
+    at = {**asked, "before": Place(told["timestamp"], told["seq"]), "limit": 1}
+    kept = urlencode({"from": list_query})
+    found = {
+        "older": calls_page(at).calls,
+        "newer": calls_page({**at, "sort": "timestamp"}).calls,
+    }
+    return {
+        name: f"/dashboard/calls/{calls[0]['action_id']}/?{kept}" if calls else None
+        for name, calls in found.items()
+    }
+
+
+def _known(list_query: str) -> QueryDict:
+    """The list's own parameters, without those that say how it is shown."""
+    query = QueryDict(list_query[1:], mutable=True)
+    for name in list(query):
+        if name not in CallsPageParameters().fields:
+            del query[name]
+    return query
+
+
+def _page_of(link: str | None) -> str | None:
+    """`/explain/x` as the page of the same call."""
+    return f"/dashboard/calls/{link.removeprefix('/explain/')}/" if link else None
+
+
+def _curl(request: HttpRequest, record: Record, limit: int) -> str | None:
+    """The same request from a shell, without the key. None: its body is too long or not kept."""
+    body = queries.request_bytes(record)
+    if body is None or len(body) > limit or not body.isascii():
+        return None
+    url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")
+    name = "x-api-key: $API_KEY"
+    if record.row["provider"] != "anthropic":
+        name = "authorization: Bearer $API_KEY"
+    lines = [f"curl {shlex.quote(url)}", f'-H "{name}"', '-H "content-type: application/json"']
+    return " \\\n  ".join([*lines, f"--data-raw {shlex.quote(body.decode())}"])
+
+
+def _with(request: HttpRequest, **changes: str) -> str:
+    query = request.GET.copy()
+    query.pop("api_key", None)
+    query.update(changes)
+    for name, value in changes.items():
+        query[name] = value
+    return f"?{query.urlencode()}"
