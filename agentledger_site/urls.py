@@ -13,7 +13,7 @@ from agentledger_site.access import pages
 from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
-from reports.dashboard import call, calls
+from reports.dashboard import call, calls, sessions
 from reports.search.views import search
 from reports.sessions import SessionViewSet
 
@@ -39,9 +39,11 @@ urlpatterns = [
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),
     path("dashboard/calls/<uuid:action_id>/peek", calls.call_peek, name="dashboard_call_peek"),
+    path("dashboard/sessions/", sessions.sessions, name="dashboard_sessions"),
+    path("dashboard/sessions/<path:session_id>/", sessions.session, name="dashboard_session"),
     path("dashboard/calls/<uuid:action_id>/", call.call, name="dashboard_call"),
-    re_path(
-        r"^dashboard/calls/(?P<action_id>[0-9a-f-]{36})/thumbnails/(?P<digest>[0-9a-f]{64})$",
+    path(
+        "dashboard/calls/<uuid:action_id>/thumbnails/<slug:digest>",
         call.thumbnail,
         name="dashboard_thumbnail",
     ),

@@ -38,6 +38,8 @@ ROUTES = {
     "dashboard_calls_json": READ,
     "dashboard_calls_csv": READ,
     "dashboard_calls_facets": READ,
+    "dashboard_sessions": READ,
+    "dashboard_session": READ,
     "dashboard_call": READ,
     "dashboard_call_peek": READ,
     "dashboard_thumbnail": READ,

@@ -3,6 +3,7 @@ from, and what proves it."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from decimal import Decimal
 from typing import Any
@@ -26,11 +27,15 @@ from reports.dashboard.refused import not_found, page
 from reports.parameters import Choice, Flag, Parameters, Text
 from reports.queries import Record
 from reports.shapes import call_json
+from reports.transcript import SYSTEM
 from reports.turns import Piece, Turn, pretty_text, turn_of
 
 VIEWS = ("new", "full", "raw")
 # Characters of one text that are shown, unless all are asked for.
 SHOWN, MOST_SHOWN = 64_000, 10_000_000
+_DIGEST = re.compile("[0-9a-f]{64}")
+# A history may begin with several.
+MOST_PROMPTS = 3
 COST_LINES = {
     "input": "Input",
     "cache_read": "Cached input",
@@ -89,7 +94,7 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
 def thumbnail(request: HttpRequest, action_id: UUID, digest: str) -> HttpResponse:
     scope = Call.objects.not_deleted().filter(pk=action_id).values_list("scope", flat=True).first()
     found = None
-    if scope is not None:
+    if scope is not None and _DIGEST.fullmatch(digest):
         binaries = Binary.objects.filter(scope=scope, digest=bytes.fromhex(digest))
         found = binaries.values_list("thumbnail", flat=True).first()
     if found is None:
@@ -100,6 +105,8 @@ def thumbnail(request: HttpRequest, action_id: UUID, digest: str) -> HttpRespons
 def _history(record: Record, view: str, with_id: UUID | None) -> dict[str, Any]:
     messages = record.messages
     prompt = record.prompt.text.data.decode(errors="replace") if record.prompt else None
+    if any(turn_of(message).who in SYSTEM for message in messages[:MOST_PROMPTS]):
+        prompt = None  # it is one of the messages
     other = _other(record, with_id) if view == "new" else None
     theirs = queries.record(other["action_id"]) if other else None
     steps = compared(messages, theirs.messages if theirs else [])

@@ -16,7 +16,10 @@ class Tab(NamedTuple):
     of_session: bool = False  # shows one session, the one that the reader looks at now
 
 
-TABS = (Tab("Calls", "index", "g c"),)
+TABS = (
+    Tab("Calls", "index", "g c"),
+    Tab("Sessions", "dashboard_sessions"),
+)
 
 
 def tabs(request: HttpRequest) -> list[dict[str, object]]:

@@ -62,7 +62,7 @@ class LedgerReader:
         )
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, _disconnect)
         self._thread.shutdown(wait=False)
 
     def news(self, place: Place, with_sessions: bool) -> News:
@@ -145,6 +145,10 @@ def figures_at(at: datetime) -> dict[str, Any]:
         "calls_per_minute": calls.count(),
         "cost_today_usd": spent.values_list("usd", flat=True).first() or 0,
     }
+
+
+def _disconnect() -> None:
+    connection.close()  # this thread's: the name means another one in another thread
 
 
 def _connected(work: Callable[..., T], *args: Any) -> T:

@@ -3,8 +3,8 @@
 import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 
-/** `onPeek(isOpen)` is told when the panel opens or closes. */
-export function selectable(body, { peek = null, onPeek = () => {} } = {}) {
+/** `onPeek(isOpen)` is told when the panel opens or closes; `leadsBack`: the page that a row opens takes `from`. */
+export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = true } = {}) {
   const selected = () => body.querySelector('tr[aria-selected="true"]');
 
   function select(row) {
@@ -40,7 +40,7 @@ export function selectable(body, { peek = null, onPeek = () => {} } = {}) {
   // The call's page leads back, and on to the next one, within this list.
   function withList(link) {
     const list = location.search;
-    if (list && !link.search) link.search = `?from=${encodeURIComponent(list)}`;
+    if (leadsBack && list && !link.search) link.search = `?from=${encodeURIComponent(list)}`;
   }
 
   body.addEventListener("pointerdown", (event) => {

@@ -1,0 +1,130 @@
+"""The list of sessions, and one session read as a conversation."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from rest_framework.exceptions import ValidationError
+from rest_framework.serializers import UUIDField
+
+from capture import runtime
+from capture.models import Call, Ledger, Session
+from reports import queries
+from reports.dashboard.refused import not_found, page
+from reports.live.ledger import stops_in_force
+from reports.parameters import Flag, Parameters, Text
+from reports.session_costs import by_agent_and_model, growth
+from reports.session_list import ORDERS, SessionsParameters
+from reports.session_list import page as sessions_page
+from reports.transcript import transcript
+
+AT_ONCE = 50
+SHOWN, MOST_SHOWN = 8_000, 10_000_000
+# Heads of columns, and what a click on them sorts by.
+COLUMNS = (
+    ("Session", None),
+    ("Last call", "last_call_at"),
+    ("Calls", "call_count"),
+    ("Errors", "error_count"),
+    ("Refused", None),
+    ("Tokens in → out", None),
+    ("Cost", "total_cost_usd"),
+    ("Agents", None),
+    ("Labels", None),
+)
+
+
+class SessionParameters(Parameters):
+    agent = Text(help_text="the calls of this agent alone")
+    after = UUIDField(required=False, help_text="the call to go on behind")
+    all = Flag(help_text="texts are not cut")
+
+
+@page
+def sessions(request: HttpRequest) -> HttpResponse:
+    given = request.GET.copy()
+    given.setdefault("limit", str(AT_ONCE))
+    asked = SessionsParameters.of_query(given)
+    found = sessions_page(asked)
+    context = {
+        "sessions": found.sessions,
+        "total": found.total,
+        "next_url": _with(request, cursor=found.next.text()) if found.next else None,
+        "is_first": "cursor" not in asked and "offset" not in asked,
+        "columns": [_column(request, title, by, asked["order"]) for title, by in COLUMNS],
+        "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
+        "given": given,
+    }
+    return render(request, "dashboard/sessions.html", context)
+
+
+@page
+def session(request: HttpRequest, session_id: str) -> HttpResponse:
+    asked = SessionParameters.of_query(request.GET)
+    found = queries.session(session_id)
+    if found is None:
+        return not_found(request, f"session {session_id}")
+    try:
+        said = transcript(found, agent=asked.get("agent"), after=asked.get("after"))
+    except Call.DoesNotExist:
+        raise ValidationError({"after": ["the action_id of a call of this session"]}) from None
+    context = {
+        "session": found,
+        "said": said,
+        "next_url": _with(request, after=str(said.next)) if said.next else None,
+        "is_first": "after" not in asked,
+        "agent": asked.get("agent"),
+        "agents": [(name, _with(request, agent=name, after=None)) for name in found.agents],
+        "all_agents": _with(request, agent=None, after=None),
+        "costs": by_agent_and_model(found),
+        "growth": growth(found),
+        "budget": _budget(found),
+        "stops": _stops_of(found),
+        "limit": MOST_SHOWN if asked.get("all") else SHOWN,
+        "all_url": _with(request, all="true"),
+        "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
+    }
+    return render(request, "dashboard/session.html", context)
+
+
+def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dict[str, Any]:
+    if by is None:
+        return {"title": title}
+    assert by in ORDERS
+    descending = f"-{by}"
+    url = _with(request, order=by if order == descending else descending, cursor=None)
+    direction = {descending: "descending", by: "ascending"}.get(order)
+    return {"title": title, "url": url, "direction": direction}
+
+
+def _budget(session: Session) -> dict[str, Any] | None:
+    """Where the session's own budget stands; None: there is none."""
+    process = runtime.current()
+    state = process.admission.state if process else None
+    if state is None:
+        return None
+    standing = async_to_sync(state.standing)(
+        session_id=session.session_id, agent_name=None, user_id=None
+    )
+    found = next((one for one in standing if one.name == "budget_session"), None)
+    return dataclasses.asdict(found) if found else None
+
+
+def _stops_of(session: Session) -> list[dict[str, Any]]:
+    its = {("everything", ""), ("session", session.session_id)}
+    its |= {("agent", name) for name in session.agents} | {("user", name) for name in session.users}
+    return [stop for stop in stops_in_force() if (stop["scope"], stop["value"]) in its]
+
+
+def _with(request: HttpRequest, **changes: str | None) -> str:
+    query = request.GET.copy()
+    query.pop("api_key", None)
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return f"?{query.urlencode()}"

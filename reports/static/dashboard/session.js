@@ -1,0 +1,53 @@
+// One session: how its cost grew, what readers give it, and whether there are newer calls.
+
+import { showStops } from "./acting.js";
+import { change, say } from "./browser.js";
+import { colours, draw } from "./charts.js";
+import { listen } from "./live.js";
+
+const said = document.getElementById("said");
+
+function drawGrowth() {
+  const box = document.getElementById("growth");
+  const points = JSON.parse(document.getElementById("growth-data").textContent);
+  if (points.length < 2) {
+    box.textContent = "It has too few calls with a cost to be drawn.";
+    return;
+  }
+  const [accent] = colours("--accent");
+  const times = points.map(([at]) => at);
+  const values = points.map(([, usd]) => usd);
+  draw(box, times, [{ label: "USD", values, colour: accent, steps: true }], (usd) => `$${+usd.toPrecision(3)}`);
+}
+
+async function set(changes) {
+  const answer = await change("PATCH", document.querySelector("[data-session]").dataset.session, changes);
+  if (!answer.ok) return answer.detail;
+  location.reload();
+}
+
+const pin = document.getElementById("pin");
+pin?.addEventListener("click", async () => {
+  const detail = await set({ pinned: pin.getAttribute("aria-pressed") !== "true" });
+  if (detail) say(detail);
+});
+
+const notes = document.getElementById("notes");
+document.getElementById("annotate")?.addEventListener("click", () => notes.showModal());
+notes?.querySelector("form").addEventListener("submit", async (event) => {
+  if (event.submitter?.value !== "keep") return;
+  event.preventDefault();
+  const { labels, note } = event.target.elements;
+  const given = labels.value.split(",").map((label) => label.trim()).filter(Boolean);
+  const detail = await set({ labels: given, note: note.value || null });
+  if (detail) notes.querySelector(".wrong").textContent = detail;
+});
+
+drawGrowth();
+listen(`limit=1&session=${encodeURIComponent(said.dataset.live)}`, Number(said.dataset.seq), {
+  onMessage(told) {
+    if (told.stops && told.type === "news") showStops(told.stops);
+    if (told.calls || told.type === "gap") document.getElementById("newer").hidden = false;
+  },
+  onState: () => {},
+});
