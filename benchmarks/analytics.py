@@ -110,7 +110,8 @@ def main() -> None:
         from capture.models import Rollup
 
         call_command("migrate", verbosity=0)
-        fill(asked.calls)
+        if not Rollup.objects.exists():
+            fill(asked.calls)
         print(f"{Rollup.objects.count():,} rollups of {asked.calls:,} calls\n")
         print("| Query | ms | Bytes |\n|---|---:|---:|")
         for query in QUERIES:

@@ -1,8 +1,7 @@
 """Fills a ledger with calls, indexes them and prints what searches take.
 
 `python -m benchmarks.search --calls 200000 --dsn sqlite:////tmp/search/ledger.db`; a database that
-holds calls already is only searched. Texts are pieces of what is on this machine: the docstrings of
-its Python packages, and Django's translations for other scripts.
+holds calls already is only searched.
 """
 
 from __future__ import annotations
@@ -10,19 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import re
 import statistics
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
+
+from benchmarks.texts import texts
 
 MODELS = ["gpt-4o", "claude-sonnet-4", "gemini-2.5-pro"]
 TURNS = 20  # calls of a session
 BATCH = 2000
-TEXT_CHARACTERS = 40_000_000
-LANGUAGES = ("de", "fr", "ru", "el", "zh_Hans", "ja")
 WORDS = {
     "rare": "needle000123",
     "absent": "qzxjvwq",
@@ -67,29 +63,6 @@ def main() -> None:
 
 
 # --- filling --------------------------------------------------------------------------------------
-
-
-def texts() -> str:
-    """Some tens of millions of characters, always the same on one machine."""
-    packages = [Path(path) for path in sys.path if path.endswith("site-packages")]
-    files = sorted(file for folder in packages for file in folder.rglob("*.py"))
-    random.Random(0).shuffle(files)
-    found: list[str] = []
-    size = 0
-    for file in files:
-        source = file.read_text(errors="replace")
-        found += [" ".join(doc.split()) for doc in re.findall(r'"""(.*?)"""', source, re.DOTALL)]
-        found.append(source[:500])
-        size += sum(map(len, found[-2:]))
-        if size > TEXT_CHARACTERS:
-            break
-    for language in LANGUAGES:
-        for folder in packages:
-            for file in sorted(folder.rglob(f"locale/{language}/**/*.po")):
-                said = re.findall(r'msgstr "(.+)"', file.read_text())
-                found += [" ".join(said)] * 3
-    random.Random(0).shuffle(found)
-    return "\n".join(found)
 
 
 def fill(n_calls: int) -> int:
