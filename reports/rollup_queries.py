@@ -15,7 +15,6 @@ from capture.rollup_sums import (
     CALLS,
     COST,
     COST_UNKNOWN,
-    COUNTS,
     DAY,
     FIGURES,
     HOUR,
@@ -137,11 +136,10 @@ def _dearest(period: Period, by: str, most_groups: int) -> dict[Name, Series]:
 
 
 def _rest(total: Series, groups: Mapping[Name, Series]) -> Series:
+    in_groups = _merged(groups.values())
     rest = {}
-    for start, left in total.items():
-        for group in groups.values():
-            if start in group:
-                left = left.less(group[start])
+    for start, all_calls in total.items():
+        left = all_calls.less(in_groups[start]) if start in in_groups else all_calls
         if left.counts[CALLS]:
             rest[start] = left
     return rest
@@ -159,7 +157,7 @@ def _dearest_keys(period: Period, kind: int, most: int) -> list[int]:
         id_
         for id_, *_ in _rows(
             # Floating: SQLite ends with an error where integers do not fit; PostgreSQL is slow.
-            "SELECT key_id, SUM(call_count) AS n,"
+            "SELECT key_id, SUM(CAST(call_count AS double precision)) AS n,"
             " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
             f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
             " GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
@@ -224,10 +222,17 @@ _FIGURES = ", ".join(f"r.{name}" for name in FIGURES)
 
 
 def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any, ...]]) -> None:
-    n_counts = 2 + len(COUNTS)
-    for row in rows:
-        total = found.setdefault(row[0], {}).setdefault(period.start_of(row[1]), Total())
-        total.add(Total(row[2:n_counts], as_integer(bytes(row[-2])), as_integer(bytes(row[-1]))))
+    """Rows of a name or key, an hour, and figures."""
+    starts: dict[int, int] = {}
+    for name, hour, *counts, latency, ttft in rows:
+        if hour not in starts:
+            starts[hour] = period.start_of(hour)
+        total = Total(tuple(counts), as_integer(latency), as_integer(ttft))
+        series = found.setdefault(name, {})
+        if starts[hour] in series:
+            series[starts[hour]].add(total)
+        else:
+            series[starts[hour]] = total
 
 
 def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
