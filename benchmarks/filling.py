@@ -4,7 +4,8 @@
 
 One call is understood and stored as the recorder does it; all others are its rows with other ids,
 times, names, costs and texts. Each session is a conversation whose history grows with each call;
-one more, `long`, has 500 calls with histories of up to 200 messages.
+one more, `long`, has 500 calls with histories of up to 200 messages. The rollups are of as many
+calls, of the last 30 days: `benchmarks.analytics`.
 """
 
 # ruff: noqa: E402 (Django must be set up before the models are imported)
@@ -27,6 +28,7 @@ django.setup()
 
 from django.db import connection, transaction
 
+from benchmarks.analytics import fill as fill_rollups
 from benchmarks.texts import texts
 from capture import rows
 from capture.call_rows import add_to_totals, session_row
@@ -219,6 +221,7 @@ def fill(n_sessions: int, n_calls: int) -> None:
         if number % SESSIONS_AT_ONCE == 0:
             filling.write()
     filling.write()
+    fill_rollups(n_sessions * n_calls)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

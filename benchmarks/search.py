@@ -35,7 +35,15 @@ WORDS = {
     "Russian": "пароль",
     "Greek": "ΚΩΔΙΚΌΣ",
     "two letters": "qz",
-    "session id": "session-0000123",
+    "session id": "run-00123",
+}
+# Parameters of searches, by what they show.
+SEARCHES = {
+    **{f"{name} ({q})": {"q": q} for name, q in WORDS.items()},
+    "frequent, one agent": {"q": "the", "agent_name": "agent-7"},
+    "frequent, no such agent": {"q": "the", "agent_name": "nobody"},
+    "frequent, one session": {"q": "the", "session_id": "run-00123"},
+    "frequent, errors": {"q": "error", "status": "error"},
 }
 
 
@@ -116,7 +124,7 @@ def fill(n_calls: int) -> int:
         scope += 1
         if turn == 0:
             refs = []
-            add(Session, id=scope, session_id=f"session-{scope:07}", started_at=at,
+            add(Session, id=scope, session_id=f"run-{scope:05}", started_at=at,
                 last_call_at=at, call_count=TURNS, error_count=0, refused_count=0, agents=[],
                 users=[], apps=[], environments=[], models=[])  # fmt: skip
             prompt = message(scope, "prompt", said(1500).encode(), action_id)
@@ -209,22 +217,14 @@ def measure() -> None:
 
     client = Client(HTTP_HOST="localhost")
 
-    def asked(name: str, **parameters: str) -> None:
+    for name, parameters in SEARCHES.items():
         took = []
         for _ in range(7):
             started = time.perf_counter()
             answer = client.get("/api/search", parameters)
             took.append(time.perf_counter() - started)
-        hits = answer.json()
         complete = answer.headers["X-Complete"]
-        print(f"  {name}: {len(hits)} hits, complete {complete}, {_told(took)}")
-
-    for name, q in WORDS.items():
-        asked(f"{name} ({q})", q=q)
-    asked("frequent, one agent", q="the", agent_name="agent-7")
-    asked("frequent, no such agent", q="the", agent_name="nobody")
-    asked("frequent, one session", q="the", session_id="session-0000123")
-    asked("frequent, errors", q="error", status="error")
+        print(f"  {name}: {len(answer.json())} hits, complete {complete}, {_told(took)}")
 
 
 if __name__ == "__main__":
