@@ -28,6 +28,9 @@ from capture.rollup_sums import (
 from capture.rollups import key_digest
 from capture.rows import at_once, quoted
 
+# One by one they take a third longer to be fetched.
+ROWS_AT_ONCE = 2000
+
 Name = str | None
 """The value of what groups are told apart by. None: calls that have none."""
 Filters = Mapping[str, str]
@@ -224,15 +227,19 @@ _FIGURES = ", ".join(f"r.{name}" for name in FIGURES)
 def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any, ...]]) -> None:
     """Rows of a name or key, an hour, and figures."""
     starts: dict[int, int] = {}
-    for name, hour, *counts, latency, ttft in rows:
+    for row in rows:
+        name, hour, counts = row[0], row[1], row[2:-2]
+        latency, ttft = as_integer(row[-2]), as_integer(row[-1])
         if hour not in starts:
             starts[hour] = period.start_of(hour)
-        total = Total(tuple(counts), as_integer(latency), as_integer(ttft))
         series = found.setdefault(name, {})
-        if starts[hour] in series:
-            series[starts[hour]].add(total)
+        total = series.get(starts[hour])
+        if total is None:
+            series[starts[hour]] = Total(counts, latency, ttft)
         else:
-            series[starts[hour]] = total
+            total.counts = added_up(total.counts, counts)
+            total.latency += latency
+            total.ttft += ttft
 
 
 def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
@@ -246,7 +253,8 @@ def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
 def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        yield from cursor
+        while some := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from some
 
 
 def _table() -> str:
