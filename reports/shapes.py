@@ -104,7 +104,7 @@ def _messages(record: Record) -> JSON:
     if record.history is None:
         return None
     joined = record.history.joined
-    if record.history.n_messages == 1 and joined[:1] == b'"':
+    if record.history.n_messages == 1 and bytes(joined[:1]) == b'"':
         return Spliced([joined])
     return Spliced([b"[", joined, b"]"])
 

@@ -18,11 +18,11 @@ from reports.search.folding import fold
 from reports.search.index import Range
 from reports.search.query import MAX_LENGTH, Query
 
-PIECE = 60_000
+PIECE = 30_000
 # A piece's rowid is its number, from 1 on, times this, and the seq.
 BEYOND = 1 << 40
 INDEXED_FROM = 3  # characters of a word
-MERGE_PAGES = 400
+MERGE_PAGES = 200
 FIRST_MATCH = 30
 MATCH_AT_ONCE = 1000
 SCAN_AT_ONCE = 1000
