@@ -27,6 +27,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver
 
+from agentledger_site.page_threads import PageThreads
 from agentledger_site.routes import is_owned
 from capture import runtime
 from capture.body import Receive
@@ -44,6 +45,14 @@ class Pages(ASGIHandler):
     """Middleware and views in one thread hop: left to Django, it would be two for each middleware,
     around views that are not asynchronous either."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = PageThreads()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        async with self._threads.one():
+            await super().__call__(scope, receive, cast(Any, send))
+
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
         chain = cast(Any, self)._middleware_chain
@@ -60,7 +69,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         begin()
         if is_owned(scope["path"]):
-            await pages(scope, receive, cast(Any, send))
+            await pages(scope, receive, send)
         else:
             await forward(scope, receive, send)
     elif scope["type"] == "lifespan":

@@ -8,10 +8,14 @@ from agentledger_site.conf import PREFIX, BadValue, Config, without_secrets_of
 
 # How long a reader or writer of SQLite waits for the one writer before it gives up.
 BUSY_TIMEOUT_S = 20
+# A page's thread keeps its connection for the next page (agentledger_site.page_threads), though not
+# for ever: the file may have been replaced. One that PostgreSQL has closed is not used again.
+KEPT = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 
 def databases(config: Config) -> dict[str, Any]:
-    return {"default": sqlite(config) if config.sqlite_path else postgresql(config)}
+    database = sqlite(config) if config.sqlite_path else postgresql(config)
+    return {"default": {**database, **KEPT}}
 
 
 def sqlite(config: Config) -> dict[str, Any]:

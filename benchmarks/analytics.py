@@ -2,8 +2,9 @@
 
     python -m benchmarks.analytics [postgresql://…] [--calls 1000000]
 
-The rollups are filled as the recorder fills them; the calls themselves are not stored. 50 agents
-use one to three of 20 models each, in three environments, for 5,000 users: `benchmarks.storing`.
+The rollups are filled as the recorder fills them, unless there are some; the calls themselves are
+not stored. 50 agents use one to three of 20 models each, in three environments, for 5,000 users:
+`benchmarks.storing`.
 Each figure is the median of nine answers of the view, JSON included; a server adds a millisecond.
 """
 
@@ -29,9 +30,11 @@ QUERIES = (
     "by=agent",
     "by=agent&limit=50",
     "by=user",
+    "by=user&limit=50",
     "by=environment",
     "by=model&agent_name=agent-7",
     "by=agent&environment=production",
+    "by=provider&environment=production",
     "user_id=user-42",
     "interval=hour&by=model",
     "by=user&format=csv",
@@ -110,7 +113,8 @@ def main() -> None:
         from capture.models import Rollup
 
         call_command("migrate", verbosity=0)
-        fill(asked.calls)
+        if not Rollup.objects.exists():
+            fill(asked.calls)
         print(f"{Rollup.objects.count():,} rollups of {asked.calls:,} calls\n")
         print("| Query | ms | Bytes |\n|---|---:|---:|")
         for query in QUERIES:

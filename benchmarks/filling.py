@@ -4,7 +4,8 @@
 
 One call is understood and stored as the recorder does it; all others are its rows with other ids,
 times, names, costs and texts. Each session is a conversation whose history grows with each call;
-one more, `long`, has 500 calls with histories of up to 200 messages.
+one more, `long`, has 500 calls with histories of up to 200 messages. The rollups are of as many
+calls, of the last 30 days: `benchmarks.analytics`.
 """
 
 # ruff: noqa: E402 (Django must be set up before the models are imported)
@@ -27,6 +28,8 @@ django.setup()
 
 from django.db import connection, transaction
 
+from benchmarks.analytics import fill as fill_rollups
+from benchmarks.texts import texts
 from capture import rows
 from capture.call_rows import add_to_totals, session_row
 from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
@@ -52,18 +55,14 @@ ENVIRONMENTS = ["production", "production", "staging", "development"]
 N_USERS = 5000
 DAYS = 90
 LONG_CALLS, LONG_HISTORY = 500, 200
-MESSAGE_WORDS = 45
-VOCABULARY = [f"w{number:x}" for number in range(4000)]
+MESSAGE_CHARACTERS = 220
 SESSIONS_AT_ONCE = 50
-
-
-def words(random: Random) -> str:
-    return " ".join(random.choices(VOCABULARY, k=MESSAGE_WORDS))
 
 
 class Filling:
     def __init__(self) -> None:
         self.random = Random(1)
+        self.texts = texts()
         self.call, self.body, self.tool_call = _template()
         self.ledger = Ledger.objects.get(pk=1)
         self.begin = datetime.now(UTC) - timedelta(days=DAYS)
@@ -119,7 +118,7 @@ class Filling:
         }
         self._add(Call, call)
         texts = {
-            "content": words(random),
+            "content": self._said(),
             "part_refs": pack_refs([*messages, *self._fixed(session, action_id)]),
             "prompt_ref": None,
         }
@@ -129,14 +128,12 @@ class Filling:
         return call
 
     def _message(self, session: Session, action_id: Any, role: str) -> int:
-        return self._part(
-            session, action_id, "message", {"role": role, "content": words(self.random)}
-        )
+        return self._part(session, action_id, "message", {"role": role, "content": self._said()})
 
     def _fixed(self, session: Session, action_id: Any) -> list[int]:
         """The tools' definitions, the same for all of a session."""
         if session.call_count == 0:
-            self._tools = self._part(session, action_id, "tools", [{"name": words(self.random)}])
+            self._tools = self._part(session, action_id, "tools", [{"name": self._said()}])
         return [self._tools]
 
     def _part(self, session: Session, action_id: Any, kind: str, value: Any) -> int:
@@ -154,6 +151,13 @@ class Filling:
         self._add(Message, row)
         return self.ledger.last_message_id
 
+    def _said(self) -> str:
+        """One call in a thousand says a word that no other does."""
+        begin = self.random.randrange(len(self.texts) - MESSAGE_CHARACTERS)
+        text = self.texts[begin : begin + MESSAGE_CHARACTERS]
+        needle = self.ledger.last_seq % 1000 == 123
+        return f"{text} needle{self.ledger.last_seq:06}" if needle else text
+
     def _add(self, model: Any, row: Row) -> None:
         self.rows.setdefault(model, []).append(row)
 
@@ -170,7 +174,7 @@ def _template() -> tuple[Row, Row, Row]:
     function = {"name": "search", "arguments": '{"query": "what is new"}'}
     message = {
         "role": "assistant",
-        "content": words(Random(2)),
+        "content": "Let me look.",
         "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
     }
     usage = {"prompt_tokens": 9000, "completion_tokens": 300, "total_tokens": 9300}
@@ -217,6 +221,7 @@ def fill(n_sessions: int, n_calls: int) -> None:
         if number % SESSIONS_AT_ONCE == 0:
             filling.write()
     filling.write()
+    fill_rollups(n_sessions * n_calls)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

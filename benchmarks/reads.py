@@ -2,8 +2,10 @@
 
     python -m benchmarks.reads [--repeat 21]
 
-Over HTTP, from a client on the same machine, one request at a time: the whole answer is there. Each
-run deletes a session and a call of those that the filling made.
+Over HTTP, from a client on the same machine, one request at a time: the whole answer is there.
+First it waits until the search index has all calls, which takes 20 minutes after a filling (`python
+-m benchmarks.search --dsn …` makes it sooner). Each run deletes a session and a call of those that
+the filling made.
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlencode
+
+from benchmarks.analytics import QUERIES
+from benchmarks.search import SEARCHES
 
 PROJECT = Path(__file__).resolve().parent.parent
 START_S = 60
@@ -46,6 +52,8 @@ OF_SESSION = {
     "… its first 50 calls": "/session/long?limit=50",
     "… unchanged (304)": "/session/long",
 }
+SEARCHED = {f"search: {name}": f"/api/search?{urlencode(q)}" for name, q in SEARCHES.items()}
+ANALYTICS = {f"30 days: {query or 'all'}": f"/api/analytics?{query}" for query in QUERIES}
 
 
 class Client:
@@ -87,6 +95,18 @@ def _port(process: subprocess.Popen[str]) -> int:
     raise SystemExit("the proxy did not start")
 
 
+def wait_for_index(client: Client) -> None:
+    begin, told = time.monotonic(), 0.0
+    while True:
+        sinks = json.loads(client.ask("/readyz")[1])["sinks"]
+        if sinks and all(one["state"] == "following" and one["behind"] == 0 for one in sinks):
+            return
+        if time.monotonic() - begin > told:
+            told += 60
+            print(f"waiting for the search index: {sinks}", file=sys.stderr)
+        time.sleep(1)
+
+
 def measured(repeat: int, work: Callable[[], object]) -> str:
     times = []
     for _ in range(repeat):
@@ -98,13 +118,13 @@ def measured(repeat: int, work: Callable[[], object]) -> str:
 
 
 def row(name: str, figures: str, n_bytes: int) -> None:
-    print(f"{name:36} {figures} {n_bytes:12,}", flush=True)
+    print(f"{name:48} {figures} {n_bytes:12,}", flush=True)
 
 
 def measure(client: Client, repeat: int) -> None:
-    print(f"{'':36} {'p50, ms':>8} {'p95, ms':>8} {'bytes':>12}")
+    print(f"{'':48} {'p50, ms':>8} {'p95, ms':>8} {'bytes':>12}")
     oldest = json.loads(client.ask("/api/sessions?order=started_at&limit=1")[1])[0]
-    for name, path in {**LISTS, **OF_SESSION}.items():
+    for name, path in {**LISTS, **OF_SESSION, **SEARCHED, **ANALYTICS}.items():
         path = path.format(day=oldest["started_at"].replace("+", "%2B"))
         answer, body = client.ask(path)
         assert answer.status == 200, body
@@ -128,4 +148,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeat", type=int, default=21)
     with proxy() as client:
+        wait_for_index(client)
         measure(client, parser.parse_args().repeat)

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import ceil
-from struct import Struct
+from sys import byteorder
 
 GROWTH = 1.1
 BUCKETS = 192
@@ -24,7 +24,6 @@ _ENDS_MS = [GROWTH**bucket for bucket in range(BUCKETS - 1)]
 # Off by the same factor from both ends of its bucket.
 _TOLD_MS = [1.0, *(2 * GROWTH**bucket / (GROWTH + 1) for bucket in range(1, BUCKETS))]
 _WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # arrays' types by bytes a count
-_COUNTS = Struct(f"<{BUCKETS}Q")
 
 
 def bucket_of(duration_ms: float) -> int:
@@ -63,10 +62,10 @@ def as_integer(stored: bytes) -> int:
     if not stored:
         return 0
     width, first = stored[0], stored[1]
-    counts = bytearray((first + (len(stored) - 2) // width) * 8)
+    counts = bytearray((len(stored) - 2) // width * 8)
     for place in range(width):
-        counts[first * 8 + place :: 8] = stored[2 + place :: width]
-    return int.from_bytes(counts, "little")
+        counts[place::8] = stored[2 + place :: width]
+    return int.from_bytes(counts, "little") << 64 * first
 
 
 def percentiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
@@ -74,7 +73,11 @@ def percentiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     are no durations."""
     if not histogram:
         return None
-    up_to = list(accumulate(_COUNTS.unpack(histogram.to_bytes(_COUNTS.size, "little"))))
+    # Without the empty buckets before and behind, which are half of them.
+    first = ((histogram & -histogram).bit_length() - 1) // 64
+    histogram >>= 64 * first
+    counts = array("Q", histogram.to_bytes((histogram.bit_length() + 63) // 64 * 8, byteorder))
+    up_to = list(accumulate(counts))
     # Ranks from 1 on. What is subtracted is above the error of the product, and far below 1.
     ranks = (max(1, ceil(share * up_to[-1] - 1e-9)) for share in shares)
-    return [_TOLD_MS[bisect_left(up_to, rank)] for rank in ranks]
+    return [_TOLD_MS[first + bisect_left(up_to, rank)] for rank in ranks]

@@ -161,6 +161,8 @@ class Connection(tcp.Server):
     """Writes at once what the socket takes. Twisted waits for the reactor to say that it takes
     more, which for each piece of an answer are two calls of epoll_ctl and a turn of the loop."""
 
+    # Twisted's 128 KiB make a piece of a long answer four system calls and as many turns.
+    SEND_LIMIT = 1024 * 1024
     _corked = False
 
     @contextmanager

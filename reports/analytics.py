@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from django.http import Http404
@@ -42,11 +44,12 @@ DEFAULT_GROUPS, MOST_GROUPS = 10, 100
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 A_TIME = "an ISO 8601 date or time from 1970 to 2088, in UTC unless it says otherwise"
 
+PERCENTILES = {name: [f"{name}_{percentile}_ms" for percentile in SHARES] for name in HISTOGRAMS}
 COLUMNS = (
     *("call_count", "error_count", "refused_count", "tokens_in", "tokens_out"),
     *("tokens_cache_read", "tokens_cache_write", "tokens_reasoning", "cache_share"),
     *("cost_usd", "cost_unknown_calls", "cache_savings_usd"),
-    *(f"{name}_{percentile}_ms" for name in HISTOGRAMS for percentile in SHARES),
+    *chain.from_iterable(PERCENTILES.values()),
 )
 Figures = dict[str, Any]
 
@@ -187,10 +190,11 @@ def _named(by: str, name: Name) -> Figures:
 def _points(found: Summary, by: str | None) -> Iterator[Figures]:
     """In time order; those hours and days that have calls."""
     groups = [({}, found.total)] if by is None else list(_groups(found, by))
-    for start in sorted(found.total):
+    for hour in sorted(found.total):
+        start = start_of(hour)
         for names, series in groups:
-            if start in series:
-                yield {"start": start_of(start), **names, **_figures(series[start])}
+            if hour in series:
+                yield {"start": start, **names, **_figures(series[hour])}
 
 
 def _table(found: Summary, by: str | None) -> Table:
@@ -199,13 +203,20 @@ def _table(found: Summary, by: str | None) -> Table:
 
 
 def _figures(total: Total) -> Figures:
-    figures = dict(zip(COUNTS, total.counts, strict=True))
+    figures: Figures = dict.fromkeys(COLUMNS)
+    figures.update(zip(COUNTS, total.counts, strict=True))
     figures["cost_usd"] = in_usd(figures.pop("cost"))
     figures["cache_savings_usd"] = in_usd(figures.pop("cache_savings"))
     read, tokens_in = figures["tokens_cache_read"], figures["tokens_in"]
     figures["cache_share"] = read / tokens_in if read is not None and tokens_in else None
-    for name in HISTOGRAMS:
+    for name, columns in PERCENTILES.items():
         told = percentiles(getattr(total, name), SHARES.values())
-        for place, percentile in enumerate(SHARES):
-            figures[f"{name}_{percentile}_ms"] = round(told[place], 1) if told else None
-    return {name: figures[name] for name in COLUMNS}
+        if told:
+            figures.update(zip(columns, map(_rounded, told), strict=True))
+    return figures
+
+
+@cache
+def _rounded(ms: float) -> float:
+    """There are as many durations as a histogram has buckets."""
+    return round(ms, 1)

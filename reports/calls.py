@@ -25,7 +25,7 @@ from reports import queries
 from reports.around import around
 from reports.call_schema import CallSerializer, ExplainedCallSerializer
 from reports.cursors import link
-from reports.encoding import encode
+from reports.encoding import encode_in_pieces
 from reports.parameters import Names, Number, Parameters, Text
 from reports.queries import Record
 from reports.shapes import FIELDS, call_json, wanted
@@ -76,7 +76,7 @@ def _calls(request: Request, session: Session, asked: dict[str, Any]) -> HttpRes
     calls = queries.calls_of(session)
     if "after" in asked:
         calls = queries.behind(calls, _place(session, asked["after"]))
-    fields = asked.get("fields")
+    fields = frozenset(asked["fields"]) if "fields" in asked else None
     records = queries.records(calls, wanted(fields), limit=limit)
     if streamed:
         pieces = _pieces(call_json(record, fields) for record in records)
@@ -117,14 +117,14 @@ def _uuid(text: str) -> UUID | None:
 
 def _pieces(values: Iterator[Any]) -> Iterator[bytes]:
     """A JSON array."""
-    waiting = [b"["]
+    waiting: list[bytes | memoryview] = [b"["]
     size = 0
     comma = b""
     for value in values:
-        encoded = encode(value)
-        waiting += (comma, encoded)
+        encoded = encode_in_pieces(value)
+        waiting += (comma, *encoded)
         comma = b","
-        size += len(encoded)
+        size += sum(map(len, encoded))
         if size >= PIECE:
             yield b"".join(waiting)
             waiting, size = [], 0

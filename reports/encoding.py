@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from capture.wire.jsontext import clean_json
 
 
+class Spliced(NamedTuple):
+    """JSON that is put in as it is, in pieces: what is large is not copied once more."""
+
+    pieces: Sequence[bytes | memoryview]
+
+
+# No JSON has it.
+_PLACE = orjson.Fragment(b"\0")
+
+
 def encode(data: Any) -> bytes:
+    return b"".join(encode_in_pieces(data))
+
+
+def encode_in_pieces(data: Any) -> list[bytes | memoryview]:
     try:
         return _encoded(data)
     except TypeError:  # lone surrogates, integers beyond 64 bits, nesting beyond 254 levels
         return _encoded(_with_large_integers(clean_json(data)))
 
 
-def _encoded(data: Any) -> bytes:
-    return orjson.dumps(data, default=_encodable, option=orjson.OPT_NON_STR_KEYS)
+def _encoded(data: Any) -> list[bytes | memoryview]:
+    spliced: list[Spliced] = []
+
+    def encodable(value: Any) -> Any:
+        if isinstance(value, Spliced):
+            spliced.append(value)
+            return _PLACE
+        if isinstance(value, Decimal):
+            return float(value)
+        raise TypeError(type(value).__name__)
+
+    first, *others = orjson.dumps(data, default=encodable, option=orjson.OPT_NON_STR_KEYS).split(
+        b"\0"
+    )
+    pieces: list[bytes | memoryview] = [first]
+    for one, text in zip(spliced, others, strict=True):
+        pieces += [*one.pieces, text]
+    return pieces
 
 
 def _with_large_integers(value: Any) -> Any:
@@ -30,9 +61,3 @@ def _with_large_integers(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > 63:
         return orjson.Fragment(str(value))
     return value
-
-
-def _encodable(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(type(value).__name__)

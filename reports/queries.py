@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet
 
 from capture.models import (
     Binary,
@@ -24,12 +25,14 @@ from capture.models import (
     ToolCall,
 )
 from capture.rows import at_once
-from capture.texts import Encoding, Text, unpack_refs, unpacked
+from capture.texts import Encoding, RefsInTurn, Text, unpacked
 from capture.wire import by_name
 from capture.wire.cut import join
 from capture.wire.jsontext import clean_json, load
 from capture.wire.references import Place, restored
 from reports.encoding import encode
+from reports.fetching import Column, columns_of, fetched, table
+from reports.histories import Histories, Piece
 
 RAW = by_name("raw").NAME
 REFERRING = int(Encoding.REFERRING)
@@ -72,7 +75,7 @@ class Known:
 
     def __init__(self, parts: dict[int, Part]) -> None:
         self.parts = parts
-        self.tools = {ref for ref, part in parts.items() if part.kind == "tools"}
+        self.no_messages = {ref for ref, part in parts.items() if part.kind != "message"}
         self.refer_to_binaries = any(part.text.places for part in parts.values())
 
 
@@ -94,6 +97,8 @@ class Record:
 
     row: Row
     refs: list[int] = field(default_factory=list)  # of its parts, in order
+    other_refs: list[int] = field(default_factory=list)  # those of them that are no messages
+    history: Piece | None = None  # None: it has no messages
     known: Known = field(default_factory=lambda: NOTHING_KNOWN)
     tool_calls: list[Row] = field(default_factory=list)
     price_corrections: list[Row] = field(default_factory=list)
@@ -110,9 +115,8 @@ class Record:
     @property
     def tools(self) -> Part | None:
         """Its first, if it has any."""
-        found = self.known.tools.intersection(self.refs)
-        ref = min(found, key=self.refs.index) if len(found) > 1 else next(iter(found), None)
-        return None if ref is None else self.known.parts[ref]
+        parts = map(self.known.parts.__getitem__, self.other_refs)
+        return next((part for part in parts if part.kind == "tools"), None)
 
     @property
     def prompt(self) -> Part | None:
@@ -202,8 +206,8 @@ def before(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
 
 
 def record(action_id: UUID, wanted: Wanted = ALL) -> Record | None:
-    found = Call.objects.not_deleted().filter(pk=action_id)
-    return next(iter(_records(_rows(found, wanted), wanted, NOTHING_KNOWN)), None)
+    ids = Call.objects.not_deleted().filter(pk=action_id).values_list("pk", flat=True)
+    return next(iter(_records(_rows(ids, wanted), wanted, NOTHING_KNOWN)), None)
 
 
 def records(
@@ -219,8 +223,7 @@ def records(
         ids = _page(behind(calls, place) if place else calls, at_once)
         if not ids:
             return
-        page = Call.objects.filter(pk__in=ids).order_by("timestamp", "seq")
-        found = _records(_rows(page, wanted), wanted, known)
+        found = _records(_rows(ids, wanted), wanted, known)
         if not found:  # all deleted just now
             return
         known, place = found[-1].known, found[-1].row
@@ -239,34 +242,40 @@ def _page(calls: QuerySet[Call], at_once: int) -> list[UUID]:
     return ids
 
 
-def _rows(calls: QuerySet[Call], wanted: Wanted) -> list[Row]:
+def _rows(ids: Collection[UUID], wanted: Wanted) -> list[Row]:
+    """In the order of the ids."""
     columns = wanted.columns | _ALWAYS
     if wanted.parts or wanted.raw:
         columns |= {"part_refs", "prompt_ref"}
     columns = columns.union(_TEXTS) if wanted.texts else columns.difference(_TEXTS)
-    of_call = [name for name in CALL_COLUMNS if name in columns]
-    others = {name: F(f"body__{name}") for name in BODY_COLUMNS if name in columns}
-    if "session_id" in columns:
-        others["its_session"] = F("session__session_id")
-    rows: list[Row] = list(calls.values(*of_call, **others))
-    for row in rows:
-        row["session_id"] = row.pop("its_session", None)
-    return rows
+    read = {name: column for name, column in _COLUMNS.items() if name in columns}
+    rows = fetched(_TABLES, read, (Call, "action_id"), ids)
+    by_id = {row["action_id"]: row for row in rows}
+    return [by_id[action_id] for action_id in ids if action_id in by_id]
+
+
+_COLUMNS: dict[str, Column] = {
+    **{name: (Call, name) for name in CALL_COLUMNS},
+    **{name: (CallBody, name) for name in BODY_COLUMNS},
+    "session_id": (Session, "session_id"),
+}
+_TABLES = (
+    f"{table(Call)} LEFT JOIN {table(CallBody)} ON call_id = action_id"
+    f" LEFT JOIN {table(Session)} ON {table(Call)}.session_id = {table(Session)}.id"
+)
 
 
 def _records(rows: list[Row], wanted: Wanted, known: Known) -> list[Record]:
     """`known` is what the page before referred to."""
-    ids = [row["action_id"] for row in rows]
     records = [Record(row) for row in rows]
     if wanted.parts:
         _find_parts(records, known)
     elif wanted.raw:
         _find_parts([record for record in records if is_shown_raw(record.row)], known)
     if wanted.tool_calls:
-        _hang_on(records, ToolCall.objects.filter(call__in=ids).order_by("position"), "tool_calls")
+        _hang_on(records, ToolCall, "position", "tool_calls")
     if wanted.price_corrections:
-        corrections = PriceCorrection.objects.filter(call__in=ids).order_by("id")
-        _hang_on(records, corrections, "price_corrections")
+        _hang_on(records, PriceCorrection, "id", "price_corrections")
     if not wanted.texts:
         _find_texts(records, wanted)
     if wanted.binaries:
@@ -294,24 +303,42 @@ def _refers(row: Row) -> bool:
     return bool((row["frame_encoding"] | row["answer_encoding"]) & REFERRING)
 
 
-def _hang_on(records: list[Record], found: QuerySet[Any], name: str) -> None:
+def _hang_on(records: list[Record], model: type[Model], order: str, name: str) -> None:
     lists = {record.row["action_id"]: getattr(record, name) for record in records}
-    for row in found.values():
+    rows = fetched(table(model), columns_of(model), (model, "call_id"), lists)
+    for row in sorted(rows, key=itemgetter(order)):
         lists[row["call_id"]].append(row)
 
 
 def _find_parts(records: list[Record], before: Known) -> None:
     wanted = {record.row["prompt_ref"] for record in records} - {None}
+    in_turn = RefsInTurn()
     for record in records:
-        record.refs = unpack_refs(record.row["part_refs"])
-        wanted.update(record.refs)
+        record.refs, new = in_turn.unpack(record.row["part_refs"])
+        wanted.update(new)
     parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
-    for some in at_once(sorted(wanted - parts.keys())):
-        rows = Message.objects.filter(pk__in=some).values_list("id", "kind", "data", "encoding")
-        parts.update({id_: Part(kind, unpacked(data, enc)) for id_, kind, data, enc in rows})
+    for row in fetched(table(Message), _PART, (Message, "id"), sorted(wanted - parts.keys())):
+        parts[row["id"]] = Part(row["kind"], unpacked(row["data"], row["encoding"]))
     known = Known(parts)
+    histories = Histories(lambda ref: parts[ref].json)
     for record in records:
         record.known = known
+        record.other_refs, messages = _apart(record.refs, known.no_messages)
+        if messages:
+            record.history = histories.piece(messages)
+
+
+def _apart(refs: list[int], others: set[int]) -> tuple[list[int], list[int]]:
+    """Those that are among `others`, and the rest."""
+    n_others = sum(map(refs.count, others.intersection(refs)))
+    # Mostly they come last. To ask of each takes ten times as long.
+    cut = len(refs) - n_others
+    if others.issuperset(refs[cut:]):
+        return refs[cut:], refs[:cut]
+    return [ref for ref in refs if ref in others], [ref for ref in refs if ref not in others]
+
+
+_PART: dict[str, Column] = {name: (Message, name) for name in ("id", "kind", "data", "encoding")}
 
 
 def _find_binaries(records: list[Record]) -> None:

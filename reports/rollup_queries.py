@@ -15,7 +15,6 @@ from capture.rollup_sums import (
     CALLS,
     COST,
     COST_UNKNOWN,
-    COUNTS,
     DAY,
     FIGURES,
     HOUR,
@@ -28,6 +27,9 @@ from capture.rollup_sums import (
 )
 from capture.rollups import key_digest
 from capture.rows import at_once, quoted
+
+# One by one they take a third longer to be fetched.
+ROWS_AT_ONCE = 2000
 
 Name = str | None
 """The value of what groups are told apart by. None: calls that have none."""
@@ -137,11 +139,10 @@ def _dearest(period: Period, by: str, most_groups: int) -> dict[Name, Series]:
 
 
 def _rest(total: Series, groups: Mapping[Name, Series]) -> Series:
+    in_groups = _merged(groups.values())
     rest = {}
-    for start, left in total.items():
-        for group in groups.values():
-            if start in group:
-                left = left.less(group[start])
+    for start, all_calls in total.items():
+        left = all_calls.less(in_groups[start]) if start in in_groups else all_calls
         if left.counts[CALLS]:
             rest[start] = left
     return rest
@@ -159,7 +160,7 @@ def _dearest_keys(period: Period, kind: int, most: int) -> list[int]:
         id_
         for id_, *_ in _rows(
             # Floating: SQLite ends with an error where integers do not fit; PostgreSQL is slow.
-            "SELECT key_id, SUM(call_count) AS n,"
+            "SELECT key_id, SUM(CAST(call_count AS double precision)) AS n,"
             " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
             f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
             " GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
@@ -224,10 +225,21 @@ _FIGURES = ", ".join(f"r.{name}" for name in FIGURES)
 
 
 def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any, ...]]) -> None:
-    n_counts = 2 + len(COUNTS)
+    """Rows of a name or key, an hour, and figures."""
+    starts: dict[int, int] = {}
     for row in rows:
-        total = found.setdefault(row[0], {}).setdefault(period.start_of(row[1]), Total())
-        total.add(Total(row[2:n_counts], as_integer(bytes(row[-2])), as_integer(bytes(row[-1]))))
+        name, hour, counts = row[0], row[1], row[2:-2]
+        latency, ttft = as_integer(row[-2]), as_integer(row[-1])
+        if hour not in starts:
+            starts[hour] = period.start_of(hour)
+        series = found.setdefault(name, {})
+        total = series.get(starts[hour])
+        if total is None:
+            series[starts[hour]] = Total(counts, latency, ttft)
+        else:
+            total.counts = added_up(total.counts, counts)
+            total.latency += latency
+            total.ttft += ttft
 
 
 def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
@@ -241,7 +253,8 @@ def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
 def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        yield from cursor
+        while some := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from some
 
 
 def _table() -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from capture.models import Binary, Session
 from capture.texts import Text
 from capture.wire.encoding import decode
 from capture.wire.jsontext import load
+from reports.encoding import Spliced
 from reports.queries import Record, Row, Wanted, is_shown_raw, readable
 
 JSON = Any
@@ -49,27 +51,32 @@ def session_json(session: Session) -> dict[str, JSON]:
     return {name: getattr(session, name) for name in SESSION_FIELDS}
 
 
-def call_json(record: Record, fields: Collection[str] | None = None) -> dict[str, JSON]:
+def call_json(record: Record, fields: frozenset[str] | None = None) -> dict[str, JSON]:
     """All fields, or these, in their order."""
-    row = record.row
-    shape = {name: row[name] for name in _COLUMNS if fields is None or name in fields}
-    shape |= {
-        name: derived.shape(record)
-        for name, derived in DERIVED.items()
-        if fields is None or name in fields
-    }
+    columns, derived = _asked(fields)
+    shape = {name: record.row[name] for name in columns}
+    for name, one in derived.items():
+        shape[name] = one.shape(record)
     return shape
 
 
-def wanted(fields: Collection[str] | None) -> Wanted:
+@lru_cache(maxsize=64)
+def _asked(fields: frozenset[str] | None) -> tuple[list[str], dict[str, Derived]]:
+    if fields is None:
+        return _COLUMNS, DERIVED
+    derived = {name: one for name, one in DERIVED.items() if name in fields}
+    return [name for name in _COLUMNS if name in fields], derived
+
+
+def wanted(fields: frozenset[str] | None) -> Wanted:
     """What must be fetched for them."""
-    names = FIELDS if fields is None else fields
-    derived = [DERIVED[name] for name in names if name in DERIVED]
-    needs = {need for one in derived for need in one.needs}
-    columns = {name for name in names if name in _COLUMNS}
-    columns |= {column for one in derived for column in one.columns}
+    columns, derived = _asked(fields)
+    needs = {need for one in derived.values() for need in one.needs}
+    of_derived = (column for one in derived.values() for column in one.columns)
     return Wanted(
-        columns=frozenset(columns), texts=False, **{need: need in needs for need in _NEEDS}
+        columns=frozenset([*columns, *of_derived]),
+        texts=False,
+        **{need: need in needs for need in _NEEDS},
     )
 
 
@@ -94,10 +101,12 @@ def _session_id(record: Record) -> JSON:
 
 def _messages(record: Record) -> JSON:
     """As the agent sent them: the array, or the one string that Responses take as `input`."""
-    messages = record.messages
-    if len(messages) == 1 and messages[0].startswith(b'"'):
-        return orjson.Fragment(messages[0])
-    return orjson.Fragment(b"[%b]" % b",".join(messages)) if messages else None
+    if record.history is None:
+        return None
+    joined = record.history.joined
+    if record.history.n_messages == 1 and bytes(joined[:1]) == b'"':
+        return Spliced([joined])
+    return Spliced([b"[", joined, b"]"])
 
 
 def _system_prompt(record: Record) -> JSON:

@@ -251,6 +251,22 @@ def test_filters(stack: Ledger, provider: Provider) -> None:
         indexed(stack)
 
 
+def test_a_rare_users_calls_are_found_within_sessions_and_without(
+    stack: Ledger, provider: Provider
+) -> None:
+    in_session = say(stack, "seldom said", "seldom", user_id="rarely", agent_name="a")
+    without = say(stack, "seldom said", user_id="rarely")
+    say(stack, "seldom said", "seldom", user_id="somebody")
+    say(stack, "nothing of it", "seldom", user_id="rarely")
+    indexed(stack)
+    for filters, expected in (
+        ({"user_id": "rarely"}, [without, in_session]),
+        ({"user_id": "rarely", "agent_name": "a"}, [in_session]),
+        ({"user_id": "rarely", "agent_name": "nobody"}, []),
+    ):
+        assert [h["action_id"] for h in search(stack, "seldom said", **filters)] == expected
+
+
 def test_pages_are_stable_while_calls_arrive(stack: Ledger) -> None:
     ids = [say(stack, f"paged {n}") for n in range(5)]
     answer = stack.get("/api/search?q=paged&limit=2")

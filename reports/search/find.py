@@ -4,12 +4,13 @@ through the index."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 
-from capture.models import Call, Ledger
+from capture.models import Call, Ledger, Session, SessionValue
 from reports.search.documents import Document, documents, with_all_said
 from reports.search.folding import fold
 from reports.search.index import Range, index
@@ -20,6 +21,8 @@ from reports.sinks import cursor
 BOUND_S = 1.0
 # A filter that leaves no more calls than this is asked before the words are.
 FEW = 5000
+FEW_SESSIONS = 500
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 READ_AT_ONCE = 50
 MOST_AT_ONCE = 400
 
@@ -41,15 +44,21 @@ class Page:
 
 
 def find(
-    query: Query, where: Q, *, narrow: bool = False, limit: int, before: int | None = None
+    query: Query,
+    where: Q,
+    *,
+    narrow: bool = False,
+    names: Mapping[str, str] = NO_NAMES,
+    limit: int,
+    before: int | None = None,
 ) -> Page:
     """The newest `limit` calls below the seq `before` that match. `narrow`: `where` is answered by
-    an index and may leave few calls."""
+    an index and may leave few calls; `names`: what it asks of calls that sessions are found by."""
     deadline = time.monotonic() + BOUND_S
     top = (Ledger.objects.values_list("last_seq", flat=True).first() or 0) + 1
     search = _Search(query, where, deadline)
     hits: list[Hit] = []
-    for hit in search.hits(min(before or top, top), narrow=narrow):
+    for hit in search.hits(min(before or top, top), narrow=narrow, names=names):
         hits.append(hit)
         if len(hits) > limit:
             return Page(hits[:limit], True, hits[limit - 1].call.seq)
@@ -65,7 +74,7 @@ class _Search:
         self.deadline = deadline
         self.looked_to = 0  # all calls from here on have been looked at
 
-    def hits(self, before: int, *, narrow: bool) -> Iterator[Hit]:
+    def hits(self, before: int, *, narrow: bool, names: Mapping[str, str]) -> Iterator[Hit]:
         self.looked_to = before
         reached = cursor.position(NAME)
         if before > reached + 1:
@@ -76,6 +85,8 @@ class _Search:
         if before <= 1:
             return
         few = self._few(before) if narrow else None
+        if few is None and names:
+            few = self._few_of_sessions(before, names)
         if few is not None:
             candidates: Iterable[Range] = [Range(1, few)]
         else:
@@ -103,6 +114,18 @@ class _Search:
         found = list(seqs[: FEW + 1])
         return sorted(found, reverse=True) if len(found) <= FEW else None
 
+    def _few_of_sessions(self, before: int, names: Mapping[str, str]) -> list[int] | None:
+        """Of a rare user, or of none: by the sessions that have the name."""
+        known = (_sessions_of(*name) for name in names.items())
+        sessions = next((some for some in known if some is not None), None)
+        without = Call.objects.filter(session=None).values("pk")
+        if sessions is None or without[: FEW + 1].count() > FEW:
+            return None
+        calls = self.calls.filter(seq__lt=before).order_by().values_list("seq", flat=True)
+        # Two statements: of either or the other, PostgreSQL would read all calls.
+        found = [*calls.filter(session__in=sessions), *calls.filter(session=None)]
+        return sorted(found, reverse=True)
+
     def _among(self, seqs: Sequence[int]) -> Iterator[Hit]:
         start, at_once = 0, READ_AT_ONCE
         while start < len(seqs):
@@ -126,3 +149,13 @@ class _Search:
             calls = self.calls.filter(seq__in=list(found)).select_related("session")
             for call in calls.only(*SHORT_FORM, "seq", "session__session_id"):
                 yield Hit(call, found[call.seq])
+
+
+def _sessions_of(name: str, value: str) -> list[int] | None:
+    """None: they are many, or have many calls."""
+    same = SessionValue.objects.filter(name=name, value=value)
+    found = list(same.values_list("session_id", flat=True)[: FEW_SESSIONS + 1])
+    if len(found) > FEW_SESSIONS:
+        return None
+    n_calls = Session.objects.filter(pk__in=found).aggregate(n=Sum("call_count"))["n"] or 0
+    return found if n_calls <= FEW else None

@@ -93,7 +93,9 @@ class PostgresqlIndex:
         # Most words that are asked for are among the newest calls.
         at_once, use_index = FIRST_SCAN, False
         while before > 1:
-            lowest = max(1, (before - 1) // at_once * at_once)
+            # With the index a partition, or what is left of it; before, so many calls.
+            lowest = (before - 1) // PARTITION * PARTITION if use_index else before - at_once
+            lowest = max(1, lowest)
             try:
                 seqs = _like(patterns, lowest, before, deadline, use_index=use_index)
             except OperationalError as error:
@@ -108,8 +110,7 @@ class PostgresqlIndex:
                 at_once = SCAN_AT_ONCE
             elif not use_index:
                 indexed = _indexed_words()
-                if indexed is not None and any(map(indexed.search, query.words)):
-                    at_once, use_index = PARTITION, True
+                use_index = indexed is not None and any(map(indexed.search, query.words))
 
     def documents(self, seqs: Collection[int]) -> dict[int, Document]:
         with connection.cursor() as cursor:
@@ -133,9 +134,8 @@ def _like(
     unwanted = ("enable_indexscan", "enable_seqscan") if use_index else ("enable_bitmapscan",)
     left_ms = max(1, int((deadline - time.monotonic()) * 1000))
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {left_ms}")
-        for name in unwanted:
-            cursor.execute(f"SET LOCAL {name} = off")
+        settings = {"statement_timeout": left_ms, **dict.fromkeys(unwanted, "off")}
+        cursor.execute("; ".join(f"SET LOCAL {name} = {to}" for name, to in settings.items()))
         # Bounds as literals, so that the plan is of one partition.
         cursor.execute(
             f"SELECT seq FROM {_TEXTS} WHERE seq >= {lowest} AND seq < {before}"

@@ -18,11 +18,13 @@ from reports.search.folding import fold
 from reports.search.index import Range
 from reports.search.query import MAX_LENGTH, Query
 
-PIECE = 60_000
+PIECE = 30_000
 # A piece's rowid is its number, from 1 on, times this, and the seq.
 BEYOND = 1 << 40
 INDEXED_FROM = 3  # characters of a word
-MERGE_PAGES = 400
+MERGE_PAGES = 200
+FIRST_MATCH = 30
+MATCH_AT_ONCE = 1000
 SCAN_AT_ONCE = 1000
 
 _FTS = "reports_search"
@@ -119,7 +121,8 @@ def _rows(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
 def _indexed(words: list[str], before: int) -> Iterator[Range]:
     phrases = [_phrase(word) for word in words]
     long = _long_texts(phrases)
-    all_words, at_once = " AND ".join(phrases), 100
+    # A page first: a phrase of frequent trigrams takes a third of a millisecond a hit.
+    all_words, at_once = " AND ".join(phrases), FIRST_MATCH
     while True:
         seqs = _match(all_words, "rowid < %s", before, at_once)
         lowest = seqs[-1] if len(seqs) == at_once else 1
@@ -127,7 +130,7 @@ def _indexed(words: list[str], before: int) -> Iterator[Range]:
         yield Range(lowest, sorted({*seqs, *also}, reverse=True))
         if lowest == 1:
             return
-        before, at_once = lowest, 1000
+        before, at_once = lowest, MATCH_AT_ONCE
 
 
 def _long_texts(phrases: list[str]) -> set[int]:

@@ -41,6 +41,8 @@ FILTERS = {
 }
 # Those that the ledger has an index for.
 NARROW = frozenset(("session_id", "since"))
+# Those that sessions are found by.
+OF_SESSIONS = ("user_id", "agent_name", "app_id", "environment", "model_id")
 
 
 class QueryField(CharField):
@@ -86,6 +88,7 @@ def search(request: Request) -> Response:
         query,
         where,
         narrow=not NARROW.isdisjoint(asked),
+        names={name: asked[name] for name in OF_SESSIONS if name in asked},
         limit=asked["limit"],
         before=asked.get("cursor"),
     )
