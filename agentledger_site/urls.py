@@ -13,7 +13,9 @@ from agentledger_site.access import pages
 from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
+from reports.dashboard import analytics as analytics_page
 from reports.dashboard import call, calls, sessions
+from reports.dashboard import search as search_page
 from reports.search.views import search
 from reports.sessions import SessionViewSet
 
@@ -39,6 +41,10 @@ urlpatterns = [
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),
     path("dashboard/calls/<uuid:action_id>/peek", calls.call_peek, name="dashboard_call_peek"),
+    path("dashboard/search/", search_page.search, name="dashboard_search"),
+    path("dashboard/search.json", search_page.search_json, name="dashboard_search_json"),
+    path("dashboard/search.csv", search_page.search_csv, name="dashboard_search_csv"),
+    path("dashboard/analytics/", analytics_page.analytics, name="dashboard_analytics"),
     path("dashboard/sessions/", sessions.sessions, name="dashboard_sessions"),
     path("dashboard/sessions/<path:session_id>/", sessions.session, name="dashboard_session"),
     path("dashboard/calls/<uuid:action_id>/", call.call, name="dashboard_call"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from django.http import Http404
 from django.utils.timezone import now
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 
 from capture.histogram import percentiles
 from capture.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, in_usd, start_of
+from reports.parameters import Choice, Number, Parameters, Text, Time
 from reports.renderers import LedgerJSONRenderer
 from reports.rollup_queries import Filters, Name, Period, Series, Summary, Total, added, summary
 from reports.spreadsheet import CSVRenderer, Table
@@ -34,7 +35,6 @@ BY = {
     "app": "app_id",
     "environment": "environment",
 }
-PARAMETERS = ("by", "interval", "since", "until", *ALL_NAMES, "limit", "format", "api_key")
 INTERVALS = ("hour", "day")
 MOST_DAYS = {"hour": 31, "day": 1100}
 # Without `interval`, what is no longer than this comes by the hour.
@@ -42,7 +42,6 @@ BY_HOUR_UP_TO = timedelta(days=2)
 DEFAULT_DAYS = {"hour": 1, "day": 30}
 DEFAULT_GROUPS, MOST_GROUPS = 10, 100
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-A_TIME = "an ISO 8601 date or time from 1970 to 2088, in UTC unless it says otherwise"
 
 PERCENTILES = {name: [f"{name}_{percentile}_ms" for percentile in SHARES] for name in HISTOGRAMS}
 COLUMNS = (
@@ -52,6 +51,25 @@ COLUMNS = (
     *chain.from_iterable(PERCENTILES.values()),
 )
 Figures = dict[str, Any]
+
+
+class AnalyticsParameters(Parameters):
+    by = Choice(tuple(BY), help_text="a series for each of these, the dearest first")
+    interval = Choice(INTERVALS, help_text="without it days, or hours where there are few")
+    since = Time(help_text="from the hour of this time on")
+    until = Time(help_text="up to the hour of this time")
+    model_id = Text(help_text="calls of this model alone")
+    provider = Text(help_text="to this provider alone")
+    agent_name = Text(help_text="of this agent alone")
+    app_id = Text(help_text="of this application alone")
+    environment = Text(help_text="of this environment alone")
+    user_id = Text(help_text="for this user alone; without another filter or `by`")
+    limit = Number(
+        lowest=1,
+        highest=MOST_GROUPS,
+        default=DEFAULT_GROUPS,
+        help_text="groups; all others are one",
+    )
 
 
 class _Negotiation(DefaultContentNegotiation):
@@ -74,64 +92,52 @@ class Analytics(APIView):
     renderer_classes = [LedgerJSONRenderer, BrowsableAPIRenderer, CSVRenderer]
     content_negotiation_class = _Negotiation
 
-    @extend_schema(
-        parameters=[OpenApiParameter(name) for name in PARAMETERS if name != "api_key"],
-        responses=OpenApiTypes.OBJECT,
-    )
+    @extend_schema(parameters=[AnalyticsParameters], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        _check_names(request)
-        by, filters = _grouping(request)
-        interval, period = _period(request)
-        found = summary(period, by, filters, _limit(request))
+        asked = asked_of(AnalyticsParameters.of(request))
+        found = found_of(asked)
         if request.accepted_renderer.format == "csv":
-            name = f"analytics-{start_of(period.begin):%Y%m%dT%H}-{start_of(period.end):%Y%m%dT%H}"
+            begin, end = start_of(asked.period.begin), start_of(asked.period.end)
+            name = f"analytics-{begin:%Y%m%dT%H}-{end:%Y%m%dT%H}"
             disposition = f'attachment; filename="{name}.csv"'
-            return Response(_table(found, by), headers={"content-disposition": disposition})
-        answer = {
-            "since": start_of(period.begin),
-            "until": start_of(period.end),
-            "interval": interval,
-            "by": request.query_params.get("by"),
-            "total": _figures(added(found.total)),
-        }
-        if by is not None:
-            answer["groups"] = [
-                {**names, **_figures(added(series))} for names, series in _groups(found, by)
-            ]
-        answer["series"] = list(_points(found, by))
-        return Response(answer)
+            table = _table(found, asked.column)
+            return Response(table, headers={"content-disposition": disposition})
+        return Response(answer_of(asked, found))
 
 
 # --- what was asked ---
 
 
-def _check_names(request: Request) -> None:
-    for name in request.query_params:
-        if name not in PARAMETERS:
-            raise ValidationError({name: [f"not known here; accepted: {', '.join(PARAMETERS)}"]})
+@dataclass(frozen=True, slots=True)
+class Asked:
+    by: str | None
+    filters: Filters
+    interval: str
+    period: Period
+    limit: int
+
+    @property
+    def column(self) -> str | None:
+        """What groups are told apart by."""
+        return None if self.by is None else BY[self.by]
 
 
-def _grouping(request: Request) -> tuple[str | None, Filters]:
-    asked = request.query_params.get("by")
-    if asked is not None and asked not in BY:
-        raise ValidationError({"by": [f"one of {', '.join(BY)}"]})
-    by = None if asked is None else BY[asked]
-    filters = {n: request.query_params[n] for n in ALL_NAMES if n in request.query_params}
-    for name, value in filters.items():
-        if not value or "\0" in value:  # no call has such a name
-            raise ValidationError({name: ["a name, in full"]})
-    if "user_id" in {*filters, by} and len({*filters, by} - {None}) > 1:
+def asked_of(values: Mapping[str, Any]) -> Asked:
+    """Raises ValidationError."""
+    by = values.get("by")
+    filters = {name: values[name] for name in ALL_NAMES if name in values}
+    names = {*filters, None if by is None else BY[by]} - {None}
+    if "user_id" in names and len(names) > 1:
         alone = "users are summed up on their own: alone, without other filters or another `by`"
         raise ValidationError({"user_id" if "user_id" in filters else "by": [alone]})
-    return by, filters
+    interval, period = _period(values)
+    return Asked(by, filters, interval, period, values["limit"])
 
 
-def _period(request: Request) -> tuple[str, Period]:
-    interval = request.query_params.get("interval")
-    if interval is not None and interval not in INTERVALS:
-        raise ValidationError({"interval": [f"one of {', '.join(INTERVALS)}"]})
+def _period(values: Mapping[str, Any]) -> tuple[str, Period]:
+    interval: str | None = values.get("interval")
     at = now()
-    since, until = _moment(request, "since"), _moment(request, "until")
+    since, until = _moment(values, "since"), _moment(values, "until")
     end = hour_of((until or at) + timedelta(hours=1) - timedelta(microseconds=1))
     if interval is None:
         is_short = since is not None and start_of(end) - since <= BY_HOUR_UP_TO
@@ -150,30 +156,34 @@ def _period(request: Request) -> tuple[str, Period]:
     return interval, Period(begin, end, interval == "day", end > hour_of(at))
 
 
-def _moment(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    # A + that was not encoded has come as a space.
-    text = re.sub(r"(T.+) (\d\d:?\d\d)$", r"\1+\2", text)
-    try:
-        found = datetime.fromisoformat(text)
-        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise ValidationError({name: [A_TIME]}) from None
-    if not 1970 <= found.year < 2089:
-        raise ValidationError({name: [A_TIME]})
+def _moment(values: Mapping[str, Any], name: str) -> datetime | None:
+    found: datetime | None = values.get(name)
+    if found is not None and not 1970 <= found.year < 2089:
+        raise ValidationError({name: [f"{Time.accepted}, from 1970 to 2088"]})
     return found
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(DEFAULT_GROUPS))
-    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_GROUPS:
-        return int(text)
-    raise ValidationError({"limit": [f"a whole number from 1 to {MOST_GROUPS}"]})
-
-
 # --- what is answered ---
+
+
+def found_of(asked: Asked) -> Summary:
+    return summary(asked.period, asked.column, asked.filters, asked.limit)
+
+
+def answer_of(asked: Asked, found: Summary) -> dict[str, Any]:
+    answer = {
+        "since": start_of(asked.period.begin),
+        "until": start_of(asked.period.end),
+        "interval": asked.interval,
+        "by": asked.by,
+        "total": _figures(added(found.total)),
+    }
+    if asked.column is not None:
+        answer["groups"] = [
+            {**names, **_figures(added(series))} for names, series in _groups(found, asked.column)
+        ]
+    answer["series"] = list(_points(found, asked.column))
+    return answer
 
 
 def _groups(found: Summary, by: str) -> Iterator[tuple[Figures, Series]]:

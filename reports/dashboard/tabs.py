@@ -19,6 +19,8 @@ class Tab(NamedTuple):
 TABS = (
     Tab("Calls", "index", "g c"),
     Tab("Sessions", "dashboard_sessions"),
+    Tab("Search", "dashboard_search", "g s"),
+    Tab("Analytics", "dashboard_analytics"),
 )
 
 

@@ -16,7 +16,7 @@ from rest_framework.serializers import CharField
 from capture.exchange import Outcome
 from reports.cursors import link
 from reports.parameters import Choice, Number, Parameters, Text, Time, Usd
-from reports.search.find import SHORT_FORM, Hit, find
+from reports.search.find import SHORT_FORM, Hit, Page, find
 from reports.search.query import Query
 from reports.search.snippets import field_and_snippet
 
@@ -79,27 +79,31 @@ def search(request: Request) -> Response:
     """Calls in which all words of `q` occur, newest first. `Link` says where the search goes on;
     `X-Complete: false` that it stopped after a second, and what is older was not looked at."""
     asked = SearchParameters.of(request)
-    where = STATUS[asked["status"]] if "status" in asked else Q()
-    for name, column in FILTERS.items():
-        if name in asked:
-            where &= Q(**{column: asked[name]})
-    query: Query = asked["q"]
-    page = find(
-        query,
-        where,
-        narrow=not NARROW.isdisjoint(asked),
-        names={name: asked[name] for name in OF_SESSIONS if name in asked},
-        limit=asked["limit"],
-        before=asked.get("cursor"),
-    )
-    response = Response([_shape(hit, query) for hit in page.hits])
+    page = found(asked)
+    response = Response([shape(hit, asked["q"]) for hit in page.hits])
     response["X-Complete"] = "true" if page.complete else "false"
     if page.next is not None:
         response["Link"] = link(request, "next", cursor=page.next)
     return response
 
 
-def _shape(hit: Hit, query: Query) -> dict[str, Any]:
+def found(asked: dict[str, Any]) -> Page:
+    """`asked` is as of SearchParameters."""
+    where = STATUS[asked["status"]] if "status" in asked else Q()
+    for name, column in FILTERS.items():
+        if name in asked:
+            where &= Q(**{column: asked[name]})
+    return find(
+        asked["q"],
+        where,
+        narrow=not NARROW.isdisjoint(asked),
+        names={name: asked[name] for name in OF_SESSIONS if name in asked},
+        limit=asked["limit"],
+        before=asked.get("cursor"),
+    )
+
+
+def shape(hit: Hit, query: Query) -> dict[str, Any]:
     field, snippet = field_and_snippet(hit.document, query)
     call = hit.call
     return {

@@ -43,8 +43,8 @@ def send(ledger: Ledger, messages: list[dict[str, Any]], session: str, agent: st
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": messages},
         headers={
-            "x-agentledger-session-id": session.encode(),  # type: ignore[dict-item]
-            "x-agentledger-agent-name": agent,
+            b"x-agentledger-session-id": session.encode(),
+            b"x-agentledger-agent-name": agent.encode(),
         },
         timeout=30,
     )

@@ -1,0 +1,77 @@
+"""Analytics: what was spent on what, how fast answers were, how many went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from reports.analytics import BY, AnalyticsParameters, answer_of, asked_of, found_of
+from reports.dashboard.refused import page
+
+TITLES = {
+    "model": "Model",
+    "provider": "Provider",
+    "agent": "Agent",
+    "user": "User",
+    "app": "Application",
+    "environment": "Environment",
+}
+# What charts show of each hour or day.
+CHARTED = (
+    *("start", "cost_usd", "call_count", "error_count", "refused_count", "cache_savings_usd"),
+    *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "ttft_p50_ms", "ttft_p95_ms"),
+    "ttft_p99_ms",
+)
+
+
+@page
+def analytics(request: HttpRequest) -> HttpResponse:
+    given = request.GET.copy()
+    by = given.setdefault("by", "model")
+    values = AnalyticsParameters.of_query(given)
+    asked = asked_of(values)
+    told = answer_of(asked, found_of(asked))
+    whole = given.copy()
+    del whole["by"]
+    of_all = asked_of(AnalyticsParameters.of_query(whole))
+    series = answer_of(of_all, found_of(of_all))["series"]
+    groups = [{**group, "name": group[BY[str(by)]]} for group in told["groups"]]
+    context = {
+        "told": told,
+        "total": told["total"],
+        "error_share": _share(told["total"]),
+        "groups": [{**group, "error_share": _share(group)} for group in groups],
+        "series": series,
+        "charted": [{name: _plain(point[name]) for name in CHARTED} for point in series],
+        "by": by,
+        "title": TITLES[str(by)],
+        "bys": [(TITLES[name], _with(request, by=name), name == by) for name in BY],
+        "given": given,
+        "csv": _with(request, by=str(by), format="csv"),
+        "csv_series": _with(request, by=None, format="csv"),
+    }
+    return render(request, "dashboard/analytics.html", context)
+
+
+def _share(figures: dict[str, Any]) -> float | None:
+    calls = figures["call_count"]
+    return figures["error_count"] / calls if calls else None
+
+
+def _plain(value: Any) -> Any:
+    """As scripts read it."""
+    if hasattr(value, "timestamp"):
+        return value.timestamp()
+    return None if value is None else float(value)
+
+
+def _with(request: HttpRequest, **changes: str | None) -> str:
+    query = request.GET.copy()
+    query.pop("api_key", None)
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return f"?{query.urlencode()}"

@@ -1,0 +1,108 @@
+"""Search: calls by what was said in them, grouped by session."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import mark_safe
+from rest_framework.exceptions import ValidationError
+
+from reports.dashboard.refused import page
+from reports.encoding import encode
+from reports.search.find import Hit
+from reports.search.query import Query
+from reports.search.views import STATUS, SearchParameters, found, shape
+from reports.spreadsheet import Table, csv_text
+
+AT_ONCE = 50
+MATCHED_IN = {
+    "messages": "prompt",
+    "system_prompt": "system prompt",
+    "content": "answer",
+    "reasoning": "reasoning",
+    "tool_calls": "tool call",
+    "choices": "further choice",
+    "error_detail": "error",
+    "agent_name": "agent",
+    "user_id": "user",
+    "app_id": "application",
+    "model_id": "model",
+    "session_id": "session",
+    "action_id": "call",
+    "raw_request": "raw request",
+    "raw_answer": "raw answer",
+}
+COLUMNS = (
+    *("action_id", "session_id", "timestamp", "agent_name", "model_id", "status_code"),
+    *("cost_usd", "field", "snippet"),
+)
+
+
+@page
+def search(request: HttpRequest) -> HttpResponse:
+    context: dict[str, Any] = {"given": request.GET, "statuses": list(STATUS)}
+    if request.GET.get("q", "").strip():
+        try:
+            asked = _asked(request)
+        except ValidationError as error:
+            if not isinstance(error.detail, dict) or set(error.detail) != {"q"}:
+                raise
+            context["wrong"] = error.detail["q"]
+            return render(request, "dashboard/search.html", context, status=400)
+        page_ = found(asked)
+        hits = [_hit(hit, asked["q"]) for hit in page_.hits]
+        sessions = [
+            {"session_id": session_id, "hits": list(some)}
+            for session_id, some in groupby(hits, key=lambda hit: hit["session_id"])
+        ]
+        context |= {
+            "sessions": sessions,
+            "count": len(hits),
+            "found": page_,
+            "next_url": _with(request, cursor=str(page_.next)) if page_.next else None,
+            "formats": _with(request, cursor=None),
+        }
+    return render(request, "dashboard/search.html", context)
+
+
+@page
+def search_json(request: HttpRequest) -> HttpResponse:
+    asked = _asked(request)
+    rows = [_hit(hit, asked["q"]) for hit in found(asked).hits]
+    return HttpResponse(encode(rows), content_type="application/json")
+
+
+@page
+def search_csv(request: HttpRequest) -> HttpResponse:
+    asked = _asked(request)
+    rows = [_hit(hit, asked["q"]) for hit in found(asked).hits]
+    response = HttpResponse(csv_text(Table(COLUMNS, rows)), content_type="text/csv")
+    response["Content-Disposition"] = 'attachment; filename="search.csv"'
+    return response
+
+
+def _asked(request: HttpRequest) -> dict[str, Any]:
+    given = request.GET.copy()
+    given.setdefault("limit", str(AT_ONCE))
+    return SearchParameters.of_query(given)
+
+
+def _hit(hit: Hit, query: Query) -> dict[str, Any]:
+    told = shape(hit, query)
+    field = told["field"]
+    told["matched_in"] = MATCHED_IN.get(field, field)
+    told["snippet"] = mark_safe(told["snippet"])  # it is escaped where it is made
+    return told
+
+
+def _with(request: HttpRequest, **changes: str | None) -> str:
+    query = request.GET.copy()
+    query.pop("api_key", None)
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value is not None:
+            query[name] = value
+    return f"?{query.urlencode()}"
