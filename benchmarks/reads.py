@@ -50,6 +50,7 @@ OF_SESSION = {
 
 class Client:
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(

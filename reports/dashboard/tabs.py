@@ -16,7 +16,11 @@ class Tab(NamedTuple):
     of_session: bool = False  # shows one session, the one that the reader looks at now
 
 
-TABS = (Tab("Calls", "index", "g c"),)
+TABS = (
+    Tab("Calls", "index", "g c"),
+    Tab("Flow", "dashboard_flow", "g f", of_session=True),
+    Tab("Trace", "dashboard_trace", "g t", of_session=True),
+)
 
 
 def tabs(request: HttpRequest) -> list[dict[str, object]]:
