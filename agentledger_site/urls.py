@@ -14,7 +14,7 @@ from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
 from reports.dashboard import analytics as analytics_page
-from reports.dashboard import call, calls, sessions
+from reports.dashboard import call, calls, flow, sessions, trace
 from reports.dashboard import search as search_page
 from reports.search.views import search
 from reports.sessions import SessionViewSet
@@ -56,6 +56,11 @@ urlpatterns = [
     path("api/audit", audit.audit, name="audit"),
     path("dashboard/sign-in", pages.sign_in, name="sign_in"),
     path("dashboard/sign-out", pages.sign_out, name="sign_out"),
+    path("dashboard/flow/", flow.flow, name="dashboard_flow"),
+    path("dashboard/flow/calls/", flow.node_calls, name="dashboard_flow_calls"),
+    path("dashboard/flow.json", flow.flow_json, name="dashboard_flow_json"),
+    path("dashboard/trace/", trace.trace, name="dashboard_trace"),
+    path("dashboard/trace.json", trace.trace_json, name="dashboard_trace_json"),
     re_path(r"^admin$", RedirectView.as_view(url="/admin/"), name="admin_without_slash"),
     path("admin/", admin.site.urls),
 ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -68,7 +69,10 @@ class Filling:
         self.begin = datetime.now(UTC) - timedelta(days=DAYS)
         self.rows: dict[Any, list[Row]] = {}
 
-    def session(self, name: str, n_calls: int, history: int) -> None:
+    def session(
+        self, name: str, n_calls: int, history: int, told: Callable[[int], Row] = lambda _: {}
+    ) -> None:
+        """`told`: what is different of each call, by its number."""
         random = self.random
         self.ledger.last_session_id += 1
         at = self.begin + timedelta(seconds=random.random() * DAYS * 86400)
@@ -84,7 +88,8 @@ class Filling:
         messages: list[int] = []
         for number in range(n_calls):
             at += timedelta(seconds=random.expovariate(1 / 20))
-            facts = {**names, "agent_name": agents[number % 7 == 0], "model_id": model}
+            agent = agents[number % 7 == 0]
+            facts = {**names, "agent_name": agent, "model_id": model, **told(number)}
             call = self._call(session, at, messages, history, facts)
             for found in add_to_totals(session, call, n_calls=1):
                 self._add(
@@ -104,7 +109,6 @@ class Filling:
         failed = random.random() < 0.02
         call = {
             **self.call,
-            **facts,
             "action_id": action_id,
             "seq": self.ledger.last_seq,
             "session_id": session.id,
@@ -115,6 +119,7 @@ class Filling:
             "cost_usd": Decimal(random.randrange(1, 10**6)).scaleb(-7),
             "latency_ms": random.lognormvariate(7, 1),
             "request_bytes": 300 * len(messages),
+            **facts,
         }
         self._add(Call, call)
         texts = {

@@ -58,6 +58,7 @@ ANALYTICS = {f"30 days: {query or 'all'}": f"/api/analytics?{query}" for query i
 
 class Client:
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(

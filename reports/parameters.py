@@ -85,9 +85,9 @@ class Number(_SaysWhatItAccepts, serializers.IntegerField):
 
 
 class Text(_SaysWhatItAccepts, serializers.CharField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, max_length=FIELD_LENGTH, **options)
-        self.accepted = f"text of at most {FIELD_LENGTH} characters"
+    def __init__(self, *, longest: int = FIELD_LENGTH, **options: Any) -> None:
+        super().__init__(required=False, max_length=longest, **options)
+        self.accepted = f"text of at most {longest} characters"
 
 
 class Choice(_SaysWhatItAccepts, serializers.ChoiceField):

@@ -69,6 +69,10 @@ def test_what_cannot_be_seen_is_named() -> None:
     assert [name for _, name in formats.split_hidden("a\u200db") if name]
 
 
+def test_where_no_chips_can_be_it_is_spelled_out() -> None:
+    assert formats.spelled_out("a\u202eb\nc") == "a⟨U+202E⟩b c"
+
+
 @given(st.text())
 def test_no_character_is_lost(text: str) -> None:
     assert "".join(piece for piece, _ in formats.split_hidden(text)) == text

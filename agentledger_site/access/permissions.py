@@ -53,6 +53,11 @@ ROUTES = {
     "one_stop": EDIT,
     "audit": Rule(Role.ADMIN),
     "admin_without_slash": READ,
+    "dashboard_flow": READ,
+    "dashboard_flow_json": READ,
+    "dashboard_flow_calls": READ,
+    "dashboard_trace": READ,
+    "dashboard_trace_json": READ,
 }
 
 # The admin's, by how their names begin: the longest counts. Beyond these its own permissions hold,

@@ -93,6 +93,12 @@ def split_hidden(text: str) -> list[tuple[str, str | None]]:
     return pieces
 
 
+def spelled_out(text: str) -> str:
+    """On one line, for where no chips can be: characters that cannot be seen as `⟨U+202E⟩`."""
+    pieces = split_hidden(text.replace("\n", " ").replace("\t", " "))
+    return "".join(piece if name is None else f"⟨{name.split()[0]}⟩" for piece, name in pieces)
+
+
 def _belongs_to_an_emoji(text: str, at: int) -> bool:
     if text[at] not in "\u200d\ufe0e\ufe0f" or at == 0:
         return False

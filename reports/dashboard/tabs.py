@@ -19,6 +19,8 @@ class Tab(NamedTuple):
 TABS = (
     Tab("Calls", "index", "g c"),
     Tab("Sessions", "dashboard_sessions"),
+    Tab("Flow", "dashboard_flow", "g f", of_session=True),
+    Tab("Trace", "dashboard_trace", "g t", of_session=True),
     Tab("Search", "dashboard_search", "g s"),
     Tab("Analytics", "dashboard_analytics"),
 )

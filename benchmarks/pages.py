@@ -1,0 +1,146 @@
+"""How fast the pages are, in a real Chromium over a ledger with sessions that are large.
+
+    python -m benchmarks.pages
+
+Fills a ledger of its own: sessions of 20,000 and of 2,000 calls, one of 400 calls by 12 agents, and
+one of 400 agents that hand over to one another.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.reads import Client, proxy
+
+CHROMIUM = Path("/usr/bin/chromium")
+LARGE, MIDDLE, AGENTS = 20_000, 2_000, 400
+N_FRAMES = 200
+PX_A_FRAME = 300
+SCROLL = """async ([selector, frames, px]) => {
+  const box = document.querySelector(selector);
+  const took = [];
+  let last = await new Promise(requestAnimationFrame);
+  for (let frame = 0; frame < frames; frame++) {
+    box.scrollTop += px;
+    const now = await new Promise(requestAnimationFrame);
+    took.push(now - last);
+    last = now;
+  }
+  return took;
+}"""
+PAGES = {
+    "Calls": "/",
+    f"Trace, {MIDDLE:,} calls": "/dashboard/trace/?session=middle",
+    f"Trace, {LARGE:,} calls": "/dashboard/trace/?session=large",
+    "Flow, 400 calls of 12 agents": "/dashboard/flow/?session=team",
+    f"Flow, {AGENTS} agents": "/dashboard/flow/?session=agents",
+}
+
+
+def fill() -> None:
+    # It reads AGENTLEDGER_DSN when it is imported.
+    from benchmarks.filling import Filling
+    from capture.recorder import migrate
+
+    migrate()
+    filling = Filling()
+    random = Random(3)
+    filling.session("large", LARGE, 2, _team(random, 40))
+    filling.session("middle", MIDDLE, 2, _team(random, 12))
+    filling.session("team", 400, 2, _team(random, 12))
+    filling.session("agents", AGENTS, 2, _chain_of_hands(random))
+    filling.write()
+
+
+def _team(random: Random, n_agents: int) -> Callable[[int], dict[str, Any]]:
+    """Every seventh call is the lead's; the others are its agents', now and then four of one."""
+
+    def told(number: int) -> dict[str, Any]:
+        agent = f"agent-{'abcdefghijklmnopqrstuvwxyz'[number // 4 % min(n_agents, 26)]}"
+        is_lead = number % 7 == 0
+        return {
+            "agent_name": "lead" if is_lead else agent,
+            "handoff_from": None if is_lead else "lead",
+            "ttft_ms": 100 + 300 * random.random(),
+        }
+
+    return told
+
+
+def _chain_of_hands(random: Random) -> Callable[[int], dict[str, Any]]:
+    def name(number: int) -> str:
+        return f"agent-{number:03}-{'abc'[number % 3]}"
+
+    def told(number: int) -> dict[str, Any]:
+        giver = name(random.randrange(number)) if number else None
+        return {"agent_name": name(number), "handoff_from": giver}
+
+    return told
+
+
+def measure(browser: Browser, client: Client, path: str) -> str:
+    page = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    page.goto(f"http://127.0.0.1:{client.port}{path}")
+    page.wait_for_load_state("load")
+    parts = [_opened(page, is_drawn=path != "/")]
+    layout = page.evaluate("performance.getEntriesByName('layout')[0]?.duration ?? null")
+    if layout is not None:
+        parts.append(f"layout {layout:.0f} ms")
+    n_nodes = page.evaluate("document.querySelectorAll('*').length")
+    parts.append(f"{n_nodes:,} nodes")
+    if "trace" in path:
+        took = page.evaluate(SCROLL, ["[role=treegrid]", N_FRAMES, PX_A_FRAME])
+        p95 = statistics.quantiles(took, n=20)[-1]
+        parts.append(f"scroll p50 {statistics.median(took):.0f} ms, p95 {p95:.0f} ms a frame")
+    parts.append(f"JavaScript {_javascript(page, client) / 1024:.1f} KB gzip")
+    page.context.close()
+    return ", ".join(parts)
+
+
+def _opened(page: Page, *, is_drawn: bool) -> str:
+    """ms from asking for the page to its first paint; of a picture, until it is drawn."""
+    if is_drawn:
+        page.wait_for_selector("[data-painted]", state="attached")
+        at = page.evaluate("performance.getEntriesByName('painted')[0].startTime")
+        return f"drawn after {at:.0f} ms"
+    at = page.evaluate("performance.getEntriesByType('paint')[0].startTime")
+    return f"first paint after {at:.0f} ms"
+
+
+def _javascript(page: Page, client: Client) -> int:
+    urls = page.evaluate(
+        "performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)"
+    )
+    scripts = {url for url in urls if url.endswith(".js")}
+    return sum(len(gzip.compress(client.ask(url)[1])) for url in scripts)
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        os.environ["AGENTLEDGER_DSN"] = f"sqlite:///{folder}/ledger.db"
+        begin = time.monotonic()
+        fill()
+        print(f"filled in {time.monotonic() - begin:.0f} s")
+        with proxy() as client, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            )
+            for _ in range(2):  # what comes first warms the server up
+                client.ask("/dashboard/trace/?session=middle")
+            for name, path in PAGES.items():
+                print(f"{name}: {measure(browser, client, path)}", flush=True)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

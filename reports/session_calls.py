@@ -1,0 +1,73 @@
+"""A session's calls by their short columns: what a picture of all of them is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import BooleanField, ExpressionWrapper, Q
+
+from capture.models import Call, Session, ToolCall
+
+
+class SessionCall(NamedTuple):
+    action_id: UUID
+    seq: int
+    timestamp: datetime
+    agent_name: str | None = None
+    model_id: str | None = None
+    parent_action_id: UUID | None = None
+    retry_of: UUID | None = None
+    attempt: int = 1
+    handoff_from: str | None = None
+    handoff_to: str | None = None
+    outcome: str = "completed"
+    status_code: int | None = 200
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    usage_source: str = "provider"
+    cost_usd: Decimal | None = None
+    ttft_ms: float | None = None
+    latency_ms: float | None = None
+    streaming: bool = False
+    is_warned: bool = False  # a budget was spent that only warns
+
+    @property
+    def is_error(self) -> bool:
+        return self.outcome not in ("completed", "refused")
+
+    @property
+    def is_refused(self) -> bool:
+        return self.outcome == "refused"
+
+
+class ToolResult(NamedTuple):
+    """A tool that one call asked for, and the call that brought what it returned."""
+
+    asked_by: UUID
+    brought_by: UUID
+    name: str | None
+
+
+_WARNED = ExpressionWrapper(Q(budget_warning__isnull=False), BooleanField())
+
+
+# Of a longer session, the last ones: what is drawn must fit into memory, here and in a browser.
+MOST_CALLS = 50_000
+
+
+def calls_of(session: Session, most: int = MOST_CALLS) -> list[SessionCall]:
+    """In time order."""
+    found = Call.objects.filter(session=session, deleted_at=None).order_by("-timestamp", "-seq")
+    columns = found.annotate(is_warned=_WARNED).values_list(*SessionCall._fields)
+    return list(map(SessionCall._make, reversed(columns[:most])))
+
+
+def tool_results_of(session: Session) -> Sequence[ToolResult]:
+    # The scope of a session's calls is the session's own id.
+    found = ToolCall.objects.filter(scope=session.pk, result_action_id__isnull=False)
+    rows = found.order_by("-id").values_list("call_id", "result_action_id", "name")
+    return list(map(ToolResult._make, rows[:MOST_CALLS]))

@@ -1,0 +1,279 @@
+// Flow: puts the parts together, and keeps what the reader chose in the address.
+
+import { setParameters } from "./browser.js";
+import { onKeys } from "./keys.js";
+import { count } from "./numbers.js";
+import { refresh } from "./refresh.js";
+import { HEIGHT, WIDTH, arrow, drawEdges, drawNodes, svg } from "./flow_draw.js";
+import { download } from "./flow_export.js";
+import { drawn, placeOf, rootOf, withRunning } from "./flow_graph.js";
+import { showCalls, showNode } from "./flow_panel.js";
+import { View } from "./flow_view.js";
+
+const page = document.querySelector("[data-flow]");
+const IN_WORKER = 150; // nodes, from which on layout would hold up the page
+const MAP_FROM = 60;
+const FADED_FROM = 60; // edges
+const ADDRESS_MS = 200;
+
+if (page) start();
+
+function start() {
+  const picture = page.querySelector("svg");
+  const panel = page.querySelector("#node");
+  const tooMany = page.querySelector("#too-many");
+  const missing = page.querySelector("#missing");
+  const table = page.querySelector("#table");
+  const asked = new URL(location.href).searchParams;
+  const { session } = page.dataset;
+  const world = svg("g", { class: "world" });
+  picture.append(arrow(), world);
+
+  let data = JSON.parse(document.getElementById("flow-data").textContent);
+  let mode = asked.get("mode") ?? "agg";
+  let node = asked.get("node");
+  let graph = null;
+  let layout = null;
+  let shape = "";
+  let zoomed = asked.get("z")?.split(",").map(Number) ?? null;
+  if (zoomed && (zoomed.length !== 3 || !zoomed.every(Number.isFinite) || zoomed[2] <= 0)) zoomed = null;
+  let isMoved = zoomed !== null;
+  const opened = new Set();
+  let elements = [];
+  let listed = ""; // whose calls the panel shows
+  let running = [];
+
+  let timer = 0;
+  const view = new View(picture, world, page.querySelector(".minimap"), {
+    changed(x, y, k) {
+      page.querySelector("#zoom").textContent = `${Math.round(k * 100)} %`;
+      zoomed = [Math.round(x), Math.round(y), Number(k.toFixed(3))];
+      if (isMoved) remember();
+    },
+    moved: () => (isMoved = true),
+  });
+
+  function remember() {
+    clearTimeout(timer);
+    timer = setTimeout(() => setParameters({ mode: mode === "agg" ? null : mode, node, z: isMoved ? zoomed.join(",") : null }), ADDRESS_MS);
+    const agent = graph && node !== null ? graph.nodes[placeOf(graph, node)]?.agent : null;
+    for (const [route, name] of [["/", "agent"], ["/dashboard/trace/", "q"]]) {
+      for (const link of document.querySelectorAll(`.top nav a[href^="${route}?"], .top nav a[href="${route}"], #node a[data-to="${route}"]`)) {
+        const query = new URLSearchParams({ session });
+        if (agent) query.set(name, agent);
+        link.href = `${route}?${query}`;
+      }
+    }
+  }
+
+  // --- drawing ---
+
+  async function draw() {
+    graph = drawn(withRunning(data, running), mode, opened, node);
+    tooMany.hidden = !graph.nTooMany;
+    tooMany.querySelector("b").textContent = count(graph.nTooMany);
+    tooMany.querySelector("button").hidden = !data.runs;
+    const input = {
+      sizes: graph.nodes.map(() => [WIDTH, HEIGHT]),
+      edges: graph.edges.map((edge) => [edge.source, edge.target]),
+    };
+    const now = JSON.stringify([graph.nodes.map((one) => one.id), input.edges]);
+    if (now !== shape) {
+      const begun = performance.now();
+      const wanted = graph;
+      const found = graph.nodes.length > IN_WORKER ? await inWorker(input) : layOut(input);
+      if (wanted !== graph) return; // the reader was faster
+      layout = found;
+      performance.measure("layout", { start: begun, end: performance.now() });
+    }
+    const isNew = now !== shape;
+    shape = now;
+    const focused = document.activeElement?.closest?.(".node")?.dataset.node;
+    const nodes = drawNodes(graph, layout.nodes);
+    elements = nodes;
+    world.replaceChildren(
+      svg("g", { class: `edges${graph.edges.length > FADED_FROM ? " faded" : ""}` }, ...drawEdges(graph, layout, data.why, data.inferred)),
+      svg("g", { class: "nodes" }, ...nodes),
+    );
+    view.useMap(graph.nodes.length > MAP_FROM ? layout : null, nodes.map((one) => getComputedStyle(one.querySelector(".colour")).fill));
+    for (const button of page.querySelectorAll("[data-mode]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.mode === (graph.isByRun ? "exp" : "agg")));
+    }
+    nodes.find((one) => one.dataset.node === focused)?.focus({ preventScroll: true });
+    mark(); // before it is placed: the panel takes room
+    if (isNew) place();
+    page.dataset.painted = "true";
+    performance.mark("painted");
+  }
+
+  function inWorker(input) {
+    const worker = new Worker(new URL("./flow_layout.js", import.meta.url));
+    return new Promise((resolve) => {
+      worker.onmessage = ({ data: found }) => {
+        worker.terminate();
+        resolve(found);
+      };
+      worker.postMessage(input);
+    });
+  }
+
+  function place() {
+    if (isMoved && zoomed) {
+      view.set(...zoomed);
+      return;
+    }
+    const [width, height] = view.size();
+    const at = node === null || (layout.width <= width && layout.height <= height) ? -1 : placeOf(graph, node);
+    const [x, y] = layout.nodes[at >= 0 ? at : rootOf(graph)] ?? [0, 0];
+    if (at >= 0) view.centre(x, y, 1);
+    else view.begin(x, y - HEIGHT / 2, layout);
+  }
+
+  // --- selecting ---
+
+  function mark() {
+    const at = node === null ? -1 : placeOf(graph, node);
+    const isLost = node !== null && at < 0;
+    missing.hidden = !isLost;
+    if (isLost) missing.querySelector("code").textContent = node;
+    picture.classList.toggle("has-selected", at >= 0);
+    const near = new Set([at]);
+    for (const edge of graph.edges) {
+      if (edge.source === at) near.add(edge.target);
+      if (edge.target === at) near.add(edge.source);
+    }
+    elements.forEach((element, one) => {
+      element.setAttribute("aria-pressed", String(one === at));
+      element.classList.toggle("near", near.has(one));
+      element.setAttribute("tabindex", one === (at >= 0 ? at : rootOf(graph)) ? 0 : -1);
+    });
+    [...world.querySelectorAll(".edge")].forEach((element, edge) => {
+      element.classList.toggle("chosen", at >= 0 && [graph.edges[edge].source, graph.edges[edge].target].includes(at));
+    });
+    if (at >= 0) {
+      showNode(panel, graph, at, data.why, (other) => choose(other));
+      const shown = JSON.stringify([node, graph.nodes[at].calls, graph.nodes[at].until]);
+      if (shown !== listed) showCalls(panel, page.dataset.calls, session, graph.nodes[at]);
+      listed = shown;
+    } else panel.hidden = true;
+    remember();
+  }
+
+  /** `at`: a place among the nodes, or -1 for none. */
+  function choose(at) {
+    const chosen = graph.nodes[at];
+    if (chosen?.members) {
+      opened.add(chosen.key);
+      draw();
+      return;
+    }
+    node = chosen ? chosen.id : null;
+    mark();
+    if (chosen) focusOn(at);
+  }
+
+  function focusOn(at) {
+    for (const element of elements) element.setAttribute("tabindex", -1);
+    elements[at].setAttribute("tabindex", 0);
+    elements[at].focus({ preventScroll: true });
+    view.show(...layout.nodes[at], WIDTH, HEIGHT);
+  }
+
+  picture.addEventListener("click", (event) => {
+    const element = event.target.closest(".node");
+    choose(element ? elements.indexOf(element) : -1);
+  });
+  picture.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = elements.indexOf(event.target.closest(".node"));
+    if (at < 0) return;
+    if (event.key === "Enter" || event.key === " ") choose(at);
+    else {
+      const next = neighbour(at, event.key);
+      if (next === undefined) return;
+      if (next >= 0) focusOn(next);
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  /** Along the edges down and up; sideways the next of the same height. */
+  function neighbour(at, key) {
+    const [x, y] = layout.nodes[at];
+    const nearest = (places) =>
+      places.length ? places.reduce((a, b) => (Math.abs(layout.nodes[a][0] - x) <= Math.abs(layout.nodes[b][0] - x) ? a : b)) : -1;
+    const beside = (is) => nearest(graph.nodes.map((_, one) => one).filter((one) => Math.abs(layout.nodes[one][1] - y) < HEIGHT / 2 && is(layout.nodes[one][0])));
+    switch (key) {
+      case "ArrowDown":
+        return nearest(graph.edges.filter((edge) => edge.source === at).map((edge) => edge.target));
+      case "ArrowUp":
+        return nearest(graph.edges.filter((edge) => edge.target === at).map((edge) => edge.source));
+      case "ArrowRight":
+        return beside((other) => other > x);
+      case "ArrowLeft":
+        return beside((other) => other < x);
+      default:
+        return undefined;
+    }
+  }
+
+  // --- buttons and keys ---
+
+  const actions = {
+    fit: () => view.fit(layout),
+    whole: () => {
+      const at = node === null ? -1 : placeOf(graph, node);
+      const [x, y] = layout.nodes[at >= 0 ? at : rootOf(graph)] ?? [0, 0];
+      view.centre(x, y, 1);
+    },
+    closer: () => view.zoom(1.25),
+    farther: () => view.zoom(0.8),
+  };
+  page.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.view && layout) {
+      isMoved = true;
+      actions[button.dataset.view]();
+    } else if (button.dataset.mode) {
+      mode = button.dataset.mode;
+      isMoved = false;
+      zoomed = null;
+      draw();
+    } else if (button.id === "as-table") {
+      showTable(table.hidden);
+    } else if (button.id === "download") download(picture, layout, `flow-${session}`);
+    else if (button.classList.contains("close")) choose(-1);
+  });
+  let isTableOld = false;
+  async function showTable(isWanted) {
+    if (isWanted && isTableOld) {
+      const html = await (await fetch(`${location.pathname}?${new URLSearchParams({ session })}`)).text();
+      const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("table");
+      if (fresh) table.replaceChildren(...fresh.children);
+      isTableOld = false;
+    }
+    table.hidden = !isWanted;
+    page.querySelector("#as-table").setAttribute("aria-pressed", String(isWanted));
+    if (isWanted) table.scrollIntoView({ block: "nearest" });
+  }
+
+  onKeys("Escape", "Nothing is selected", () => choose(-1));
+  new MutationObserver(() => layout && draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+
+  page.querySelector(".canvas-box").hidden = false;
+  table.hidden = true;
+  draw();
+  refresh(page.dataset.flow, { session, seq: Number(page.dataset.seq) }, {
+    changed(fresh) {
+      data = fresh;
+      isTableOld = true;
+      draw();
+      if (!table.hidden) showTable(true);
+    },
+    runs(calls) {
+      running = calls;
+      draw();
+    },
+  });
+}

@@ -1,0 +1,71 @@
+// A node's numbers, who handed over to it and to whom it did, and its calls.
+
+import { count, duration } from "./numbers.js";
+import { costOf, labelOf, meanOf } from "./flow_draw.js";
+
+function element(kind, text, attributes = {}) {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+/** `go(place)` selects another node. */
+export function showNode(panel, graph, place, why, go) {
+  const node = graph.nodes[place];
+  panel.querySelector("h2").textContent = labelOf(node);
+  const facts = {
+    Calls: count(node.calls),
+    Cost: node.calls ? costOf(node) : "—",
+    "Latency a call": duration(meanOf(node)),
+    "Latency in all": duration(node.ms),
+    "Tokens in → out": `${count(node.in)} → ${count(node.out)}`,
+    "Errors, refused": `${count(node.errors)}, ${count(node.refused)}`,
+    "Budget warnings": count(node.warned),
+  };
+  panel.querySelector("dl").replaceChildren(
+    ...Object.entries(facts).map(([name, value]) => {
+      const pair = document.createElement("div");
+      pair.append(element("dt", name), element("dd", value));
+      return pair;
+    }),
+  );
+  const links = graph.edges.flatMap((edge) => {
+    if (edge.source === place) return [["to", edge.target, edge]];
+    return edge.target === place ? [["from", edge.source, edge]] : [];
+  });
+  panel.querySelector(".edges").replaceChildren(
+    ...links.map(([way, other, edge]) => {
+      const item = document.createElement("li");
+      const button = element("button", `${way === "to" ? "→" : "←"} ${labelOf(graph.nodes[other])}`, { type: "button", class: "quiet" });
+      button.addEventListener("click", () => go(other));
+      item.append(button, element("span", ` ×${count(edge.count)}, ${why[edge.why]}`, { class: "muted" }));
+      return item;
+    }),
+  );
+  panel.hidden = false;
+}
+
+let asked = 0;
+
+/** The server's rows for the node's calls; the rows before stay until these are there. */
+export async function showCalls(panel, url, session, node) {
+  const box = panel.querySelector(".calls");
+  const mine = ++asked;
+  if (!node.calls) {
+    box.replaceChildren(element("p", "It is only named: no call of it is on record.", { class: "muted" }));
+    return;
+  }
+  const query = new URLSearchParams({ session });
+  if (node.agent === null) query.set("unnamed", "true");
+  else query.set("agent", node.agent);
+  if (node.run) {
+    query.set("since", node.since);
+    query.set("until", node.until);
+  }
+  const response = await fetch(`${url}?${query}`, { headers: { accept: "text/html" } });
+  const html = response.ok ? await response.text() : "";
+  if (mine !== asked) return;
+  if (html) box.innerHTML = html;
+  else box.replaceChildren(element("p", "Its calls could not be read.", { class: "muted" }));
+}
