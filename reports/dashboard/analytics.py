@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,10 @@ CHARTED = (
     *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "ttft_p50_ms", "ttft_p95_ms"),
     "ttft_p99_ms",
 )
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(CHARTED),
+    **dict.fromkeys(CHARTED[1:6], 0),
+}
 
 
 @page
@@ -44,7 +49,7 @@ def analytics(request: HttpRequest) -> HttpResponse:
         "error_share": _share(told["total"]),
         "groups": [{**group, "error_share": _share(group)} for group in groups],
         "series": series,
-        "charted": [{name: _plain(point[name]) for name in CHARTED} for point in series],
+        "charted": _charted(told, series),
         "by": by,
         "title": TITLES[str(by)],
         "bys": [(TITLES[name], _with(request, by=name), name == by) for name in BY],
@@ -53,6 +58,21 @@ def analytics(request: HttpRequest) -> HttpResponse:
         "csv_series": _with(request, by=None, format="csv"),
     }
     return render(request, "dashboard/analytics.html", context)
+
+
+def _charted(told: dict[str, Any], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every hour or day of the time: without calls nothing was spent, and nothing took time."""
+    found = {point["start"]: point for point in series}
+    step = timedelta(days=1) if told["interval"] == "day" else timedelta(hours=1)
+    at: datetime = told["since"]
+    points = []
+    while at < told["until"]:
+        point = found.get(at) or {**_NOTHING, "start": at}
+        points.append({name: _plain(point[name]) for name in CHARTED})
+        at += step
+        if told["interval"] == "day":  # the first may be a part of one
+            at = at.replace(hour=0)
+    return points
 
 
 def _share(figures: dict[str, Any]) -> float | None:

@@ -8,11 +8,9 @@ function chart(id, names, kinds, write, options) {
   const box = document.getElementById(id);
   const points = JSON.parse(data.textContent);
   const times = points.map(({ start }) => start);
-  if (times.length === 1) times.push(times[0] + 1); // a line needs two points
   const found = colours(...kinds.map(([colour]) => colour));
   const series = names.map((name, i) => {
-    const values = points.map((point) => point[name]);
-    return { label: name, values: values.length === 1 ? [...values, values[0]] : values, colour: found[i], width: kinds[i][1] };
+    return { label: name, values: points.map((point) => point[name]), colour: found[i], width: kinds[i][1] };
   });
   draw(box, times, series, write, options);
 }
