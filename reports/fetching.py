@@ -25,11 +25,14 @@ def fetched(
 ) -> list[Row]:
     """The rows where `key` is one of `keys`, in no order, their values named as `columns` says."""
     selected = ", ".join(_in_sql(*column) for column in columns.values())
-    statement = f"SELECT {selected} FROM {tables} WHERE {_in_sql(*key)} IN"
+    statement = f"SELECT {selected} FROM {tables} WHERE {_in_sql(*key)}"
     found: list[tuple[Any, ...]] = []
     with connection.cursor() as cursor:
         for some in at_once(_prepared(key, keys)):
-            cursor.execute(f"{statement} ({', '.join(['%s'] * len(some))})", some)
+            if connection.vendor == "postgresql":  # one array costs less than 500 parameters
+                cursor.execute(f"{statement} = ANY(%s)", [some])
+            else:
+                cursor.execute(f"{statement} IN ({', '.join(['%s'] * len(some))})", some)
             found += cursor.fetchall()
     if not found:
         return []
