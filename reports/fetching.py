@@ -30,7 +30,7 @@ def fetched(
     with connection.cursor() as cursor:
         for some in at_once(_prepared(key, keys)):
             if connection.vendor == "postgresql":  # one array costs less than 500 parameters
-                cursor.execute(f"{statement} = ANY(%s)", [some])
+                cursor.execute(f"{statement} = ANY(%s)", [list(some)])
             else:
                 cursor.execute(f"{statement} IN ({', '.join(['%s'] * len(some))})", some)
             found += cursor.fetchall()
