@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from reports.analytics import BY, AnalyticsParameters, answer_of, asked_of, found_of
+from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import page
 
 TITLES = {
@@ -52,10 +53,10 @@ def analytics(request: HttpRequest) -> HttpResponse:
         "charted": _charted(told, series),
         "by": by,
         "title": TITLES[str(by)],
-        "bys": [(TITLES[name], _with(request, by=name), name == by) for name in BY],
+        "bys": [(TITLES[name], with_parameters(request, by=name), name == by) for name in BY],
         "given": given,
-        "csv": _with(request, by=str(by), format="csv"),
-        "csv_series": _with(request, by=None, format="csv"),
+        "csv": with_parameters(request, by=str(by), format="csv"),
+        "csv_series": with_parameters(request, by=None, format="csv"),
     }
     return render(request, "dashboard/analytics.html", context)
 
@@ -85,13 +86,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "timestamp"):
         return value.timestamp()
     return None if value is None else float(value)
-
-
-def _with(request: HttpRequest, **changes: str | None) -> str:
-    query = request.GET.copy()
-    query.pop("api_key", None)
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return f"?{query.urlencode()}"

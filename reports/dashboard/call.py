@@ -23,6 +23,7 @@ from reports.around import around
 from reports.call_list import ShortCall, short_calls
 from reports.calls_page import NEWEST_FIRST, CallsPageParameters, Place, calls_page
 from reports.compared import Step, compared
+from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import not_found, page
 from reports.parameters import Choice, Flag, Parameters, Text
 from reports.queries import Record
@@ -69,8 +70,8 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "call": told,
         "row": record.row,
         "view": view,
-        "views": [(name, _with(request, view=name)) for name in VIEWS],
-        "all_url": _with(request, all="true"),
+        "views": [(name, with_parameters(request, view=name)) for name in VIEWS],
+        "all_url": with_parameters(request, all="true"),
         "limit": limit,
         "links": _links(surroundings["links"]),
         "beside": _beside(request, told, asked.get("from"), surroundings["links"]),
@@ -274,12 +275,3 @@ def _curl(request: HttpRequest, record: Record, limit: int) -> str | None:
         name = "authorization: Bearer $API_KEY"
     lines = [f"curl {shlex.quote(url)}", f'-H "{name}"', '-H "content-type: application/json"']
     return " \\\n  ".join([*lines, f"--data-raw {shlex.quote(body.decode())}"])
-
-
-def _with(request: HttpRequest, **changes: str) -> str:
-    query = request.GET.copy()
-    query.pop("api_key", None)
-    query.update(changes)
-    for name, value in changes.items():
-        query[name] = value
-    return f"?{query.urlencode()}"

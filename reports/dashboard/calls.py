@@ -6,13 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import now
 
 from capture.models import Call, Ledger
 from reports.call_list import FIELDS, CallFilter, short_calls
 from reports.calls_page import NEWEST_FIRST, CallsPage, CallsPageParameters, calls_page
+from reports.dashboard.addresses import with_parameters
 from reports.dashboard.facets import facets_of
 from reports.dashboard.refused import page
 from reports.encoding import encode
@@ -159,14 +160,8 @@ def _facet(request: HttpRequest, name: str, value: dict[str, Any]) -> dict[str, 
 
 
 def _with(request: HttpRequest, **changes: str | None) -> str:
-    """The page of calls with other parameters; None takes one away."""
-    query = QueryDict(mutable=True)
-    query.update({n: str(value) for n, value in request.GET.items() if n != "api_key"})
-    for name, value in {"before": None, **changes}.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return f"/?{query.urlencode()}" if query else "/"
+    """The page of calls with other parameters; but for `before` from its newest on."""
+    return "/" + with_parameters(request, **{"before": None, **changes})
 
 
 def _live(asked: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
+from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import page
 from reports.encoding import encode
 from reports.search.find import Hit
@@ -62,8 +63,8 @@ def search(request: HttpRequest) -> HttpResponse:
             "sessions": sessions,
             "count": len(hits),
             "found": page_,
-            "next_url": _with(request, cursor=str(page_.next)) if page_.next else None,
-            "formats": _with(request, cursor=None),
+            "next_url": with_parameters(request, cursor=str(page_.next)) if page_.next else None,
+            "formats": with_parameters(request, cursor=None),
         }
     return render(request, "dashboard/search.html", context)
 
@@ -96,13 +97,3 @@ def _hit(hit: Hit, query: Query) -> dict[str, Any]:
     told["matched_in"] = MATCHED_IN.get(field, field)
     told["snippet"] = mark_safe(told["snippet"])  # it is escaped where it is made
     return told
-
-
-def _with(request: HttpRequest, **changes: str | None) -> str:
-    query = request.GET.copy()
-    query.pop("api_key", None)
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return f"?{query.urlencode()}"

@@ -14,6 +14,7 @@ from rest_framework.serializers import UUIDField
 from capture import runtime
 from capture.models import Call, Ledger, Session
 from reports import queries
+from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import not_found, page
 from reports.live.ledger import stops_in_force
 from reports.parameters import Flag, Parameters, Text
@@ -53,7 +54,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
     context = {
         "sessions": found.sessions,
         "total": found.total,
-        "next_url": _with(request, cursor=found.next.text()) if found.next else None,
+        "next_url": with_parameters(request, cursor=found.next.text()) if found.next else None,
         "is_first": "cursor" not in asked and "offset" not in asked,
         "columns": [_column(request, title, by, asked["order"]) for title, by in COLUMNS],
         "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
@@ -75,17 +76,19 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
     context = {
         "session": found,
         "said": said,
-        "next_url": _with(request, after=str(said.next)) if said.next else None,
+        "next_url": with_parameters(request, after=str(said.next)) if said.next else None,
         "is_first": "after" not in asked,
         "agent": asked.get("agent"),
-        "agents": [(name, _with(request, agent=name, after=None)) for name in found.agents],
-        "all_agents": _with(request, agent=None, after=None),
+        "agents": [
+            (name, with_parameters(request, agent=name, after=None)) for name in found.agents
+        ],
+        "all_agents": with_parameters(request, agent=None, after=None),
         "costs": by_agent_and_model(found),
         "growth": growth(found),
         "budget": _budget(found),
         "stops": _stops_of(found),
         "limit": MOST_SHOWN if asked.get("all") else SHOWN,
-        "all_url": _with(request, all="true"),
+        "all_url": with_parameters(request, all="true"),
         "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
     }
     return render(request, "dashboard/session.html", context)
@@ -96,7 +99,7 @@ def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dic
         return {"title": title}
     assert by in ORDERS
     descending = f"-{by}"
-    url = _with(request, order=by if order == descending else descending, cursor=None)
+    url = with_parameters(request, order=by if order == descending else descending, cursor=None)
     direction = {descending: "descending", by: "ascending"}.get(order)
     return {"title": title, "url": url, "direction": direction}
 
@@ -118,13 +121,3 @@ def _stops_of(session: Session) -> list[dict[str, Any]]:
     its = {("everything", ""), ("session", session.session_id)}
     its |= {("agent", name) for name in session.agents} | {("user", name) for name in session.users}
     return [stop for stop in stops_in_force() if (stop["scope"], stop["value"]) in its]
-
-
-def _with(request: HttpRequest, **changes: str | None) -> str:
-    query = request.GET.copy()
-    query.pop("api_key", None)
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value is not None:
-            query[name] = value
-    return f"?{query.urlencode()}"

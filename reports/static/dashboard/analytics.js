@@ -27,6 +27,3 @@ if (data) {
   chart("ttft", ["ttft_p50_ms", "ttft_p95_ms", "ttft_p99_ms"], PERCENTILES, duration);
 }
 
-document.querySelector("form[data-drop-empty]").addEventListener("submit", (event) => {
-  for (const field of event.target.elements) field.disabled ||= field.value === "" && field.name !== "";
-});

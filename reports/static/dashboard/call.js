@@ -1,21 +1,11 @@
-// One call: readable or as sent, a link to copy, and what operators do with it.
+// One call: readable or as sent, and what operators do with it.
 
 import "./acting.js";
-import { say } from "./browser.js";
 
 const pretty = document.getElementById("pretty");
 pretty?.addEventListener("click", () => {
   const isAsSent = document.body.classList.toggle("as-sent");
   pretty.setAttribute("aria-pressed", String(!isAsSent));
-});
-
-document.querySelector("[data-copy-link]").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(location.href);
-    say("Copied");
-  } catch {
-    say("The browser did not let us copy");
-  }
 });
 
 // A link to a message that is folded away unfolds it.

@@ -3,6 +3,7 @@
 import { showStops } from "./acting.js";
 import { say, setParameters } from "./browser.js";
 import { listen } from "./live.js";
+import { count, usd } from "./numbers.js";
 import { selectable } from "./rows.js";
 
 const MOST_ROWS = 2000;
@@ -149,11 +150,7 @@ function end(row) {
 }
 
 function figures(now) {
-  const write = {
-    running: (n) => n.toLocaleString("en"),
-    calls_per_minute: (n) => n.toLocaleString("en"),
-    cost_today_usd: (usd) => (usd >= 0.01 || usd === 0 ? `$${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}` : `$${Number(usd.toPrecision(4))}`),
-  };
+  const write = { running: count, calls_per_minute: count, cost_today_usd: usd };
   for (const [name, value] of Object.entries(now)) {
     const place = document.querySelector(`[data-figure="${name}"]`);
     if (place && write[name]) place.textContent = write[name](value);
@@ -216,9 +213,6 @@ addEventListener("pagehide", () => {
   }
 });
 
-document.querySelector("form[data-drop-empty]")?.addEventListener("submit", (event) => {
-  for (const field of event.target.elements) field.disabled ||= field.value === "" && field.name !== "";
-});
 if (matchMedia("(max-width: 900px)").matches) document.querySelector(".narrow").open = false;
 
 restore();

@@ -41,7 +41,7 @@ const actions = {
 
 async function copy(element) {
   const from = element.dataset.copyFrom;
-  const text = from ? document.querySelector(from).textContent : element.dataset.copy;
+  const text = from ? document.querySelector(from).textContent : (element.dataset.copy ?? location.href);
   try {
     await navigator.clipboard.writeText(text);
     say("Copied");
@@ -51,10 +51,16 @@ async function copy(element) {
 }
 
 document.addEventListener("click", (event) => {
-  const element = event.target.closest?.("[data-action], [data-copy], [data-copy-from]");
+  const element = event.target.closest?.("[data-action], [data-copy], [data-copy-from], [data-copy-link]");
   if (!element) return;
   if (element.dataset.action) actions[element.dataset.action]?.(element);
   else copy(element);
+});
+
+// Fields without a value stay out of the address.
+document.addEventListener("submit", (event) => {
+  if (!("dropEmpty" in event.target.dataset)) return;
+  for (const field of event.target.elements) field.disabled ||= field.value === "" && field.name !== "";
 });
 
 listenForKeys();

@@ -29,9 +29,6 @@ function take(told) {
   due ??= setTimeout(readAgain, AT_MOST_EVERY_MS);
 }
 
-document.querySelector("form[data-drop-empty]").addEventListener("submit", (event) => {
-  for (const field of event.target.elements) field.disabled ||= field.value === "" && field.name !== "";
-});
 selectable(document.getElementById("rows"), { leadsBack: false });
 if (list.dataset.isFirst === "yes") {
   listen("limit=1&sessions=true", Number(list.dataset.seq), { onMessage: take, onState: () => {} });
