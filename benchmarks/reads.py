@@ -1,6 +1,6 @@
 """How fast the ledger of AGENTLEDGER_DSN is read, and deleted from; `benchmarks.filling` fills it.
 
-    python -m benchmarks.reads [--repeat 21]
+    python -m benchmarks.reads [--repeat 21] [--theirs PYTHON]
 
 Over HTTP, from a client on the same machine, one request at a time: the whole answer is there.
 First it waits until the search index has all calls, which takes 20 minutes after a filling (`python
@@ -57,9 +57,9 @@ ANALYTICS = {f"30 days: {query or 'all'}": f"/api/analytics?{query}" for query i
 
 
 class Client:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, timeout_s: float = 60) -> None:
         self.port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
 
     def ask(
         self, path: str, method: str = "GET", **headers: str
@@ -148,6 +148,20 @@ def measure(client: Client, repeat: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeat", type=int, default=21)
+    parser.add_argument(
+        "--theirs", metavar="PYTHON", help="beside agentic-ledger: benchmarks.reads_theirs"
+    )
+    parser.add_argument("--their-ledger", type=Path, help="filled if there is none")
+    parser.add_argument("--their-calls", type=int, default=1_000_000, help="to fill it with")
+    asked = parser.parse_args()
     with proxy() as client:
         wait_for_index(client)
-        measure(client, parser.parse_args().repeat)
+        measure(client, asked.repeat)
+        if asked.theirs:
+            from benchmarks import reads_theirs  # it imports this module
+
+            with TemporaryDirectory() as folder:
+                ledger = asked.their_ledger or Path(folder) / "theirs.db"
+                if not ledger.exists():
+                    reads_theirs.fill(asked.theirs, ledger, asked.their_calls // 50, 50)
+                reads_theirs.compare(client, asked.theirs, ledger, asked.repeat)

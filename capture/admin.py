@@ -6,11 +6,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from agentledger_site.access.actors import actor_of
+from agentledger_site.access.admin_lists import LongList
 from capture.models import Stop
 from capture.stopping import lift, stop
 
@@ -39,7 +39,7 @@ class NewStop(forms.ModelForm[Stop]):
 
 
 @admin.register(Stop)
-class StopAdmin(ModelAdmin[Stop]):
+class StopAdmin(LongList):
     form = NewStop
     list_display = ("scope", "value", "reason", "who", "created_at", "lifted_at")
     list_filter = ("scope", ("lifted_at", admin.EmptyFieldListFilter))

@@ -6,27 +6,25 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
-from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from agentledger_site.access.actors import actor_of
+from agentledger_site.access.admin_lists import LongList
+from capture import wire
 from capture.deletion import delete_call, delete_session
-from capture.models import Call, Session
+from capture.exchange import Outcome
+from capture.models import Call, RollupKey, Session
 from reports import queries
 from reports.search.find import find
 from reports.search.query import Query
 from reports.turns import Piece, Turn, turn_of
 
 UNKNOWN = "—"
-# Rows of a list that are counted, and so can be paged to: not a million for each page.
-COUNTED = 10_000
 FOUND = 200
 LONGEST = 100_000  # characters of one text on a page
 
@@ -39,19 +37,7 @@ SHOWN: tuple[str, ...] = (
 )
 
 
-class ShortCount(Paginator[Any]):
-    """Counts no further than COUNTED."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by().values("pk")[: COUNTED + 1].count()
-
-
-class ReadOnly(ModelAdmin[Any]):
-    paginator = ShortCount
-    show_full_result_count = False
-    list_per_page = 50
+class ReadOnly(LongList):
     actions = ("delete_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -155,13 +141,55 @@ class SessionAdmin(ReadOnly):
             delete_session(actor_of(request), session.session_id)
 
 
+class CallFilter(admin.SimpleListFilter):
+    """By one of its names: those that calls may have are known without looking at the calls."""
+
+    parameter_name: str
+
+    def queryset(self, request: HttpRequest, calls: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return calls if value is None else calls.filter(**{self.parameter_name: value})
+
+
+class OutcomeFilter(CallFilter):
+    title = parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(outcome, outcome) for outcome in Outcome]
+
+
+class FormatFilter(CallFilter):
+    title, parameter_name = "wire format", "wire_format"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(wire.NAMES)]
+
+
+class CountedFilter(CallFilter):
+    """Of a name by which calls are counted: capture.rollups."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        name = self.parameter_name
+        keys = RollupKey.objects.exclude(**{name: None}).order_by(name)
+        return [(value, value) for value in keys.values_list(name, flat=True).distinct()]
+
+
+class ProviderFilter(CountedFilter):
+    title = parameter_name = "provider"
+
+
+class EnvironmentFilter(CountedFilter):
+    title = parameter_name = "environment"
+
+
 @admin.register(Call)
 class CallAdmin(ReadOnly):
     list_display = (
         *("timestamp", "in_session", "agent_name", "model_id", "outcome", "status_code"),
         *("tokens", "cost", "latency"),
     )
-    list_filter = ("timestamp", "outcome", "provider", "wire_format", "environment")
+    list_filter = ("timestamp", OutcomeFilter, ProviderFilter, FormatFilter, EnvironmentFilter)
+    date_hierarchy = "timestamp"
     list_select_related = ("session",)
     search_fields = ("action_id",)
     search_help_text = "what was said in calls, or names and ids: as GET /api/search"

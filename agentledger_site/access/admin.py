@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +14,7 @@ from django.utils.timezone import now
 
 from agentledger_site.access import tokens
 from agentledger_site.access.actors import actor_of
+from agentledger_site.access.admin_lists import LongList
 from agentledger_site.access.models import AuditEntry, Token
 from agentledger_site.access.roles import Role
 
@@ -47,7 +47,7 @@ class NewToken(forms.ModelForm[Token]):
 
 
 @admin.register(Token)
-class TokenAdmin(ModelAdmin[Token]):
+class TokenAdmin(LongList):
     form = NewToken
     list_display = (
         *("name", "role", "shown_prefix", "state", "created_at", "created_by", "last_used_at"),
@@ -110,13 +110,12 @@ class TokenAdmin(ModelAdmin[Token]):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(LongList):
     list_display = ("id", "at", "actor", "address", "action", "object")
     list_filter = ("action",)
     date_hierarchy = "at"
     search_fields = ("actor", "object", "address")
     ordering = ("-id",)
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

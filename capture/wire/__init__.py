@@ -96,6 +96,7 @@ _SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], Turns]]], ...] = (
 )
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
 _FORMATS |= {found.NAME: found for _, (found, _) in _SOCKETS}
+NAMES = frozenset(_FORMATS)
 
 _T = TypeVar("_T")
 
