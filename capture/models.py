@@ -357,6 +357,19 @@ class Tombstone(models.Model):
         return str(self.action_id)
 
 
+class TakenOver(models.Model):
+    """A call that messages of a deleted one passed to. The search index takes the row away once it
+    has these messages with this call."""
+
+    call_seq = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "taken over"
+
+    def __str__(self) -> str:
+        return f"messages of a deleted call, by call {self.call_seq}"
+
+
 class DeletedSession(models.Model):
     """A session's calls that began before this time are not to be recorded: they were running, or
     waited in the spool, when it was deleted."""

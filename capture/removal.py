@@ -26,6 +26,7 @@ from capture.models import (
     PriceCorrection,
     Session,
     SessionValue,
+    TakenOver,
     Tombstone,
     ToolCall,
 )
@@ -185,6 +186,10 @@ class _Left:
             {"id": pk, "action_id": user} for pk, user in self.messages.items() if user is not None
         ]
         rows.update(Message, taken_over, key="id")
+        heirs = {row["action_id"] for row in taken_over}
+        for some in rows.at_once(sorted(heirs)):
+            seqs = Call.objects.filter(pk__in=some).values_list("seq", flat=True)
+            rows.insert(TakenOver, [{"call_seq": seq} for seq in seqs])
         binaries = Binary.objects.filter(scope=self.call.scope)
         for digest_, user in self.binaries.items():
             if user is None:

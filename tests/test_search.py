@@ -342,3 +342,34 @@ def test_what_was_deleted_is_no_hit_and_leaves_the_index(fresh: Ledger) -> None:
 
         wait_until(lambda: texts() == 1)
         assert [hit["action_id"] for hit in search(fresh, "vicuna")] == [kept]
+
+
+@pytest.mark.parametrize("n_words", [1, 30_000], ids=["short", "in pieces"])
+def test_a_message_is_found_with_the_call_that_is_left_of_those_that_sent_it(
+    stack: Ledger, n_words: int
+) -> None:
+    session = f"inherited-{n_words}"
+    history = [
+        {"role": "user", "content": f"marmot{n_words} {'word ' * n_words} dormouse{n_words}"}
+    ]
+    action_ids = []
+    for text in ("first", "second"):
+        answer = httpx.post(
+            f"{stack.url}/v1/chat/completions",
+            json={"model": "m", "messages": history},
+            headers={"x-agentledger-session-id": session},
+            timeout=30,
+        )
+        action_ids.append(answer.headers["x-agentledger-action-id"])
+        history = [*history, {"role": "user", "content": text}]
+    stack.calls(session, count=2)
+    indexed(stack)
+
+    def found(q: str) -> list[str]:
+        return [hit["action_id"] for hit in search(stack, q)]
+
+    words = (f"marmot{n_words}", f"dormouse{n_words}")
+    assert [found(word) for word in words] == [[action_ids[0]]] * 2
+    for gone, left in ((action_ids[0], [action_ids[1]]), (action_ids[1], [])):
+        assert httpx.delete(f"{stack.url}/api/calls/{gone}").status_code == 204
+        wait_until(lambda left=left: [found(word) for word in words] == [left] * 2)

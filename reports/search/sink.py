@@ -6,9 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from capture.deletion import is_removing
-from capture.models import Call, Tombstone
-from reports.search.documents import documents, with_all_said
+from capture.models import Call, TakenOver, Tombstone
+from reports.search.documents import Document, documents, with_all_said
 from reports.search.index import index
 from reports.sinks import cursor
 from reports.sinks.sink import Step
@@ -63,8 +65,31 @@ class SearchIndex:
         self.index.add(work)
 
     def rest(self) -> None:
-        """Forget what the ledger has no more, once something was deleted: some of all calls each
-        time."""
+        self._index_taken_over()
+        self._forget_deleted()
+
+    def _index_taken_over(self) -> None:
+        """Anew, with the messages that passed to them: some each time."""
+        passed = TakenOver.objects.filter(call_seq__lte=cursor.position(NAME)).order_by("id")
+        # Read before the calls are: what passes to them meanwhile leaves rows of its own.
+        found = list(passed[:CALLS_AT_ONCE])
+        calls = Call.objects.filter(seq__in={one.call_seq for one in found})
+        for document in documents(list(with_all_said(calls))):
+            self._index_again(document)
+        TakenOver.objects.filter(pk__in=[one.pk for one in found]).delete()
+
+    def _index_again(self, document: Document) -> None:
+        pieces = self.index.pieces(document)
+        with transaction.atomic():
+            self.index.forget([document.seq])
+            first, *more = self.index.missing(pieces)
+            self.index.add([first])
+        for piece in more:
+            with transaction.atomic():
+                self.index.add([piece])
+
+    def _forget_deleted(self) -> None:
+        """What the ledger has no more, once something was deleted: some of all calls each time."""
         if self._looked_to == 0:
             newest = Tombstone.objects.order_by("-deleted_at").first()
             self._looking_since = newest.deleted_at if newest else None
