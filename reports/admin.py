@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from agentledger_site.access.actors import actor_of
@@ -32,7 +33,7 @@ LONGEST = 100_000  # characters of one text on a page
 # Beside what is shown of it in another way.
 NOT_SHOWN = ("session", "scope", "error_detail", "deleted_at")
 SHOWN: tuple[str, ...] = (
-    *("in_session", "tokens", "cost", "latency", "error_detail", "conversation"),
+    *("page", "in_session", "tokens", "cost", "latency", "error_detail", "conversation"),
     *(field.name for field in Call._meta.fields if field.name not in NOT_SHOWN),
 )
 
@@ -71,14 +72,33 @@ class SessionAdmin(ReadOnly):
     search_help_text = "a part of the session's id, an agent, a user or a label"
     ordering = ("-last_call_at", "-id")
     fields = (
-        *("session_id", "calls", "started_at", "last_call_at", "error_count", "refused_count"),
+        *(
+            "session_id",
+            "pages",
+            "calls",
+            "started_at",
+            "last_call_at",
+            "error_count",
+            "refused_count",
+        ),
         *("tokens_in", "tokens_out", "cost", "models", "agents", "users", "apps"),
         *("environments", "labels", "note", "pinned", "newest_calls"),
     )
-    readonly_fields = ("calls", "tokens_in", "tokens_out", "cost", "newest_calls")
+    readonly_fields = ("pages", "calls", "tokens_in", "tokens_out", "cost", "newest_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         return Session.objects.not_deleted()
+
+    @admin.display
+    def pages(self, session: Session) -> SafeString:
+        asked = urlencode({"session": session.session_id})
+        links = (
+            (reverse("dashboard_session", args=[session.session_id]), "Transcript"),
+            (f"{reverse('index')}?{asked}", "Calls"),
+            (f"{reverse('dashboard_flow')}?{asked}", "Flow"),
+            (f"{reverse('dashboard_trace')}?{asked}", "Trace"),
+        )
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="calls", ordering="call_count")
     def calls(self, session: Session) -> SafeString:
@@ -217,6 +237,10 @@ class CallAdmin(ReadOnly):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == "session__id__exact" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    @admin.display
+    def page(self, call: Call) -> SafeString:
+        return format_html('<a href="{}">Open</a>', reverse("dashboard_call", args=[call.pk]))
 
     @admin.display(description="session", ordering="session")
     def in_session(self, call: Call) -> str:

@@ -55,6 +55,20 @@ def test_sessions_are_listed_and_read(read: Ledger) -> None:
     assert shown.count("completed") == session["call_count"]
 
 
+def test_the_admin_leads_to_the_other_pages(read: Ledger) -> None:
+    session = page(read, f"{SESSIONS}1/change/")
+    for path in (
+        "/dashboard/sessions/run-1/",
+        "/?session=run-1",
+        "/dashboard/flow/?session=run-1",
+        "/dashboard/trace/?session=run-1",
+    ):
+        assert f'href="{path}"' in session
+        assert read.get(path, headers={"accept": "text/html"}).status_code == 200
+    call = read.calls("run-1", count=2)[0]["action_id"]
+    assert f'href="/dashboard/calls/{call}/"' in page(read, f"{CALLS}{call}/change/")
+
+
 def test_calls_are_listed_found_and_read(read: Ledger) -> None:
     assert page(read, CALLS).count("completed</td>") == 3
     of_session = page(read, CALLS, session__id__exact=1)
