@@ -20,6 +20,8 @@ from capture.models import FIELD_LENGTH
 
 # Everybody may send these: the key, and the form in which the answer is to come.
 KNOWN_EVERYWHERE = {KEY_PARAMETER, str(api_settings.URL_FORMAT_OVERRIDE)}
+# Characters: as many as all names together, and no more than the line of a request has room for.
+MOST_NAMES = 2000
 # A `+` of an offset that was not percent-encoded is a space.
 _LOST_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _HAS_TIME = re.compile(r"[T ]\d\d:?\d\d")
@@ -149,7 +151,7 @@ class Names(_SaysWhatItAccepts, serializers.CharField):
     or those that are not. The value is the set of those wanted."""
 
     def __init__(self, known: Collection[str], **options: Any) -> None:
-        super().__init__(required=False, max_length=10_000, **options)
+        super().__init__(required=False, max_length=MOST_NAMES, **options)
         self.known = list(known)
 
     def run_validation(self, data: Any = empty) -> Any:

@@ -72,12 +72,21 @@ def test_the_fields(ledger: Ledger, provider: Provider) -> None:
     assert names(of_session) == list(session)
 
 
+# What pages fetch for themselves.
+PARTS_OF_PAGES = {
+    "/dashboard/calls/facets",
+    "/dashboard/calls/{action_id}/peek",
+    "/dashboard/calls/{action_id}/thumbnails/{digest}",
+    "/dashboard/flow/calls/",
+}
+
+
 def test_the_endpoints() -> None:
     documented = {row[1].strip("`") for row in rows(section(README, "## Endpoints"))}
     code = (PROJECT / "agentledger_site" / "urls.py").read_text()
-    patterns = re.findall(r'path\("([^"]*)"', code)
+    patterns = re.findall(r'path\(\s*"([^"]*)"', code)
     served = {"/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern) for pattern in patterns}
-    assert documented == served
+    assert documented == served - PARTS_OF_PAGES
     assert all(is_owned(path) for path in documented)
 
 
