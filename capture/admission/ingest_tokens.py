@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -21,8 +22,9 @@ from agentledger_site.access.housekeeping import Housekeeping
 from agentledger_site.access.models import Token
 from agentledger_site.access.roles import Role
 from agentledger_site.conf import config, without_secrets_of
-from capture.admission.decision import Refused
+from capture.admission.decision import Refused, TokenBudget
 from capture.admission.policy import KEY_HEADER, IngestKey
+from capture.exchange import TOKEN_FIELD
 
 logger = logging.getLogger("agentledger.proxy")
 
@@ -36,6 +38,7 @@ class IngestToken(msgspec.Struct, frozen=True):
     name: str
     secret_hash: str
     expires_at: float | None  # seconds since 1970
+    daily_budget_usd: Decimal | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -45,7 +48,7 @@ class Known(msgspec.Struct, frozen=True):
 
 def _facts_of(token: Token) -> IngestToken:
     expires_at = token.expires_at.timestamp() if token.expires_at is not None else None
-    return IngestToken(token.pk, token.name, token.secret_hash, expires_at)
+    return IngestToken(token.pk, token.name, token.secret_hash, expires_at, token.daily_budget_usd)
 
 
 class IngestTokens:
@@ -55,6 +58,8 @@ class IngestTokens:
         self._file = file
         self._known = Known()
         self._by_hash: Mapping[str, IngestToken] = {}
+        # By name; of revoked tokens too, whose connections may still be open.
+        self._budgets: dict[str, TokenBudget] = {}
         self._is_away = False
         self._first = threading.Event()
         self._end = threading.Event()
@@ -65,6 +70,13 @@ class IngestTokens:
     @property
     def any_made(self) -> bool:
         return self._known.any_made
+
+    @property
+    def any_budget(self) -> bool:
+        return bool(self._budgets)
+
+    def budget_of(self, name: str | None) -> TokenBudget | None:
+        return self._budgets.get(name) if name is not None else None
 
     def of(self, secret: bytes) -> IngestToken | None:
         """The one in force of this secret."""
@@ -116,6 +128,11 @@ class IngestTokens:
     def _take(self, known: Known) -> None:
         self._known = known
         self._by_hash = {token.secret_hash: token for token in known.in_force}
+        for token in known.in_force:
+            if token.daily_budget_usd is None:
+                self._budgets.pop(token.name, None)
+            else:
+                self._budgets[token.name] = TokenBudget(token.name, token.daily_budget_usd)
 
     # --- the file ---
 
@@ -158,9 +175,11 @@ class IngestKeys:
         tokens.used(token.id)
         return None
 
-    def token_of(self, headers: Sequence[tuple[bytes, bytes]]) -> IngestToken | None:
-        """The token that a call came with; its daily budget is asked for by this."""
-        return self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
+    def name_token(self, headers: Sequence[tuple[bytes, bytes]], fields: dict[str, str]) -> None:
+        """Among the call's x-agentledger-* fields, if it came with one."""
+        token = self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
+        if token is not None:
+            fields[TOKEN_FIELD] = token.name
 
 
 def _wrong_token() -> Refused:
