@@ -120,7 +120,7 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
     and settle by what its answer says."""
     state, expectations = MemoryState(limits, budgets), Expectations(Prices())
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
-    admission = Admission(no_keys, Stops(Path("none.json")), None, state, expectations)
+    admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, expectations)
     chat = wire.by_name("openai_chat")
     body = Body(REQUEST, len(REQUEST))
     cpu = 0.0

@@ -70,6 +70,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
             answer = refusal_answer(wire_format, new_action_id(), refused)
             await deny(scope, send, answer.status_code, answer.raw_headers, answer.body)
             return
+        runtime.admission.ingest.name_token(headers, fields)
         destination, target = runtime.destinations.of(
             path, target, headers, found[0] if found else None
         )
@@ -284,7 +285,7 @@ class _Recording:
         if isinstance(decision, Refused):
             await refuse(self._runtime, action_id, head, body, decision, looked)
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
-        charge = limiter.charge_of(asking, head, body) if limiter is not None else None
+        charge = limiter.charge_of(asking, head, body)
         # Its messages are kept as the events of a stream.
         headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
         try:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import isfinite
 
 from capture.costs import Cost, Parts
-from capture.exchange import Outcome
+from capture.exchange import TOKEN_FIELD, Outcome
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.preview import preview_of
 from capture.rows import Row
@@ -43,6 +43,7 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "agent_name": call.ledger_field("agent_name"),
         "user_id": call.ledger_field("user_id"),
         "app_id": call.ledger_field("app_id"),
+        "ingest_token": call.ledger_field(TOKEN_FIELD),
         "environment": call.environment[:FIELD_LENGTH],
         "parent_action_id": call.parent_action_id,
         "handoff_from": call.ledger_field("handoff_from"),

@@ -25,6 +25,10 @@ class Outcome(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
 
 
+# Among a call's x-agentledger-* fields, the name of its ingest token: no header sets it.
+TOKEN_FIELD = "ingest_token"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a call never went upstream, and what is kept of it."""
@@ -49,7 +53,7 @@ class RequestHead:
     upstream_name: str
     provider: str | None  # the upstream's maker; None: its host is nobody's that we know
     headers: list[tuple[str, str]]  # those on the allow-list; of the others the name, value ""
-    ledger: dict[str, str]  # the x-agentledger-* fields
+    ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: int
     body_file: bool  # the body lies in a file of its own beside the segments
     usage_injected: bool = False  # usage was asked for on the agent's behalf

@@ -20,7 +20,8 @@ from capture.spend import Spending
 from capture.understand import UnderstoodCall
 
 _TOTALS = ("tokens_in", "tokens_out", "cost_usd")
-_FACTS = {"action_id", "session_id", "usage_source", "price_source", *_TOTALS, *FACTS}
+_NAMES = {"action_id", "session_id", "ingest_token"}
+_FACTS = {*_NAMES, "usage_source", "price_source", *_TOTALS, *FACTS}
 
 
 class Once:

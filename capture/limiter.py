@@ -27,18 +27,15 @@ class Limiter:
     folder: Folder
     budgets: Budgets
     state: State
-    expectations: Expectations | None = None  # where there are budgets, as is the rest
-    spent: SpentBefore | None = None
-    prices_mark: tuple[int, int] | None = None
+    expectations: Expectations
+    spent: SpentBefore
+    prices_mark: tuple[int, int] | None
 
     async def correct(self) -> None:
-        if self.spent is not None:
-            await self.spent.correct(self.state)
+        await self.spent.correct(self.state)
 
     async def tick(self) -> None:
         """Now and then."""
-        if self.spent is None or self.expectations is None:
-            return
         ago_s = time.time() - self.folder.recorded_until()
         self.state.recorded(ago_s)
         self.spent.recorded(ago_s)
@@ -49,28 +46,24 @@ class Limiter:
 
     async def close(self) -> None:
         await self.state.close()
-        if self.spent is not None:
-            self.spent.close()
+        self.spent.close()
 
     def charge_of(self, asking: Asking, head: RequestHead, body: Body) -> Charge | None:
         """Of a call that was admitted, be it because nobody could be asked; None where no budget
         applies. What it holds is on its record."""
-        if self.expectations is None or not self.budgets.apply_to(asking):
+        if not self.budgets.apply_to(asking):
             return None
         head.reserved_usd = asking.expected_usd
         return Charge(self.state, self.expectations, asking, head, body)
 
 
-def begin(config: Config, folder: Folder) -> Limiter | None:
-    """Before calls are taken, while the recorder runs; None where nothing is limited."""
+def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:
+    """Before calls are taken, while the recorder runs. What a token has spent that is made later is
+    in the ledger alone."""
     budgets = Budgets.from_config(config)
-    if not budgets.is_any:
-        state = new_state(config)
-        return Limiter(config, folder, budgets, state) if state is not None else None
     mark = price_data.mark(published_file(config))
     expectations = Expectations(configured_prices(config))
     spent = SpentBefore(folder)
-    spent.begin(expectations.prices)
-    state = new_state(config, spent)
-    assert state is not None
-    return Limiter(config, folder, budgets, state, expectations, spent, mark)
+    if budgets.is_any or any_token_budget:
+        spent.begin(expectations.prices)
+    return Limiter(config, folder, budgets, new_state(config, spent), expectations, spent, mark)

@@ -120,6 +120,8 @@ class Call(models.Model):
     agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001 (null: unknown)
     user_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
     app_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    # The name of the one that it came with.
+    ingest_token = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
     environment = models.CharField(max_length=FIELD_LENGTH)
     parent_action_id = models.UUIDField(null=True)
     handoff_from = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
@@ -429,8 +431,8 @@ class Spend(models.Model):
 
     ALL_DAYS = date.min
 
-    budget = models.CharField(max_length=16)  # session | agent | user | daily
-    key = models.CharField(max_length=FIELD_LENGTH)  # the session, agent or user; "" of "daily"
+    budget = models.CharField(max_length=16)  # session | agent | user | token | daily
+    key = models.CharField(max_length=FIELD_LENGTH)  # whose; "" of "daily"
     day = models.DateField()  # UTC; ALL_DAYS of a session
     usd = models.DecimalField(max_digits=20, decimal_places=10)
 

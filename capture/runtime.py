@@ -59,7 +59,7 @@ class Runtime:
     recorder: RecorderProcess
     sinks: SinksProcess
     admission: Admission
-    limiter: Limiter | None  # None: no limit and no budget is set
+    limiter: Limiter
     lock: int
     floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
@@ -108,8 +108,7 @@ class Runtime:
         with contextlib.suppress(SpoolError):  # /readyz says it, and calls do
             self.writer.tidy()
             self.record_floods()
-        if self.limiter is not None:
-            self.finish(self.limiter.tick())
+        self.finish(self.limiter.tick())
 
     def record_floods(self, *, all_: bool = False) -> None:
         """Raises SpoolError."""
@@ -139,8 +138,7 @@ def running() -> Runtime:
     if _runtime is None:
         _runtime = _begin(config())
         _runtime.tick()
-        if _runtime.limiter is not None:
-            _runtime.finish(_runtime.limiter.correct())
+        _runtime.finish(_runtime.limiter.correct())
     return _runtime
 
 
@@ -164,7 +162,7 @@ def _begin(settings: Config) -> Runtime:
     stops.begin()
     ingest = IngestKeys(settings.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
     ingest.tokens.begin()
-    limits = limiter.begin(settings, folder)
+    limits = limiter.begin(settings, folder, any_token_budget=ingest.tokens.any_budget)
     return Runtime(
         config=settings,
         folder=folder,
@@ -184,8 +182,8 @@ def _begin(settings: Config) -> Runtime:
             settings,
             ingest,
             stops,
-            limits.state if limits else None,
-            limits.expectations if limits else None,
+            limits.state,
+            limits.expectations,
         ),
         limiter=limits,
         lock=lock,
@@ -212,8 +210,7 @@ async def end() -> None:
     await asyncio.gather(*runtime._beside, return_exceptions=True)
     await runtime.upstream.close()
     await runtime.finished()
-    if runtime.limiter is not None:
-        await runtime.limiter.close()
+    await runtime.limiter.close()
     runtime.admission.stops.end()
     runtime.admission.ingest.tokens.end()
     with contextlib.suppress(SpoolError):

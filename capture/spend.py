@@ -1,6 +1,6 @@
-"""What was spent, as the recorder adds it up for budgets: of each session, and of each agent, user
-and all calls by the day. Money that was spent stays spent when its calls are deleted, and prices
-that are corrected later change nothing here."""
+"""What was spent, as the recorder adds it up for budgets: of each session, and of each agent, user,
+ingest token and all calls by the day. Money that was spent stays spent when its calls are deleted,
+and prices that are corrected later change nothing here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db import connection
 
 from capture.admission.decision import Account
 from capture.call_cost import charged_usd
+from capture.exchange import TOKEN_FIELD
 from capture.models import Spend
 from capture.rows import Row, quoted
 from capture.understand import UnderstoodCall
@@ -28,11 +29,16 @@ def accounts_of(call: UnderstoodCall) -> list[Account]:
         call.ledger_field("session_id"),
         call.ledger_field("agent_name"),
         call.ledger_field("user_id"),
+        call.ledger_field(TOKEN_FIELD),
     )
 
 
 def _accounts(
-    timestamp: datetime, session_id: str | None, agent_name: str | None, user_id: str | None
+    timestamp: datetime,
+    session_id: str | None,
+    agent_name: str | None,
+    user_id: str | None,
+    token: str | None,
 ) -> list[Account]:
     day = timestamp.astimezone(UTC).date()
     found = [Account("daily", None, day)]
@@ -42,6 +48,8 @@ def _accounts(
         found.append(Account("agent", agent_name, day))
     if user_id is not None:
         found.append(Account("user", user_id, day))
+    if token is not None:
+        found.append(Account("token", token, day))
     return found
 
 
@@ -70,7 +78,7 @@ class Spending:
     def take_back(self, row: Row, session_id: str | None) -> None:
         """A call's cost was an estimate, and another call tells the truth about it."""
         if row["cost_usd"]:
-            names = session_id, row["agent_name"], row["user_id"]
+            names = session_id, row["agent_name"], row["user_id"], row["ingest_token"]
             for account in _accounts(row["timestamp"], *names):
                 self._usd[account] -= row["cost_usd"]
 

@@ -47,6 +47,7 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or wire.by_name("raw"), error)
     fields = kept.ledger_fields(request.raw_headers)
+    runtime.admission.ingest.name_token(request.raw_headers, fields)
     if wire_format is None:
         return await uncaptured(request, runtime, way, fields)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
@@ -151,7 +152,7 @@ async def admitted(
     decision = await admission.admit(asking, fields, looked)
     head.budget_warning = told(decision.warnings)
     taken = Taken(head, looked, decision)
-    if runtime.limiter is not None and isinstance(decision, Admitted):
+    if isinstance(decision, Admitted):
         taken.charge = runtime.limiter.charge_of(asking, head, body)
     return taken
 

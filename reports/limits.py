@@ -21,19 +21,20 @@ class LimitsParameters(Parameters):
     session_id = Text(help_text="its budgets and limits too")
     agent_name = Text(help_text="its budgets and limits too")
     user_id = Text(help_text="its budgets and limits too")
+    ingest_token = Text(help_text="the name of one: its budget too")
 
 
 @extend_schema(parameters=[LimitsParameters], responses=OpenApiTypes.OBJECT)
 @api_view(["GET", "HEAD"])
 def limits(request: Request) -> Response:
     """Every budget (in USD) and rate limit (in calls) that is configured: of all calls, and those
-    of the `session_id`, `agent_name` and `user_id` that are asked for."""
+    of the `session_id`, `agent_name`, `user_id` and `ingest_token` that are asked for."""
     asked = LimitsParameters.of(request)
     process = runtime.current()
-    state = process.admission.state if process else None
-    if state is None:
+    if process is None:
         return Response([])
     keys = {name: asked.get(name) for name in KEYS}
+    token = process.admission.ingest.tokens.budget_of(asked.get("ingest_token"))
     # The state belongs to the event loop of the calls, not to this thread.
-    standing = async_to_sync(state.standing)(**keys)
+    standing = async_to_sync(process.admission.state.standing)(**keys, token=token)
     return Response([dataclasses.asdict(one) for one in standing])

@@ -61,7 +61,7 @@ def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     if process.admission.stops.degraded:
         reasons.append(process.admission.stops.degraded)
     limiter = process.limiter
-    if limiter is not None and limiter.state.degraded:
+    if limiter.state.degraded:
         reasons.append(f"limits and budgets do not hold just now: {limiter.state.degraded}")
     if recorder.get("state") == "waiting":
         reasons.append(f"the database takes no calls, they wait: {recorder.get('reason')}")

@@ -59,7 +59,7 @@ class Till:
     async def seed(self, sums: Iterable[Spent]) -> None:
         raise NotImplementedError
 
-    async def standing(self, **keys: str | None) -> list[Standing]:
+    async def standing(self, **keys: Any) -> list[Standing]:
         return []
 
     async def close(self) -> None:

@@ -368,8 +368,12 @@ def test_a_message_is_found_with_the_call_that_is_left_of_those_that_sent_it(
     def found(q: str) -> list[str]:
         return [hit["action_id"] for hit in search(stack, q)]
 
-    words = (f"marmot{n_words}", f"dormouse{n_words}")
-    assert [found(word) for word in words] == [[action_ids[0]]] * 2
-    for gone, left in ((action_ids[0], [action_ids[1]]), (action_ids[1], [])):
-        assert httpx.delete(f"{stack.url}/api/calls/{gone}").status_code == 204
-        wait_until(lambda left=left: [found(word) for word in words] == [left] * 2)
+    def found_first_and_last() -> list[str]:
+        return [*found(f"marmot{n_words}"), *found(f"dormouse{n_words}")]
+
+    first, second = action_ids
+    assert found_first_and_last() == [first, first]
+    assert httpx.delete(f"{stack.url}/api/calls/{first}").status_code == 204
+    wait_until(lambda: found_first_and_last() == [second, second])
+    assert httpx.delete(f"{stack.url}/api/calls/{second}").status_code == 204
+    wait_until(lambda: found_first_and_last() == [])

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from agentledger_site.conf import Config
-from capture.admission.decision import NOTHING_APPLIES, Admitted, Asking, Refused, State
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Admitted, Asking, Refused, State
 from capture.admission.expected import Expectations
 from capture.admission.ingest_tokens import IngestKeys
 from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.call_cost import billing_of
+from capture.exchange import TOKEN_FIELD
 from capture.wire.glance import Glance
 from capture.wire.types import WireFormat
 
@@ -25,8 +27,9 @@ class Admission:
     ingest: IngestKeys
     stops: Stops
     models: ModelPolicy | None
-    state: State | None  # of rate limits and budgets
-    expectations: Expectations | None  # there where budgets are
+    budgets: Budgets
+    state: State  # of rate limits and budgets
+    expectations: Expectations
 
     @classmethod
     def of(
@@ -34,8 +37,8 @@ class Admission:
         config: Config,
         ingest: IngestKeys,
         stops: Stops,
-        state: State | None,
-        expectations: Expectations | None,
+        state: State,
+        expectations: Expectations,
     ) -> Admission:
         has_policy = config.models_allow or config.models_deny
         return cls(
@@ -44,13 +47,19 @@ class Admission:
             models=ModelPolicy(allow=config.models_allow, deny=config.models_deny)
             if has_policy
             else None,
+            budgets=Budgets.from_config(config),
             state=state,
             expectations=expectations,
         )
 
     @property
     def looks_at_bodies(self) -> bool:
-        return self.models is not None or self.expectations is not None
+        return self.models is not None or self.has_budgets
+
+    @property
+    def has_budgets(self) -> bool:
+        """Whether some call may be under one."""
+        return self.budgets.is_any or self.ingest.tokens.any_budget
 
     def at_the_door(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
         """Before anything of the body is taken: whoever has no key fills no disk."""
@@ -67,11 +76,7 @@ class Admission:
         refused = self.stopped(fields)
         if refused is None and self.models is not None:
             refused = self.models.refusal((glance or Glance()).models)
-        if refused is not None:
-            return refused
-        if self.state is None:
-            return NOTHING_APPLIES
-        return await self.state.admit(asking)
+        return refused or await self.state.admit(asking)
 
     def asking(
         self,
@@ -83,7 +88,7 @@ class Admission:
     ) -> Asking:
         """`maker` is that of the upstream; None: it is not known."""
         expected_usd = None
-        if self.expectations is not None:
+        if self.has_budgets:
             expected_usd = self.expectations.of(
                 wire_format,
                 glance or Glance(),
@@ -98,4 +103,5 @@ class Admission:
             user_id=fields.get("user_id"),
             model=glance.model if glance else None,
             expected_usd=expected_usd,
+            token=self.ingest.tokens.budget_of(fields.get(TOKEN_FIELD)),
         )

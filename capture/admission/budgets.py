@@ -20,6 +20,7 @@ from capture.admission.decision import (
     Asking,
     BudgetWarning,
     Refused,
+    TokenBudget,
 )
 
 NOTHING = Decimal(0)
@@ -83,7 +84,12 @@ class Budgets:
         return self.action != "warn"
 
     def of(
-        self, session_id: str | None, agent_name: str | None, user_id: str | None, today: date
+        self,
+        session_id: str | None,
+        agent_name: str | None,
+        user_id: str | None,
+        token: TokenBudget | None,
+        today: date,
     ) -> list[tuple[Account, Decimal]]:
         """What a call is charged to, with the limits. A call that names no session is under no
         session's budget."""
@@ -94,6 +100,8 @@ class Budgets:
             found.append((Account("agent", agent_name, today), self.agent))
         if self.user is not None and user_id is not None:
             found.append((Account("user", user_id, today), self.user))
+        if token is not None:
+            found.append((Account("token", token.token, today), token.usd))
         if self.daily is not None:
             found.append((Account("daily", None, today), self.daily))
         return found
@@ -101,13 +109,14 @@ class Budgets:
     def apply_to(self, asking: Asking) -> bool:
         return (
             self.daily is not None
+            or asking.token is not None
             or (self.session is not None and asking.session_id is not None)
             or (self.agent is not None and asking.agent_name is not None)
             or (self.user is not None and asking.user_id is not None)
         )
 
     def of_call(self, asking: Asking, today: date) -> list[tuple[Account, Decimal]]:
-        return self.of(asking.session_id, asking.agent_name, asking.user_id, today)
+        return self.of(asking.session_id, asking.agent_name, asking.user_id, asking.token, today)
 
     def refuses_unpriced(self, asking: Asking) -> bool:
         return asking.expected_usd is None and self.unpriced == "block" and self.blocks

@@ -12,6 +12,13 @@ from uuid import UUID
 from capture.wire.types import JSON
 
 
+class TokenBudget(NamedTuple):
+    """What an ingest token may spend in a day."""
+
+    token: str  # its name
+    usd: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What admission knows of a call before it goes upstream."""
@@ -22,12 +29,13 @@ class Asking:
     user_id: str | None
     model: str | None
     expected_usd: Decimal | None  # what it is expected to cost; None: its model has no price
+    token: TokenBudget | None = None  # None: it came with no ingest token, or one without a budget
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetWarning:
-    budget: str  # "session" | "agent" | "daily" | "user" | "unpriced"
-    key: str | None  # the session, agent or user; the model that is unpriced
+    budget: str  # "session" | "agent" | "daily" | "user" | "token" | "unpriced"
+    key: str | None  # the session, agent, user or token; the model that is unpriced
     spent_usd: Decimal
     limit_usd: Decimal | None
 
@@ -58,8 +66,8 @@ class Refused:
 class Account(NamedTuple):
     """That of which a budget limits the spending."""
 
-    budget: str  # "session" | "agent" | "daily" | "user"
-    key: str | None  # the session, agent or user; None: all calls
+    budget: str  # "session" | "agent" | "daily" | "user" | "token"
+    key: str | None  # the session, agent, user or token; None: all calls
     day: date | None  # UTC; None: from the first call to the last
 
 
@@ -78,7 +86,7 @@ class Standing:
     """One budget or limit, of one key or of all calls. Budgets are in USD, limits in calls."""
 
     name: str  # of its variable, in lower case: "budget_session", "rate_limit_rpm", …
-    key: str | None  # the session, agent or user; None: all calls
+    key: str | None  # the session, agent, user or token; None: all calls
     limit: Decimal
     used: Decimal
     reserved: Decimal
@@ -137,6 +145,7 @@ class State(Protocol):
         session_id: str | None = None,
         agent_name: str | None = None,
         user_id: str | None = None,
+        token: TokenBudget | None = None,
     ) -> list[Standing]:
         """Those of all calls, and those of the keys that are given, as far as they are limited."""
         ...

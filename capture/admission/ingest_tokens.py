@@ -1,34 +1,24 @@
-"""The ingest tokens in force, read from the database by a thread of its own: no call waits for it.
-
-While the database is away the last ones known stay in force; their hashes lie in the spool's folder
-too, for a process that starts meanwhile.
-"""
+"""The ingest tokens in force, their budgets, and what agents show at the door. Of a token its hash
+is known, here and in the spool's folder."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from django.db import DatabaseError, connection
 
 from agentledger_site.access import tokens
 from agentledger_site.access.housekeeping import Housekeeping
 from agentledger_site.access.models import Token
 from agentledger_site.access.roles import Role
-from agentledger_site.conf import config, without_secrets_of
-from capture.admission.decision import Refused
+from capture.admission.decision import Refused, TokenBudget
+from capture.admission.last_known import LastKnown
 from capture.admission.policy import KEY_HEADER, IngestKey
-
-logger = logging.getLogger("agentledger.proxy")
-
-READ_EVERY_S = 0.5
-# A start waits so long for the first reading, then takes calls by the last tokens known.
-FIRST_READING_S = 2.0
+from capture.exchange import TOKEN_FIELD
 
 
 class IngestToken(msgspec.Struct, frozen=True):
@@ -36,6 +26,7 @@ class IngestToken(msgspec.Struct, frozen=True):
     name: str
     secret_hash: str
     expires_at: float | None  # seconds since 1970
+    daily_budget_usd: Decimal | None = None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -45,26 +36,27 @@ class Known(msgspec.Struct, frozen=True):
 
 def _facts_of(token: Token) -> IngestToken:
     expires_at = token.expires_at.timestamp() if token.expires_at is not None else None
-    return IngestToken(token.pk, token.name, token.secret_hash, expires_at)
+    return IngestToken(token.pk, token.name, token.secret_hash, expires_at, token.daily_budget_usd)
 
 
-class IngestTokens:
-    """`begin` and `end` are the process's; the rest is asked by calls."""
-
+class IngestTokens(LastKnown[Known]):
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._known = Known()
         self._by_hash: Mapping[str, IngestToken] = {}
-        self._is_away = False
-        self._first = threading.Event()
-        self._end = threading.Event()
+        # By name; of revoked tokens too, whose connections may still be open.
+        self._budgets: dict[str, TokenBudget] = {}
         self._housekeeping = Housekeeping()
-        self._take(self._last_known())
-        self._thread = threading.Thread(target=self._run, name="ingest tokens", daemon=True)
+        super().__init__("ingest tokens", file, Known, Known())
 
     @property
     def any_made(self) -> bool:
         return self._known.any_made
+
+    @property
+    def any_budget(self) -> bool:
+        return bool(self._budgets)
+
+    def budget_of(self, name: str | None) -> TokenBudget | None:
+        return self._budgets.get(name) if name is not None else None
 
     def of(self, secret: bytes) -> IngestToken | None:
         """The one in force of this secret."""
@@ -73,65 +65,25 @@ class IngestTokens:
             return None
         return token
 
-    def begin(self) -> None:
-        """Returns when the tokens have been read, or cannot be."""
-        self._thread.start()
-        self._first.wait(FIRST_READING_S)
-
-    def end(self) -> None:
-        self._end.set()
-        self._thread.join(FIRST_READING_S)
-
-    # --- the thread ---
-
-    def _run(self) -> None:
-        try:
-            while not self._end.is_set():
-                self._read()
-                self._first.set()
-                self._housekeeping.when_due()
-                self._end.wait(READ_EVERY_S)
-            self._housekeeping.now(all_=True)
-        finally:
-            connection.close()
-
-    def _read(self) -> None:
-        try:
-            found = Token.objects.filter(role=Role.INGEST.value, revoked_at=None).order_by("id")
-            in_force = [_facts_of(token) for token in found]
-            made = Token.objects.filter(role=Role.INGEST.value)
-            known = Known(bool(in_force) or made.exists(), in_force)
-        except DatabaseError as error:
-            if not self._is_away:
-                self._is_away = True
-                reason = without_secrets_of(config().dsn, str(error))
-                logger.warning("ingest tokens cannot be read, those known hold: %s", reason)
-            connection.close()
-            return
-        self._is_away = False
-        if known != self._known:
-            self._take(known)
-            self._keep(known)
+    def _asked(self) -> Known:
+        found = Token.objects.filter(role=Role.INGEST.value, revoked_at=None).order_by("id")
+        in_force = [_facts_of(token) for token in found]
+        made = Token.objects.filter(role=Role.INGEST.value)
+        return Known(bool(in_force) or made.exists(), in_force)
 
     def _take(self, known: Known) -> None:
-        self._known = known
         self._by_hash = {token.secret_hash: token for token in known.in_force}
+        for token in known.in_force:
+            if token.daily_budget_usd is None:
+                self._budgets.pop(token.name, None)
+            else:
+                self._budgets[token.name] = TokenBudget(token.name, token.daily_budget_usd)
 
-    # --- the file ---
-
-    def _last_known(self) -> Known:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=Known)
-        except (OSError, ValueError):  # none yet, or not whole
-            return Known()
-
-    def _keep(self, known: Known) -> None:
-        unfinished = self._file.with_suffix(".new")
-        try:
-            unfinished.write_bytes(msgspec.json.encode(known))
-            unfinished.replace(self._file)
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._file, error)
+    def _beside(self, *, is_last: bool) -> None:
+        if is_last:
+            self._housekeeping.now(all_=True)
+        else:
+            self._housekeeping.when_due()
 
 
 class IngestKeys:
@@ -158,9 +110,11 @@ class IngestKeys:
         tokens.used(token.id)
         return None
 
-    def token_of(self, headers: Sequence[tuple[bytes, bytes]]) -> IngestToken | None:
-        """The token that a call came with; its daily budget is asked for by this."""
-        return self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
+    def name_token(self, headers: Sequence[tuple[bytes, bytes]], fields: dict[str, str]) -> None:
+        """Among the call's x-agentledger-* fields, if it came with one."""
+        token = self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
+        if token is not None:
+            fields[TOKEN_FIELD] = token.name
 
 
 def _wrong_token() -> Refused:

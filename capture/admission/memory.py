@@ -23,6 +23,7 @@ from capture.admission.decision import (
     Spent,
     SpentBefore,
     Standing,
+    TokenBudget,
 )
 from capture.admission.ledger_sums import LedgerSums
 from capture.admission.limits import Limits, Windows
@@ -197,8 +198,9 @@ class MemoryState:
         session_id: str | None = None,
         agent_name: str | None = None,
         user_id: str | None = None,
+        token: TokenBudget | None = None,
     ) -> list[Standing]:
-        charged = self._budgets.of(session_id, agent_name, user_id, self._today())
+        charged = self._budgets.of(session_id, agent_name, user_id, token, self._today())
         await self._learn([account for account, _ in charged if account not in self._sums])
         found = []
         for account, limit_usd in charged:

@@ -25,6 +25,7 @@ from capture.admission.decision import (
     Spent,
     SpentBefore,
     Standing,
+    TokenBudget,
 )
 from capture.admission.ledger_sums import LedgerSums
 from capture.admission.limits import Limit, Limits
@@ -216,9 +217,10 @@ class RedisState:
         session_id: str | None = None,
         agent_name: str | None = None,
         user_id: str | None = None,
+        token: TokenBudget | None = None,
     ) -> list[Standing]:
         """Empty while Redis is away."""
-        charged = self._budgets.of(session_id, agent_name, user_id, _EPOCH)
+        charged = self._budgets.of(session_id, agent_name, user_id, token, _EPOCH)
         limits = self._limits.of(session_id, agent_name, user_id)
         try:
             today, *reply = await self._run(

@@ -1,4 +1,5 @@
-"""The state of limits and budgets that the configuration asks for."""
+"""The state of limits and budgets that the configuration asks for. There is one where it asks for
+none: an ingest token may have a budget."""
 
 from __future__ import annotations
 
@@ -9,11 +10,8 @@ from capture.admission.limits import Limits
 from capture.admission.memory import MemoryState
 
 
-def new_state(config: Config, spent_before: SpentBefore | None = None) -> State | None:
-    """None: no limit and no budget is set."""
+def new_state(config: Config, spent_before: SpentBefore | None = None) -> State:
     limits, budgets = Limits.from_config(config), Budgets.from_config(config)
-    if limits == Limits() and not budgets.is_any:
-        return None
     on_failure = config.on_limiter_failure
     if config.redis_url is None:
         return MemoryState(limits, budgets, spent_before=spent_before, on_failure=on_failure)

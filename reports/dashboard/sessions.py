@@ -107,10 +107,9 @@ def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dic
 def _budget(session: Session) -> dict[str, Any] | None:
     """Where the session's own budget stands; None: there is none."""
     process = runtime.current()
-    state = process.admission.state if process else None
-    if state is None:
+    if process is None:
         return None
-    standing = async_to_sync(state.standing)(
+    standing = async_to_sync(process.admission.state.standing)(
         session_id=session.session_id, agent_name=None, user_id=None
     )
     found = next((one for one in standing if one.name == "budget_session"), None)

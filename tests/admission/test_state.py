@@ -8,7 +8,7 @@ import sys
 from decimal import Decimal
 
 from agentledger_site import conf
-from capture.admission.decision import State
+from capture.admission.decision import NOTHING_APPLIES, State
 from capture.admission.state import new_state
 from tests.admission.states import admitted, asking, refused, used_and_held
 from tests.ledger import PROJECT
@@ -29,9 +29,7 @@ CONFIGURED = {
 
 def configured(**more: str) -> State:
     values = {conf.PREFIX + name: value for name, value in (CONFIGURED | more).items()}
-    state = new_state(conf.read(values))
-    assert state is not None
-    return state
+    return new_state(conf.read(values))
 
 
 async def check(state: State) -> None:
@@ -64,8 +62,13 @@ def test_the_state_in_redis(redis_server: RedisServer) -> None:
         assert client.dbsize() > 0
 
 
-def test_where_nothing_is_limited_there_is_none() -> None:
-    assert new_state(conf.read({})) is None
+def test_where_nothing_is_limited_nothing_applies() -> None:
+    async def check_nothing() -> None:
+        state = new_state(conf.read({}))
+        assert await state.admit(asking("1", session="s")) == NOTHING_APPLIES
+        assert await state.standing(session_id="s") == []
+
+    asyncio.run(check_nothing())
 
 
 def test_without_a_url_the_redis_client_is_not_loaded() -> None:
