@@ -83,7 +83,11 @@ class Feed:
         self._running, self._figures = await self._running_now(), {}
         try:
             while self._is_watched:
-                await self._look(reader)
+                try:
+                    await self._look(reader)
+                except Exception:  # one call that cannot be told must not silence the others
+                    logger.exception("the live feed could not tell what is new")
+                    self._place = await self._skipped(reader)
                 await asyncio.sleep(EVERY_S)
         finally:
             self._task = None
@@ -109,6 +113,16 @@ class Feed:
             news = News(self._place)
         self._tell(running, news)
         self._known.set()
+
+    async def _skipped(self, reader: LedgerReader) -> Place | None:
+        """The ledger's end: clients are told that there is a gap."""
+        for clients in self._clients.values():
+            for client in clients:
+                client.offer(GAP)
+        try:
+            return await reader.run(newest_place)
+        except FAILURES:
+            return self._place
 
     async def _running_now(self) -> dict[str, ShortCall]:
         others = shared()
