@@ -46,7 +46,8 @@ def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_calls_are_found_by_what_was_said(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/search/")
-    page.keyboard.type("connect failed")  # the box has the focus
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("connect failed")
     page.keyboard.press("Enter")
     page.wait_for_url("**/dashboard/search/?q=connect+failed")
     hit = page.locator(".hit")
