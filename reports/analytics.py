@@ -171,6 +171,16 @@ def found_of(asked: Asked) -> Summary:
 
 
 def answer_of(asked: Asked, found: Summary) -> dict[str, Any]:
+    return {**totals_of(asked, found), "series": list(_points(found, asked.column))}
+
+
+def series_of_all(found: Summary) -> list[Figures]:
+    """Over time, of all groups together."""
+    return list(_points(found, None))
+
+
+def totals_of(asked: Asked, found: Summary) -> dict[str, Any]:
+    """Without what was when."""
     answer = {
         "since": start_of(asked.period.begin),
         "until": start_of(asked.period.end),
@@ -182,7 +192,6 @@ def answer_of(asked: Asked, found: Summary) -> dict[str, Any]:
         answer["groups"] = [
             {**names, **_figures(added(series))} for names, series in _groups(found, asked.column)
         ]
-    answer["series"] = list(_points(found, asked.column))
     return answer
 
 

@@ -82,7 +82,7 @@ class CallFilter:
             column = "session__session_id" if column == "session_id" else column
             calls = calls.filter(**{column: value})
         if self.status is not None:
-            calls = calls.filter(_STATUS[self.status])
+            calls = calls.filter(STATUS[self.status])
         if self.budget is not None:
             calls = calls.filter(_BUDGET[self.budget])
         if self.min_cost is not None:
@@ -121,7 +121,7 @@ _NAMES = {
     "provider": "provider",
 }
 _COMPLETED, _REFUSED = str(Outcome.COMPLETED), str(Outcome.REFUSED)
-_STATUS = {
+STATUS = {
     "ok": Q(outcome=_COMPLETED),
     "refused": Q(outcome=_REFUSED),
     "error": ~Q(outcome__in=(_COMPLETED, _REFUSED)),

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from reports.analytics import BY, AnalyticsParameters, answer_of, asked_of, found_of
+from reports.analytics import BY, AnalyticsParameters, asked_of, found_of, series_of_all, totals_of
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import page
 
@@ -38,11 +38,8 @@ def analytics(request: HttpRequest) -> HttpResponse:
     by = given.setdefault("by", "model")
     values = AnalyticsParameters.of_query(given)
     asked = asked_of(values)
-    told = answer_of(asked, found_of(asked))
-    whole = given.copy()
-    del whole["by"]
-    of_all = asked_of(AnalyticsParameters.of_query(whole))
-    series = answer_of(of_all, found_of(of_all))["series"]
+    found = found_of(asked)
+    told, series = totals_of(asked, found), series_of_all(found)
     groups = [{**group, "name": group[BY[str(by)]]} for group in told["groups"]]
     context = {
         "told": told,

@@ -10,12 +10,13 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
+from reports.call_list import STATUSES
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import page
 from reports.encoding import encode
 from reports.search.find import Hit
 from reports.search.query import Query
-from reports.search.views import STATUS, SearchParameters, found, shape
+from reports.search.views import SearchParameters, found, shape
 from reports.spreadsheet import Table, csv_text
 
 AT_ONCE = 50
@@ -44,7 +45,7 @@ COLUMNS = (
 
 @page
 def search(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"given": request.GET, "statuses": list(STATUS)}
+    context: dict[str, Any] = {"given": request.GET, "statuses": STATUSES}
     if request.GET.get("q", "").strip():
         try:
             asked = _asked(request)

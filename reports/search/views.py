@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import CharField
 
-from capture.exchange import Outcome
+from reports.call_list import STATUS
 from reports.cursors import link
 from reports.parameters import Choice, Number, Parameters, Text, Time, Usd
 from reports.search.find import SHORT_FORM, Hit, Page, find
@@ -23,11 +23,6 @@ from reports.search.snippets import field_and_snippet
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
 
-STATUS = {
-    "ok": Q(outcome=Outcome.COMPLETED),
-    "refused": Q(outcome=Outcome.REFUSED),
-    "error": ~Q(outcome__in=(Outcome.COMPLETED, Outcome.REFUSED)),
-}
 FILTERS = {
     "agent_name": "agent_name",
     "user_id": "user_id",
