@@ -42,6 +42,7 @@ urlpatterns = [
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),
     path("dashboard/calls/<uuid:action_id>/peek", calls.call_peek, name="dashboard_call_peek"),
     path("dashboard/search/", search_page.search, name="dashboard_search"),
+    path("dashboard/search/count", search_page.search_count, name="dashboard_search_count"),
     path("dashboard/search.json", search_page.search_json, name="dashboard_search_json"),
     path("dashboard/search.csv", search_page.search_csv, name="dashboard_search_csv"),
     path("dashboard/analytics/", analytics_page.analytics, name="dashboard_analytics"),

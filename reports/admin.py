@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -21,7 +21,7 @@ from capture.deletion import delete_call, delete_session
 from capture.exchange import Outcome
 from capture.models import Call, RollupKey, Session
 from reports import queries
-from reports.search.find import find
+from reports.search.find import Wanted, find
 from reports.search.query import Query
 from reports.turns import Piece, Turn, turn_of
 
@@ -230,7 +230,7 @@ class CallAdmin(ReadOnly):
         except ValueError as error:
             self.message_user(request, str(error), messages.WARNING)
             return queryset.none(), False
-        page = find(query, Q(), limit=FOUND)
+        page = find(Wanted(query), limit=FOUND)
         if page.next is not None:
             self.message_user(request, f"These are the newest {FOUND} at most.", messages.INFO)
         return queryset.filter(seq__in=[hit.call.seq for hit in page.hits]), False

@@ -77,20 +77,20 @@ class CallFilter:
         wanted = {column: getattr(self, name) for name, column in _NAMES.items()}
         return {column: value for column, value in wanted.items() if value is not None}
 
-    def narrowed(self, calls: QuerySet[Call]) -> QuerySet[Call]:
+    def where(self) -> Q:
+        where = Q()
         for column, value in self.names().items():
-            column = "session__session_id" if column == "session_id" else column
-            calls = calls.filter(**{column: value})
+            where &= Q(**{_COLUMN_OF.get(column, column): value})
         if self.status is not None:
-            calls = calls.filter(STATUS[self.status])
+            where &= STATUS[self.status]
         if self.budget is not None:
-            calls = calls.filter(_BUDGET[self.budget])
+            where &= _BUDGET[self.budget]
         if self.min_cost is not None:
-            calls = calls.filter(cost_usd__gte=self.min_cost)
-        return calls
+            where &= Q(cost_usd__gte=self.min_cost)
+        return where
 
     def matches(self, call: ShortCall) -> bool:
-        """As `narrowed` does, of a call that is there already."""
+        """As `where` says, of a call that is there already."""
         return (
             all(call[column] == value for column, value in self.names().items())
             and self.status in (None, status_of(call))
@@ -120,6 +120,7 @@ _NAMES = {
     "model": "model_id",
     "provider": "provider",
 }
+_COLUMN_OF = {"session_id": "session__session_id"}
 _COMPLETED, _REFUSED = str(Outcome.COMPLETED), str(Outcome.REFUSED)
 STATUS = {
     "ok": Q(outcome=_COMPLETED),

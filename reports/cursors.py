@@ -23,15 +23,15 @@ MAX_LENGTH = 500
 class Cursor(NamedTuple):
     order: str  # a column, with a `-` where the greatest comes first
     value: datetime | float | int  # of the last row, in this order
-    id: int  # and what decides between rows of one value
+    id: int  # and what decides between rows of one value: an id, or a call's seq
 
     def text(self) -> str:
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
 
-    def behind(self, column: str) -> Q:
-        """The rows that come after it, in the order of `column` and then `id`."""
+    def behind(self, column: str, then: str = "id") -> Q:
+        """The rows that come after it, in the order of `column` and then of `then`."""
         sign = "lt" if self.order.startswith("-") else "gt"
-        later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"id__{sign}": self.id})
+        later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"{then}__{sign}": self.id})
         # Said twice so that an index on the column bounds what is read.
         return Q(**{f"{column}__{sign}e": self.value}) & later
 

@@ -78,6 +78,7 @@ PARTS_OF_PAGES = {
     "/dashboard/calls/{action_id}/peek",
     "/dashboard/calls/{action_id}/thumbnails/{digest}",
     "/dashboard/flow/calls/",
+    "/dashboard/search/count",
 }
 
 

@@ -122,6 +122,61 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
     assert hit["agent_name"] == "agent-meerkat"
 
 
+RESULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a message of its own": (
+        "/v1/chat/completions",
+        {"messages": [{"role": "tool", "tool_call_id": "c1", "content": "sunny in Lisbon"}]},
+    ),
+    "a block of a message": (
+        "/v1/messages",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "c1", "content": "sunny in Lisbon"},
+                        {"type": "text", "text": "and what of Porto?"},
+                    ],
+                }
+            ]
+        },
+    ),
+    "an item": (
+        "/v1/responses",
+        {"input": [{"type": "function_call_output", "call_id": "c1", "output": "sunny in Lisbon"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", RESULTS)
+def test_a_scope_says_where_the_words_must_be(stack: Ledger, provider: Provider, form: str) -> None:
+    path, body = RESULTS[form]
+    provider.answer(*canned.as_json({}), times=1)
+    agent = f"scoped {form}"
+    answer = httpx.post(
+        f"{stack.url}{path}",
+        json={"model": "m", **body},
+        headers={"x-agentledger-agent-name": agent},
+    )
+    action_id = answer.headers["x-agentledger-action-id"]
+    stack.explain(action_id)
+    for _ in range(2):  # before the index has it, and after
+        [hit] = search(stack, "lisbon", scope="tool", agent_name=agent)
+        assert (hit["action_id"], hit["field"]) == (action_id, "tool_results")
+        assert search(stack, "lisbon", scope="prompt,response,user", agent_name=agent) == []
+        assert search(stack, "lisbon scoped", scope="tool", agent_name=agent) == []
+        assert len(search(stack, "lisbon scoped", scope="tool,agent", agent_name=agent)) == 1
+        n_prompts = 1 if form == "a block of a message" else 0
+        assert len(search(stack, "porto", scope="prompt", agent_name=agent)) == n_prompts
+        indexed(stack)
+
+
+def test_a_scope_that_is_none_is_refused(stack: Ledger) -> None:
+    answer = stack.get("/api/search", params={"q": "x", "scope": "tool,body"})
+    assert answer.status_code == 400
+    assert "'body' not known; known: prompt, response" in answer.json()["scope"][0]
+
+
 def test_errors_are_found_and_calls_that_are_not_understood(
     stack: Ledger, provider: Provider
 ) -> None:

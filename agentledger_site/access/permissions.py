@@ -39,6 +39,7 @@ ROUTES = {
     "dashboard_calls_csv": READ,
     "dashboard_calls_facets": READ,
     "dashboard_search": READ,
+    "dashboard_search_count": READ,
     "dashboard_search_json": READ,
     "dashboard_search_csv": READ,
     "dashboard_analytics": READ,

@@ -21,7 +21,7 @@ from capture.wire.jsontext import load
 from reports import queries
 from reports.around import around
 from reports.call_list import ShortCall, short_calls
-from reports.calls_page import NEWEST_FIRST, CallsPageParameters, Place, calls_page
+from reports.calls_page import CallsPageParameters, neighbours
 from reports.compared import Step, compared
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import not_found, page
@@ -228,25 +228,19 @@ def _links(links: dict[str, Any]) -> dict[str, Any]:
 def _beside(
     request: HttpRequest, told: dict[str, Any], list_query: str | None, links: dict[str, Any]
 ) -> dict[str, str | None]:
-    """The calls before and after this one: in the list that the reader came from, else in time, in
-    its session."""
+    """The calls before and after this one in the list that the reader came from; without one, in
+    its session, the newest first."""
     if not list_query or not list_query.startswith("?"):
-        return {"newer": _page_of(links["next"]), "older": _page_of(links["previous"])}
+        return {"before": _page_of(links["next"]), "after": _page_of(links["previous"])}
     try:
         asked = CallsPageParameters.of_query(_known(list_query))
     except ValidationError:
-        return {"newer": None, "older": None}
-    if asked.get("sort", NEWEST_FIRST) != NEWEST_FIRST:
-        return {"newer": None, "older": None}
-    at = {**asked, "before": Place(told["timestamp"], told["seq"]), "limit": 1}
+        return {}
     kept = urlencode({"from": list_query})
-    found = {
-        "older": calls_page(at).calls,
-        "newer": calls_page({**at, "sort": "timestamp"}).calls,
-    }
     return {
-        name: f"/dashboard/calls/{calls[0]['action_id']}/?{kept}" if calls else None
-        for name, calls in found.items()
+        name: f"/dashboard/calls/{id_}/?{kept}"
+        for name, id_ in zip(("before", "after"), neighbours(asked, told), strict=True)
+        if id_
     }
 
 

@@ -58,7 +58,7 @@ def calls(request: HttpRequest) -> HttpResponse:
         return render(request, "dashboard/_calls_older.html", _rows(request, found))
     filters = _filters(request)
     sort = asked.get("sort", NEWEST_FIRST)
-    is_live = sort == NEWEST_FIRST and not asked.keys() & {"until", "before"}
+    is_live = sort == NEWEST_FIRST and not asked.keys() & {"until", "before", "q"}
     base_url = request.build_absolute_uri("/").rstrip("/")
     shown = asked.get("cols", set(COLUMNS))
     context = {
@@ -120,7 +120,7 @@ def _rows(request: HttpRequest, found: CallsPage) -> dict[str, Any]:
 
 def _filters(request: HttpRequest) -> dict[str, str]:
     """Those that narrow down which calls are shown."""
-    names = set(CallFilter.__dataclass_fields__) | {"since", "until"}
+    names = set(CallFilter.__dataclass_fields__) | {"since", "until", "q"}
     return {name: str(value) for name, value in request.GET.items() if name in names and value}
 
 
@@ -132,7 +132,7 @@ def _chips(request: HttpRequest, filters: dict[str, str]) -> list[dict[str, str]
 
 
 def _column(request: HttpRequest, name: str, sort: str, is_shown: bool) -> dict[str, Any]:
-    by = SORTED_BY.get(name)
+    by = SORTED_BY.get(name) if not request.GET.get("q") else None
     given = request.GET.get("cols", "")
     left_out = {entry.removeprefix("-") for entry in given.split(",") if entry.startswith("-")}
     left_out ^= {name}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
@@ -14,14 +14,17 @@ from reports.call_list import STATUSES
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import page
 from reports.encoding import encode
-from reports.search.find import Hit
+from reports.search.find import Hit, count
+from reports.search.parameters import SCOPES, SearchParameters, wanted
 from reports.search.query import Query
-from reports.search.views import SearchParameters, found, shape
+from reports.search.views import found, shape
 from reports.spreadsheet import Table, csv_text
 
 AT_ONCE = 50
+COUNTED = 1000
 MATCHED_IN = {
     "messages": "prompt",
+    "tool_results": "tool result",
     "system_prompt": "system prompt",
     "content": "answer",
     "reasoning": "reasoning",
@@ -45,7 +48,12 @@ COLUMNS = (
 
 @page
 def search(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"given": request.GET, "statuses": STATUSES}
+    scopes = _scopes(request.GET)
+    context: dict[str, Any] = {
+        "given": request.GET,
+        "statuses": STATUSES,
+        "scopes": [(name, name in scopes) for name in SCOPES],
+    }
     if request.GET.get("q", "").strip():
         try:
             asked = _asked(request)
@@ -65,9 +73,17 @@ def search(request: HttpRequest) -> HttpResponse:
             "count": len(hits),
             "found": page_,
             "next_url": with_parameters(request, cursor=str(page_.next)) if page_.next else None,
-            "formats": with_parameters(request, cursor=None),
+            "is_first": "cursor" not in asked,
+            "query": with_parameters(request, cursor=None, scope=",".join(scopes) or None),
         }
     return render(request, "dashboard/search.html", context)
+
+
+@page
+def search_count(request: HttpRequest) -> HttpResponse:
+    """How many calls there are, for the page that shows the first of them."""
+    n, is_all = count(wanted(_asked(request)), most=COUNTED)
+    return HttpResponse(f"{n:,}{'' if is_all else '+'} calls", content_type="text/plain")
 
 
 @page
@@ -89,7 +105,14 @@ def search_csv(request: HttpRequest) -> HttpResponse:
 def _asked(request: HttpRequest) -> dict[str, Any]:
     given = request.GET.copy()
     given.setdefault("limit", str(AT_ONCE))
+    if "scope" in given:
+        given["scope"] = ",".join(_scopes(given))
     return SearchParameters.of_query(given)
+
+
+def _scopes(given: QueryDict) -> list[str]:
+    """A form gives each checked one by itself."""
+    return [name for value in given.getlist("scope") for name in value.split(",") if name]
 
 
 def _hit(hit: Hit, query: Query) -> dict[str, Any]:

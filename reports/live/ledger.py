@@ -120,7 +120,7 @@ def newest_place() -> Place:
 def missed(filter: CallFilter, since: int, until: int, limit: int) -> list[ShortCall] | None:
     """Those after `since` up to `until`; None: more than `limit`."""
     calls = Call.objects.not_deleted().filter(seq__gt=since, seq__lte=until)
-    found = short_calls(filter.narrowed(calls).order_by("seq")[: limit + 1])
+    found = short_calls(calls.filter(filter.where()).order_by("seq")[: limit + 1])
     return found if len(found) <= limit else None
 
 

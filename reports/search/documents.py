@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -42,6 +42,10 @@ UNSAID = frozenset(
 # Objects whose keys are said too: what a tool is called with.
 ARGUMENTS = frozenset("arguments args input parameters".split())
 SYSTEM_ROLES = ("system", "developer")
+# How providers mark what a tool returned: a message's role or type, a block's type, a block's key.
+RESULT_ROLES = ("tool", "function")
+RESULT_TYPES = ("tool_result", "_call_output")
+RESULT_KEYS = frozenset("functionResponse function_response toolResult".split())
 
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
@@ -62,6 +66,12 @@ class Document:
     @property
     def texts(self) -> list[str]:
         return self.joined.split(BETWEEN)
+
+    def within(self, fields: Collection[str]) -> Document:
+        """What of it these fields say."""
+        kept = [pair for pair in zip(self.fields, self.texts, strict=True) if pair[0] in fields]
+        names, texts = [name for name, _ in kept], [text for _, text in kept]
+        return Document(self.seq, names, BETWEEN.join(texts))
 
     def packed(self) -> bytes:
         return _compress(msgspec.msgpack.encode((self.fields, self.joined)))
@@ -138,7 +148,7 @@ def _all_said(call: Call, brought: list[Part]) -> Iterator[tuple[str, str]]:
     body = call.body
     for part in brought:
         if part.kind == "message":
-            yield "messages", _message(part.data, has_prompt=body.prompt_ref is not None)
+            yield from _message(part.data, has_prompt=body.prompt_ref is not None)
     if body.content:
         yield "content", body.content
     if call.error_detail:
@@ -173,13 +183,38 @@ def _said_in(text: Text, headers: list[list[str]] | None) -> str:
     return data.decode(errors="replace") if note else "\n".join(_strings(value))
 
 
-def _message(data: bytes, *, has_prompt: bool) -> str:
+def _message(data: bytes, *, has_prompt: bool) -> Iterator[tuple[str, str]]:
     value, note = load(data)
     if note:
-        return data.decode(errors="replace")
+        yield "messages", data.decode(errors="replace")
+        return
     if has_prompt and isinstance(value, dict) and value.get("role") in SYSTEM_ROLES:
-        return ""  # it is the system prompt
-    return "\n".join(_strings(value))
+        return  # it is the system prompt
+    results, value = _parted(value)
+    yield "tool_results", "\n".join(_strings(results))
+    yield "messages", "\n".join(_strings(value))
+
+
+def _parted(message: JSON) -> tuple[list[JSON], JSON]:
+    """What tools returned, and the rest."""
+    if _is_result(message):
+        return [message], None
+    if isinstance(message, dict):
+        for key in ("content", "parts"):
+            blocks = message.get(key)
+            if isinstance(blocks, list) and any(map(_is_result, blocks)):
+                results = [block for block in blocks if _is_result(block)]
+                rest = [block for block in blocks if not _is_result(block)]
+                return results, {**message, key: rest}
+    return [], message
+
+
+def _is_result(value: JSON) -> bool:
+    return isinstance(value, dict) and (
+        value.get("role") in RESULT_ROLES
+        or str(value.get("type")).endswith(RESULT_TYPES)
+        or not RESULT_KEYS.isdisjoint(value)
+    )
 
 
 def _strings(value: JSON) -> Iterator[str]:

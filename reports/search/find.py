@@ -4,9 +4,9 @@ through the index."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
 from django.db.models import Q, Sum
 
@@ -22,7 +22,6 @@ BOUND_S = 1.0
 # A filter that leaves no more calls than this is asked before the words are.
 FEW = 5000
 FEW_SESSIONS = 500
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
 READ_AT_ONCE = 50
 MOST_AT_ONCE = 400
 
@@ -43,22 +42,22 @@ class Page:
     next: int | None  # `before` of the next page; None: there is none
 
 
-def find(
-    query: Query,
-    where: Q,
-    *,
-    narrow: bool = False,
-    names: Mapping[str, str] = NO_NAMES,
-    limit: int,
-    before: int | None = None,
-) -> Page:
-    """The newest `limit` calls below the seq `before` that match. `narrow`: `where` is answered by
-    an index and may leave few calls; `names`: what it asks of calls that sessions are found by."""
-    deadline = time.monotonic() + BOUND_S
-    top = (Ledger.objects.values_list("last_seq", flat=True).first() or 0) + 1
-    search = _Search(query, where, deadline)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    query: Query
+    where: Q = Q()
+    narrow: bool = False  # `where` is answered by an index, and may leave few calls
+    names: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what `where` asks that sessions are found by
+    fields: Collection[str] = ()  # those that must say the words; none: any
+
+
+def find(wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
+    """The newest `limit` calls below the seq `before` that match."""
+    search = _Search(wanted)
     hits: list[Hit] = []
-    for hit in search.hits(min(before or top, top), narrow=narrow, names=names):
+    for hit in search.hits(before):
         hits.append(hit)
         if len(hits) > limit:
             return Page(hits[:limit], True, hits[limit - 1].call.seq)
@@ -66,16 +65,24 @@ def find(
     return Page(hits[:limit], complete, None if complete else search.looked_to)
 
 
+def count(wanted: Wanted, *, most: int) -> tuple[int, bool]:
+    """How many match, at most `most`, and whether these are all."""
+    search = _Search(wanted)
+    n = sum(1 for _ in islice(search.hits(), most))
+    return n, search.looked_to <= 1
+
+
 class _Search:
-    def __init__(self, query: Query, where: Q, deadline: float) -> None:
-        self.query = query
-        self.calls = Call.objects.not_deleted().filter(where).order_by("-seq")
-        self.is_filtered = bool(where)
-        self.deadline = deadline
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.calls = Call.objects.not_deleted().filter(wanted.where).order_by("-seq")
+        self.is_filtered = bool(wanted.where)
+        self.deadline = time.monotonic() + BOUND_S
         self.looked_to = 0  # all calls from here on have been looked at
 
-    def hits(self, before: int, *, narrow: bool, names: Mapping[str, str]) -> Iterator[Hit]:
-        self.looked_to = before
+    def hits(self, before: int | None = None) -> Iterator[Hit]:
+        top = (Ledger.objects.values_list("last_seq", flat=True).first() or 0) + 1
+        self.looked_to = before = min(before or top, top)
         reached = cursor.position(NAME)
         if before > reached + 1:
             yield from self._in_ledger(reached, before)
@@ -84,13 +91,13 @@ class _Search:
             before = reached + 1
         if before <= 1:
             return
-        few = self._few(before) if narrow else None
-        if few is None and names:
-            few = self._few_of_sessions(before, names)
+        few = self._few(before) if self.wanted.narrow else None
+        if few is None and self.wanted.names:
+            few = self._few_of_sessions(before, self.wanted.names)
         if few is not None:
             candidates: Iterable[Range] = [Range(1, few)]
         else:
-            candidates = index().candidates(self.query, before, self.deadline)
+            candidates = index().candidates(self.wanted.query, before, self.deadline)
         for lowest, seqs in candidates:
             yield from self._among(seqs)
             if self._is_late():
@@ -143,7 +150,10 @@ class _Search:
         return list(self.calls.filter(seq__in=seqs).values_list("seq", flat=True))
 
     def _matching(self, read: Iterable[Document]) -> Iterator[Hit]:
-        found = {one.seq: one for one in read if self.query.matches(fold(one.joined))}
+        fields, query = self.wanted.fields, self.wanted.query
+        if fields:
+            read = (one.within(fields) for one in read)
+        found = {one.seq: one for one in read if query.matches(fold(one.joined))}
         if found:
             # What the ledger has no more is no hit.
             calls = self.calls.filter(seq__in=list(found)).select_related("session")

@@ -188,6 +188,24 @@ def test_it_leads_on_within_the_list(pages: Ledger, open_page: Open) -> None:
     page.wait_for_url("**/?session=walk0*")
 
 
+@pytest.mark.parametrize("order", ["q=wander", "sort=-tokens_in&session=wander0"])
+def test_it_leads_on_in_a_list_that_is_searched_or_sorted(
+    pages: Ledger, open_page: Open, order: str
+) -> None:
+    for n in range(3):
+        send(pages, [user(f"wander {n}")], f"wander{n % 2}")
+    page = open_page(f"{pages.url}/?{order}")
+    listed = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.dataset.call)")
+    assert len(listed) >= 2
+    page.locator("#rows tr td.col-time a").first.click()
+    page.wait_for_url(f"**/dashboard/calls/{listed[0]}/?from=*")
+    assert page.get_by_role("link", name="Previous").count() == 0
+    page.keyboard.press("]")
+    page.wait_for_url(f"**/dashboard/calls/{listed[1]}/?from=*")
+    page.keyboard.press("[")
+    page.wait_for_url(f"**/dashboard/calls/{listed[0]}/?from=*")
+
+
 def test_it_can_be_copied_as_curl_without_the_key(pages: Ledger, open_page: Open) -> None:
     client = openai.OpenAI(
         base_url=f"{pages.url}/v1",

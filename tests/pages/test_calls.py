@@ -161,6 +161,27 @@ def test_filters_are_in_the_address_and_come_off(pages: Ledger, open_page: Open)
     expect(page.locator("#rows tr").first).to_be_visible()
 
 
+def test_words_that_were_said_narrow_down_too(pages: Ledger, open_page: Open) -> None:
+    said = [say(pages, f"the gnu is {what}", session="herd") for what in ("early", "late")]
+    say(pages, "no antelope", session="herd")
+    page = open_page(f"{pages.url}/?session=herd")
+    page.keyboard.press("/")
+    page.keyboard.type("GNU")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=GNU&session=herd")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    rows = page.locator("#rows tr").evaluate_all("rows => rows.map((row) => row.dataset.call)")
+    assert rows == said[::-1]
+    assert page.locator("#state").count() == 0  # what comes later is not searched
+    expect(page.locator(".chip").first).to_contain_text("q: GNU")
+    listed = pages.get("/dashboard/calls.json?q=gnu&limit=1")
+    assert [call["action_id"] for call in listed.json()] == said[1:]
+    older = listed.links["next"]["url"].removeprefix(pages.url)
+    assert [call["action_id"] for call in pages.get(older).json()] == said[:1]
+    assert pages.get("/dashboard/calls.json?q=gnu&sort=cost").status_code == 400
+    assert pages.get(older.replace("q=gnu", "sort=timestamp")).status_code == 400
+
+
 def test_facets_count_and_narrow_down(pages: Ledger, open_page: Open) -> None:
     page = open_page(pages.url)
     page.locator(".facet").get_by_role("link", name=re.compile("reader")).click()
@@ -204,9 +225,9 @@ def test_keys_alone_do(pages: Ledger, open_page: Open) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#peek")).to_be_hidden()
     page.keyboard.press("/")
-    expect(page.locator("[name=session]")).to_be_focused()
+    expect(page.locator("[name=q]")).to_be_focused()
     page.keyboard.type("jo")
-    assert page.locator("[name=session]").input_value() == "jo"
+    assert page.locator("[name=q]").input_value() == "jo"
 
 
 def test_sorted_calls_say_among_how_many(pages: Ledger, open_page: Open) -> None:

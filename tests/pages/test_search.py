@@ -72,9 +72,22 @@ def test_quotes_make_a_phrase_and_filters_narrow(pages: Ledger, open_page: Open)
 
 def test_more_than_a_page_is_said_and_read_on(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/search/?q=common")
-    expect(page.get_by_text("50+ calls, newest first")).to_be_visible()
+    expect(page.get_by_text("60 calls, newest first")).to_be_visible()
     page.get_by_role("link", name="Older calls").click()
     expect(page.locator(".hit")).to_have_count(10)
+
+
+def test_boxes_say_where(pages: Ledger, open_page: Open) -> None:
+    page = open_page(f"{pages.url}/dashboard/search/?q=reader")
+    expect(page.locator(".hit")).to_contain_text("matched in: agent")
+    for name in ("prompt", "response"):
+        page.get_by_role("group", name="Said where").get_by_label(name).check()
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("No call has all these words.")).to_be_visible()
+    expect(page.get_by_label("response")).to_be_checked()
+    page.goto(f"{pages.url}/dashboard/search/?q=reader&scope=tool,agent")
+    expect(page.locator(".hit")).to_have_count(1)
+    expect(page.get_by_label("tool")).to_be_checked()
 
 
 def test_what_was_said_runs_nothing(pages: Ledger, open_page: Open) -> None:

@@ -1,0 +1,89 @@
+"""What a reader of the search may ask: the words, where they are said, and the filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import SkipField, empty
+from rest_framework.serializers import CharField
+
+from reports.call_list import STATUS
+from reports.parameters import Choice, Names, Number, Parameters, Text, Time, Usd
+from reports.search.find import Wanted
+from reports.search.query import Query
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 200
+
+FILTERS = {
+    "agent_name": "agent_name",
+    "user_id": "user_id",
+    "app_id": "app_id",
+    "environment": "environment",
+    "model_id": "model_id",
+    "session_id": "session__session_id",
+    "since": "timestamp__gte",
+    "until": "timestamp__lt",
+    "min_cost": "cost_usd__gte",
+}
+# The fields of a call's JSON that each part of it is.
+SCOPES = {
+    "prompt": ("messages", "system_prompt", "raw_request"),
+    "response": ("content", "reasoning", "choices", "raw_answer"),
+    "tool": ("tool_calls", "tool_results"),
+    "agent": ("agent_name",),
+    "user": ("user_id",),
+    "error": ("error_detail",),
+}
+# Those that the ledger has an index for.
+NARROW = frozenset(("session_id", "since"))
+# Those that sessions are found by.
+OF_SESSIONS = ("user_id", "agent_name", "app_id", "environment", "model_id")
+
+
+class QueryField(CharField):
+    """Text of a Query."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if data is empty and not self.required:
+            raise SkipField
+        try:
+            return Query.parse(data if isinstance(data, str) else "")
+        except ValueError as refused:
+            raise ValidationError([str(refused)]) from None
+
+
+class SearchParameters(Parameters):
+    q = QueryField(help_text='words that must all occur in a call; "in quotes" a phrase')
+    scope = Names(SCOPES, help_text="the parts of a call that must say the words")
+    agent_name = Text(help_text="calls of this agent")
+    user_id = Text(help_text="calls for this user")
+    app_id = Text(help_text="calls of this application")
+    environment = Text(help_text="calls of this environment")
+    model_id = Text(help_text="calls of this model")
+    session_id = Text(help_text="calls of this session")
+    status = Choice(tuple(STATUS), help_text="completed; with an error; refused")
+    since = Time(help_text="calls made at this time or later")
+    until = Time(help_text="calls made before this time")
+    min_cost = Usd(help_text="calls that cost at least so many USD")
+    limit = Number(lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="hits at most")
+    cursor = Number(
+        lowest=1, highest=2**53, help_text="where to go on: from the Link header of the page before"
+    )
+
+
+def wanted(asked: dict[str, Any]) -> Wanted:
+    """`asked` is as of SearchParameters."""
+    where = STATUS[asked["status"]] if "status" in asked else Q()
+    for name, column in FILTERS.items():
+        if name in asked:
+            where &= Q(**{column: asked[name]})
+    return Wanted(
+        asked["q"],
+        where,
+        narrow=not NARROW.isdisjoint(asked),
+        names={name: asked[name] for name in OF_SESSIONS if name in asked},
+        fields=[field for scope in asked.get("scope", ()) for field in SCOPES[scope]],
+    )
