@@ -196,6 +196,11 @@ class Call(models.Model):
                 condition=Q(deleted_at__isnull=False),
             ),
             Index(
+                fields=["timestamp"],
+                name="call_with_budget_warning",
+                condition=Q(budget_warning__isnull=False, deleted_at=None),
+            ),
+            Index(
                 fields=["response_id"],
                 name="call_of_response",
                 condition=Q(response_id__isnull=False),

@@ -127,8 +127,9 @@ STATUS = {
     "refused": Q(outcome=_REFUSED),
     "error": ~Q(outcome__in=(_COMPLETED, _REFUSED)),
 }
+WARNED = Q(budget_warning__isnull=False)
 _BUDGET = {
-    "warn": Q(budget_warning__isnull=False),
+    "warn": WARNED,
     "block": Q(refusal_code__startswith=BUDGET_CODES),
     "ok": Q(budget_warning__isnull=True)
     & (Q(refusal_code__isnull=True) | ~Q(refusal_code__startswith=BUDGET_CODES)),

@@ -4,8 +4,6 @@ from, and what proves it."""
 from __future__ import annotations
 
 import re
-import shlex
-from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,20 +12,28 @@ import orjson
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
-from rest_framework.serializers import UUIDField
+from rest_framework.serializers import Field, UUIDField
 
 from capture.models import Binary, Call
-from capture.wire.jsontext import load
 from reports import queries
 from reports.around import around
+from reports.budgets_of_call import budgets_of
 from reports.call_list import ShortCall, short_calls
 from reports.calls_page import CallsPageParameters, neighbours
 from reports.compared import Step, compared
 from reports.dashboard.addresses import with_parameters
+from reports.dashboard.call_facts import (
+    cost_lines,
+    curl,
+    tokens_per_second,
+    tools_offered,
+    usd_in,
+)
 from reports.dashboard.refused import not_found, page
 from reports.parameters import Choice, Flag, Parameters, Text
 from reports.queries import Record
 from reports.shapes import call_json
+from reports.shares import shares
 from reports.transcript import SYSTEM
 from reports.turns import Piece, Turn, pretty_text, turn_of
 
@@ -37,13 +43,6 @@ SHOWN, MOST_SHOWN = 64_000, 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
 # A history may begin with several.
 MOST_PROMPTS = 3
-COST_LINES = {
-    "input": "Input",
-    "cache_read": "Cached input",
-    "cache_write": "Written to the cache",
-    "output": "Output",
-    "other": "Other",
-}
 
 
 class CallParameters(Parameters):
@@ -51,9 +50,9 @@ class CallParameters(Parameters):
     cmp = UUIDField(required=False, help_text="the call to compare with")
     all = Flag(help_text="texts are not cut")
 
-
-# `from` is a word of the language.
-CallParameters._declared_fields["from"] = Text(help_text="the list that the reader comes from")
+    def get_fields(self) -> dict[str, Field[Any, Any, Any, Any]]:
+        # `from` is a word of the language.
+        return {**super().get_fields(), "from": Text(help_text="the list one comes from")}
 
 
 @page
@@ -76,18 +75,21 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "links": _links(surroundings["links"]),
         "beside": _beside(request, told, asked.get("from"), surroundings["links"]),
         "from_list": f"/{asked['from']}" if asked.get("from", "").startswith("?") else None,
-        "costs": _cost_lines(told),
-        "rate": _tokens_per_second(told),
-        "offered": _tools_offered(record),
+        "costs": cost_lines(told),
+        "budgets": budgets_of(record.row),
+        "rate": tokens_per_second(told),
+        "offered": tools_offered(record),
         "answer": _answer(record),
         "results": told["tool_results"],
         "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
-        "curl": _curl(request, record, limit),
+        "curl": curl(request, record, limit),
     }
     if view == "raw":
         context |= _raw(record, limit)
     else:
         context |= _history(record, view, asked.get("cmp"))
+    if view == "full":
+        context["shares"] = shares(record, context["prompt"], usd_in(told))
     return render(request, "dashboard/call.html", context)
 
 
@@ -173,50 +175,6 @@ def _raw(record: Record, limit: int) -> dict[str, Any]:
     }
 
 
-def _cost_lines(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rate times tokens, as far as both are known."""
-    cached, written = told["tokens_cache_read"] or 0, told["tokens_cache_write"] or 0
-    came = told["tokens_in"]
-    tokens = {
-        "input": None if came is None else came - cached - written,
-        "cache_read": cached or None,
-        "cache_write": written or None,
-        "output": told["tokens_out"],
-    }
-    lines = []
-    for name, usd in (told["cost_parts"] or {}).items():
-        n, cost = tokens.get(name), Decimal(usd)
-        rate = cost / n * 1_000_000 if n else None
-        title = COST_LINES.get(name, name)
-        lines.append({"title": title, "tokens": n, "usd": cost, "per_million": rate})
-    return lines
-
-
-def _tokens_per_second(told: dict[str, Any]) -> str | None:
-    rate = told["tokens_per_second"]
-    return None if rate is None else f"{rate:,.0f}"
-
-
-def _tools_offered(record: Record) -> list[str]:
-    tools = record.tools
-    value = load(tools.json)[0] if tools else None
-    if isinstance(value, dict):
-        value = value.get("tools", [value])
-    return [name for tool in value or () for name in _tool_names(tool)]
-
-
-def _tool_names(tool: Any) -> list[str]:
-    if not isinstance(tool, dict):
-        return []
-    for key in ("functionDeclarations", "function_declarations"):
-        if isinstance(tool.get(key), list):
-            return [name for one in tool[key] for name in _tool_names(one)]
-    for key in ("function", "toolSpec"):
-        if isinstance(tool.get(key), dict):
-            return _tool_names(tool[key])
-    return [str(tool.get("name") or tool.get("type") or "?")]
-
-
 def _links(links: dict[str, Any]) -> dict[str, Any]:
     """Of pages instead of JSON."""
     return {
@@ -256,16 +214,3 @@ def _known(list_query: str) -> QueryDict:
 def _page_of(link: str | None) -> str | None:
     """`/explain/x` as the page of the same call."""
     return f"/dashboard/calls/{link.removeprefix('/explain/')}/" if link else None
-
-
-def _curl(request: HttpRequest, record: Record, limit: int) -> str | None:
-    """The same request from a shell, without the key. None: its body is too long or not kept."""
-    body = queries.request_bytes(record)
-    if body is None or len(body) > limit or not body.isascii():
-        return None
-    url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")
-    name = "x-api-key: $API_KEY"
-    if record.row["provider"] != "anthropic":
-        name = "authorization: Bearer $API_KEY"
-    lines = [f"curl {shlex.quote(url)}", f'-H "{name}"', '-H "content-type: application/json"']
-    return " \\\n  ".join([*lines, f"--data-raw {shlex.quote(body.decode())}"])

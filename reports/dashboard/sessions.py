@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import UUIDField
 
-from capture import runtime
+from capture.admission.decision import Standing
 from capture.models import Call, Ledger, Session
 from reports import queries
+from reports.budgets_of_call import standing
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import not_found, page
 from reports.live.ledger import stops_in_force
@@ -104,16 +103,10 @@ def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dic
     return {"title": title, "url": url, "direction": direction}
 
 
-def _budget(session: Session) -> dict[str, Any] | None:
+def _budget(session: Session) -> Standing | None:
     """Where the session's own budget stands; None: there is none."""
-    process = runtime.current()
-    if process is None:
-        return None
-    standing = async_to_sync(process.admission.state.standing)(
-        session_id=session.session_id, agent_name=None, user_id=None
-    )
-    found = next((one for one in standing if one.name == "budget_session"), None)
-    return dataclasses.asdict(found) if found else None
+    all_of_them = standing(session.session_id, None, None)
+    return next((one for one in all_of_them if one.name == "budget_session"), None)
 
 
 def _stops_of(session: Session) -> list[dict[str, Any]]:

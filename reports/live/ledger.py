@@ -18,7 +18,9 @@ from django.utils.timezone import now
 
 from agentledger_site.access.models import AuditChain, AuditEntry
 from capture.models import Call, Ledger, Session, Spend, Stop
-from reports.call_list import CallFilter, ShortCall, short_calls
+from capture.rollup_sums import ERRORS, REFUSED, hour_of
+from reports.call_list import WARNED, CallFilter, ShortCall, short_calls
+from reports.rollup_queries import Period, added, summary
 from reports.shapes import session_json
 
 # More than this at once is no news but a backlog: clients are told to read the list again.
@@ -138,12 +140,18 @@ def stops_in_force() -> list[dict[str, Any]]:
 
 
 def figures_at(at: datetime) -> dict[str, Any]:
-    """`calls_per_minute`: of the last minute; `cost_today_usd`: of the UTC day."""
-    calls = Call.objects.filter(timestamp__gte=at - timedelta(minutes=1), deleted_at=None)
-    spent = Spend.objects.of("daily", None, at.astimezone(UTC).date())
+    """`calls_per_minute`: of the last minute; `…_today…`: of the UTC day."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    calls = Call.objects.not_deleted()
+    spent = Spend.objects.of("daily", None, day.date())
+    begin = hour_of(day)
+    today = added(summary(Period(begin, begin + 24, True, True), None, {}, 0).total).counts
     return {
-        "calls_per_minute": calls.count(),
+        "calls_per_minute": calls.filter(timestamp__gte=at - timedelta(minutes=1)).count(),
         "cost_today_usd": spent.values_list("usd", flat=True).first() or 0,
+        "errors_today": today[ERRORS],
+        "refused_today": today[REFUSED],
+        "warnings_today": calls.filter(WARNED, timestamp__gte=day).count(),
     }
 
 

@@ -40,6 +40,17 @@ def usd(amount: Decimal | float | None) -> SafeString:
 
 
 @register.filter
+def cost(call: Mapping[str, Any]) -> SafeString:
+    """Of a call, with `≈` where its tokens are estimated."""
+    amount = usd(call["cost_usd"])
+    is_estimated = call["usage_source"] == "estimated" and call["cost_usd"] is not None
+    return mark_safe(f"≈ {amount}") if is_estimated else amount
+
+
+_CHIP = '<span class="hidden-character" title="{}">{}</span>'
+
+
+@register.filter
 def visible(text: Any) -> SafeString:
     """The text, escaped, with characters that cannot be seen as chips that name them."""
     if text is None:
@@ -47,7 +58,9 @@ def visible(text: Any) -> SafeString:
     pieces = [
         escape(piece)
         if name is None
-        else format_html('<span class="hidden-character" title="{}">{}</span>', name, name[:6])
+        else format_html(
+            '<span class="hidden-character" title="{}">{}</span>', name, name.split()[0]
+        )
         for piece, name in formats.split_hidden(str(text))
     ]
     return mark_safe("".join(pieces))
@@ -64,7 +77,7 @@ def words(text: str) -> list[str]:
 
 
 @register.filter
-def get(values: Mapping[str, Any], name: str) -> Any:
+def get(values: Mapping[Any, Any], name: Any) -> Any:
     return values.get(name)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.ledger import Ledger, wait_until
 from tests.pages.conftest import Open, violations
@@ -59,6 +60,26 @@ def test_keys_are_listed_and_can_be_turned_off(one_call: Ledger, open_page: Open
     page.reload()
     page.keyboard.press("d")
     assert page.locator("html").get_attribute("data-theme") is None
+
+
+PAGES = (
+    *("/", "/dashboard/sessions/", "/dashboard/sessions/run-1/", "/dashboard/flow/"),
+    *("/dashboard/trace/", "/dashboard/search/?q=run", "/dashboard/analytics/"),
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_link_is_copied_and_print_has_no_bars(
+    one_call: Ledger, open_page: Open, path: str
+) -> None:
+    page = open_page(one_call.url + path, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("main").focus()  # out of the box that the search page is ready to type in
+    page.keyboard.press("y")
+    expect(page.locator("#said")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.emulate_media(media="print")
+    expect(page.get_by_role("navigation", name="Pages")).to_be_hidden()
+    expect(page.locator("button:visible")).to_have_count(0)
 
 
 @pytest.mark.parametrize("path", ["/", "/admin/", "/admin/capture/call/", "/api/schema/view"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anthropic
 import httpx
@@ -28,7 +29,8 @@ TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type
 @pytest.fixture(scope="module")
 def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     _provider.reset()
-    with Ledger(tmp_path_factory.mktemp("call"), _provider.url) as ledger:
+    env = {f"AGENTLEDGER_BUDGET_{of}": "10" for of in ("SESSION", "AGENT", "DAILY")}
+    with Ledger(tmp_path_factory.mktemp("call"), _provider.url, env=env) as ledger:
         yield ledger
 
 
@@ -125,7 +127,7 @@ def test_cost_is_rate_times_tokens(pages: Ledger, open_page: Open) -> None:
     )
     call = pages.call("cost")
     page = open_page(address(pages, call["action_id"]))
-    rows = page.locator("aside table tbody tr")
+    rows = page.locator("aside section").first.locator("tbody tr")
     for row in rows.all():
         tokens, rate, usd = (
             float((cell.get_attribute("title") or cell.inner_text()).split()[0].replace(",", ""))
@@ -133,6 +135,69 @@ def test_cost_is_rate_times_tokens(pages: Ledger, open_page: Open) -> None:
         )
         assert tokens * rate / 1e6 == pytest.approx(usd, rel=1e-6)
     assert rows.count() >= 2
+
+
+def test_budgets_say_what_was_used_before_and_after(
+    pages: Ledger, open_page: Open, provider: Provider
+) -> None:
+    usage = {"prompt_tokens": 100_000, "completion_tokens": 0, "total_tokens": 100_000}
+    provider.answer(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 0.25 USD
+    ids = [send(pages, [user(f"dear {n}")], "dear") for n in range(2)]
+    page = open_page(address(pages, ids[1]))
+    policy = page.locator("section", has=page.get_by_role("heading", name="Policy"))
+    expect(policy.get_by_role("row", name="session")).to_have_text(
+        re.compile(r"session\s*\$10\.00\s*\$0\.25\s*\$0\.50")
+    )
+    with sqlite3.connect(pages.folder / "agentledger.db") as db:
+        [(before,)] = db.execute(
+            "SELECT round(sum(cost_usd), 2) FROM capture_call WHERE seq <"
+            " (SELECT seq FROM capture_call WHERE action_id = ?)",
+            [UUID(ids[1]).hex],
+        )
+    db.close()
+    for name in ("agent", "daily"):
+        row = policy.get_by_role("row", name=name).inner_text().split()
+        assert row == [name, "$10.00", f"${before:.2f}", f"${before + 0.25:.2f}"]
+
+
+def test_each_message_says_its_share(pages: Ledger, open_page: Open, provider: Provider) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000}
+    provider.answer(*canned.as_json({**canned.chat("Yes."), "usage": usage}))
+    action_id = send(pages, [user("x" * 300), assistant("y" * 100)], "shares")
+    page = open_page(address(pages, action_id, "?view=full"))
+    shares = page.locator(".turn .share").all_inner_texts()
+    assert shares == [
+        "≈ 750 tokens · ≈ $0.001875 · 75.0 %",
+        "≈ 250 tokens · ≈ $0.000625 · 25.0 %",
+    ]
+    page.get_by_role("link", name="New", exact=True).click()
+    expect(page.locator(".turn .share")).to_have_count(0)
+
+
+def test_messages_are_copied_as_they_were_said(
+    pages: Ledger, open_page: Open, provider: Provider
+) -> None:
+    provider.answer(*canned.as_json(canned.chat("fine")))
+    action_id = send(pages, [user("a\u202eb\U000e0041c")], "copied")
+    page = open_page(address(pages, action_id), permissions=["clipboard-read", "clipboard-write"])
+    expect(page.locator(".hidden-character")).to_have_text(["U+202E", "U+E0041"])
+    page.locator("#msg-1").get_by_role("button", name="Copy").click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "a\u202eb\U000e0041c"
+    page.get_by_role("button", name="Copy id").click()
+    page.wait_for_function(
+        "id => navigator.clipboard.readText().then((t) => t === id)", arg=action_id
+    )
+
+
+def test_it_is_copied_where_browsers_give_no_clipboard(pages: Ledger, open_page: Open) -> None:
+    action_id = send(pages, [user("over plain HTTP")], "copied plainly")
+    page = open_page(address(pages, action_id), permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate("window.given = navigator.clipboard")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.locator("#msg-1").get_by_role("button", name="Copy").click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    assert page.evaluate("window.given.readText()") == "over plain HTTP"
 
 
 def test_raw_is_what_came_byte_for_byte(pages: Ledger, open_page: Open) -> None:

@@ -17,6 +17,7 @@ from playwright.sync_api import Page, expect
 from tests import canned
 from tests.ledger import Ledger, wait_until
 from tests.pages.conftest import Open, violations
+from tests.pages.sessions import spent
 from tests.provider import Provider
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe"
@@ -25,7 +26,8 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.exe"
 @pytest.fixture(scope="module")
 def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     _provider.reset()
-    with Ledger(tmp_path_factory.mktemp("calls"), _provider.url) as ledger:
+    env = {"AGENTLEDGER_BUDGET_SESSION": "1", "AGENTLEDGER_BUDGET_ACTION": "warn"}
+    with Ledger(tmp_path_factory.mktemp("calls"), _provider.url, env=env) as ledger:
         for n in range(70):
             say(ledger, f"call {n}", session=f"s{n % 3}", agent="writer" if n % 2 else "reader")
         wait_until(lambda: ledger.n_recorded() == 70)
@@ -64,7 +66,7 @@ def test_a_call_of_an_sdk_comes_in_by_itself(pages: Ledger, open_page: Open) -> 
     row = page.locator("#rows tr").first
     expect(row).to_contain_text("Plan a trip", timeout=15000)
     expect(row).to_contain_text("planner")
-    expect(row.locator(".badge")).to_have_text("✓ 200")
+    expect(row.locator(".col-status .badge")).to_have_text("✓ 200")
 
 
 def test_a_running_call_shows_at_once_and_ends_in_place(
@@ -76,15 +78,61 @@ def test_a_running_call_shows_at_once_and_ends_in_place(
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(say, pages, "take your time", session="slow")
         running = page.locator("#rows tr.is-running")
-        expect(running.locator(".badge")).to_have_text("◌ running", timeout=15000)
+        expect(running.locator(".col-status .badge")).to_have_text("◌ running", timeout=15000)
         expect(page.locator("[data-figure=running]")).to_have_text("1")
         expect(running.locator(".col-total")).to_have_text(re.compile(r"^\d+ s$"))
         provider.release()
         action_id = waiting.result()
     row = page.locator(f"#c-{action_id}")
-    expect(row.locator(".badge")).to_have_text("✓ 200", timeout=15000)
+    expect(row.locator(".col-status .badge")).to_have_text("✓ 200", timeout=15000)
     assert page.locator(f"[data-call='{action_id}']").count() == 1
     expect(page.locator("[data-figure=running]")).to_have_text("0")
+
+
+def test_what_broke_today_is_said_without_a_click(
+    pages: Ledger, open_page: Open, provider: Provider
+) -> None:
+    page = open_page(pages.url)
+    is_live(page)
+    n_errors = len(pages.get("/dashboard/calls.json?status=error").json())
+    expect(page.locator("[data-figure=errors_today]")).to_have_text(str(n_errors))
+    expect(page.locator("[data-figure=warnings_today]")).to_have_text("0")
+    spent(pages, provider, "spent")  # its second call comes with a warning
+    provider.answer(*canned.as_json({"error": {"message": "Oh no"}}, 500), times=1)
+    failed = say(pages, "fails")
+    errors = page.locator("[data-figure=errors_today]")
+    expect(errors).to_have_text(str(n_errors + 1), timeout=15000)
+    expect(page.locator("[data-figure=warnings_today]")).to_have_text("1")
+    page.get_by_role("link", name="errors today").click()
+    page.wait_for_url("**/?status=error&since=*")
+    expect(page.locator("#rows tr")).to_have_count(n_errors + 1)
+    assert first_row(page) == failed
+    expect(errors).to_have_text(str(n_errors + 1))
+    page.get_by_role("link", name="budget warnings today").click()
+    expect(page.locator("#rows .badge.warn")).to_have_count(1)
+
+
+def test_the_slowest_calls_are_shaded(pages: Ledger, open_page: Open) -> None:
+    page = open_page(f"{pages.url}/?session=s1")
+    told = page.locator("#rows td[data-ms]").evaluate_all(
+        "cells => cells.map((cell) => [Number(cell.dataset.ms), Number(cell.dataset.heat)])"
+    )
+    by_time = [heat for _, heat in sorted(told)]
+    assert by_time == sorted(by_time) and by_time[0] == 0 and by_time[-1] == 4
+    assert {*by_time} == {0, 1, 2, 3, 4}
+    same = page.locator("#rows td[data-cost]").evaluate_all(
+        "cells => cells.map((c) => c.dataset.heat)"
+    )
+    assert {*same} == {"0"}  # all cost the same
+
+
+def test_a_selection_that_is_not_there_is_said(pages: Ledger, open_page: Open) -> None:
+    action_id = say(pages, "elsewhere", session="elsewhere")
+    pages.explain(action_id)
+    page = open_page(f"{pages.url}/?session=s1&sel={action_id}")
+    expect(page.get_by_role("alert")).to_contain_text("The selected call is not in this list.")
+    page.get_by_role("link", name="Its page").click()
+    page.wait_for_url(f"**/dashboard/calls/{action_id}/")
 
 
 def test_what_the_reader_looks_at_stays_where_it_is(pages: Ledger, open_page: Open) -> None:

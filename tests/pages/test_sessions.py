@@ -82,7 +82,7 @@ def test_the_list_is_sorted_and_lives(pages: Ledger, open_page: Open) -> None:
 
 def test_each_message_is_read_once(pages: Ledger, open_page: Open) -> None:
     page = open_page(address(pages, "talk"))
-    said = page.locator("#said")
+    said = page.locator("#transcript-box")
     for n in range(3):
         assert said.get_by_text(f"question {n}", exact=True).count() == 1
         assert said.get_by_text(f"answer {n}", exact=True).count() == 1
@@ -102,6 +102,24 @@ def test_costs_are_summed_up_and_drawn(pages: Ledger, open_page: Open) -> None:
     expect(page.locator("#growth canvas")).to_be_visible()
     expect(page.get_by_label("Budget used")).to_be_visible()
     assert "left of $5.00" in page.locator(".facts").inner_text()
+
+
+def test_the_budget_is_drawn_where_the_curve_comes_near_it(
+    pages: Ledger, open_page: Open, provider: Provider
+) -> None:
+    page = open_page(address(pages, "talk"))
+    limit = page.locator("#growth-limit")
+    expect(limit).to_have_text("The budget of $5.00 is far above the curve.")
+    usage = {"prompt_tokens": 500_000, "completion_tokens": 0, "total_tokens": 500_000}
+    provider.answer(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 1.25 USD
+    n_before = pages.n_recorded()
+    for _ in range(2):
+        send(pages, [{"role": "user", "content": "x"}], "dear", "spender")
+    wait_until(lambda: pages.n_recorded() == n_before + 2)
+    page.goto(address(pages, "dear"))
+    expect(limit).to_have_text("The dashed line is the budget of $5.00.")
+    expect(page.locator("#growth canvas")).to_be_visible()
+    expect(page.locator(".facts")).to_contain_text("$2.50 left of $5.00")
 
 
 def test_any_name_can_be_opened(pages: Ledger, open_page: Open) -> None:

@@ -2,6 +2,7 @@
 
 import { showStops } from "./acting.js";
 import { say, setParameters } from "./browser.js";
+import { keepShaded } from "./heat.js";
 import { listen } from "./live.js";
 import { count, usd } from "./numbers.js";
 import { selectable } from "./rows.js";
@@ -150,10 +151,9 @@ function end(row) {
 }
 
 function figures(now) {
-  const write = { running: count, calls_per_minute: count, cost_today_usd: usd };
   for (const [name, value] of Object.entries(now)) {
     const place = document.querySelector(`[data-figure="${name}"]`);
-    if (place && write[name]) place.textContent = write[name](value);
+    if (place) place.textContent = name.endsWith("_usd") ? usd(value) : count(value);
   }
 }
 
@@ -216,7 +216,16 @@ addEventListener("pagehide", () => {
 if (matchMedia("(max-width: 900px)").matches) document.querySelector(".narrow").open = false;
 
 restore();
-selectable(body, { peek: document.getElementById("peek"), onPeek: (isOpen) => hold("peek", isOpen) });
+keepShaded(body);
+selectable(body, {
+  peek: document.getElementById("peek"),
+  onPeek: (isOpen) => hold("peek", isOpen),
+  onMissing(id) {
+    const banner = document.getElementById("no-selection");
+    banner.querySelector("a").href = `/dashboard/calls/${encodeURIComponent(id)}/`;
+    banner.hidden = false;
+  },
+});
 show();
 if (scroller.dataset.isLive === "yes") {
   const query = new URLSearchParams(scroller.dataset.live);

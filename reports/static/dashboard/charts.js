@@ -19,7 +19,7 @@ export function zone() {
 }
 
 /**
- * Draws `series` ({label, values, colour, width?, steps?}) over `times` (Unix seconds) into `box`;
+ * Draws `series` ({label, values, colour, width?, steps?, dash?}) over `times` (Unix seconds) into `box`;
  * `write` makes the labels of the axis of values.
  */
 export function draw(box, times, series, write, { height = 180, bars = false } = {}) {
@@ -43,11 +43,12 @@ export function draw(box, times, series, write, { height = 180, bars = false } =
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), high || 1] } },
       series: [
         {},
-        ...series.map(({ label, colour, width = 2, steps = false }) => ({
+        ...series.map(({ label, colour, width = 2, steps = false, dash }) => ({
           label,
           stroke: colour,
           width,
-          points: { show: times.length < 60, size: 5 },
+          dash,
+          points: { show: times.length < 60 && !dash, size: 5 },
           ...(steps ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
           ...(bars ? { fill: colour, paths: uPlot.paths.bars({ size: [0.7, 40] }), points: { show: false } } : {}),
         })),

@@ -1,7 +1,7 @@
 // A graph as SVG.
 
 import { count, duration, usdOf } from "./numbers.js";
-import { heats } from "./flow_graph.js";
+import { fifths, heat } from "./heat.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 export const WIDTH = 216, HEIGHT = 74;
@@ -41,7 +41,7 @@ export function saidOf(node) {
 }
 
 export function drawNodes(graph, places) {
-  const heat = heats(graph.nodes.map((node) => node.cost));
+  const edges = fifths(graph.nodes.map((node) => node.cost));
   const most = Math.max(...graph.nodes.map((node) => node.cost ?? 0), 1e-12);
   return graph.nodes.map((node, place) => {
     const [x, y] = places[place];
@@ -71,7 +71,7 @@ export function drawNodes(graph, places) {
       svg("text", { x: 20, y: 41 }, node.calls ? `${calls} · ${costOf(node)}` : node.running ? "first call" : "only named: 0 calls"),
       svg("text", { x: 20, y: 58 }, [node.calls ? `⌀ ${duration(meanOf(node))}` : "", ...state].filter(Boolean).join(" · ")),
       svg("rect", { class: "heat-track", x: 20, y: 65, width: WIDTH - 32, height: 4, rx: 2 }),
-      svg("rect", { class: `heat heat-is-${heat[place]}`, x: 20, y: 65, width: ((node.cost ?? 0) / most) * (WIDTH - 32), height: 4, rx: 2 }),
+      svg("rect", { class: `heat heat-is-${heat(node.cost, edges)}`, x: 20, y: 65, width: ((node.cost ?? 0) / most) * (WIDTH - 32), height: 4, rx: 2 }),
       svg("title", {}, saidOf(node)),
     );
     made.dataset.node = node.id;

@@ -100,12 +100,3 @@ export function rootOf(graph) {
   const root = graph.nodes.findIndex((node, place) => !targets.has(place) && node.calls > 0);
   return Math.max(root, 0);
 }
-
-/** 0 to 4: by fifths of the values that there are. */
-export function heats(values) {
-  const sorted = values.filter((value) => value !== null && value > 0).sort((a, b) => a - b);
-  return values.map((value) => {
-    if (value === null || value <= 0 || sorted.length < 2) return 0;
-    return Math.min(4, Math.floor((sorted.indexOf(value) / sorted.length) * 5));
-  });
-}

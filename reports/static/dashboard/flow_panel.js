@@ -1,5 +1,6 @@
 // A node's numbers, who handed over to it and to whom it did, and its calls.
 
+import { shade } from "./heat.js";
 import { count, duration } from "./numbers.js";
 import { costOf, labelOf, meanOf } from "./flow_draw.js";
 
@@ -66,6 +67,8 @@ export async function showCalls(panel, url, session, node) {
   const response = await fetch(`${url}?${query}`, { headers: { accept: "text/html" } });
   const html = response.ok ? await response.text() : "";
   if (mine !== asked) return;
-  if (html) box.innerHTML = html;
-  else box.replaceChildren(element("p", "Its calls could not be read.", { class: "muted" }));
+  if (html) {
+    box.innerHTML = html;
+    shade(box);
+  } else box.replaceChildren(element("p", "Its calls could not be read.", { class: "muted" }));
 }

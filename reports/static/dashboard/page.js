@@ -2,6 +2,7 @@
 
 import { listenForKeys, listOfKeys } from "./keys.js";
 import { keep, say } from "./browser.js";
+import { COPIES, copy } from "./copying.js";
 
 const root = document.documentElement;
 
@@ -39,19 +40,8 @@ const actions = {
   },
 };
 
-async function copy(element) {
-  const from = element.dataset.copyFrom;
-  const text = from ? document.querySelector(from).textContent : (element.dataset.copy ?? location.href);
-  try {
-    await navigator.clipboard.writeText(text);
-    say("Copied");
-  } catch {
-    say("The browser did not let us copy");
-  }
-}
-
 document.addEventListener("click", (event) => {
-  const element = event.target.closest?.("[data-action], [data-copy], [data-copy-from], [data-copy-link]");
+  const element = event.target.closest?.(`[data-action], ${COPIES}`);
   if (!element) return;
   if (element.dataset.action) actions[element.dataset.action]?.(element);
   else copy(element);

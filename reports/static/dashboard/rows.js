@@ -3,8 +3,9 @@
 import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 
-/** `onPeek(isOpen)` is told when the panel opens or closes; `leadsBack`: the page that a row opens takes `from`. */
-export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = true } = {}) {
+/** `onPeek(isOpen)` is told when the panel opens or closes; `leadsBack`: the page that a row opens takes `from`;
+ * `onMissing(id)`: the address selects a row that is not there. */
+export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = true, onMissing = () => {} } = {}) {
   const selected = () => body.querySelector('tr[aria-selected="true"]');
 
   function select(row) {
@@ -74,6 +75,7 @@ export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = t
   if (chosen) {
     const row = body.querySelector(`tr[data-call="${CSS.escape(chosen)}"]`);
     row?.setAttribute("aria-selected", "true");
+    if (!row) onMissing(chosen);
   }
   return { select, selected };
 }

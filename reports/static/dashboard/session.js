@@ -4,8 +4,11 @@ import { showStops } from "./acting.js";
 import { change, say } from "./browser.js";
 import { colours, draw } from "./charts.js";
 import { listen } from "./live.js";
+import { usd } from "./numbers.js";
 
-const said = document.getElementById("said");
+const FARTHEST = 5;
+
+const transcript = document.getElementById("transcript-box");
 
 function drawGrowth() {
   const box = document.getElementById("growth");
@@ -14,10 +17,18 @@ function drawGrowth() {
     box.textContent = "It has too few calls with a cost to be drawn.";
     return;
   }
-  const [accent] = colours("--accent");
+  const [accent, edge] = colours("--accent", "--warn-edge");
   const times = points.map(([at]) => at);
-  const values = points.map(([, usd]) => usd);
-  draw(box, times, [{ label: "USD", values, colour: accent, steps: true }], (usd) => `$${+usd.toPrecision(3)}`);
+  const values = points.map(([, total]) => total);
+  const series = [{ label: "USD", values, colour: accent, steps: true }];
+  const limit = Number(box.dataset.limit ?? NaN);
+  // Far above what was spent, its line would press the curve to the ground.
+  if (limit <= FARTHEST * values.at(-1)) {
+    series.push({ label: "budget", values: times.map(() => limit), colour: edge, dash: [6, 4] });
+  } else if (!Number.isNaN(limit)) {
+    document.getElementById("growth-limit").textContent = `The budget of ${usd(limit)} is far above the curve.`;
+  }
+  draw(box, times, series, (amount) => `$${+amount.toPrecision(3)}`);
 }
 
 async function set(changes) {
@@ -44,7 +55,7 @@ notes?.querySelector("form").addEventListener("submit", async (event) => {
 });
 
 drawGrowth();
-listen(`limit=1&session=${encodeURIComponent(said.dataset.live)}`, Number(said.dataset.seq), {
+listen(`limit=1&session=${encodeURIComponent(transcript.dataset.live)}`, Number(transcript.dataset.seq), {
   onMessage(told) {
     if (told.stops && told.type === "news") showStops(told.stops);
     if (told.calls || told.type === "gap") document.getElementById("newer").hidden = false;

@@ -1,5 +1,7 @@
 // A trace's columns, and which of its rows are to be seen. No object per row: arrays alone.
 
+import { fifths } from "./heat.js";
+
 export const ERROR = 1, REFUSED = 2, WARNED = 4, ESTIMATED = 8, RETRY = 16, CRITICAL = 32;
 const FOLD = -1;
 
@@ -26,18 +28,6 @@ function columnsOf({ call, parent, above, sums }, calls) {
   }
   for (const [name, column] of Object.entries(sums)) above.forEach((row, at) => (rows[name][row] = column[at]));
   return rows;
-}
-
-/** The four values that part all of them into fifths. */
-function fifths(column) {
-  const sorted = Float64Array.from(column.filter((value) => value > 0)).sort();
-  return [1, 2, 3, 4].map((fifth) => sorted[Math.floor((fifth * sorted.length) / 5)] ?? Infinity);
-}
-
-/** 0 to 4: the fifth in which this value is. */
-export function heat(value, fifths) {
-  if (value === null || fifths[0] === fifths[3]) return 0;
-  return fifths.filter((edge) => value >= edge).length;
 }
 
 export class Model {

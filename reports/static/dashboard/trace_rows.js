@@ -2,7 +2,8 @@
 // again: a row keeps its element while it is in sight.
 
 import { count, duration, usdOf } from "./numbers.js";
-import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED, heat } from "./trace_model.js";
+import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED } from "./trace_model.js";
+import { heat } from "./heat.js";
 
 export const ROW = 28;
 const SPARE = 4; // rows beyond the edges
