@@ -25,14 +25,20 @@ COLUMNS = {
     "time": "Time",
     "session": "Session",
     "agent": "Agent",
-    "environment": "Environment",
+    "environment": "Env.",
     "model": "Model",
     "status": "Status",
-    "tokens": "Tokens in → out",
+    "tokens": "Tokens",
     "cost": "Cost",
-    "ttft": "First token",
+    "ttft": "TTFT",
     "total": "Total",
     "said": "Newly said",
+}
+IN_FULL = {
+    "environment": "Environment",
+    "tokens": "Tokens in → out",
+    "ttft": "Time until the first token",
+    "total": "Time until the end",
 }
 # What a click on a column's head sorts by.
 SORTED_BY = {"time": "timestamp", "cost": "cost", "ttft": "ttft", "total": "latency"}
@@ -143,6 +149,7 @@ def _column(request: HttpRequest, name: str, sort: str, is_shown: bool) -> dict[
     return {
         "name": name,
         "title": COLUMNS[name],
+        "long": IN_FULL.get(name),
         "is_shown": is_shown,
         "toggle": _with(request, cols=cols),
         "sort": _with(request, sort=by if sort == descending else descending, before=None)
