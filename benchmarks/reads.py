@@ -55,6 +55,25 @@ OF_SESSION = {
 SEARCHED = {f"search: {name}": f"/api/search?{urlencode(q)}" for name, q in SEARCHES.items()}
 ANALYTICS = {f"30 days: {query or 'all'}": f"/api/analytics?{query}" for query in QUERIES}
 
+# Each page as a browser asks for it: what is loaded after the first paint is not counted.
+PAGES = {
+    "page: calls": "/",
+    "page: calls of a session of 500 calls": "/?session=long",
+    "page: calls of an agent": "/?agent=agent-7",
+    "page: calls of a rare user": "/?user=user-7",
+    "page: calls with errors": "/?status=error",
+    "page: calls of a model, with errors": "/?model=model-3&status=error",
+    "page: calls with budget warnings (none)": "/?budget=warn",
+    "page: calls, the dearest": "/?sort=-cost",
+    "page: calls that say a rare word": f"/?{urlencode({'q': 'call_1234'})}",
+    "page: facets of calls, after the paint": "/dashboard/calls/facets",
+    "page: sessions": "/dashboard/sessions/",
+    "page: a session of 500 calls": "/dashboard/sessions/long/",
+    "page: flow of it": "/dashboard/flow/?session=long",
+    "page: trace of it": "/dashboard/trace/?session=long",
+    "page: analytics": "/dashboard/analytics/",
+}
+
 
 class Client:
     def __init__(self, port: int, timeout_s: float = 60) -> None:
@@ -125,12 +144,13 @@ def row(name: str, figures: str, n_bytes: int) -> None:
 def measure(client: Client, repeat: int) -> None:
     print(f"{'':48} {'p50, ms':>8} {'p95, ms':>8} {'bytes':>12}")
     oldest = json.loads(client.ask("/api/sessions?order=started_at&limit=1")[1])[0]
-    for name, path in {**LISTS, **OF_SESSION, **SEARCHED, **ANALYTICS}.items():
+    for name, path in {**LISTS, **OF_SESSION, **SEARCHED, **ANALYTICS, **PAGES}.items():
         path = path.format(day=oldest["started_at"].replace("+", "%2B"))
-        answer, body = client.ask(path)
+        accept = "text/html" if name in PAGES else "application/json"
+        answer, body = client.ask(path, accept=accept)
         assert answer.status == 200, body
         etag = answer.headers["etag"] if "304" in name else "none"
-        path_, tag = path, {"if-none-match": etag}
+        path_, tag = path, {"if-none-match": etag, "accept": accept}
         row(name, measured(repeat, lambda p=path_, t=tag: client.ask(p, **t)), len(body))  # type: ignore[misc]
     [session] = json.loads(client.ask("/api/sessions?limit=1&offset=9")[1])
     calls = json.loads(client.ask(f"/session/{session['session_id']}?fields=action_id")[1])

@@ -60,6 +60,29 @@ def test_groups_are_chosen_and_stay_in_the_address(pages: Ledger, open_page: Ope
     expect(page.get_by_role("region", name="By user").locator("tbody th")).to_have_text("—")
 
 
+def test_the_keyboard_alone_does(pages: Ledger, open_page: Open) -> None:
+    page = open_page(f"{pages.url}/dashboard/analytics/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for _ in range(5):  # beyond the CSVs and the two times: the interval
+        page.keyboard.press("Tab")
+    expect(page.get_by_label("Interval")).to_be_focused()
+    page.keyboard.press("h")
+    page.keyboard.press("Tab")
+    page.keyboard.type("reader")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?by=model&interval=hour&agent_name=reader*")
+    rows = page.get_by_role("region", name="By model").locator("tbody th")
+    expect(rows).to_have_text("gpt-4o-mini")
+    scrolled = page.get_by_role("region", name="By model")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if scrolled.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError("the table cannot be reached, and so not be scrolled")
+
+
 def test_a_time_without_calls_says_so(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/analytics/?since=2020-01-01&until=2020-01-03")
     expect(page.get_by_text("No calls in this time.")).to_be_visible()

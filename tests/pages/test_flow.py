@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from reports.dashboard.formats import agent_colour
 from tests.canned import as_json, sleep
 from tests.ledger import Ledger
 from tests.pages.conftest import Open, violations
@@ -217,8 +218,11 @@ def test_calls_under_way_are_on_their_agents(
     thread = ask_for_long(worked, "reviewed", "reviewer")
     reviewer = page.locator("svg [data-node=reviewer]")
     expect(reviewer).to_have_attribute("aria-label", re.compile("1 running"))
+    colour = f"agent-{agent_colour('reviewer')} "
+    expect(reviewer).to_have_attribute("class", re.compile(colour))
     thread.join()
     expect(reviewer).to_have_attribute("aria-label", re.compile("^reviewer, 1 call"))
+    expect(reviewer).to_have_attribute("class", re.compile(colour))
 
 
 def test_it_goes_on_by_itself(worked: Ledger, open_page: Open) -> None:

@@ -1,5 +1,6 @@
 // Which nodes and edges are drawn: agents or their runs, siblings of one role as one.
 
+import { agentColour } from "./colours.js";
 import { spelledOut } from "./refresh.js";
 
 const MAX_NODES = 60;
@@ -33,7 +34,7 @@ export function withRunning(data, running) {
 function newNode(agent, running) {
   const sums = Object.fromEntries(SUMS.map((name) => [name, ["cost", "ms", "in", "out"].includes(name) ? null : 0]));
   const label = agent === null ? "no agent name" : spelledOut(agent);
-  return { ...sums, id: agent ?? " ", agent, label, run: null, colour: 6, running };
+  return { ...sums, id: agent ?? " ", agent, label, run: null, colour: agentColour(agent), running };
 }
 
 function tied(graph, opened, id) {

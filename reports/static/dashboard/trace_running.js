@@ -1,5 +1,6 @@
 // Calls under way, as the last rows of a trace: what the feed tells of them is enough for a bar.
 
+import { agentColour } from "./colours.js";
 import { spelledOut } from "./refresh.js";
 
 /** The server's columns, and after them those of `running`. */
@@ -13,7 +14,7 @@ export function withRunning(data, running) {
     const shown = name === null ? null : spelledOut(name);
     const known = names.indexOf(shown);
     if (known >= 0) return known;
-    colours.push(6);
+    colours.push(agentColour(name));
     return names.push(shown) - 1;
   };
   const now = performance.now();
