@@ -29,6 +29,7 @@ from tests.provider import Provider
 from tests.socket_provider import SocketProvider, hear, say
 from tests.spending import CENT, HELLO, PRICING, settled
 from tests.test_sockets import address, realtime
+from tests.test_token_budgets import token
 
 Headers = dict[str, str]
 SPENT = "budget of .* is spent"
@@ -228,13 +229,20 @@ def test_a_stream_gets_what_is_left(ending: Ledger, provider: Provider) -> None:
 # --- WebSockets ---
 
 
-def test_turns_of_a_websocket_are_charged_and_refused(tmp_path: Path) -> None:
-    env = {"AGENTLEDGER_BUDGET_SESSION": "0.005"}
+@pytest.mark.parametrize("of", ["session", "token"])
+def test_turns_of_a_websocket_are_charged_and_refused(tmp_path: Path, of: str) -> None:
+    env = {"AGENTLEDGER_BUDGET_SESSION": "0.005"} if of == "session" else {}
     with (
         SocketProvider(realtime) as provider,
         Ledger(tmp_path, provider.url, env=env) as ledger,
     ):
         headers = {"x-agentledger-session-id": "s"}
+        whose = {"session_id": "s"}
+        if of == "token":
+            wait_until(lambda: ledger.get("/api/sessions").status_code == 200)
+            headers["x-agentledger-ingest-key"] = token(ledger, "crawler", "0.005")
+            whose = {"ingest_token": "crawler"}
+            wait_until(lambda: ledger.get("/api/limits", params=whose).json())
         url = address(ledger, "/v1/realtime?model=gpt-realtime")
         with connect(url, additional_headers=headers) as socket:
             hear(socket)
@@ -244,13 +252,13 @@ def test_turns_of_a_websocket_are_charged_and_refused(tmp_path: Path) -> None:
             say(socket, {"type": "response.create"})
             while hear(socket)["type"] != "response.done":
                 pass
-            used = settled(ledger, "budget_session", session_id="s")["used"]
-            assert used == Decimal("0.00528")
+            assert settled(ledger, f"budget_{of}", **whose)["used"] == Decimal("0.00528")
             say(socket, {"type": "response.create"})
             with pytest.raises(ConnectionClosed) as closed:
                 while True:
                     hear(socket)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
-        assert "The session budget of s is spent" in closed.value.rcvd.reason
+        [key] = whose.values()
+        assert f"The {of} budget of {key} is spent" in closed.value.rcvd.reason
         assert [c["outcome"] for c in ledger.calls("s", count=2)] == ["completed", "refused"]
