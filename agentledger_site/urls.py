@@ -14,7 +14,7 @@ from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
 from reports.dashboard import analytics as analytics_page
-from reports.dashboard import call, calls, flow, sessions, trace
+from reports.dashboard import call, calls, flow, session, sessions, trace
 from reports.dashboard import search as search_page
 from reports.search.views import search
 from reports.sessions import SessionViewSet
@@ -47,7 +47,7 @@ urlpatterns = [
     path("dashboard/search.csv", search_page.search_csv, name="dashboard_search_csv"),
     path("dashboard/analytics/", analytics_page.analytics, name="dashboard_analytics"),
     path("dashboard/sessions/", sessions.sessions, name="dashboard_sessions"),
-    path("dashboard/sessions/<path:session_id>/", sessions.session, name="dashboard_session"),
+    path("dashboard/sessions/<path:session_id>/", session.session, name="dashboard_session"),
     path("dashboard/calls/<uuid:action_id>/", call.call, name="dashboard_call"),
     path(
         "dashboard/calls/<uuid:action_id>/thumbnails/<slug:digest>",

@@ -82,7 +82,7 @@ def test_the_list_is_sorted_and_lives(pages: Ledger, open_page: Open) -> None:
 
 def test_each_message_is_read_once(pages: Ledger, open_page: Open) -> None:
     page = open_page(address(pages, "talk"))
-    said = page.locator("#transcript-box")
+    said = page.locator("#calls-of-session")
     for n in range(3):
         assert said.get_by_text(f"question {n}", exact=True).count() == 1
         assert said.get_by_text(f"answer {n}", exact=True).count() == 1
@@ -93,6 +93,23 @@ def test_each_message_is_read_once(pages: Ledger, open_page: Open) -> None:
     expect(said.locator(".block")).to_have_count(1)
     said.locator(".block a").first.click()
     page.wait_for_url("**/dashboard/calls/*/")
+
+
+def test_its_calls_are_a_list_too(pages: Ledger, open_page: Open) -> None:
+    page = open_page(address(pages, "talk"))
+    page.get_by_role("link", name="Calls", exact=True).last.click()
+    page.wait_for_url("**/?tab=calls")
+    expect(page.locator("#rows tr")).to_have_count(3)
+    expect(page.locator("#rows td[data-ms][data-heat]")).to_have_count(3)
+    page.get_by_role("link", name="planner", exact=True).click()
+    page.wait_for_url("**/?tab=calls&agent=planner")
+    expect(page.locator("#rows tr")).to_have_count(2)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/dashboard/calls/*/?from=*")
+    page.get_by_role("link", name="← The list").click()
+    page.wait_for_url("**/?session=talk&agent=planner")
+    expect(page.locator("#rows tr")).to_have_count(2)
 
 
 def test_costs_are_summed_up_and_drawn(pages: Ledger, open_page: Open) -> None:
@@ -183,6 +200,10 @@ def test_a_session_is_deleted_after_a_question(pages: Ledger, open_page: Open) -
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_they_are_accessible(pages: Ledger, open_page: Open, theme: str) -> None:
+    page = open_page(f"{address(pages, 'talk')}?tab=calls", color_scheme=theme)
+    assert violations(page) == []
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page = open_page(f"{pages.url}/dashboard/sessions/", color_scheme=theme)
     assert violations(page) == []
     page.goto(address(pages, "talk"))

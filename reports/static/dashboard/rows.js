@@ -3,9 +3,10 @@
 import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 
-/** `onPeek(isOpen)` is told when the panel opens or closes; `leadsBack`: the page that a row opens takes `from`;
+/** `onPeek(isOpen)` is told when the panel opens or closes; `list()`: the list's query, which the page
+ * that a row opens leads back to (none: it does not);
  * `onMissing(id)`: the address selects a row that is not there. */
-export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = true, onMissing = () => {} } = {}) {
+export function selectable(body, { peek = null, onPeek = () => {}, list = () => location.search, onMissing = () => {} } = {}) {
   const selected = () => body.querySelector('tr[aria-selected="true"]');
 
   function select(row) {
@@ -40,8 +41,8 @@ export function selectable(body, { peek = null, onPeek = () => {}, leadsBack = t
 
   // The call's page leads back, and on to the next one, within this list.
   function withList(link) {
-    const list = location.search;
-    if (leadsBack && list && !link.search) link.search = `?from=${encodeURIComponent(list)}`;
+    const query = list();
+    if (query && !link.search) link.search = `?from=${encodeURIComponent(query)}`;
   }
 
   body.addEventListener("pointerdown", (event) => {

@@ -3,12 +3,14 @@
 import { showStops } from "./acting.js";
 import { change, say } from "./browser.js";
 import { colours, draw } from "./charts.js";
+import { keepShaded } from "./heat.js";
 import { listen } from "./live.js";
 import { usd } from "./numbers.js";
+import { selectable } from "./rows.js";
 
 const FARTHEST = 5;
 
-const transcript = document.getElementById("transcript-box");
+const shown = document.getElementById("calls-of-session");
 
 function drawGrowth() {
   const box = document.getElementById("growth");
@@ -55,7 +57,12 @@ notes?.querySelector("form").addEventListener("submit", async (event) => {
 });
 
 drawGrowth();
-listen(`limit=1&session=${encodeURIComponent(transcript.dataset.live)}`, Number(transcript.dataset.seq), {
+const rows = document.getElementById("rows");
+if (rows) {
+  keepShaded(rows);
+  selectable(rows, { list: () => rows.dataset.list });
+}
+listen(`limit=1&session=${encodeURIComponent(shown.dataset.live)}`, Number(shown.dataset.seq), {
   onMessage(told) {
     if (told.stops && told.type === "news") showStops(told.stops);
     if (told.calls || told.type === "gap") document.getElementById("newer").hidden = false;

@@ -29,7 +29,7 @@ function take(told) {
   due ??= setTimeout(readAgain, AT_MOST_EVERY_MS);
 }
 
-selectable(document.getElementById("rows"), { leadsBack: false });
+selectable(document.getElementById("rows"), { list: () => "" });
 if (list.dataset.isFirst === "yes") {
   listen("limit=1&sessions=true", Number(list.dataset.seq), { onMessage: take, onState: () => {} });
 }
