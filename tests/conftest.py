@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 import pytest
@@ -20,6 +22,13 @@ from tests.ledger import Ledger, make_tables
 from tests.provider import Provider
 
 _names = itertools.count(1)
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Client = TypeVar("Client", bound=Closable)
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +100,31 @@ def debian_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         run([*control, "-o", options, "start"], stdout=subprocess.DEVNULL)
         yield f"postgresql://postgres@/postgres?host={folder}"
         run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _garbage() -> Iterator[None]:
+    """What tests drop is collected with their module: a socket that they left open fails that one,
+    and not whatever runs when the collector comes by itself."""
+    yield
+    gc.collect()
+
+
+class Opened(Protocol):
+    def __call__(self, client: Client) -> Client: ...
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """`opened(client)`: the client of an SDK, closed when the test ends. One that is only dropped
+    leaves its socket to the garbage collector, which complains in whatever test runs then."""
+    with ExitStack() as stack:
+
+        def open(client: Client) -> Client:
+            stack.callback(client.close)
+            return client
+
+        yield open
 
 
 STACKS = ("daphne-sqlite", "uvicorn-sqlite", "daphne-postgresql", "uvicorn-postgresql")

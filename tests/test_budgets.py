@@ -17,6 +17,7 @@ from google import genai
 from google.genai import errors
 
 from tests import canned
+from tests.conftest import Opened
 from tests.ledger import Ledger, ServerName, wait_until
 from tests.provider import Provider
 from tests.raw import connect, request
@@ -97,7 +98,7 @@ def test_a_spent_budget_is_explained_and_not_tried_again(dime: Ledger, provider:
         api_key="k",
         default_headers={"x-agentledger-session-id": session},
     )
-    with pytest.raises(openai.RateLimitError) as raised:
+    with asking, pytest.raises(openai.RateLimitError) as raised:
         asking.chat.completions.create(model="penny", messages=HELLO, stream=True)
     assert time.monotonic() - began < 5
     error = raised.value
@@ -123,7 +124,7 @@ def test_a_spent_budget_is_explained_and_not_tried_again(dime: Ledger, provider:
     claude = anthropic.Anthropic(
         base_url=dime.url, api_key="k", default_headers={"x-agentledger-session-id": session}
     )
-    with pytest.raises(anthropic.RateLimitError, match="The session budget of"):
+    with claude, pytest.raises(anthropic.RateLimitError, match="The session budget of"):
         claude.messages.create(model="claude-opus-4-5", max_tokens=9, messages=HELLO)
     assert len(dime.calls(session, count=3)) == 3
 
@@ -149,11 +150,11 @@ def test_a_call_that_others_hold_up_is_tried_again_and_passes(
     assert settled(dime, "budget_session", session_id=session)["used"] == 2 * CENT
 
 
-def test_answers_say_what_is_left(dime: Ledger, provider: Provider) -> None:
+def test_answers_say_what_is_left(dime: Ledger, provider: Provider, opened: Opened) -> None:
     program(provider)
     session, agent = str(uuid4()), str(uuid4())
     headers = {"x-agentledger-session-id": session, "x-agentledger-agent-name": agent}
-    asking = openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k", default_headers=headers)
+    asking = opened(openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k", default_headers=headers))
     left = []
     for _ in range(3):
         answer = asking.chat.completions.with_raw_response.create(
@@ -161,7 +162,7 @@ def test_answers_say_what_is_left(dime: Ledger, provider: Provider) -> None:
         )
         left.append(Decimal(answer.headers["x-agentledger-budget-remaining-usd"]))
     assert left == [10 * CENT, 9 * CENT, 8 * CENT]
-    nobody = openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k")
+    nobody = opened(openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k"))
     free = nobody.chat.completions.with_raw_response.create(model="penny", messages=HELLO)
     assert "x-agentledger-budget-remaining-usd" not in free.headers
 
@@ -325,14 +326,17 @@ def test_another_status_for_spent_budgets(
     variables = {"BUDGET_DAILY": "0", "BUDGET_STATUS": status}
     with ledger_with(request, provider, tmp_path_factory, **variables) as ledger:
         asking = openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k")
-        with pytest.raises(of_openai, match="The daily budget is spent: 0 of 0 USD") as raised:
+        said = "The daily budget is spent"
+        with (
+            asking,
+            pytest.raises(of_openai, match="The daily budget is spent: 0 of 0 USD") as raised,
+        ):
             asking.chat.completions.create(model="penny", messages=HELLO)
         assert raised.value.status_code == int(status)
         claude = anthropic.Anthropic(base_url=ledger.url, api_key="k")
-        with pytest.raises(of_anthropic, match="The daily budget is spent"):
+        with claude, pytest.raises(of_anthropic, match=said):
             claude.messages.create(model="claude-opus-4-5", max_tokens=9, messages=HELLO)
         options: Any = {"base_url": ledger.url}
-        said = "The daily budget is spent"
         with (
             genai.Client(api_key="k", http_options=options) as gemini,
             pytest.raises(errors.ClientError, match=said) as of_gemini,
@@ -348,14 +352,13 @@ def test_a_model_without_a_price(
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
     unpriced: str,
+    opened: Opened,
 ) -> None:
     variables = {"BUDGET_SESSION": "1", "BUDGET_UNPRICED": unpriced}
     with ledger_with(request, provider, tmp_path_factory, **variables) as ledger:
-        asking = openai.OpenAI(
-            base_url=f"{ledger.url}/v1",
-            api_key="k",
-            default_headers={"x-agentledger-session-id": "s"},
-        )
+        headers = {"x-agentledger-session-id": "s"}
+        url = f"{ledger.url}/v1"
+        asking = opened(openai.OpenAI(base_url=url, api_key="k", default_headers=headers))
         if unpriced == "pass":
             asking.chat.completions.create(model="nobodys", messages=HELLO)
             [warning] = ledger.call("s")["budget_warning"]

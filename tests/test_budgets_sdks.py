@@ -44,24 +44,24 @@ def spent(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def of_openai(url: str, headers: Headers) -> Any:
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers)
-    return client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers) as client:
+        return client.chat.completions.create(model="gpt-4o", messages=HELLO)
 
 
 def of_openai_responses(url: str, headers: Headers) -> Any:
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers)
-    return list(client.responses.create(model="gpt-4o", input="hello", stream=True))
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers) as client:
+        return list(client.responses.create(model="gpt-4o", input="hello", stream=True))
 
 
 def of_anthropic(url: str, headers: Headers) -> Any:
-    client = anthropic.Anthropic(base_url=url, api_key="k", default_headers=headers)
-    return client.messages.create(model="claude-opus-4-5", max_tokens=9, messages=HELLO)
+    with anthropic.Anthropic(base_url=url, api_key="k", default_headers=headers) as client:
+        return client.messages.create(model="claude-opus-4-5", max_tokens=9, messages=HELLO)
 
 
 def of_gemini(url: str, headers: Headers) -> Any:
     options: Any = {"base_url": url, "headers": headers}
-    client = genai.Client(api_key="k", http_options=options)
-    return client.models.generate_content(model="gemini-2.5-flash", contents="hello")
+    with genai.Client(api_key="k", http_options=options) as client:
+        return client.models.generate_content(model="gemini-2.5-flash", contents="hello")
 
 
 def of_mistral(url: str, headers: Headers) -> Any:
@@ -72,8 +72,8 @@ def of_mistral(url: str, headers: Headers) -> Any:
 
 
 def of_groq(url: str, headers: Headers) -> Any:
-    client = groq.Groq(base_url=url, api_key="k", default_headers=headers)
-    return client.chat.completions.create(model="llama-3.3-70b-versatile", messages=HELLO)
+    with groq.Groq(base_url=url, api_key="k", default_headers=headers) as client:
+        return client.chat.completions.create(model="llama-3.3-70b-versatile", messages=HELLO)
 
 
 def of_ollama(url: str, headers: Headers) -> Any:
@@ -135,29 +135,31 @@ ENDED = "this stream has cost what was left of its budget"
 
 
 def stream_of_openai(url: str, headers: Headers) -> Iterator[Any]:
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers)
-    yield from client.chat.completions.create(
-        model="penny", messages=HELLO, max_tokens=10, stream=True
-    )
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers) as client:
+        yield from client.chat.completions.create(
+            model="penny", messages=HELLO, max_tokens=10, stream=True
+        )
 
 
 def stream_of_responses(url: str, headers: Headers) -> Iterator[Any]:
-    client = openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers)
-    yield from client.responses.create(
-        model="penny", input="hello", max_output_tokens=10, stream=True
-    )
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="k", default_headers=headers) as client:
+        yield from client.responses.create(
+            model="penny", input="hello", max_output_tokens=10, stream=True
+        )
 
 
 def stream_of_anthropic(url: str, headers: Headers) -> Iterator[Any]:
-    client = anthropic.Anthropic(base_url=url, api_key="k", default_headers=headers)
-    yield from client.messages.create(model="penny", max_tokens=10, messages=HELLO, stream=True)
+    with anthropic.Anthropic(base_url=url, api_key="k", default_headers=headers) as client:
+        yield from client.messages.create(model="penny", max_tokens=10, messages=HELLO, stream=True)
 
 
 def stream_of_gemini(url: str, headers: Headers) -> Iterator[Any]:
     options: Any = {"base_url": url, "headers": headers}
-    client = genai.Client(api_key="k", http_options=options)
     config: Any = {"max_output_tokens": 10}
-    yield from client.models.generate_content_stream(model="penny", contents="hello", config=config)
+    with genai.Client(api_key="k", http_options=options) as client:
+        yield from client.models.generate_content_stream(
+            model="penny", contents="hello", config=config
+        )
 
 
 def gemini_events() -> list[bytes]:

@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 
 from tests.canned import CLOSE, as_json, chunk, head, send, stream
+from tests.conftest import Opened
 from tests.ledger import Ledger
 from tests.provider import Provider
 
@@ -53,10 +54,10 @@ def event(name: str, **fields: Any) -> bytes:
 
 
 def test_a_response_in_the_background_is_counted_when_it_is_first_fetched(
-    stack: Ledger, provider: Provider
+    stack: Ledger, provider: Provider, opened: Opened
 ) -> None:
     session = "background"
-    agent = client(stack, session)
+    agent = opened(client(stack, session))
     for status in ("queued", "in_progress", "completed", "completed"):
         provider.answer(*as_json(response("resp_b", status)), times=1)
     agent.responses.create(model="gpt-4o", input="Work", background=True)
@@ -81,7 +82,7 @@ def test_a_response_in_the_background_is_counted_when_it_is_first_fetched(
 
 
 def test_a_stream_that_is_resumed_replaces_the_estimate_of_the_one_that_was_cut(
-    stack: Ledger, provider: Provider
+    stack: Ledger, provider: Provider, opened: Opened
 ) -> None:
     session = "resumed"
     begun = event("response.created", sequence_number=0, response=response("resp_r", "in_progress"))
@@ -97,7 +98,7 @@ def test_a_stream_that_is_resumed_replaces_the_estimate_of_the_one_that_was_cut(
     end = event("response.completed", sequence_number=2, response=response("resp_r", "completed"))
     chunked = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]
     provider.answer(send(head(200, chunked)), send(chunk(begun + delta)), CLOSE, times=1)
-    agent = client(stack, session)
+    agent = opened(client(stack, session))
     with pytest.raises(openai.APIConnectionError):
         list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
     [cut] = stack.calls(session)

@@ -13,6 +13,7 @@ from google.genai import errors
 
 from capture.wire.ending import error_event
 from tests import canned
+from tests.conftest import Opened
 from tests.ledger import Ledger
 from tests.provider import Provider
 
@@ -28,41 +29,41 @@ def event(wire_format: str, kind: str = "text/event-stream; charset=utf-8") -> b
     return found
 
 
-def test_openai_chat(ledger: Ledger, provider: Provider) -> None:
+def test_openai_chat(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.data_events(canned.chat_chunks(["one", "two"])[:3], done=False)
     provider.answer(*canned.stream([*begun, event("openai_chat")]))
-    client = openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k")
+    client = opened(openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k"))
     with pytest.raises(openai.APIError, match=SAID):
         list(client.chat.completions.create(model="m", messages=HELLO, stream=True))
     assert provider.counts()["received"] == 1
 
 
-def test_openai_responses(ledger: Ledger, provider: Provider) -> None:
+def test_openai_responses(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.named_events(canned.response_events(["one", "two"])[:4])
     provider.answer(*canned.stream([*begun, event("openai_responses")]))
-    client = openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k")
+    client = opened(openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k"))
     with pytest.raises(openai.APIError, match=SAID):
         list(client.responses.create(model="m", input="hello", stream=True))
 
 
-def test_anthropic(ledger: Ledger, provider: Provider) -> None:
+def test_anthropic(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.named_events(canned.message_events(["one", "two"])[:4])
     provider.answer(*canned.stream([*begun, event("anthropic_messages")]))
-    client = anthropic.Anthropic(base_url=ledger.url, api_key="k")
+    client = opened(anthropic.Anthropic(base_url=ledger.url, api_key="k"))
     with pytest.raises(anthropic.APIStatusError, match=SAID):
         list(client.messages.create(model="m", max_tokens=9, messages=HELLO, stream=True))
 
 
-def test_gemini(ledger: Ledger, provider: Provider) -> None:
+def test_gemini(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.gemini_stream(["one", "two"], {})
     provider.answer(*canned.stream([*begun, event("gemini", "text/event-stream")]))
     options = {"base_url": ledger.url}
-    client = genai.Client(api_key="k", http_options=options)  # type: ignore[arg-type]
+    client = opened(genai.Client(api_key="k", http_options=options))  # type: ignore[arg-type]
     with pytest.raises(errors.APIError, match=SAID):
         list(client.models.generate_content_stream(model="gemini-2.5-flash", contents="hello"))
 
 
-def test_ollama(ledger: Ledger, provider: Provider) -> None:
+def test_ollama(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.ollama_stream(["one", "two"], {})[:2]
     ndjson = "application/x-ndjson"
     pieces = [*begun, event("ollama", ndjson)]

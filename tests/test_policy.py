@@ -14,6 +14,7 @@ import httpx
 import openai
 import pytest
 
+from tests.conftest import Opened
 from tests.ledger import CALL, Ledger, wait_until
 from tests.provider import Provider
 
@@ -64,18 +65,18 @@ def test_the_ingest_key_is_never_forwarded(guarded: Ledger, provider: Provider) 
     assert "ingest" not in str(request.headers)
 
 
-def test_a_missing_key_is_an_authentication_error(guarded: Ledger, provider: Provider) -> None:
-    client = openai.OpenAI(base_url=f"{guarded.url}/v1", api_key="k")
+def test_a_missing_key_is_an_authentication_error(guarded: Ledger, opened: Opened) -> None:
+    client = opened(openai.OpenAI(base_url=f"{guarded.url}/v1", api_key="k"))
     with pytest.raises(openai.AuthenticationError, match="the ingest key is missing"):
         client.chat.completions.create(model="gpt-4o", messages=[])
-    claude = anthropic.Anthropic(base_url=guarded.url, api_key="k")
+    claude = opened(anthropic.Anthropic(base_url=guarded.url, api_key="k"))
     with pytest.raises(anthropic.AuthenticationError, match="the ingest key is missing"):
         claude.messages.create(model="claude-x", max_tokens=9, messages=[])
 
 
 def test_a_denied_model_is_refused_and_on_the_record(guarded: Ledger, provider: Provider) -> None:
     client = openai_client(guarded, **{"x-agentledger-session-id": "denied"})
-    with pytest.raises(openai.PermissionDeniedError) as raised:
+    with client, pytest.raises(openai.PermissionDeniedError) as raised:
         client.chat.completions.create(
             model="gpt-4o-preview", messages=[{"role": "user", "content": "hi"}], stream=True
         )
@@ -96,7 +97,7 @@ def test_a_denied_model_is_refused_and_on_the_record(guarded: Ledger, provider: 
 
 def test_anthropics_sdk_shows_the_refusal(guarded: Ledger, provider: Provider) -> None:
     client = anthropic.Anthropic(base_url=guarded.url, api_key="k", default_headers=HEADER)
-    with pytest.raises(anthropic.PermissionDeniedError) as raised:
+    with client, pytest.raises(anthropic.PermissionDeniedError) as raised:
         client.messages.create(model="claude-opus-5", max_tokens=9, messages=[])
     assert "model 'claude-opus-5' is denied" in str(raised.value)
     assert provider.counts()["received"] == 0

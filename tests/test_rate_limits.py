@@ -88,12 +88,12 @@ def test_the_official_sdks_show_it(slow: Ledger, provider: Provider) -> None:
     asking = openai.OpenAI(
         base_url=f"{slow.url}/v1", api_key="k", default_headers=headers, max_retries=0
     )
-    with pytest.raises(openai.RateLimitError, match="The rate limit of session"):
+    with asking, pytest.raises(openai.RateLimitError, match="The rate limit of session"):
         asking.chat.completions.create(model="m", messages=HELLO)
     claude = anthropic.Anthropic(
         base_url=slow.url, api_key="k", default_headers=headers, max_retries=0
     )
-    with pytest.raises(anthropic.RateLimitError, match="The rate limit of session"):
+    with claude, pytest.raises(anthropic.RateLimitError, match="The rate limit of session"):
         claude.messages.create(model="m", max_tokens=9, messages=HELLO)
     assert provider.counts()["received"] == 10
 

@@ -162,7 +162,7 @@ def test_each_realtime_response_is_a_call(server: ServerName, tmp_path: Path) ->
             },
         )
         seen = []
-        with client.realtime.connect(model="gpt-realtime") as connection:
+        with client, client.realtime.connect(model="gpt-realtime") as connection:
             seen.append(connection.recv().type)
             connection.conversation.item.create(
                 item={
@@ -266,7 +266,7 @@ def test_each_response_over_a_websocket_is_a_call(server: ServerName, tmp_path: 
             api_key="k",
             default_headers={"x-agentledger-session-id": "socket"},
         )
-        with client.responses.connect() as connection:
+        with client, client.responses.connect() as connection:
             connection.response.create(model="gpt-4o", input="Hello", instructions="Be short.")
             for event in connection:
                 if event.type == "response.completed":

@@ -14,7 +14,7 @@ import openai
 import psycopg
 import pytest
 
-from tests.conftest import create_database
+from tests.conftest import Opened, create_database
 from tests.ledger import COMMANDS, Ledger, wait_until
 from tests.provider import Provider
 
@@ -85,15 +85,19 @@ def test_everything_is_stopped(ledger: Ledger, provider: Provider) -> None:
     within_a_second(ledger, 200)
 
 
-def test_sdks_show_the_reason_and_try_once(ledger: Ledger, provider: Provider) -> None:
+def test_sdks_show_the_reason_and_try_once(
+    ledger: Ledger, provider: Provider, opened: Opened
+) -> None:
     add(ledger, scope="session", value="wild").raise_for_status()
     within_a_second(ledger, 403, session_id="wild")
     n_before = ledger.get("/readyz").json()["counters"]["refused"]
     headers = {"x-agentledger-session-id": "wild"}
-    client = openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k", default_headers=headers)
+    client = opened(
+        openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k", default_headers=headers)
+    )
     with pytest.raises(openai.PermissionDeniedError, match="session 'wild' is stopped: runs wild"):
         client.responses.create(model="m", input="hi", stream=True)
-    claude = anthropic.Anthropic(base_url=ledger.url, api_key="k", default_headers=headers)
+    claude = opened(anthropic.Anthropic(base_url=ledger.url, api_key="k", default_headers=headers))
     with pytest.raises(anthropic.PermissionDeniedError, match="stopped: runs wild") as raised:
         claude.messages.create(model="m", max_tokens=9, messages=[])
     assert ledger.get("/readyz").json()["counters"]["refused"] == n_before + 2

@@ -84,7 +84,7 @@ def test_a_refused_call_is_told_in_its_format_and_recorded(
         asking = anthropic.Anthropic(
             base_url=ledger.url, api_key="k", default_headers=headers, max_retries=0
         )
-        with pytest.raises(anthropic.RateLimitError) as raised:
+        with asking, pytest.raises(anthropic.RateLimitError) as raised:
             asking.messages.create(
                 model="penny", max_tokens=10, messages=[{"role": "user", "content": "hello"}]
             )

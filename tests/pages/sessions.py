@@ -49,8 +49,9 @@ def two_agents(ledger: Ledger, session: str) -> None:
         agent(session, "researcher", handoff_from="orchestrator", handoff_to="researcher")
     )
     message: Any = {"role": "user", "content": "What is new?"}
-    for who in (orchestrator, researcher, researcher):
-        who.chat.completions.create(model="gpt-4o", messages=[message])
+    with orchestrator, researcher:
+        for who in (orchestrator, researcher, researcher):
+            who.chat.completions.create(model="gpt-4o", messages=[message])
 
 
 def four_agents(ledger: Ledger, session: str, folder: Path) -> None:

@@ -122,9 +122,10 @@ def test_cost_is_rate_times_tokens(pages: Ledger, open_page: Open) -> None:
         api_key="k",
         default_headers={"x-agentledger-session-id": "cost"},
     )
-    client.messages.create(
-        model="claude-opus-5-5", max_tokens=9, messages=[{"role": "user", "content": "Hello"}]
-    )
+    with client:
+        client.messages.create(
+            model="claude-opus-5-5", max_tokens=9, messages=[{"role": "user", "content": "Hello"}]
+        )
     call = pages.call("cost")
     page = open_page(address(pages, call["action_id"]))
     rows = page.locator("aside section").first.locator("tbody tr")
@@ -277,7 +278,8 @@ def test_it_can_be_copied_as_curl_without_the_key(pages: Ledger, open_page: Open
         api_key="sk-secret",
         default_headers={"x-agentledger-session-id": "curl"},
     )
-    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "it's"}])
+    with client:
+        client.chat.completions.create(model="gpt-4o", messages=[user("it's")])  # type: ignore[list-item]
     page = open_page(
         address(pages, pages.call("curl")["action_id"]),
         permissions=["clipboard-read", "clipboard-write"],

@@ -60,9 +60,10 @@ def test_a_call_of_an_sdk_comes_in_by_itself(pages: Ledger, open_page: Open) -> 
         api_key="sk-x",
         default_headers={"x-agentledger-session-id": "sdk", "x-agentledger-agent-name": "planner"},
     )
-    client.chat.completions.create(
-        model="gpt-4o", messages=[{"role": "user", "content": "Plan a trip"}]
-    )
+    with client:
+        client.chat.completions.create(
+            model="gpt-4o", messages=[{"role": "user", "content": "Plan a trip"}]
+        )
     row = page.locator("#rows tr").first
     expect(row).to_contain_text("Plan a trip", timeout=15000)
     expect(row).to_contain_text("planner")
