@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import quote
 
 from django import template
-from django.utils.html import escape, format_html
+from django.templatetags.static import static
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
 from reports.dashboard import formats
+from reports.dashboard.modules import imported
 from reports.dashboard.preferences import Preferences, label_of
 from reports.turns import pretty
 
@@ -150,6 +152,15 @@ def said(call: Mapping[str, Any]) -> SafeString:
         return mark_safe(formats.UNKNOWN)
     kind = "wrong" if call["error_detail"] else ""
     return format_html('<span class="{}" title="{}">{}</span>', kind, text, visible(text[:120]))
+
+
+@register.simple_tag
+def module(name: str) -> SafeString:
+    """A page's module, and its imports asked for at once."""
+    links = format_html_join(
+        "", '<link rel="modulepreload" href="{}">', [(static(one),) for one in imported(name)]
+    )
+    return links + format_html('<script type="module" src="{}"></script>', static(name))
 
 
 @register.simple_tag(takes_context=True)

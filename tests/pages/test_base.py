@@ -82,6 +82,18 @@ def test_a_link_is_copied_and_print_has_no_bars(
     expect(page.locator("button:visible")).to_have_count(0)
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_all_scripts_are_asked_for_at_once(one_call: Ledger, open_page: Open, path: str) -> None:
+    page = open_page(one_call.url + path)
+    page.wait_for_load_state("networkidle")
+    loaded = page.evaluate(
+        "performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)"
+    )
+    scripts = [path for path in loaded if path.endswith(".js")]
+    said = one_call.get(path, headers={"accept": "text/html"}).text
+    assert scripts and all(f'"{path}"' in said for path in scripts)
+
+
 @pytest.mark.parametrize("path", ["/", "/admin/", "/admin/capture/call/", "/api/schema/view"])
 def test_no_page_breaks_its_policy(one_call: Ledger, open_page: Open, path: str) -> None:
     page = open_page(one_call.url + path)
