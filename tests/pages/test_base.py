@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -65,14 +66,19 @@ def test_keys_are_listed_and_can_be_turned_off(one_call: Ledger, open_page: Open
 PAGES = (
     *("/", "/dashboard/sessions/", "/dashboard/sessions/run-1/", "/dashboard/flow/"),
     *("/dashboard/trace/", "/dashboard/search/?q=run", "/dashboard/analytics/"),
+    "/dashboard/calls/{action_id}/",
 )
+
+
+def address(ledger: Ledger, path: str) -> str:
+    return ledger.url + path.format(action_id=ledger.call("run-1")["action_id"])
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_link_is_copied_and_print_has_no_bars(
     one_call: Ledger, open_page: Open, path: str
 ) -> None:
-    page = open_page(one_call.url + path, permissions=["clipboard-read", "clipboard-write"])
+    page = open_page(address(one_call, path), permissions=["clipboard-read", "clipboard-write"])
     page.locator("main").focus()  # out of the box that the search page is ready to type in
     page.keyboard.press("y")
     expect(page.locator("#said")).to_have_text("Copied")
@@ -84,13 +90,14 @@ def test_a_link_is_copied_and_print_has_no_bars(
 
 @pytest.mark.parametrize("path", PAGES)
 def test_all_scripts_are_asked_for_at_once(one_call: Ledger, open_page: Open, path: str) -> None:
-    page = open_page(one_call.url + path)
+    url = address(one_call, path)
+    page = open_page(url)
     page.wait_for_load_state("networkidle")
     loaded = page.evaluate(
         "performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)"
     )
     scripts = [path for path in loaded if path.endswith(".js")]
-    said = one_call.get(path, headers={"accept": "text/html"}).text
+    said = httpx.get(url, headers={"accept": "text/html"}).text
     assert scripts and all(f'"{path}"' in said for path in scripts)
 
 
