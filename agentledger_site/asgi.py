@@ -8,11 +8,14 @@ Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lif
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 from typing import Any, cast
 
+# What imports make stays: to look through it for garbage again and again is a quarter of a start.
+gc.disable()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
 from agentledger_site import environment
@@ -35,7 +38,7 @@ from capture.bridge import bridge
 from capture.lane import FastLane, Scope, Send
 from capture.spool.folder import SpoolError
 from capture.views import proxy
-from reports.live.shared import shared
+from reports.live.processes import shared
 from reports.live.socket import live
 
 logger = logging.getLogger("agentledger.proxy")
@@ -62,6 +65,8 @@ class Pages(ASGIHandler):
 pages = Pages()
 # Loads all views now: at the first page it would hold up the calls of that moment for 100 ms.
 get_resolver().check()
+gc.freeze()
+gc.enable()
 forward = FastLane(proxy)
 
 

@@ -20,9 +20,9 @@ from reports.live.client import GAP, Client
 from reports.live.ledger import FAILURES, LedgerReader, News, Place, newest_place, stops_in_force
 from reports.live.ledger import missed as calls_missed
 from reports.live.parameters import MAX_LIMIT, Watch
+from reports.live.processes import shared
 from reports.live.rows import rendered
 from reports.live.running import running_here
-from reports.live.shared import shared
 
 logger = logging.getLogger("agentledger.live")
 

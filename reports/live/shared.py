@@ -12,7 +12,6 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from agentledger_site.conf import config
 from reports.call_list import ShortCall
 from reports.live.running import running_here
 
@@ -85,15 +84,3 @@ class Shared:
             if not self._away:
                 logger.warning("Redis does not tell which calls run elsewhere: %s", error)
             self._away = True
-
-
-_shared: Shared | None = None
-
-
-def shared() -> Shared | None:
-    """None: there is one process alone."""
-    global _shared
-    url = config().redis_url
-    if _shared is None and url is not None:
-        _shared = Shared(url)
-    return _shared

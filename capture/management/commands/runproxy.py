@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -108,6 +109,7 @@ def may_come_back(reason: str) -> bool:
 
 
 def serve(*, demo: bool, say: Any) -> None:
+    gc.disable()  # until the application is imported, which says why
     # Importing it installs Twisted's reactor.
     from capture.server import Server, loop, reactor
 
