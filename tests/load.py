@@ -59,13 +59,12 @@ class Load:
     def _agent(self, number: int) -> None:
         try:
             turn = 0
-            while not self._stop.is_set():
-                with httpx.Client(timeout=30, trust_env=False) as client:
+            with httpx.Client(timeout=30) as client:
+                while not self._stop.is_set():
+                    turn += 1
                     try:
-                        while not self._stop.is_set():
-                            turn += 1
-                            self._call(client, f"agent {number} turn {turn}", turn % 3 == 0)
-                            self._stop.wait(self.pause_s)
+                        self._call(client, f"agent {number} turn {turn}", turn % 3 == 0)
+                        self._stop.wait(self.pause_s)
                     except httpx.TransportError as error:  # the proxy died: no answer, no claim
                         self.broken.append(error)
                         self._stop.wait(0.02)
