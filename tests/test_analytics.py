@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from capture import histogram
 from tests import canned
-from tests.conftest import STACKS, create_database
+from tests.conftest import STACKS, create_database, running_on
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider
 from tests.test_kept_answers import client, event, response
@@ -93,16 +93,11 @@ def test_durations_that_no_call_has_are_counted_all_the_same() -> None:
 
 @pytest.fixture(scope="module", params=STACKS)
 def busy(
-    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, _provider: Provider
 ) -> Iterator[tuple[Ledger, list[Figures]]]:
     """A ledger with calls of many kinds, and these calls."""
-    server, database = request.param.split("-")
-    env = {"AGENTLEDGER_MODELS_DENY": "forbidden*"}
-    if database == "postgresql":
-        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
     _provider.reset()
-    folder = tmp_path_factory.mktemp(request.param)
-    with Ledger(folder, _provider.url, server=server, env=env) as ledger:
+    with running_on(request.param, request, AGENTLEDGER_MODELS_DENY="forbidden*") as ledger:
         ids = [make_a_call(ledger, _provider, random.Random(number)) for number in range(60)]
         ids += resumed(ledger, _provider)
         yield ledger, [ledger.explain(id_) for id_ in ids]

@@ -37,7 +37,7 @@ DIME = PRICING | {"AGENTLEDGER_BUDGET_SESSION": "0.1", "AGENTLEDGER_BUDGET_DAILY
 
 @pytest.fixture(params=STACKS)
 def kept(request: pytest.FixtureRequest, _provider: Provider, tmp_path: Path) -> Iterator[Ledger]:
-    """On each server over each database, not yet started."""
+    """On each server, over one of the databases, not yet started."""
     server, database = request.param.split("-")
     env = dict(DIME)
     if database == "postgresql":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +12,19 @@ import openai
 import pytest
 
 from tests import canned
+from tests.conftest import EVERY_STACK, running_on
 from tests.ledger import Ledger
 from tests.provider import Provider
 
 USER: Any = {"role": "user", "content": "hello there"}
 TOOL: Any = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+
+
+@pytest.fixture(scope="module", params=EVERY_STACK)
+def stack(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Started as a user's first start is: it makes its tables itself."""
+    with running_on(request.param, request, is_new=True) as ledger:
+        yield ledger
 
 
 def session_header() -> tuple[str, dict[str, str]]:

@@ -9,24 +9,15 @@ import httpx
 import pytest
 
 from tests import canned
-from tests.conftest import STACKS, create_database
+from tests.conftest import STACKS, running_on
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider
 
 
 @pytest.fixture(scope="module", params=[*STACKS, "daphne-pg_trgm"])
-def stack(
-    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ledger]:
-    """The four stacks, and one whose PostgreSQL has the extension that makes searches fast."""
-    server, database = request.param.split("-")
-    env = {}
-    if database == "pg_trgm":
-        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("debian_postgresql"))
-    elif database == "postgresql":
-        env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
-    folder = tmp_path_factory.mktemp(request.param)
-    with Ledger(folder, _provider.url, server=server, env=env) as ledger:
+def stack(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """The stacks, and one whose PostgreSQL has the extension that makes searches fast."""
+    with running_on(request.param, request) as ledger:
         yield ledger
 
 
