@@ -32,13 +32,20 @@ def test_a_locked_database_stops_no_call(fresh: Ledger) -> None:
         assert_all_recorded(fresh, load)
 
 
-@pytest.fixture
-def own_postgresql() -> Iterator[PostgresServer]:
-    """A PostgreSQL that a test may stop. Its socket needs a short path."""
+@pytest.fixture(scope="module")
+def _own_postgresql() -> Iterator[PostgresServer]:
+    # Its socket needs a short path.
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder) / "pg", cleanup_mode="stop")
         yield server
         server.cleanup()
+
+
+@pytest.fixture
+def own_postgresql(_own_postgresql: PostgresServer) -> Iterator[PostgresServer]:
+    """A PostgreSQL that a test may stop. It runs again when the next one begins."""
+    yield _own_postgresql
+    _own_postgresql.start()
 
 
 def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(

@@ -25,7 +25,6 @@ PAST = "UPDATE access_token SET expires_at = '2020-01-01 00:00:00' WHERE name = 
 
 
 def make(ledger: Ledger, name: str, role: str, *options: str) -> str:
-    wait_until(lambda: ledger.command("token", "list").returncode == 0)  # the tables are made
     made = ledger.command("token", "create", name, "--role", role, *options)
     assert made.returncode == 0, made.stderr
     assert "shown once" in made.stderr
