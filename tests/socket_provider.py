@@ -20,11 +20,7 @@ class SocketProvider:
     connections ended. With `denial`, all handshakes get that status and body."""
 
     def __init__(self, handler: Handler, *, denial: tuple[int, str] | None = None) -> None:
-        self._handler = handler
-        self._denial = denial
-        self.requests: list[Request] = []
-        self.closes: list[tuple[int | None, str | None]] = []
-        self.ended = threading.Semaphore(0)
+        self.program(handler, denial=denial)
         self._server = serve(
             self._serve,
             "127.0.0.1",
@@ -37,6 +33,14 @@ class SocketProvider:
         self.port = self._server.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
+    def program(self, handler: Handler, *, denial: tuple[int, str] | None = None) -> None:
+        """For the clients that come from now on; of those before nothing is known any more."""
+        self._handler = handler
+        self._denial = denial
+        self.requests: list[Request] = []
+        self.closes: list[tuple[int | None, str | None]] = []
+        self.ended = threading.Semaphore(0)
+
     def _process(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)
         if self._denial is None:
@@ -47,12 +51,13 @@ class SocketProvider:
         return response
 
     def _serve(self, connection: ServerConnection) -> None:
+        handler, closes, ended = self._handler, self.closes, self.ended
         try:
-            self._handler(connection)
+            handler(connection)
         finally:
             connection.close()
-            self.closes.append((connection.close_code, connection.close_reason))
-            self.ended.release()
+            closes.append((connection.close_code, connection.close_reason))
+            ended.release()
 
     def __enter__(self) -> SocketProvider:
         self._thread.start()

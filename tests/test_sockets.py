@@ -7,9 +7,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,28 @@ from tests.socket_provider import Handler, SocketProvider, hear, say
 SERVERS: tuple[ServerName, ...] = ("daphne", "uvicorn")
 
 
-@contextmanager
-def bridged(
-    folder: Path, handler: Handler, server: ServerName = "daphne", **more: Any
-) -> Iterator[tuple[Ledger, SocketProvider]]:
-    with (
-        SocketProvider(handler, **more) as provider,
-        Ledger(folder, provider.url, server=server) as ledger,
-    ):
-        yield ledger, provider
+Bridged = Callable[..., tuple[Ledger, SocketProvider]]
+
+
+@pytest.fixture(scope="module")
+def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridged]:
+    """A ledger on the server that is asked for, one for all tests, and the provider that it is
+    bridged to, which talks as `handler` does from then on."""
+    with ExitStack() as stack:
+        provider = stack.enter_context(SocketProvider(echo))
+
+        @cache
+        def started(server: ServerName) -> Ledger:
+            folder = tmp_path_factory.mktemp(server)
+            return stack.enter_context(Ledger(folder, provider.url, server=server))
+
+        def programmed(
+            handler: Handler, server: ServerName = "daphne", **more: Any
+        ) -> tuple[Ledger, SocketProvider]:
+            provider.program(handler, **more)
+            return started(server), provider
+
+        yield programmed
 
 
 def address(ledger: Ledger, path: str) -> str:
@@ -151,38 +165,38 @@ def realtime(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_realtime_response_is_a_call(server: ServerName, tmp_path: Path) -> None:
-    with bridged(tmp_path, realtime, server) as (ledger, provider):
-        client = OpenAI(
-            base_url=f"{ledger.url}/v1",
-            api_key="sk-secret",
-            default_headers={
-                "x-agentledger-session-id": "voice",
-                "x-agentledger-agent-name": "ear",
-            },
+def test_each_realtime_response_is_a_call(server: ServerName, bridged: Bridged) -> None:
+    ledger, provider = bridged(realtime, server)
+    client = OpenAI(
+        base_url=f"{ledger.url}/v1",
+        api_key="sk-secret",
+        default_headers={
+            "x-agentledger-session-id": "voice",
+            "x-agentledger-agent-name": "ear",
+        },
+    )
+    seen = []
+    with client, client.realtime.connect(model="gpt-realtime") as connection:
+        seen.append(connection.recv().type)
+        connection.conversation.item.create(
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "Capital of France?"}],
+            }
         )
-        seen = []
-        with client, client.realtime.connect(model="gpt-realtime") as connection:
+        connection.response.create()
+        while seen[-1] != "response.done":
             seen.append(connection.recv().type)
-            connection.conversation.item.create(
-                item={
-                    "type": "message",
-                    "role": "user",
-                    "content": [{"type": "input_text", "text": "Capital of France?"}],
-                }
-            )
-            connection.response.create()
-            while seen[-1] != "response.done":
-                seen.append(connection.recv().type)
-            connection.input_audio_buffer.append(audio="AAAA")
-            while seen.count("response.done") < 2:
-                seen.append(connection.recv().type)
-        assert seen.count("response.created") == 2
-        [handshake] = provider.requests
-        assert handshake.path == "/v1/realtime?model=gpt-realtime"
-        assert handshake.headers["authorization"] == "Bearer sk-secret"
-        assert not [name for name in handshake.headers if name.startswith("x-agentledger")]
-        first, second = ledger.calls("voice", count=2)
+        connection.input_audio_buffer.append(audio="AAAA")
+        while seen.count("response.done") < 2:
+            seen.append(connection.recv().type)
+    assert seen.count("response.created") == 2
+    [handshake] = provider.requests
+    assert handshake.path == "/v1/realtime?model=gpt-realtime"
+    assert handshake.headers["authorization"] == "Bearer sk-secret"
+    assert not [name for name in handshake.headers if name.startswith("x-agentledger")]
+    first, second = ledger.calls("voice", count=2)
 
     assert first["wire_format"] == "openai_realtime"
     assert first["target"] == "/v1/realtime?model=gpt-realtime"
@@ -259,21 +273,21 @@ def responses(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_response_over_a_websocket_is_a_call(server: ServerName, tmp_path: Path) -> None:
-    with bridged(tmp_path, responses, server) as (ledger, _):
-        client = OpenAI(
-            base_url=f"{ledger.url}/v1",
-            api_key="k",
-            default_headers={"x-agentledger-session-id": "socket"},
-        )
-        with client, client.responses.connect() as connection:
-            connection.response.create(model="gpt-4o", input="Hello", instructions="Be short.")
-            for event in connection:
-                if event.type == "response.completed":
-                    break
-            connection.response.create(model="gpt-4o", input="fail")
-            assert connection.recv().type == "error"
-        first, second = ledger.calls("socket", count=2)
+def test_each_response_over_a_websocket_is_a_call(server: ServerName, bridged: Bridged) -> None:
+    ledger, _ = bridged(responses, server)
+    client = OpenAI(
+        base_url=f"{ledger.url}/v1",
+        api_key="k",
+        default_headers={"x-agentledger-session-id": "socket"},
+    )
+    with client, client.responses.connect() as connection:
+        connection.response.create(model="gpt-4o", input="Hello", instructions="Be short.")
+        for event in connection:
+            if event.type == "response.completed":
+                break
+        connection.response.create(model="gpt-4o", input="fail")
+        assert connection.recv().type == "error"
+    first, second = ledger.calls("socket", count=2)
     assert (first["wire_format"], first["model_id"]) == ("openai_responses", "gpt-4o")
     assert (first["content"], first["system_prompt"]) == ("Answer 1", "Be short.")
     assert (first["tokens_in"], first["tokens_out"], first["usage_source"]) == (
@@ -319,7 +333,7 @@ def live(connection: ServerConnection) -> None:
         connection.recv()
 
 
-def test_each_turn_of_gemini_live_is_a_call(tmp_path: Path) -> None:
+def test_each_turn_of_gemini_live_is_a_call(bridged: Bridged) -> None:
     async def talk(url: str) -> list[str]:
         client = genai.Client(
             api_key="g-secret",
@@ -349,10 +363,10 @@ def test_each_turn_of_gemini_live_is_a_call(tmp_path: Path) -> None:
                     said.append(message.text)
         return said
 
-    with bridged(tmp_path, live) as (ledger, provider):
-        assert asyncio.run(talk(ledger.url)) == ["It is ", "noon."]
-        assert "BidiGenerateContent" in provider.requests[0].path
-        first, second = ledger.calls("live", count=2)
+    ledger, provider = bridged(live)
+    assert asyncio.run(talk(ledger.url)) == ["It is ", "noon."]
+    assert "BidiGenerateContent" in provider.requests[0].path
+    first, second = ledger.calls("live", count=2)
     assert (first["wire_format"], first["provider"]) == ("gemini_live", "google")
     assert first["model_id"] == "gemini-2.0-flash-live-001"
     assert first["system_prompt"] == "Tell the time."
@@ -384,61 +398,62 @@ def echo(connection: ServerConnection) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_messages_headers_and_close_codes_pass_as_they_are(
-    server: ServerName, tmp_path: Path
+    server: ServerName, bridged: Bridged
 ) -> None:
-    with bridged(tmp_path, echo, server) as (ledger, provider):
-        with connect(
-            address(ledger, "/v1/unknown?a=%2F&b=1"),
-            additional_headers={"authorization": "Bearer k", "x_odd": "1", "cookie": "c=1"},
-            subprotocols=["realtime", "openai-insecure-api-key.k"],  # type: ignore[list-item]
-            user_agent_header="agent/1",
-            compression=None,
-            max_size=None,
-        ) as agent:
-            assert agent.subprotocol == "realtime"
-            for message in ("", "text ü", b"", b"\x00\xff", "x" * 3_000_000, b"y" * 3_000_000):
-                agent.send(message)
-                assert agent.recv() == message
-            agent.send("close")
-            with pytest.raises(ConnectionClosed) as closed:
-                agent.recv()
-            assert closed.value.rcvd is not None
-            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "as you like")
-        [handshake] = provider.requests
-        assert handshake.path == "/v1/unknown?a=%2F&b=1"
-        assert handshake.headers["user-agent"] == "agent/1"
-        assert handshake.headers["x_odd"] == "1"
-        assert handshake.headers["cookie"] == "c=1"
-        assert handshake.headers["host"] == f"127.0.0.1:{provider.port}"
+    ledger, provider = bridged(echo, server)
+    n_sessions = len(ledger.sessions())
+    with connect(
+        address(ledger, "/v1/unknown?a=%2F&b=1"),
+        additional_headers={"authorization": "Bearer k", "x_odd": "1", "cookie": "c=1"},
+        subprotocols=["realtime", "openai-insecure-api-key.k"],  # type: ignore[list-item]
+        user_agent_header="agent/1",
+        compression=None,
+        max_size=None,
+    ) as agent:
+        assert agent.subprotocol == "realtime"
+        for message in ("", "text ü", b"", b"\x00\xff", "x" * 3_000_000, b"y" * 3_000_000):
+            agent.send(message)
+            assert agent.recv() == message
+        agent.send("close")
+        with pytest.raises(ConnectionClosed) as closed:
+            agent.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "as you like")
+    [handshake] = provider.requests
+    assert handshake.path == "/v1/unknown?a=%2F&b=1"
+    assert handshake.headers["user-agent"] == "agent/1"
+    assert handshake.headers["x_odd"] == "1"
+    assert handshake.headers["cookie"] == "c=1"
+    assert handshake.headers["host"] == f"127.0.0.1:{provider.port}"
 
-        provider.ended.acquire(timeout=10)
-        with connect(address(ledger, "/v1/unknown")) as agent:
-            agent.close(4000, "enough")
-        assert provider.ended.acquire(timeout=10)
-        assert provider.closes[-1] == (4000, "enough")
-        with connect(address(ledger, "/v1/unknown")) as agent:
-            agent.send("cut")
-            with pytest.raises(ConnectionClosed):
-                agent.recv(timeout=10)
-        assert ledger.sessions() == []
+    provider.ended.acquire(timeout=10)
+    with connect(address(ledger, "/v1/unknown")) as agent:
+        agent.close(4000, "enough")
+    assert provider.ended.acquire(timeout=10)
+    assert provider.closes[-1] == (4000, "enough")
+    with connect(address(ledger, "/v1/unknown")) as agent:
+        agent.send("cut")
+        with pytest.raises(ConnectionClosed):
+            agent.recv(timeout=10)
+    assert len(ledger.sessions()) == n_sessions
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_denied_handshake_reaches_the_agent_and_the_ledger(
-    server: ServerName, tmp_path: Path
+    server: ServerName, bridged: Bridged
 ) -> None:
     body = '{"error": {"message": "Incorrect API key provided"}}'
-    with bridged(tmp_path, echo, server, denial=(401, body)) as (ledger, _):
-        with pytest.raises(InvalidStatus) as denied:
-            connect(
-                address(ledger, "/v1/realtime?model=m"),
-                additional_headers={"x-agentledger-session-id": "denied"},
-            )
-        response = denied.value.response
-        assert response.status_code == 401
-        assert response.body == body.encode()
-        assert response.headers["x-request-id"] == "req_denied"
-        call = ledger.call("denied")
+    ledger, _ = bridged(echo, server, denial=(401, body))
+    with pytest.raises(InvalidStatus) as denied:
+        connect(
+            address(ledger, "/v1/realtime?model=m"),
+            additional_headers={"x-agentledger-session-id": "denied"},
+        )
+    response = denied.value.response
+    assert response.status_code == 401
+    assert response.body == body.encode()
+    assert response.headers["x-request-id"] == "req_denied"
+    call = ledger.call("denied")
     assert (call["status_code"], call["outcome"]) == (401, "upstream_error")
     assert call["error_detail"] == "Incorrect API key provided"
 
@@ -479,33 +494,35 @@ def half(connection: ServerConnection) -> None:
     ("last", "outcome"),
     [("leave", "client_left"), ("cut", "upstream_cut"), ("kill", "interrupted")],
 )
-def test_a_turn_that_is_cut_short_is_on_the_record(last: str, outcome: str, tmp_path: Path) -> None:
-    with SocketProvider(half) as provider, Ledger(tmp_path, provider.url) as ledger:
-        agent = connect(
-            address(ledger, "/v1/responses"),
-            additional_headers={"x-agentledger-session-id": "half"},
-        )
-        ask = {"type": "response.create", "model": "gpt-4o", "input": "Tell me all"}
-        agent.send(json.dumps(ask))
-        agent.recv(timeout=10)
-        agent.recv(timeout=10)
-        if last == "leave":
-            agent.close()
-        elif last == "cut":
-            agent.send("cut")
-        else:
-            ledger.kill()
-            ledger.start()
-        call = ledger.call("half")
-        with suppress(Exception):
-            agent.close()
+def test_a_turn_that_is_cut_short_is_on_the_record(
+    last: str, outcome: str, bridged: Bridged
+) -> None:
+    ledger, _ = bridged(half)
+    agent = connect(
+        address(ledger, "/v1/responses"),
+        additional_headers={"x-agentledger-session-id": f"half-{last}"},
+    )
+    ask = {"type": "response.create", "model": "gpt-4o", "input": "Tell me all"}
+    agent.send(json.dumps(ask))
+    agent.recv(timeout=10)
+    agent.recv(timeout=10)
+    if last == "leave":
+        agent.close()
+    elif last == "cut":
+        agent.send("cut")
+    else:
+        ledger.kill()
+        ledger.start()
+    call = ledger.call(f"half-{last}")
+    with suppress(Exception):
+        agent.close()
     assert (call["outcome"], call["content"]) == (outcome, "Half an answer")
     assert call["usage_source"] == "estimated"
     assert call["tokens_out"] is not None
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_slow_agent_makes_the_provider_wait(server: ServerName, tmp_path: Path) -> None:
+def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridged) -> None:
     """Far more is sent than buffers hold while nobody reads it."""
     piece = "z" * 200_000
     n_sent = 0
@@ -519,26 +536,26 @@ def test_a_slow_agent_makes_the_provider_wait(server: ServerName, tmp_path: Path
                 n_sent += 1
             connection.recv()
 
-    with bridged(tmp_path, flood, server) as (ledger, _):
-        assert ledger.process is not None
-        process = psutil.Process(ledger.process.pid)
-        before = process.memory_info().rss
-        with connect(
-            address(ledger, "/v1/unknown"), max_size=None, max_queue=1, compression=None
-        ) as agent:
-            agent.send("go")
-            settled = -1
-            while settled != n_sent:
-                settled = n_sent
-                time.sleep(0.5)
-            assert n_sent < 400
-            assert process.memory_info().rss - before < 40_000_000
-            for _ in range(400):
-                assert agent.recv(timeout=30) == piece
+    ledger, _ = bridged(flood, server)
+    assert ledger.process is not None
+    process = psutil.Process(ledger.process.pid)
+    before = process.memory_info().rss
+    with connect(
+        address(ledger, "/v1/unknown"), max_size=None, max_queue=1, compression=None
+    ) as agent:
+        agent.send("go")
+        settled = -1
+        while settled != n_sent:
+            settled = n_sent
+            time.sleep(0.5)
+        assert n_sent < 400
+        assert process.memory_info().rss - before < 40_000_000
+        for _ in range(400):
+            assert agent.recv(timeout=30) == piece
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_slow_provider_makes_the_agent_wait(server: ServerName, tmp_path: Path) -> None:
+def test_a_slow_provider_makes_the_agent_wait(server: ServerName, bridged: Bridged) -> None:
     piece = "z" * 200_000
     may_read = threading.Event()
     n_sent = 0
@@ -549,29 +566,29 @@ def test_a_slow_provider_makes_the_agent_wait(server: ServerName, tmp_path: Path
             assert connection.recv(timeout=30) == piece
         connection.send("all of it")
 
-    with bridged(tmp_path, slow, server) as (ledger, _):
-        assert ledger.process is not None
-        process = psutil.Process(ledger.process.pid)
-        before = process.memory_info().rss
-        with connect(address(ledger, "/v1/unknown"), compression=None) as agent:
+    ledger, _ = bridged(slow, server)
+    assert ledger.process is not None
+    process = psutil.Process(ledger.process.pid)
+    before = process.memory_info().rss
+    with connect(address(ledger, "/v1/unknown"), compression=None) as agent:
 
-            def send_all() -> None:
-                nonlocal n_sent
-                for _ in range(400):
-                    agent.send(piece)
-                    n_sent += 1
+        def send_all() -> None:
+            nonlocal n_sent
+            for _ in range(400):
+                agent.send(piece)
+                n_sent += 1
 
-            sender = threading.Thread(target=send_all)
-            sender.start()
-            settled = -1
-            while settled != n_sent:
-                settled = n_sent
-                time.sleep(0.5)
-            assert n_sent < 400
-            assert process.memory_info().rss - before < 40_000_000
-            may_read.set()
-            assert agent.recv(timeout=30) == "all of it"
-            sender.join()
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        settled = -1
+        while settled != n_sent:
+            settled = n_sent
+            time.sleep(0.5)
+        assert n_sent < 400
+        assert process.memory_info().rss - before < 40_000_000
+        may_read.set()
+        assert agent.recv(timeout=30) == "all of it"
+        sender.join()
 
 
 # --- what operators forbid ---
