@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ from tests.provider import Provider
 # trusts takes each client 20 to 40 ms, and no test needs one.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
 
+# A test with a folder of its own mostly starts a ledger in it, which takes as long as many others.
+OWN_FOLDER = 40
+FEW_LONG_TESTS = {"test_search_rules.py": 400}
+
 _names = itertools.count(1)
 
 
@@ -33,6 +38,17 @@ class Closable(Protocol):
 
 
 Client = TypeVar("Client", bound=Closable)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules come first: a worker that gets one last is waited for by the others."""
+    lengths: Counter[Path] = Counter()
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        lengths[item.path] += OWN_FOLDER if "tmp_path" in fixtures else 1
+    for path in lengths:
+        lengths[path] += FEW_LONG_TESTS.get(path.name, 0)
+    items.sort(key=lambda item: -lengths[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,17 @@ import pytest
 from capture.spool import frames
 from tests.ledger import Ledger
 from tests.load import locked
+from tests.provider import Provider
 
 
-def spooled_then_killed(ledger: Ledger) -> tuple[Path, list[str]]:
-    """A segment with three answered calls that no recorder has seen; their ids."""
+@pytest.fixture(scope="module")
+def spooled(
+    _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """The folder of a ledger that was killed: its spool has three answered calls that no recorder
+    has seen. Their ids."""
+    _provider.reset()
+    ledger = Ledger(tmp_path_factory.mktemp("spooled"), _provider.url)
     with ledger:
         ledger.post(session="first")
         ledger.calls("first")
@@ -21,8 +29,21 @@ def spooled_then_killed(ledger: Ledger) -> tuple[Path, list[str]]:
             answers = [ledger.post() for _ in range(3)]
             ledger.recorder().kill()
             ledger.kill()
-    [segment] = ledger.spool.glob("*.spool")
-    return segment, [answer.headers["x-agentledger-action-id"] for answer in answers]
+    return ledger.folder, [answer.headers["x-agentledger-action-id"] for answer in answers]
+
+
+@pytest.fixture
+def segment(fresh: Ledger, spooled: tuple[Path, list[str]]) -> Path:
+    """Their segment of the spool, in the folder of a ledger that is not yet started."""
+    nothing_to_read = shutil.ignore_patterns("doorbell")  # a named pipe
+    shutil.copytree(spooled[0], fresh.folder, ignore=nothing_to_read, dirs_exist_ok=True)
+    [segment] = fresh.spool.glob("*.spool")
+    return segment
+
+
+@pytest.fixture
+def action_ids(spooled: tuple[Path, list[str]]) -> list[str]:
+    return spooled[1]
 
 
 def frames_of(segment: Path) -> list[frames.Frame]:
@@ -40,16 +61,18 @@ def assert_recorded(ledger: Ledger, action_ids: list[str]) -> list[dict[str, obj
         return [ledger.explain(action_id) for action_id in action_ids]
 
 
-def test_a_truncated_record_loses_no_call(fresh: Ledger) -> None:
-    segment, action_ids = spooled_then_killed(fresh)
+def test_a_truncated_record_loses_no_call(
+    fresh: Ledger, segment: Path, action_ids: list[str]
+) -> None:
     os.truncate(segment, frames_of(segment)[-1].end - 5)
     calls = assert_recorded(fresh, action_ids)
     assert [call["outcome"] for call in calls] == ["completed"] * 3
 
 
 @pytest.mark.parametrize("kind", [k for k in frames.Kind if k != frames.Kind.SEGMENT])
-def test_a_corrupted_record_loses_no_call(fresh: Ledger, kind: frames.Kind) -> None:
-    segment, action_ids = spooled_then_killed(fresh)
+def test_a_corrupted_record_loses_no_call(
+    fresh: Ledger, segment: Path, action_ids: list[str], kind: frames.Kind
+) -> None:
     damaged = [f for f in frames_of(segment) if f.kind == kind][-2]  # the second call's
     with segment.open("r+b") as file:
         file.seek(damaged.end - 3)
@@ -62,8 +85,9 @@ def test_a_corrupted_record_loses_no_call(fresh: Ledger, kind: frames.Kind) -> N
     assert list((fresh.spool / "quarantine").glob("*.gap"))
 
 
-def test_garbage_between_records_loses_no_call(fresh: Ledger) -> None:
-    segment, action_ids = spooled_then_killed(fresh)
+def test_garbage_between_records_loses_no_call(
+    fresh: Ledger, segment: Path, action_ids: list[str]
+) -> None:
     whole = segment.read_bytes()
     second = [f for f in frames_of(segment) if f.kind == frames.Kind.BEGIN][-2]
     garbage = frames.MARK + os.urandom(1000) + frames.MARK
