@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve  # noqa: 
 from agentledger_site.access.permissions import ADMIN_ROUTES, OPEN, ROUTES, rule_of  # noqa: E402
 from agentledger_site.access.roles import Role  # noqa: E402
 from agentledger_site.access.rules import KEY_HEADER  # noqa: E402
-from tests.conftest import KEY  # noqa: E402
+from tests.conftest import KEY, running_on  # noqa: E402
 from tests.ledger import Ledger, wait_until  # noqa: E402
 
 PROGRAM = {"accept": "application/json"}
@@ -78,6 +78,14 @@ ROLES: dict[str, Role | None] = {
     "a wrong key": None,
     "no key": None,
 }
+
+
+@pytest.fixture(scope="module")
+def keyed(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Over SQLite alone: the table does not depend on the database. That tokens are found in both
+    is tested with the tokens, that views answer over both with the views."""
+    with running_on("daphne-sqlite", request, AGENTLEDGER_API_KEY=KEY) as ledger:
+        yield ledger
 
 
 @pytest.fixture(scope="module")
