@@ -14,8 +14,6 @@ import os
 import signal
 from typing import Any, cast
 
-# What imports make stays: to look through it for garbage again and again is a quarter of a start.
-gc.disable()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
 from agentledger_site import environment
@@ -25,6 +23,7 @@ environment.check()
 import django
 
 django.setup(set_prefix=False)
+gc.disable()  # until all views are loaded; settings say why
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler

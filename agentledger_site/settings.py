@@ -1,5 +1,6 @@
 """Django's settings, derived from `conf`: nothing here reads the environment."""
 
+import gc
 import secrets
 
 import django_stubs_ext
@@ -8,6 +9,10 @@ from csp.constants import NONE, SELF
 from agentledger_site.conf import VERSION, config
 from agentledger_site.database import databases
 from agentledger_site.static_files import name_of_contents
+
+# What is imported stays. To look through it for garbage while it is made, and once more when the
+# process ends, is a third of a command: nobody looks until the apps are ready, nor at this later.
+gc.disable()
 
 django_stubs_ext.monkeypatch()
 

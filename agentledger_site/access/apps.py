@@ -1,3 +1,5 @@
+import gc
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
 
@@ -6,6 +8,10 @@ class AccessConfig(AppConfig):
     name = "agentledger_site.access"
     label = "access"
     verbose_name = "Access"
+
+    def ready(self) -> None:
+        gc.freeze()  # settings say why
+        gc.enable()
 
 
 class LedgerAdminConfig(SimpleAdminConfig):

@@ -109,7 +109,7 @@ def may_come_back(reason: str) -> bool:
 
 
 def serve(*, demo: bool, say: Any) -> None:
-    gc.disable()  # until the application is imported, which says why
+    gc.disable()  # until the application has loaded all views; settings say why
     # Importing it installs Twisted's reactor.
     from capture.server import Server, loop, reactor
 
