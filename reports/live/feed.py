@@ -128,12 +128,7 @@ class Feed:
         others = shared()
         if others is None:
             return running_here()
-        elsewhere = await others.of_others()
-        return {
-            id_: call
-            for id_, call in {**elsewhere, **running_here()}.items()
-            if id_ not in self._recorded
-        }
+        return {**await others.of_others(), **running_here()}
 
     def _tell(self, running: dict[str, ShortCall], news: News) -> None:
         self._place = news.place
@@ -141,6 +136,8 @@ class Feed:
         self._recorded.update(dict.fromkeys(recorded))
         while len(self._recorded) > REMEMBERED:
             self._recorded.popitem(last=False)
+        # Recorded, it runs no more, though another process may not have told yet that it has ended.
+        running = {id_: call for id_, call in running.items() if id_ not in self._recorded}
         started = [call for id_, call in running.items() if id_ not in self._running]
         ended = [call for id_, call in self._running.items() if id_ not in running]
         n_before, self._running = len(self._running), running
