@@ -34,6 +34,7 @@ def proxy(
     folder = tmp_path_factory.mktemp(request.param)
     with Ledger(folder, _provider.url, server=request.param) as ledger:
         yield ledger
+    _provider.reset()  # of the last exchange that was made up, for the modules after this one
 
 
 def received_fields(received: Received) -> dict[str, Any]:
