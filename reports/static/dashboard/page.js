@@ -33,6 +33,7 @@ const actions = {
       }),
     );
     dialog.showModal();
+    dialog.querySelector("form button").focus(); // autofocus complains where the address has a #
   },
   "single-keys"(element) {
     root.dataset.keys = element.checked ? "on" : "off";
