@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
 from capture.models import Call, Session
+from capture.rows import quoted
 from reports.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.cursors import Cursor, CursorField
 from reports.parameters import Choice, Number, Time
@@ -174,12 +176,24 @@ def _horizon(place: Cursor | None) -> datetime | None:
 
 def _sorted(found: QuerySet[Call], sort: str, limit: int) -> CallsPage:
     """What is unknown comes last."""
-    column = F(SORTS[sort.lstrip("-")])
-    order = column.desc(nulls_last=True) if sort[0] == "-" else column.asc(nulls_last=True)
-    newest = found.order_by("-timestamp").values("pk")
     horizon = _horizon(None)
     if horizon is not None:
-        newest = newest.filter(timestamp__gte=horizon)
-    among = Call.objects.not_deleted().filter(pk__in=newest[:SORTED])
-    calls = short_calls(among.order_by(order, "-timestamp", "-seq")[:limit])
-    return CallsPage(calls, sorted_among=SORTED)
+        found = found.filter(timestamp__gte=horizon)
+    first = _first_of_newest(found, SORTS[sort.lstrip("-")], sort.startswith("-"), limit)
+    calls = {call["action_id"]: call for call in short_calls(Call.objects.filter(pk__in=first))}
+    return CallsPage([calls[pk] for pk in first if pk in calls], sorted_among=SORTED)
+
+
+def _first_of_newest(found: QuerySet[Call], column: str, greatest: bool, limit: int) -> list[UUID]:
+    """Their ids. Django cannot sort what is cut already: it would look up each of them again."""
+    newest = found.order_by("-timestamp").values_list("action_id", column, "timestamp", "seq")
+    sql, parameters = newest[:SORTED].query.sql_with_params()
+    order = "DESC" if greatest else "ASC"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT action_id FROM ({sql}) AS newest"
+            f" ORDER BY {quoted(column)} {order} NULLS LAST, {quoted('timestamp')} DESC, seq DESC"
+            " LIMIT %s",
+            [*parameters, limit],
+        )
+        return [UUID(str(pk)) for (pk,) in cursor.fetchall()]

@@ -92,6 +92,26 @@ def test_a_bad_page_is_refused_with_what_is_accepted(seven: Ledger, query: str) 
     assert "whole number" in accepted
 
 
+@pytest.mark.parametrize("column", ["latency_ms", "cost_usd", "tokens_out", "ttft_ms"])
+@pytest.mark.parametrize("filter", ["", "&session=run-3", "&model=m&status=ok", "&budget=ok"])
+def test_calls_are_sorted_by_what_is_asked_for(seven: Ledger, column: str, filter: str) -> None:
+    sort = column.removesuffix("_ms").removesuffix("_usd")
+
+    def calls(order: str) -> list[dict[str, Any]]:
+        found = seven.get(f"/dashboard/calls.json?sort={order}{filter}").raise_for_status()
+        listed: list[dict[str, Any]] = found.json()
+        return listed
+
+    n_calls = 1 if "session" in filter else 7
+    for order, is_reversed in ((f"-{sort}", True), (sort, False)):
+        values = [call[column] for call in calls(order)]
+        known = [value for value in values if value is not None]
+        assert len(values) == n_calls
+        # What is unknown comes last, whatever the order.
+        assert values == sorted(known, reverse=is_reversed) + [None] * (len(values) - len(known))
+    assert len(calls(f"-{sort}&limit=2")) == min(2, n_calls)
+
+
 def test_an_empty_ledger_has_no_sessions(fresh: Ledger) -> None:
     with fresh:
         answer = fresh.get("/api/sessions")
