@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from reports.analytics import BY, AnalyticsParameters, asked_of, found_of, series_of_all, totals_of
-from reports.dashboard.addresses import with_parameters
+from reports.dashboard.addresses import as_api, query_of, with_parameters
 from reports.dashboard.refused import page
 
 TITLES = {
@@ -34,7 +34,7 @@ _NOTHING: dict[str, Any] = {
 
 @page
 def analytics(request: HttpRequest) -> HttpResponse:
-    given = request.GET.copy()
+    given = as_api(request.GET)
     by = given.setdefault("by", "model")
     values = AnalyticsParameters.of_query(given)
     asked = asked_of(values)
@@ -52,8 +52,8 @@ def analytics(request: HttpRequest) -> HttpResponse:
         "title": TITLES[str(by)],
         "bys": [(TITLES[name], with_parameters(request, by=name), name == by) for name in BY],
         "given": given,
-        "csv": with_parameters(request, by=str(by), format="csv"),
-        "csv_series": with_parameters(request, by=None, format="csv"),
+        "csv": query_of(given, by=str(by), format="csv"),
+        "csv_series": query_of(given, by=None, format="csv"),
     }
     return render(request, "dashboard/analytics.html", context)
 

@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
 from reports.call_list import STATUSES
-from reports.dashboard.addresses import with_parameters
+from reports.dashboard.addresses import as_api, with_parameters
 from reports.dashboard.refused import page
 from reports.encoding import encode
 from reports.search.find import Hit, count
@@ -50,7 +50,7 @@ COLUMNS = (
 def search(request: HttpRequest) -> HttpResponse:
     scopes = _scopes(request.GET)
     context: dict[str, Any] = {
-        "given": request.GET,
+        "given": as_api(request.GET),
         "statuses": STATUSES,
         "scopes": [(name, name in scopes) for name in SCOPES],
     }
@@ -103,7 +103,7 @@ def search_csv(request: HttpRequest) -> HttpResponse:
 
 
 def _asked(request: HttpRequest) -> dict[str, Any]:
-    given = request.GET.copy()
+    given = as_api(request.GET)
     given.setdefault("limit", str(AT_ONCE))
     if "scope" in given:
         given["scope"] = ",".join(_scopes(given))

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from capture.models import Ledger
-from reports.dashboard.addresses import with_parameters
+from reports.dashboard.addresses import as_api, with_parameters
 from reports.dashboard.refused import page
 from reports.session_list import ORDERS, SessionsParameters
 from reports.session_list import page as sessions_page
@@ -30,7 +30,7 @@ COLUMNS = (
 
 @page
 def sessions(request: HttpRequest) -> HttpResponse:
-    given = request.GET.copy()
+    given = as_api(request.GET)
     given.setdefault("limit", str(AT_ONCE))
     asked = SessionsParameters.of_query(given)
     found = sessions_page(asked)
@@ -51,6 +51,6 @@ def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dic
         return {"title": title}
     assert by in ORDERS
     descending = f"-{by}"
-    url = with_parameters(request, order=by if order == descending else descending, cursor=None)
+    url = with_parameters(request, sort=by if order == descending else descending, cursor=None)
     direction = {descending: "descending", by: "ascending"}.get(order)
     return {"title": title, "url": url, "direction": direction}

@@ -72,7 +72,7 @@ def test_the_keyboard_alone_does(pages: Ledger, open_page: Open) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type("reader")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/?by=model&interval=hour&agent_name=reader*")
+    page.wait_for_url("**/?by=model&interval=hour&agent=reader*")
     rows = page.get_by_role("region", name="By model").locator("tbody th")
     expect(rows).to_have_text("gpt-4o-mini")
     scrolled = page.get_by_role("region", name="By model")

@@ -64,7 +64,7 @@ def test_calls_are_found_by_what_was_said(pages: Ledger, open_page: Open) -> Non
 def test_quotes_make_a_phrase_and_filters_narrow(pages: Ledger, open_page: Open) -> None:
     page = open_page(f'{pages.url}/dashboard/search/?q="connect to"')
     expect(page.locator(".hit")).to_have_count(1)
-    page.goto(f"{pages.url}/dashboard/search/?q=connect&agent_name=reader")
+    page.goto(f"{pages.url}/dashboard/search/?q=connect&agent=reader")
     expect(page.locator(".hit")).to_have_count(1)
     page.goto(f"{pages.url}/dashboard/search/?q=nowhere")
     expect(page.get_by_text("No call has all these words.")).to_be_visible()

@@ -70,13 +70,13 @@ def test_sessions_are_found_and_opened(pages: Ledger, open_page: Open) -> None:
 
 
 def test_the_list_is_sorted_and_lives(pages: Ledger, open_page: Open) -> None:
-    page = open_page(f"{pages.url}/dashboard/sessions/?agent_name=fresh")
+    page = open_page(f"{pages.url}/dashboard/sessions/?agent=fresh")
     expect(page.get_by_text("No session matches.")).to_be_visible()
     send(pages, [{"role": "user", "content": "x"}], "fresh-1", "fresh")
     expect(page.locator("#rows")).to_contain_text("fresh-1", timeout=20000)
     page.goto(f"{pages.url}/dashboard/sessions/")
     page.get_by_role("link", name="Calls", exact=True).last.click()
-    page.wait_for_url("**order=-call_count")
+    page.wait_for_url("**sort=-call_count")
     expect(page.locator("#rows tr").first).to_contain_text("talk")
 
 
