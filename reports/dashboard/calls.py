@@ -10,14 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import now
 
-from capture.models import Call, Ledger
+from capture.models import Call
 from reports.call_list import FIELDS, CallFilter, short_calls
 from reports.calls_page import NEWEST_FIRST, CallsPage, CallsPageParameters, calls_page
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.facets import facets_of
 from reports.dashboard.refused import page
 from reports.encoding import encode
-from reports.live.ledger import figures_at, stops_in_force
+from reports.live.ledger import figures_at, newest_place, stops_in_force
 from reports.parameters import Names, Text
 from reports.spreadsheet import Table, csv_text
 
@@ -59,7 +59,7 @@ OF_PAGE = ("cols", "tail", "sel", "before")
 def calls(request: HttpRequest) -> HttpResponse:
     asked = PageParameters.of_query(request.GET)
     # Before the calls: what comes between is told by the feed, twice rather than never.
-    seq = Ledger.objects.values_list("last_seq", flat=True).get(pk=1)
+    place = newest_place()
     found = calls_page(asked)
     if request.headers.get("hx-target") == "older":
         return render(request, "dashboard/_calls_older.html", _rows(request, found))
@@ -76,13 +76,13 @@ def calls(request: HttpRequest) -> HttpResponse:
         "hidden": " ".join(f"without-{name}" for name in COLUMNS if name not in shown),
         "sort": sort,
         "is_live": is_live,
-        "seq": seq,
+        "place": place.text(),
         "live_query": urlencode(_live(asked)),
         "figures": figures_at(now()),
         "today": f"{now():%Y-%m-%d}",
         "stops": stops_in_force(),
         "base_url": base_url,
-        "nothing_yet": not found.calls and not filters and seq == 0,
+        "nothing_yet": not found.calls and not filters and place.seq == 0,
     }
     return render(request, "dashboard/calls.html", context)
 

@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentledger_site.conf import VERSION
-from capture.models import Ledger, Session
+from capture.models import Session
 from reports import queries
+from reports.live.ledger import newest_place
 from reports.session_calls import MOST_CALLS
 
 N_OTHERS = 30
@@ -25,7 +26,7 @@ class Chosen:
     session: Session | None
     asked: str | None  # None: it is the latest
     others: list[str]  # the latest sessions, to choose from
-    seq: int  # what was recorded later, the feed tells
+    place: str  # what came later, the feed tells
 
     @property
     def n_left_out(self) -> int:
@@ -38,11 +39,11 @@ class Chosen:
 
 
 def chosen(asked: str | None) -> Chosen:
-    seq = Ledger.objects.values_list("last_seq", flat=True).get(pk=1)
+    place = newest_place().text()
     latest = Session.objects.not_deleted().order_by("-last_call_at", "-id")
     others = list(latest.values_list("session_id", flat=True)[:N_OTHERS])
     session = queries.session(asked) if asked else latest.first()
-    return Chosen(session, asked, others, seq)
+    return Chosen(session, asked, others, place)
 
 
 def asked_for(session_id: str) -> Session:

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import UUIDField
 
 from capture.admission.decision import Standing
-from capture.models import Call, Ledger, Session
+from capture.models import Call, Session
 from reports import queries
 from reports.budgets_of_call import standing
 from reports.call_list import WARNED
@@ -19,7 +19,7 @@ from reports.calls_page import AT_ONCE, calls_page
 from reports.cursors import CursorField
 from reports.dashboard.addresses import with_parameters
 from reports.dashboard.refused import not_found, page
-from reports.live.ledger import stops_in_force
+from reports.live.ledger import newest_place, stops_in_force
 from reports.parameters import Choice, Flag, Parameters, Text
 from reports.session_costs import by_agent_and_model, growth
 from reports.transcript import transcript
@@ -66,7 +66,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
         "growth": growth(found),
         "budget": _budget(found),
         "stops": _stops_of(found),
-        "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
+        "place": newest_place().text(),
     }
     return render(request, "dashboard/session.html", context)
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from capture.models import Ledger
 from reports.dashboard.addresses import as_api, with_parameters
 from reports.dashboard.refused import page
+from reports.live.ledger import newest_place
 from reports.session_list import ORDERS, SessionsParameters
 from reports.session_list import page as sessions_page
 
@@ -40,7 +40,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         "next_url": with_parameters(request, cursor=found.next.text()) if found.next else None,
         "is_first": "cursor" not in asked and "offset" not in asked,
         "columns": [_column(request, title, by, asked["order"]) for title, by in COLUMNS],
-        "seq": Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
+        "place": newest_place().text(),
         "given": given,
     }
     return render(request, "dashboard/sessions.html", context)

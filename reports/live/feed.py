@@ -17,8 +17,16 @@ from capture import runtime
 from reports.call_list import ShortCall
 from reports.encoding import encode
 from reports.live.client import GAP, Client
-from reports.live.ledger import FAILURES, LedgerReader, News, Place, newest_place, stops_in_force
-from reports.live.ledger import missed as calls_missed
+from reports.live.ledger import (
+    FAILURES,
+    LedgerReader,
+    News,
+    Place,
+    Since,
+    newest_place,
+    stops_in_force,
+)
+from reports.live.ledger import missed as missed_since
 from reports.live.parameters import MAX_LIMIT, Watch
 from reports.live.processes import shared
 from reports.live.rows import rendered
@@ -47,7 +55,7 @@ class Feed:
         self._n_waiting = 0  # clients that join
         self._away = False
 
-    async def join(self, client: Client, since: int | None) -> None:
+    async def join(self, client: Client, since: Since | None) -> None:
         """From now on it is told. First comes hello, then what it missed since `since`."""
         self._n_waiting += 1
         try:
@@ -58,8 +66,8 @@ class Feed:
             client.offer(self._hello(client.watch))
             if missed is None:
                 client.offer(GAP)
-            elif missed:
-                client.offer(_text(_news_of_calls(missed, client.watch, MAX_LIMIT)))
+            elif missed.calls or missed.deleted:
+                client.offer(_text(_of_missed(missed, client.watch)))
         finally:
             self._n_waiting -= 1
 
@@ -146,8 +154,8 @@ class Feed:
         common: Message = {}
         if news.stops is not None:
             common["stops"] = news.stops
-        if news.deleted_sessions or news.deleted_calls:
-            common["deleted"] = {"sessions": news.deleted_sessions, "calls": news.deleted_calls}
+        if news.deleted:
+            common["deleted"] = news.deleted
         if news.figures is not None or len(running) != n_before:
             self._figures = {**(news.figures or self._figures), "running": len(running)}
             common["now"] = self._figures
@@ -156,7 +164,8 @@ class Feed:
                 message = GAP
             else:
                 told = {**_of_watch(watch, started, ended, set(recorded), news), **common}
-                message = _text({**told, "seq": news.place.seq}) if told else ""
+                place = {"seq": news.place.seq, "place": news.place.text()}
+                message = _text({**told, **place}) if told else ""
             if message:
                 for client in clients:
                     client.offer(message)
@@ -167,6 +176,7 @@ class Feed:
         hello: Message = {
             "type": "hello",
             "seq": self._place.seq,
+            "place": self._place.text(),
             "running": running,
             "stops": self._stops,
             "now": {**self._figures, "running": len(self._running)},
@@ -175,22 +185,37 @@ class Feed:
             hello["running_rows"] = rendered(running, watch.zone)
         return encode(hello).decode()
 
-    async def _missed(self, watch: Watch, since: int | None) -> list[ShortCall] | None:
-        """None: too many, or the ledger is another one."""
-        found: list[ShortCall] = []
-        while since is not None and self._place is not None and since != self._place.seq:
-            until = self._place.seq
-            if since > until or self._reader is None:
+    async def _missed(self, watch: Watch, since: Since | None) -> News | None:
+        """Up to the place where the feed is; None: too many, or the ledger is another one."""
+        assert self._place is not None
+        found = News(self._place)
+        while since is not None and not since.has_reached(self._place):
+            until = self._place
+            if since.seq > until.seq or (since.audit_id or 0) > until.audit_id:
+                return None
+            if self._reader is None:
                 return None
             try:
-                more = await self._reader.run(calls_missed, watch.filter, since, until, MAX_LIMIT)
+                more = await self._reader.run(missed_since, watch.filter, since, until, MAX_LIMIT)
             except FAILURES:
                 return None
-            if more is None or len(found) + len(more) > MAX_LIMIT:
+            if more is None or len(found.calls) + len(more.calls) > MAX_LIMIT:
                 return None
-            found += more
-            since = until
+            found.place = until
+            found.calls += more.calls
+            found.deleted_sessions += more.deleted_sessions
+            found.deleted_calls += more.deleted_calls
+            since = Since(*until)
         return found
+
+
+def _of_missed(missed: News, watch: Watch) -> Message:
+    told: Message = {"place": missed.place.text()}
+    if missed.calls:
+        told |= _news_of_calls(missed.calls, watch, MAX_LIMIT)
+    if missed.deleted:
+        told["deleted"] = missed.deleted
+    return told
 
 
 def _of_watch(

@@ -38,6 +38,19 @@ class Place(NamedTuple):
     seq: int
     audit_id: int
 
+    def text(self) -> str:
+        return f"{self.seq}.{self.audit_id}"
+
+
+class Since(NamedTuple):
+    """What a client knows already."""
+
+    seq: int
+    audit_id: int | None = None  # None: it does not ask what was deleted
+
+    def has_reached(self, place: Place) -> bool:
+        return self.seq == place.seq and self.audit_id in (None, place.audit_id)
+
 
 @dataclass(slots=True)
 class News:
@@ -49,6 +62,12 @@ class News:
     deleted_sessions: list[str] = field(default_factory=list)
     deleted_calls: list[str] = field(default_factory=list)
     figures: dict[str, Any] | None = None  # None: as they were
+
+    @property
+    def deleted(self) -> dict[str, list[str]] | None:
+        if not self.deleted_sessions and not self.deleted_calls:
+            return None
+        return {"sessions": self.deleted_sessions, "calls": self.deleted_calls}
 
 
 class LedgerReader:
@@ -72,7 +91,7 @@ class LedgerReader:
         news = News(last)
         changed: set[str] = set()
         if last.audit_id > place.audit_id:
-            self._read_audit(place, news, changed)
+            _read_audit(place.audit_id, news, changed)
         if last.seq - place.seq > MOST_CALLS:
             news.gap = True
         elif last.seq > place.seq:
@@ -83,20 +102,6 @@ class LedgerReader:
             news.sessions = sessions_of(changed)
         news.figures = self._new_figures()
         return news
-
-    def _read_audit(self, place: Place, news: News, changed: set[str]) -> None:
-        entries = AuditEntry.objects.filter(id__gt=place.audit_id, id__lte=news.place.audit_id)
-        wanted = ("session.delete", "call.delete", "session.annotate", "stop.create", "stop.lift")
-        for action, name in entries.filter(action__in=wanted).values_list("action", "object"):
-            match action:
-                case "session.delete":
-                    news.deleted_sessions.append(name)
-                case "call.delete":
-                    news.deleted_calls.append(name)
-                case "session.annotate":
-                    changed.add(name)
-                case _:
-                    news.stops = stops_in_force()
 
     def _new_figures(self) -> dict[str, Any] | None:
         at = now()
@@ -119,11 +124,31 @@ def newest_place() -> Place:
     )
 
 
-def missed(filter: CallFilter, since: int, until: int, limit: int) -> list[ShortCall] | None:
-    """Those after `since` up to `until`; None: more than `limit`."""
-    calls = Call.objects.not_deleted().filter(seq__gt=since, seq__lte=until)
-    found = short_calls(calls.filter(filter.where()).order_by("seq")[: limit + 1])
-    return found if len(found) <= limit else None
+def missed(filter: CallFilter, since: Since, until: Place, limit: int) -> News | None:
+    """The calls that were recorded and what was deleted after `since`, up to `until`; None: more
+    than `limit`."""
+    news = News(until)
+    calls = Call.objects.not_deleted().filter(seq__gt=since.seq, seq__lte=until.seq)
+    news.calls = short_calls(calls.filter(filter.where()).order_by("seq")[: limit + 1])
+    if since.audit_id is not None:
+        _read_audit(since.audit_id, news, set())
+    n_deleted = len(news.deleted_calls) + len(news.deleted_sessions)
+    return news if len(news.calls) + n_deleted <= limit else None
+
+
+def _read_audit(since: int, news: News, changed: set[str]) -> None:
+    entries = AuditEntry.objects.filter(id__gt=since, id__lte=news.place.audit_id)
+    wanted = ("session.delete", "call.delete", "session.annotate", "stop.create", "stop.lift")
+    for action, name in entries.filter(action__in=wanted).values_list("action", "object"):
+        match action:
+            case "session.delete":
+                news.deleted_sessions.append(name)
+            case "call.delete":
+                news.deleted_calls.append(name)
+            case "session.annotate":
+                changed.add(name)
+            case _:
+                news.stops = stops_in_force()
 
 
 def sessions_of(session_ids: set[str]) -> list[dict[str, Any]]:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
 from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import empty
+from rest_framework.serializers import CharField
 
 from reports.call_list import CallFilter, CallsParameters
 from reports.dashboard.preferences import zone_of
+from reports.live.ledger import Since
 from reports.parameters import Flag, Number, Text
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+_PLACE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?", re.ASCII)
+
+
+class SinceField(CharField):
+    accepted = "a seq, or a place as messages tell it"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, **options)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if data is empty or data == "":
+            return super().run_validation(empty)
+        found = _PLACE.fullmatch(str(data))
+        if found is None:
+            raise ValidationError([self.accepted])
+        return Since(int(found[1]), int(found[2]) if found[2] else None)
 
 
 class LiveParameters(CallsParameters):
-    since = Number(lowest=0, highest=2**63 - 1, help_text="begin with what came after this seq")
+    since = SinceField(help_text="begin with what came after this seq, or place")
     limit = Number(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="calls in one message"
     )
@@ -34,8 +55,8 @@ class Watch:
     zone: tzinfo | None  # of rows; None: no rows are wanted
 
 
-def asked(query: bytes) -> tuple[Watch, int | None]:
-    """What to watch, and since which seq. Raises ValidationError."""
+def asked(query: bytes) -> tuple[Watch, Since | None]:
+    """What to watch, and what is known already. Raises ValidationError."""
     values: dict[str, Any] = LiveParameters.of_query(QueryDict(query))
     zone = zone_of(values["rows"]) if "rows" in values else None
     watch = Watch(

@@ -14,6 +14,7 @@ from capture.bridge import Receive, Scope, Send, deny
 from reports.encoding import encode
 from reports.live.client import Client
 from reports.live.feed import feed
+from reports.live.ledger import Since
 from reports.live.parameters import asked
 
 ROUTE = "live"
@@ -61,7 +62,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _telling(client: Client, since: int | None, send: Send) -> None:
+async def _telling(client: Client, since: Since | None, send: Send) -> None:
     await feed.join(client, since)
     while True:
         await send({"type": "websocket.send", "text": await client.next()})

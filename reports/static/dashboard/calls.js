@@ -230,5 +230,5 @@ show();
 if (scroller.dataset.isLive === "yes") {
   const query = new URLSearchParams(scroller.dataset.live);
   query.set("rows", scroller.dataset.zone);
-  listen(query, Number(scroller.dataset.seq), { onMessage: schedule, onState: connectionIs });
+  listen(query, scroller.dataset.place, { onMessage: schedule, onState: connectionIs });
 }

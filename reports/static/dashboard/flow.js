@@ -264,7 +264,7 @@ function start() {
   page.querySelector(".canvas-box").hidden = false;
   table.hidden = true;
   draw();
-  refresh(page.dataset.flow, { session, seq: Number(page.dataset.seq) }, {
+  refresh(page.dataset.flow, { session, place: page.dataset.place }, {
     changed(fresh) {
       data = fresh;
       isTableOld = true;

@@ -5,9 +5,9 @@ const LONGEST_PAUSE_S = 15;
 
 /**
  * Calls `onMessage(told)` with each message and `onState(state, secondsToRetry)` with "live" or "lost".
- * `seq` is what the page knows already. Returns `{stop, resume}`.
+ * `place` is what the page knows already. Returns `{stop, resume}`.
  */
-export function listen(query, seq, { onMessage, onState }) {
+export function listen(query, place, { onMessage, onState }) {
   let socket = null;
   let pause = FIRST_PAUSE_S;
   let timer = null;
@@ -16,7 +16,7 @@ export function listen(query, seq, { onMessage, onState }) {
   function connect() {
     clearTimeout(timer);
     const parameters = new URLSearchParams(query);
-    parameters.set("since", seq);
+    parameters.set("since", place);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     socket = new WebSocket(`${scheme}//${location.host}/ws?${parameters}`);
     socket.onopen = () => {
@@ -25,7 +25,7 @@ export function listen(query, seq, { onMessage, onState }) {
     };
     socket.onmessage = (event) => {
       const told = JSON.parse(event.data);
-      if (told.type === "news" && told.seq) seq = Math.max(seq, told.seq);
+      if (told.type === "news" && told.place) place = told.place;
       onMessage(told);
     };
     socket.onclose = () => {

@@ -8,7 +8,7 @@ const PAUSE_MS = 2000; // between two readings
 
 /** `changed(data)` with what `url` tells, whenever it tells something else; `runs(calls)` with the
  * session's calls that are under way, each with `begun`: the `performance.now()` of its beginning. */
-export function refresh(url, { session, seq }, { changed, runs }) {
+export function refresh(url, { session, place }, { changed, runs }) {
   const running = new Map();
   let etag = null;
   let isWanted = false;
@@ -61,7 +61,7 @@ export function refresh(url, { session, seq }, { changed, runs }) {
   }
 
   want();
-  listen({ session, limit: 1, sessions: true }, seq, { onMessage: take, onState: stateIs });
+  listen({ session, limit: 1, sessions: true }, place, { onMessage: take, onState: stateIs });
 }
 
 /** A name on one line; what cannot be seen is spelled out, as the server does it. */

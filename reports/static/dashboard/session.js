@@ -62,9 +62,10 @@ if (rows) {
   keepShaded(rows);
   selectable(rows, { list: () => rows.dataset.list });
 }
-listen(`limit=1&session=${encodeURIComponent(shown.dataset.live)}`, Number(shown.dataset.seq), {
+listen(`limit=1&session=${encodeURIComponent(shown.dataset.live)}`, shown.dataset.place, {
   onMessage(told) {
     if (told.stops && told.type === "news") showStops(told.stops);
+    if (told.deleted?.sessions.includes(shown.dataset.live)) location.reload(); // the page says so
     if (told.calls || told.type === "gap") document.getElementById("newer").hidden = false;
   },
   onState: () => {},

@@ -31,5 +31,5 @@ function take(told) {
 
 selectable(document.getElementById("rows"), { list: () => "" });
 if (list.dataset.isFirst === "yes") {
-  listen("limit=1&sessions=true", Number(list.dataset.seq), { onMessage: take, onState: () => {} });
+  listen("limit=1&sessions=true", list.dataset.place, { onMessage: take, onState: () => {} });
 }

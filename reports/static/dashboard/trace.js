@@ -424,7 +424,7 @@ function start() {
 
   let told = null;
   let running = [];
-  refresh(page.dataset.trace, { session: page.dataset.session, seq: Number(page.dataset.seq) }, {
+  refresh(page.dataset.trace, { session: page.dataset.session, place: page.dataset.place }, {
     changed(data) {
       told = data;
       take(withRunning(data, running));
