@@ -22,6 +22,7 @@ from capture.admission.admit import Admission
 from capture.admission.floods import Floods
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
 from capture.admission.stops import Stops
+from capture.cancelling import ended
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
 from capture.limiter import Limiter
@@ -205,9 +206,7 @@ async def end() -> None:
         return
     if runtime._tick is not None:
         runtime._tick.cancel()
-    for task in runtime._beside:
-        task.cancel()
-    await asyncio.gather(*runtime._beside, return_exceptions=True)
+    await ended(runtime._beside)
     await runtime.upstream.close()
     await runtime.finished()
     await runtime.limiter.close()

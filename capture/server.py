@@ -31,6 +31,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from capture.cancelling import ended
 from capture.upstream import HEADER_LIMIT
 
 logger = logging.getLogger("agentledger.proxy")
@@ -147,10 +148,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         return [task for task in tasks if task is not None and not task.done()]
 
     async def cancel_applications(self) -> None:
-        tasks = self.applications()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # They may have calls to end and to settle first.
+        await ended(self.applications(), again_after_s=10)
 
     def kill_all_applications(self) -> Any:
         """Daphne's own fails on connections that have no application any more."""

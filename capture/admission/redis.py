@@ -32,6 +32,7 @@ from capture.admission.limits import Limit, Limits
 from capture.admission.outage import Outage
 from capture.admission.redis_pipe import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
 from capture.admission.standings import budget_standing, limit_standing
+from capture.cancelling import ended
 
 # A process that is killed renews nothing: a lease later, what its calls held is spent.
 LEASE_S = 30.0
@@ -257,9 +258,7 @@ class RedisState:
     async def close(self) -> None:
         """Calls that still run are lost, if they do: their leases end."""
         if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+            await ended([self._upkeep])
         await self._tell_untold()
         await self._pipe.close()
 
