@@ -150,7 +150,7 @@ def _saying(asked: dict[str, Any]) -> CallsPage:
     )
     place = _place(asked, BY_SEQ)
     found = find(wanted, limit=asked["limit"], before=place.id if place else None)
-    hits = Call.objects.filter(pk__in=[hit.call.pk for hit in found.hits])
+    hits = Call.objects.not_deleted().filter(pk__in=[hit.call.pk for hit in found.hits])
     calls = short_calls(hits.order_by("-seq"))
     older = Cursor(BY_SEQ, 0, found.next) if found.next is not None else None
     return CallsPage(calls, older, is_late=not found.complete)
@@ -180,7 +180,8 @@ def _sorted(found: QuerySet[Call], sort: str, limit: int) -> CallsPage:
     if horizon is not None:
         found = found.filter(timestamp__gte=horizon)
     first = _first_of_newest(found, SORTS[sort.lstrip("-")], sort.startswith("-"), limit)
-    calls = {call["action_id"]: call for call in short_calls(Call.objects.filter(pk__in=first))}
+    listed = short_calls(Call.objects.not_deleted().filter(pk__in=first))
+    calls = {call["action_id"]: call for call in listed}
     return CallsPage([calls[pk] for pk in first if pk in calls], sorted_among=SORTED)
 
 

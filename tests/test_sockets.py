@@ -521,6 +521,15 @@ def test_a_turn_that_is_cut_short_is_on_the_record(
     assert call["tokens_out"] is not None
 
 
+def at_rest(count: Callable[[], int]) -> int:
+    """What it is when it has been the same for half a second."""
+    before = -1
+    while before != (now := count()):
+        before = now
+        time.sleep(0.5)
+    return now
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridged) -> None:
     """Far more is sent than buffers hold while nobody reads it."""
@@ -544,11 +553,7 @@ def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridg
         address(ledger, "/v1/unknown"), max_size=None, max_queue=1, compression=None
     ) as agent:
         agent.send("go")
-        settled = -1
-        while settled != n_sent:
-            settled = n_sent
-            time.sleep(0.5)
-        assert n_sent < 400
+        assert at_rest(lambda: n_sent) < 400
         assert process.memory_info().rss - before < 40_000_000
         for _ in range(400):
             assert agent.recv(timeout=30) == piece
@@ -580,11 +585,7 @@ def test_a_slow_provider_makes_the_agent_wait(server: ServerName, bridged: Bridg
 
         sender = threading.Thread(target=send_all)
         sender.start()
-        settled = -1
-        while settled != n_sent:
-            settled = n_sent
-            time.sleep(0.5)
-        assert n_sent < 400
+        assert at_rest(lambda: n_sent) < 400
         assert process.memory_info().rss - before < 40_000_000
         may_read.set()
         assert agent.recv(timeout=30) == "all of it"
