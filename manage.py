@@ -4,12 +4,12 @@
 import os
 import sys
 
-from agentledger_site import environment
+from agentledger_site import startup_checks
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-    environment.check()
+    startup_checks.check()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

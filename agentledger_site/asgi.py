@@ -16,9 +16,9 @@ from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
-from agentledger_site import environment
+from agentledger_site import startup_checks
 
-environment.check()
+startup_checks.check()
 
 import django
 
@@ -29,8 +29,8 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver
 
+from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
-from agentledger_site.routes import is_owned
 from capture import runtime
 from capture.body import Receive
 from capture.bridge import bridge

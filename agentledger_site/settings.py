@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 
 from agentledger_site.conf import VERSION, config
 from agentledger_site.database import databases
-from agentledger_site.static_files import name_of_contents
+from agentledger_site.static_url import name_of_contents
 
 # What is imported stays. To look through it for garbage while it is made, and once more when the
 # process ends, is a third of a command: nobody looks until the apps are ready, nor at this later.
@@ -19,14 +19,14 @@ django_stubs_ext.monkeypatch()
 _config = config()
 
 # Signs what need not outlive a start: messages of the admin. The cookies that let browsers in are
-# signed with a key that is kept: agentledger_site.access.signing_key.
+# signed with a key that is kept: access.signing_key.
 SECRET_KEY = _config.secret_key or secrets.token_urlsafe(32)
 DEBUG = False
 # Access decides by Host, on the read surfaces alone: the proxy path answers to any.
 ALLOWED_HOSTS = ["*"]
 
 INSTALLED_APPS = [
-    "agentledger_site.access.apps.LedgerAdminConfig",
+    "access.apps.LedgerAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -37,19 +37,20 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "agentledger_site.access.apps.AccessConfig",
+    "access.apps.AccessConfig",
     "capture",
     "reports",
+    "mcp",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Files that come with AgentLedger: they are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "agentledger_site.access.middleware.Access",
+    "access.middleware.Access",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "agentledger_site.access.middleware.Csrf",
-    "agentledger_site.access.middleware.AdminUser",
+    "access.middleware.Csrf",
+    "access.middleware.AdminUser",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -72,12 +73,12 @@ TEMPLATES = [
 DATABASES = databases(_config)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Who acts is decided for each request, by agentledger_site.access: there are no log-ins, and what
+# Who acts is decided for each request, by access: there are no log-ins, and what
 # the admin keeps between two pages is in its cookie.
-AUTHENTICATION_BACKENDS = ["agentledger_site.access.admin_users.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["access.admin_users.RoleBackend"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
-CSRF_FAILURE_VIEW = "agentledger_site.access.pages.csrf_failed"
+CSRF_FAILURE_VIEW = "access.views.csrf_failed"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -103,7 +104,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 REST_FRAMEWORK = {
-    # Who may read is decided before a view is reached: agentledger_site.access.
+    # Who may read is decided before a view is reached: access.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,

@@ -6,10 +6,10 @@ from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-import agentledger_site.access.admin  # noqa: F401 (registers what the admin shows)
+import access.admin  # noqa: F401 (registers what the admin shows)
 import capture.admin  # noqa: F401
 import reports.admin  # noqa: F401
-from agentledger_site.access import pages
+from access import views as access_views
 from reports import audit, limits, schema, stops, views
 from reports.analytics import Analytics
 from reports.calls import CallViewSet, SessionCallsViewSet
@@ -55,8 +55,8 @@ urlpatterns = [
         name="dashboard_thumbnail",
     ),
     path("api/audit", audit.audit, name="audit"),
-    path("dashboard/sign-in", pages.sign_in, name="sign_in"),
-    path("dashboard/sign-out", pages.sign_out, name="sign_out"),
+    path("dashboard/sign-in", access_views.sign_in, name="sign_in"),
+    path("dashboard/sign-out", access_views.sign_out, name="sign_out"),
     path("dashboard/flow/", flow.flow, name="dashboard_flow"),
     path("dashboard/flow/calls/", flow.node_calls, name="dashboard_flow_calls"),
     path("dashboard/flow.json", flow.flow_json, name="dashboard_flow_json"),

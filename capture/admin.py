@@ -9,8 +9,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from agentledger_site.access.actors import actor_of
-from agentledger_site.access.admin_lists import LongList
+from access.actors import actor_of
+from access.admin_lists import LongList
 from capture.models import Stop
 from capture.stopping import lift, stop
 

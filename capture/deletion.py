@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.timezone import now
 
-from agentledger_site.access import audit
-from agentledger_site.access.actors import Actor
+from access import audit
+from access.actors import Actor
 from agentledger_site.conf import config
 from capture import rows
 from capture.call_rows import LISTS, MAX_TOTAL, session_names

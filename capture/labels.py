@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
-from agentledger_site.access import audit
-from agentledger_site.access.actors import Actor
+from access import audit
+from access.actors import Actor
 from capture.call_rows import session_names
 from capture.models import Ledger, Session, SessionValue
 

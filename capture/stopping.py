@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.timezone import now
 
-from agentledger_site.access import audit
-from agentledger_site.access.actors import Actor
+from access import audit
+from access.actors import Actor
 from capture.models import Stop
 
 MAX_ID = 2**63 - 1

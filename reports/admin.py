@@ -14,8 +14,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from agentledger_site.access.actors import actor_of
-from agentledger_site.access.admin_lists import LongList
+from access.actors import actor_of
+from access.admin_lists import LongList
 from capture import wire
 from capture.deletion import delete_call, delete_session
 from capture.exchange import Outcome

@@ -8,7 +8,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.models import AuditEntry
+from access.models import AuditEntry
 from reports.cursors import link
 from reports.parameters import Number, Parameters, Text, Time
 

@@ -17,7 +17,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.actors import actor_of
+from access.actors import actor_of
 from agentledger_site.conf import VERSION
 from capture.deletion import delete_call
 from capture.models import Call, Session

@@ -15,7 +15,7 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from agentledger_site.access.rules import KEY_PARAMETER
+from access.request_checks import KEY_PARAMETER
 from capture.models import FIELD_LENGTH
 
 # Everybody may send these: the key, and the form in which the answer is to come.

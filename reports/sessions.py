@@ -11,7 +11,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.actors import actor_of
+from access.actors import actor_of
 from capture.deletion import delete_session
 from capture.labels import annotate
 from capture.models import Session

@@ -11,7 +11,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.actors import actor_of
+from access.actors import actor_of
 from capture import runtime
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Stop
 from capture.stopping import lift, stop

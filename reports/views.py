@@ -10,7 +10,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.access.middleware import may_read, wants_page
+from access.middleware import may_read, wants_page
 from agentledger_site.conf import VERSION
 from reports.dashboard.calls import calls
 from reports.parameters import Parameters

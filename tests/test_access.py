@@ -10,16 +10,16 @@ import httpx
 import psutil
 import pytest
 
-from agentledger_site import conf
-from agentledger_site.access.forwarded import client
-from agentledger_site.access.rules import (
+from access.forwarded import client
+from access.request_checks import (
     KEY_HEADER,
     Reader,
     denied_to_pages,
     denied_with_key,
     denied_without_key,
 )
-from agentledger_site.routes import is_owned
+from agentledger_site import conf
+from agentledger_site.owned_paths import is_owned
 from tests.ledger import Ledger
 from tests.provider import Provider
 from tests.raw import exchange, request

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from agentledger_site.access.rules import KEY_HEADER
+from access.request_checks import KEY_HEADER
 from tests.conftest import KEY
 from tests.ledger import Ledger, wait_until
 

@@ -50,9 +50,9 @@ print(json.dumps(found))
 MAKE = """
 import sys, django
 django.setup()
-from agentledger_site.access import tokens
-from agentledger_site.access.actors import on_the_command_line
-from agentledger_site.access.roles import Role
+from access import tokens
+from access.actors import on_the_command_line
+from access.roles import Role
 from capture.stopping import stop
 actor = on_the_command_line()
 for n in range(*map(int, sys.argv[1:])):

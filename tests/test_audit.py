@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from agentledger_site.access.rules import KEY_HEADER
+from access.request_checks import KEY_HEADER
 from tests.conftest import KEY, create_database
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider

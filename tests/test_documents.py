@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from agentledger_site import conf
-from agentledger_site.routes import is_owned
+from agentledger_site.owned_paths import is_owned
 from capture.kept import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
 from tests.ledger import PROJECT, Ledger
 from tests.provider import Provider

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from agentledger_site.access.rules import KEY_HEADER
+from access.request_checks import KEY_HEADER
 from tests import canned
 from tests.conftest import KEY, create_database
 from tests.ledger import CALL, Ledger, wait_until

@@ -15,9 +15,9 @@ django.setup()
 
 from django.urls import URLPattern, URLResolver, get_resolver, resolve  # noqa: E402
 
-from agentledger_site.access.permissions import ADMIN_ROUTES, OPEN, ROUTES, rule_of  # noqa: E402
-from agentledger_site.access.roles import Role  # noqa: E402
-from agentledger_site.access.rules import KEY_HEADER  # noqa: E402
+from access.permissions import ADMIN_ROUTES, OPEN, ROUTES, rule_of  # noqa: E402
+from access.request_checks import KEY_HEADER  # noqa: E402
+from access.roles import Role  # noqa: E402
 from tests.conftest import KEY, running_on  # noqa: E402
 from tests.ledger import Ledger, wait_until  # noqa: E402
 
@@ -55,7 +55,7 @@ def test_every_route_is_in_the_table() -> None:
         for name in names.values()
         if name not in OPEN and name not in ROUTES and not name.startswith("admin:")
     }
-    assert missing == set(), "say in agentledger_site.access.permissions who may use these"
+    assert missing == set(), "say in access.permissions who may use these"
     assert rule_of("a_route_that_is_not_there") is None
     assert all(name.startswith("admin:") for name in ADMIN_ROUTES)
 

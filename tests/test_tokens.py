@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from agentledger_site.access.attempts import FREE_ATTEMPTS, Attempts
-from agentledger_site.access.rules import KEY_HEADER
+from access.request_checks import KEY_HEADER
+from access.throttle import FREE_ATTEMPTS, Attempts
 from tests.conftest import KEY, create_database
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider

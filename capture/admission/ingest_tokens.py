@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from agentledger_site.access import tokens
-from agentledger_site.access.housekeeping import Housekeeping
-from agentledger_site.access.models import Token
-from agentledger_site.access.roles import Role
+from access import tokens
+from access.background_writer import Housekeeping
+from access.models import Token
+from access.roles import Role
 from capture.admission.decision import Refused, TokenBudget
 from capture.admission.last_known import LastKnown
 from capture.admission.policy import KEY_HEADER, IngestKey

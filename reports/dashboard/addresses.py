@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, QueryDict
 
-from agentledger_site.access.rules import KEY_PARAMETER
+from access.request_checks import KEY_PARAMETER
 
 # What the API calls otherwise.
 _OF_API = {

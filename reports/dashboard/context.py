@@ -6,8 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from agentledger_site.access.actors import actor_of
-from agentledger_site.access.roles import Role
+from access.actors import actor_of
+from access.roles import Role
 from agentledger_site.conf import VERSION
 from reports.dashboard.preferences import preferences_of
 from reports.dashboard.tabs import tabs

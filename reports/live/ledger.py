@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils.timezone import now
 
-from agentledger_site.access.models import AuditChain, AuditEntry
+from access.models import AuditChain, AuditEntry
 from capture.models import Call, Ledger, Session, Spend, Stop
 from capture.rollup_sums import ERRORS, REFUSED, hour_of
 from reports.call_list import WARNED, CallFilter, ShortCall, short_calls

@@ -8,8 +8,8 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from agentledger_site.access.rules import Denied
-from agentledger_site.access.sockets import admitted
+from access.request_checks import Denied
+from access.websockets import admitted
 from capture.bridge import Receive, Scope, Send, deny
 from reports.encoding import encode
 from reports.live.client import Client

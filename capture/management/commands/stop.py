@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from agentledger_site.access.actors import on_the_command_line, system_user
-from agentledger_site.access.database import unusable
+from access.actors import on_the_command_line, system_user
+from access.management.database_errors import unusable
 from capture.management.stop_arguments import add_arguments, said, scope_of
 from capture.stopping import stop
 

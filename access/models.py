@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
-from agentledger_site.access.roles import Role
+from access.roles import Role
 
 MAX_NAME = 100
 

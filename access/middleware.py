@@ -16,13 +16,12 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject
 
-from agentledger_site.access import audit, cookie, forwarded, pages
-from agentledger_site.access.actors import Actor, actor_of, nobody
-from agentledger_site.access.admin_users import user_of
-from agentledger_site.access.identify import identified
-from agentledger_site.access.permissions import OPEN, rule_of
-from agentledger_site.access.roles import Role
-from agentledger_site.access.rules import (
+from access import audit, cookie, forwarded, views
+from access.actors import Actor, actor_of, nobody
+from access.admin_users import user_of
+from access.authentication import identified
+from access.permissions import OPEN, rule_of
+from access.request_checks import (
     KEY_HEADER,
     KEY_PARAMETER,
     SAFE_METHODS,
@@ -30,6 +29,7 @@ from agentledger_site.access.rules import (
     Reader,
     denied_to_pages,
 )
+from access.roles import Role
 from agentledger_site.conf import config
 
 DATABASE_AWAY = Denied(503, "the database does not answer; calls wait in the spool")
@@ -187,7 +187,7 @@ def _refused(request: HttpRequest, refusal: Denied) -> HttpResponse:
     is_unknown = refusal.status in (401, 403, 429) and actor_of(request).role is None
     response: HttpResponse
     if wants_page(request):
-        response = pages.refused(request, refusal, may_sign_in=is_unknown)
+        response = views.refused(request, refusal, may_sign_in=is_unknown)
     else:
         response = JsonResponse({"detail": refusal.reason}, status=refusal.status)
     if refusal.retry_after_s is not None:
@@ -214,8 +214,8 @@ def _signed_in(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         audit.record(actor, "sign_in", request.path, shown_as="parameter")
     except DatabaseError:
-        return pages.refused(request, DATABASE_AWAY, may_sign_in=False)
-    return pages.with_cookie(request, actor, request.path + query)
+        return views.refused(request, DATABASE_AWAY, may_sign_in=False)
+    return views.with_cookie(request, actor, request.path + query)
 
 
 def _needs_token(request: HttpRequest) -> bool:

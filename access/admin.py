@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.timezone import now
 
-from agentledger_site.access import tokens
-from agentledger_site.access.actors import actor_of
-from agentledger_site.access.admin_lists import LongList
-from agentledger_site.access.models import AuditEntry, Token
-from agentledger_site.access.roles import Role
+from access import tokens
+from access.actors import actor_of
+from access.admin_lists import LongList
+from access.models import AuditEntry, Token
+from access.roles import Role
 
 
 class NewToken(forms.ModelForm[Token]):

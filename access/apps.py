@@ -5,7 +5,7 @@ from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class AccessConfig(AppConfig):
-    name = "agentledger_site.access"
+    name = "access"
     label = "access"
     verbose_name = "Access"
 
@@ -17,4 +17,4 @@ class AccessConfig(AppConfig):
 class LedgerAdminConfig(SimpleAdminConfig):
     """Admin classes are loaded with the URLs: the recorder and commands need none."""
 
-    default_site = "agentledger_site.access.admin_site.LedgerAdminSite"
+    default_site = "access.admin_site.LedgerAdminSite"

@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.timezone import now
 
-from agentledger_site.access import tokens
-from agentledger_site.access.actors import on_the_command_line
-from agentledger_site.access.database import unusable
-from agentledger_site.access.models import Token
-from agentledger_site.access.roles import Role
+from access import tokens
+from access.actors import on_the_command_line
+from access.management.database_errors import unusable
+from access.models import Token
+from access.roles import Role
 from agentledger_site.conf import PREFIX, Rejected, config, usd
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}

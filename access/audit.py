@@ -12,8 +12,8 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.timezone import now
 
-from agentledger_site.access.actors import Actor, actor_of
-from agentledger_site.access.models import AuditChain, AuditEntry
+from access.actors import Actor, actor_of
+from access.models import AuditChain, AuditEntry
 
 JSON = Any
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from django.db import DatabaseError
 from django.utils.timezone import now
 
-from agentledger_site.access import audit
-from agentledger_site.access.actors import Known, nobody
+from access import audit
+from access.actors import Known, nobody
 
 logger = logging.getLogger("agentledger.access")
 

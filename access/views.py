@@ -12,11 +12,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from agentledger_site.access import audit, cookie
-from agentledger_site.access.actors import Actor, actor_of
-from agentledger_site.access.identify import with_secret
-from agentledger_site.access.roles import Role
-from agentledger_site.access.rules import KEY_PARAMETER, Denied
+from access import audit, cookie
+from access.actors import Actor, actor_of
+from access.authentication import with_secret
+from access.request_checks import KEY_PARAMETER, Denied
+from access.roles import Role
 from agentledger_site.conf import config
 
 MAY_ONLY_SEND = Denied(403, "this token may only send calls")

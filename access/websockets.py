@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from django.db import DatabaseError, connection
 
-from agentledger_site.access import cookie, forwarded
-from agentledger_site.access.actors import Actor
-from agentledger_site.access.identify import identified
-from agentledger_site.access.permissions import rule_of
-from agentledger_site.access.rules import KEY_PARAMETER, Denied, Reader, denied_to_sockets
+from access import cookie, forwarded
+from access.actors import Actor
+from access.authentication import identified
+from access.permissions import rule_of
+from access.request_checks import KEY_PARAMETER, Denied, Reader, denied_to_sockets
 from agentledger_site.conf import config
 
 DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")

@@ -13,10 +13,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
-from agentledger_site.access import audit
-from agentledger_site.access.actors import Actor
-from agentledger_site.access.models import MAX_NAME, Token
-from agentledger_site.access.roles import Role
+from access import audit
+from access.actors import Actor
+from access.models import MAX_NAME, Token
+from access.roles import Role
 
 # A secret is known by its look, so that a wrong one mostly costs no question to the database.
 SECRET = re.compile(r"al_[A-Za-z0-9_-]{43}")

@@ -8,8 +8,8 @@ import time
 
 from django.db import DatabaseError, connection
 
-from agentledger_site.access import audit, failures, tokens
-from agentledger_site.access.actors import AGENTLEDGER
+from access import audit, failed_logins, tokens
+from access.actors import AGENTLEDGER
 from agentledger_site.conf import PREFIX, VERSION, Config, config, variables, without_secrets
 
 # Their values may be secrets, whole or in part: the log tells that they are set.
@@ -35,7 +35,7 @@ class Housekeeping:
                 audit.record(AGENTLEDGER, "start", "settings", **settings_told(config()))
                 self._settings_told = True
             tokens.write_uses()
-            failures.tell(all_=all_)
+            failed_logins.tell(all_=all_)
         except DatabaseError:
             connection.close()
 

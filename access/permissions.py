@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentledger_site.access.roles import Role
+from access.roles import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,12 @@ from __future__ import annotations
 import hmac
 import math
 
-from agentledger_site.access import failures, tokens
-from agentledger_site.access.actors import Actor, Known, local_operator, with_the_key
-from agentledger_site.access.attempts import Attempts
-from agentledger_site.access.cookie import actor_of_cookie
-from agentledger_site.access.roles import Role
-from agentledger_site.access.rules import (
-    KEY_HEADER,
-    Denied,
-    Reader,
-    denied_with_key,
-    denied_without_key,
-)
+from access import failed_logins, tokens
+from access.actors import Actor, Known, local_operator, with_the_key
+from access.cookie import actor_of_cookie
+from access.request_checks import KEY_HEADER, Denied, Reader, denied_with_key, denied_without_key
+from access.roles import Role
+from access.throttle import Attempts
 from agentledger_site.conf import Config
 
 # Longer than any key of ours.
@@ -42,7 +36,7 @@ def with_secret(shown: str, known_by: Known, address: str | None, config: Config
     shown = shown.strip()[:MAX_SHOWN]
     wait_s = _attempts.wait_s(address, shown)
     if wait_s > 0:
-        failures.slowed()
+        failed_logins.slowed()
         seconds = math.ceil(wait_s)
         return Denied(429, f"too many wrong keys: try again in {seconds} s", seconds)
     actor = _owner(shown, known_by, address, config)
@@ -50,7 +44,7 @@ def with_secret(shown: str, known_by: Known, address: str | None, config: Config
         _attempts.was_right(address, shown)
         return actor
     is_new = _attempts.was_wrong(address, shown)
-    failures.failed(address, known_by, is_new=is_new)
+    failed_logins.failed(address, known_by, is_new=is_new)
     return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
 
 

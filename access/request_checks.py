@@ -11,7 +11,7 @@ from agentledger_site.conf import PREFIX, Config, Network
 KEY_HEADER = "x-agentledger-api-key"
 KEY_PARAMETER = "api_key"
 # A request that came through a proxy comes from someone whom we cannot see, unless the proxy is
-# one that the operator trusts: agentledger_site.access.forwarded.
+# one that the operator trusts: access.forwarded.
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 LOCAL_NAMES = ("localhost", "localhost.localdomain")

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from agentledger_site.access import audit
-from agentledger_site.access.database import unusable
+from access import audit
+from access.management.database_errors import unusable
 
 
 class Command(BaseCommand):

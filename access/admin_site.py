@@ -8,7 +8,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, reverse
 
-from agentledger_site.access.pages import sign_out
+from access.views import sign_out
 
 # Of users who have none.
 PASSWORD_PAGES = ("password_change", "password_change_done")

@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.timezone import now
 
-from agentledger_site.access import tokens
-from agentledger_site.access.actors import Actor, with_the_key
-from agentledger_site.access.models import Token
-from agentledger_site.access.roles import Role
-from agentledger_site.access.signing_key import signing_key
+from access import tokens
+from access.actors import Actor, with_the_key
+from access.models import Token
+from access.roles import Role
+from access.signing_key import signing_key
 from agentledger_site.conf import Config
 
 NAME = "agentledger"

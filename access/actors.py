@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 
-from agentledger_site.access.roles import Role
+from access.roles import Role
 
 Known = Literal["header", "parameter", "form", "cookie", "place", "nothing"]
 """How an actor is known: by what it showed, or by the place from which it asks."""

@@ -8,9 +8,9 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Model
 
-from agentledger_site.access.actors import Actor
-from agentledger_site.access.permissions import ADMIN_APPS, may_in_admin
-from agentledger_site.access.roles import RISING, Role
+from access.actors import Actor
+from access.permissions import ADMIN_APPS, may_in_admin
+from access.roles import RISING, Role
 
 
 def user_of(actor: Actor) -> User:

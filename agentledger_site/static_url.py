@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-OURS = ("agentledger_site/access/static", "reports/static")
+OURS = ("access/static", "reports/static")
 THEIRS = ("django", "djangorestframework", "django-htmx", "drf-spectacular-sidecar")
 
 
