@@ -8,8 +8,12 @@ RUN pip install -r requirements.txt \
  && useradd --system --home-dir /data --shell /usr/sbin/nologin agentledger
 COPY manage.py LICENSE ./
 COPY agentledger_site agentledger_site
-COPY capture capture
+COPY mcp mcp
 COPY reports reports
+COPY capture capture
+COPY access access
+COPY templates templates
+COPY static static
 COPY docker docker
 
 # Database and spool lie here; a named volume or a folder of the host keeps them.

@@ -8,7 +8,7 @@ from csp.constants import NONE, SELF
 
 from agentledger_site.conf import VERSION, config
 from agentledger_site.database import databases
-from agentledger_site.static_url import name_of_contents
+from agentledger_site.static_url import PROJECT, name_of_contents
 
 # What is imported stays. To look through it for garbage while it is made, and once more when the
 # process ends, is a third of a command: nobody looks until the apps are ready, nor at this later.
@@ -59,6 +59,7 @@ ROOT_URLCONF = "agentledger_site.urls"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PROJECT / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -83,6 +84,7 @@ CSRF_FAILURE_VIEW = "access.views.csrf_failed"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = f"/static/{name_of_contents()}/"
+STATICFILES_DIRS = [PROJECT / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/"

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-OURS = ("access/static", "reports/static")
 THEIRS = ("django", "djangorestframework", "django-htmx", "drf-spectacular-sidecar")
 
 
@@ -17,9 +16,8 @@ def name_of_contents() -> str:
     digest = hashlib.sha256()
     for package in THEIRS:
         digest.update(f"{package} {version(package)}\n".encode())
-    for folder in OURS:
-        for path in sorted((PROJECT / folder).rglob("*")):
-            if path.is_file():
-                digest.update(str(path.relative_to(PROJECT)).encode() + b"\n")
-                digest.update(path.read_bytes())
+    for path in sorted((PROJECT / "static").rglob("*")):
+        if path.is_file():
+            digest.update(str(path.relative_to(PROJECT)).encode() + b"\n")
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

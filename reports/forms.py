@@ -33,4 +33,4 @@ class ParametersForm(BaseFilterBackend):
             for name, field in view.parameters().fields.items()  # type: ignore[attr-defined]
             if name not in _OF_PAGES
         ]
-        return render_to_string("reports/_parameters.html", {"fields": fields})
+        return render_to_string("api/_filter_form.html", {"fields": fields})

@@ -37,7 +37,7 @@ def test_all_that_is_needed_is_copied() -> None:
         "tests",
         "benchmarks",
     }
-    assert packages <= set(copied())
+    assert packages | {"templates", "static"} <= set(copied())
     assert all((PROJECT / source).exists() for source in copied())
 
 

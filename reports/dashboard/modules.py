@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import dirname, join, normpath
 
 from django.contrib.staticfiles import finders
 
-_IMPORT = re.compile(r'^import (?:[^;"]* from )?"\./([^"]+)";', re.MULTILINE)
+_IMPORT = re.compile(r'^import (?:[^;"]* from )?"(\.[^"]+)";', re.MULTILINE)
 
 
 @cache
@@ -23,7 +24,7 @@ def imported(name: str) -> tuple[str, ...]:
         if path is None:
             raise ValueError(f"there is no static file {one}")
         for other in _IMPORT.findall(Path(path).read_text()):
-            other_name = str(PurePosixPath(one).parent / other)
+            other_name = normpath(join(dirname(one), other))
             if other_name not in found:
                 found[other_name] = None
                 waiting.append(other_name)

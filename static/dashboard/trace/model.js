@@ -1,6 +1,6 @@
 // A trace's columns, and which of its rows are to be seen. No object per row: arrays alone.
 
-import { fifths } from "./heat.js";
+import { fifths } from "../heat.js";
 
 export const ERROR = 1, REFUSED = 2, WARNED = 4, ESTIMATED = 8, RETRY = 16, CRITICAL = 32;
 const FOLD = -1;

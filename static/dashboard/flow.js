@@ -4,11 +4,11 @@ import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 import { count } from "./numbers.js";
 import { refresh } from "./refresh.js";
-import { HEIGHT, WIDTH, arrow, drawEdges, drawNodes, svg } from "./flow_draw.js";
-import { download } from "./flow_export.js";
-import { drawn, placeOf, rootOf, withRunning } from "./flow_graph.js";
-import { showCalls, showNode } from "./flow_panel.js";
-import { View } from "./flow_view.js";
+import { HEIGHT, WIDTH, arrow, drawEdges, drawNodes, svg } from "./flow/draw.js";
+import { download } from "./flow/export.js";
+import { drawn, placeOf, rootOf, withRunning } from "./flow/graph.js";
+import { showCalls, showNode } from "./flow/panel.js";
+import { View } from "./flow/view.js";
 
 const page = document.querySelector("[data-flow]");
 const IN_WORKER = 150; // nodes, from which on layout would hold up the page
@@ -107,7 +107,7 @@ function start() {
   }
 
   function inWorker(input) {
-    const worker = new Worker(new URL("./flow_layout.js", import.meta.url));
+    const worker = new Worker(new URL("./flow/layout.js", import.meta.url));
     return new Promise((resolve) => {
       worker.onmessage = ({ data: found }) => {
         worker.terminate();

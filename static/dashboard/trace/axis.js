@@ -1,6 +1,6 @@
 // The time axis: five to eight ticks at round times.
 
-import { duration } from "./numbers.js";
+import { duration } from "../numbers.js";
 
 const PX_PER_TICK = 130;
 const MINUTE = 60_000;

@@ -1,7 +1,7 @@
 // What is known of one call, beside the trace.
 
-import { count, duration, usd } from "./numbers.js";
-import { ESTIMATED, WARNED } from "./trace_model.js";
+import { count, duration, usd } from "../numbers.js";
+import { ESTIMATED, WARNED } from "./model.js";
 
 export function peek(panel, model, call) {
   const { calls } = model;

@@ -1,7 +1,7 @@
 // A graph as SVG.
 
-import { count, duration, usdOf } from "./numbers.js";
-import { fifths, heat } from "./heat.js";
+import { count, duration, usdOf } from "../numbers.js";
+import { fifths, heat } from "../heat.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 export const WIDTH = 216, HEIGHT = 74;

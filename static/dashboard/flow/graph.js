@@ -1,7 +1,7 @@
 // Which nodes and edges are drawn: agents or their runs, siblings of one role as one.
 
-import { agentColour } from "./colours.js";
-import { spelledOut } from "./refresh.js";
+import { agentColour } from "../colours.js";
+import { spelledOut } from "../refresh.js";
 
 const MAX_NODES = 60;
 

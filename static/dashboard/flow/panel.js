@@ -1,8 +1,8 @@
 // A node's numbers, who handed over to it and to whom it did, and its calls.
 
-import { shade } from "./heat.js";
-import { count, duration } from "./numbers.js";
-import { costOf, labelOf, meanOf } from "./flow_draw.js";
+import { shade } from "../heat.js";
+import { count, duration } from "../numbers.js";
+import { costOf, labelOf, meanOf } from "./draw.js";
 
 function element(kind, text, attributes = {}) {
   const made = document.createElement(kind);

@@ -1,7 +1,7 @@
 // Calls under way, as the last rows of a trace: what the feed tells of them is enough for a bar.
 
-import { agentColour } from "./colours.js";
-import { spelledOut } from "./refresh.js";
+import { agentColour } from "../colours.js";
+import { spelledOut } from "../refresh.js";
 
 /** The server's columns, and after them those of `running`. */
 export function withRunning(data, running) {

@@ -4,12 +4,12 @@ import { keep, kept, say, setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 import { count, duration } from "./numbers.js";
 import { refresh } from "./refresh.js";
-import { drawAxis } from "./trace_axis.js";
-import { Minimap } from "./trace_map.js";
-import { CRITICAL, ERROR, Model, REFUSED, WARNED } from "./trace_model.js";
-import { withRunning } from "./trace_running.js";
-import { peek } from "./trace_peek.js";
-import { ROW, Rows } from "./trace_rows.js";
+import { drawAxis } from "./trace/axis.js";
+import { Minimap } from "./trace/map.js";
+import { CRITICAL, ERROR, Model, REFUSED, WARNED } from "./trace/model.js";
+import { withRunning } from "./trace/running.js";
+import { peek } from "./trace/peek.js";
+import { ROW, Rows } from "./trace/rows.js";
 
 const page = document.querySelector("[data-trace]");
 const MAX_FLIPPED = 300; // in the address

@@ -1,9 +1,9 @@
 // The rows that are on the screen, drawn again as the reader scrolls. Row elements are used again and
 // again: a row keeps its element while it is in sight.
 
-import { count, duration, usdOf } from "./numbers.js";
-import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED } from "./trace_model.js";
-import { heat } from "./heat.js";
+import { count, duration, usdOf } from "../numbers.js";
+import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED } from "./model.js";
+import { heat } from "../heat.js";
 
 export const ROW = 28;
 const SPARE = 4; // rows beyond the edges
