@@ -25,7 +25,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
 from benchmarks.machine import use_two_cores
-from capture import wire
 from capture.admission.admit import Admission
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, State
@@ -39,7 +38,8 @@ from capture.body import Body
 from capture.charge import Charge
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing import Prices
-from capture.wire.glance import glance
+from capture.wire import registry
+from capture.wire.request_summary import glance
 from tests import canned
 from tests.redis_server import RedisServer, redis_server
 
@@ -121,7 +121,7 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
     state, expectations = MemoryState(limits, budgets), Expectations(Prices())
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
     admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, expectations)
-    chat = wire.by_name("openai_chat")
+    chat = registry.by_name("openai_chat")
     body = Body(REQUEST, len(REQUEST))
     cpu = 0.0
     for i, call in enumerate(calls(n + 500)):

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from capture.pricing import Prices
-from capture.wire import by_name
+from capture.wire.registry import by_name
 
 CHUNKS = 300
 RUNS, CALLS_A_RUN = 20, 10

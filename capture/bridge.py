@@ -16,7 +16,7 @@ from uuid import UUID
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from capture import kept, wire
+from capture import kept
 from capture.admission.decision import Refused
 from capture.admission.refusal import refusal_answer
 from capture.body import Body
@@ -29,8 +29,9 @@ from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream import RawHeaders, UpstreamError
 from capture.upstream_socket import Denied, answered, connected
-from capture.wire.glance import glance
-from capture.wire.turns import Begins, Comes, Step, Turns
+from capture.wire import registry
+from capture.wire.request_summary import glance
+from capture.wire.sockets.turns import Begins, Comes, Step, Turns
 from capture.wire.types import WireFormat
 
 Scope = dict[str, Any]
@@ -57,8 +58,8 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     path: str = scope["path"]
     headers: RawHeaders = scope["headers"]
-    found = wire.for_socket(path.strip("/"))
-    wire_format = found[0] if found else wire.by_name("raw")
+    found = registry.for_socket(path.strip("/"))
+    wire_format = found[0] if found else registry.by_name("raw")
     target = scope.get("raw_path") or path.encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]

@@ -9,7 +9,8 @@ from capture.costs import Cost
 from capture.exchange import Outcome
 from capture.pricing import Billing, Prices
 from capture.understand import UnderstoodCall
-from capture.wire import FREE, ollama
+from capture.wire.formats import ollama
+from capture.wire.registry import FREE
 from capture.wire.types import Usage
 
 

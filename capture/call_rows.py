@@ -13,8 +13,8 @@ from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.preview import preview_of
 from capture.rows import Row
 from capture.understand import UnderstoodCall
-from capture.wire import FREE, KEPT_ANSWERS
-from capture.wire.references import Binary
+from capture.wire.binaries.references import Binary
+from capture.wire.registry import FREE, KEPT_ANSWERS
 from capture.wire.types import JSON, ToolResult, Usage
 
 # What the columns hold.

@@ -8,15 +8,15 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from capture import wire
 from capture.admission.decision import Asking, State
 from capture.admission.expected import Expectations
 from capture.body import Body
 from capture.call_cost import charged_usd, cost_of, cost_of_call
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, at
 from capture.understand import understand
-from capture.wire.encoding import decode
-from capture.wire.usage import in_headers
+from capture.wire import registry
+from capture.wire.framing.content_encoding import decode
+from capture.wire.shared.usage import in_headers
 
 # Of an answer; one that is longer is charged what was expected of it.
 MAX_SEEN = 8 * 1024 * 1024
@@ -119,7 +119,7 @@ class Charge:
             else:
                 seen = await asyncio.to_thread(self._seen)
         if seen.usd is not None and outcome == Outcome.COMPLETED and self._asking.model:
-            wire_format = wire.by_name(self._head.wire_format)
+            wire_format = registry.by_name(self._head.wire_format)
             self._expectations.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
         status = answer.status if answer else None
         return charged_usd(seen.usd, expected_usd, status=status, outcome=outcome)
@@ -132,7 +132,7 @@ class Charge:
     def _seen(self) -> Seen:
         exchange, head = self._exchange, self._head
         assert exchange.answer is not None and exchange.end is not None
-        wire_format, headers = wire.by_name(head.wire_format), dict(exchange.answer.headers)
+        wire_format, headers = registry.by_name(head.wire_format), dict(exchange.answer.headers)
         content = decode(exchange.pieces, headers.get("content-encoding"), MAX_SEEN * 4).body
         answered = wire_format.parse_answer(
             content, status=exchange.answer.status, content_type=headers.get("content-type", "")

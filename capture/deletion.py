@@ -33,7 +33,7 @@ from capture.models import (
 from capture.spool.folder import Folder
 from capture.spool.writer import ring
 from capture.understand import UnderstoodCall
-from capture.wire import FREE
+from capture.wire.registry import FREE
 
 
 def delete_session(actor: Actor, session_id: str) -> bool:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from capture.wire import estimate, references
-from capture.wire.jsontext import load
+from capture.wire.binaries import references
+from capture.wire.json.lenient import load
+from capture.wire.shared import token_estimate
 from capture.wire.types import JSON, Answered, Usage
 
 # Conversations: of embeddings, images and audio the text tells too little.
@@ -55,13 +56,13 @@ def _request(parts: Iterable[tuple[str, bytes]]) -> int:
             tools += data.decode("utf-8", "replace")
         else:
             messages.append("\n".join(_texts(load(data)[0])))
-    return estimate.request_tokens(messages, tools)
+    return token_estimate.request_tokens(messages, tools)
 
 
 def _answer(answered: Answered) -> int:
     arguments = [call.arguments for call in answered.tool_calls]
     names = [call.name or "" for call in answered.tool_calls]
-    return estimate.answer_tokens(
+    return token_estimate.answer_tokens(
         answered.content or "", answered.reasoning or "", *names, *arguments
     )
 

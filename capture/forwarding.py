@@ -25,7 +25,7 @@ from capture.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream import Answer, UpstreamCut, UpstreamError
-from capture.wire.ending import error_event
+from capture.wire.stream_error import error_event
 from capture.wire.types import WireFormat
 
 REMAINING = b"x-agentledger-budget-remaining-usd"

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from capture.wire import openai_chat
-from capture.wire.cut import cut
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.shared.slices import cut
 from capture.wire.types import WireFormat
 
 RawHeaders = Sequence[tuple[bytes, bytes]]

@@ -298,7 +298,7 @@ class Message(models.Model):
 
 class Binary(models.Model):
     """An image, a sound or a file that calls of one scope brought: stored once, however often. The
-    texts that refer to it name its digest: capture.wire.references."""
+    texts that refer to it name its digest: capture.wire.binaries.references."""
 
     scope = models.BigIntegerField()  # as of Message
     digest = models.BinaryField()  # SHA-256 of its bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from capture import kept, wire
+from capture import kept
 from capture.answers import upstream_failed
 from capture.body import Body, as_it_comes
 from capture.charge import Charge
@@ -13,6 +13,7 @@ from capture.exchange import Outcome, new_action_id
 from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
 from capture.runtime import Runtime
 from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.wire import registry
 
 
 async def pass_through(
@@ -37,7 +38,7 @@ async def pass_through(
     except UpstreamError as error:
         if charge is not None:
             await (charge.settle(Outcome.UPSTREAM_ERROR) if error.worked else charge.release())
-        return upstream_failed(wire.by_name("raw"), new_action_id(), error)
+        return upstream_failed(registry.by_name("raw"), new_action_id(), error)
     except BaseException:  # cancelled: the agent left, or the process is being stopped
         if charge is not None:
             runtime.finish(charge.settle(Outcome.CLIENT_LEFT))

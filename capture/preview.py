@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capture.understand import StoredPart
-from capture.wire.jsontext import clean, load
+from capture.wire.json.lenient import clean, load
 from capture.wire.types import JSON
 
 LENGTH = 200

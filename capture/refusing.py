@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from capture import kept, wire
+from capture import kept
 from capture.admission.decision import BudgetWarning, Refused
 from capture.admission.refusal import refusal_answer
 from capture.body import READ_SIZE, Body
@@ -18,7 +18,8 @@ from capture.exchange import Outcome, Refusal, RequestHead
 from capture.lane import ProxyAnswer
 from capture.runtime import Runtime
 from capture.spool.folder import SpoolError
-from capture.wire.glance import Glance
+from capture.wire import registry
+from capture.wire.request_summary import Glance
 from capture.wire.types import JSON
 
 KEPT_BYTES = 4096
@@ -45,7 +46,7 @@ async def refuse(
         body_sha256=sha256,
     )
     head = replace(head, body_file=False, refusal=refusal)
-    answer = refusal_answer(wire.by_name(head.wire_format), action_id, refused)
+    answer = refusal_answer(registry.by_name(head.wire_format), action_id, refused)
     if not runtime.floods.takes(refused, head):
         try:
             await _record(runtime, action_id, head, data, refused, answer)

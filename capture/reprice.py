@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils.timezone import now
 
-from capture import wire
 from capture.call_cost import cost_of
 from capture.call_rows import TOKEN_COUNTS, cost_parts
 from capture.costs import FETCHED, Cost
@@ -21,9 +20,10 @@ from capture.rollup_sums import FACTS
 from capture.rollups import KeyMemory, Rollups
 from capture.texts import unpacked
 from capture.understand import MAX_DECODED
-from capture.wire.encoding import decode
+from capture.wire import registry
+from capture.wire.framing.content_encoding import decode
+from capture.wire.shared.usage import in_headers
 from capture.wire.types import Answered, Usage
-from capture.wire.usage import in_headers
 
 AT_ONCE = 200
 
@@ -79,7 +79,7 @@ def _answered(call: Call) -> Answered:
     headers = dict(body.heads["answer"] or ())
     text = unpacked(body.answer, body.answer_encoding)
     encoding = None if text.is_decoded else headers.get("content-encoding")
-    answered = wire.by_name(call.wire_format).parse_answer(
+    answered = registry.by_name(call.wire_format).parse_answer(
         decode([text.data], encoding, MAX_DECODED).body,
         status=call.status_code or 0,
         content_type=headers.get("content-type", ""),

@@ -12,8 +12,8 @@ from typing import Any
 from capture.exchange import Outcome
 from capture.histogram import added, bucket_of
 from capture.rows import Row
-from capture.wire import FREE
-from capture.wire.jsontext import clean
+from capture.wire.json.lenient import clean
+from capture.wire.registry import FREE
 
 HOUR, DAY = 0, 1
 # A rollup's id is made of its span, kind, hour and key: in SQLite, whose tables are sorted by id,

@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 from django.db import connection, models
 
-from capture.wire.jsontext import clean, clean_json, dump
+from capture.wire.json.lenient import clean, clean_json, dump
 
 T = TypeVar("T")
 Row = dict[str, Any]

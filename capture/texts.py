@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from capture.wire.references import Place
+from capture.wire.binaries.references import Place
 
 # Below this, compression saves less than a database page.
 COMPRESS_FROM = 256

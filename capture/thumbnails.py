@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from capture.wire import mediatypes
-from capture.wire.references import Binary
+from capture.wire.binaries.references import Binary
+from capture.wire.framing import media_types
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +61,7 @@ class Pictures:
 
 def picture(data: bytes) -> Picture | None:
     """None of what is no image that can be read."""
-    kind = _FORMATS.get(mediatypes.sniffed(data) or "")
+    kind = _FORMATS.get(media_types.sniffed(data) or "")
     if kind is None or len(data) > MAX_IMAGE:
         return None
     # Most calls bring no images, and the import takes 60 ms and 12 MB.

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from capture import estimated_usage, wire
+from capture import estimated_usage
 from capture.costs import Cost
 from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
 from capture.texts import Text
 from capture.thumbnails import Picture
-from capture.wire import binaries, multipart
-from capture.wire.cut import join, split
-from capture.wire.encoding import decode
-from capture.wire.jsontext import clean
-from capture.wire.references import Binary, Place, Referring, refer
+from capture.wire import registry
+from capture.wire.binaries import finder
+from capture.wire.binaries.references import Binary, Place, Referring, refer
+from capture.wire.framing import multipart
+from capture.wire.framing.content_encoding import decode
+from capture.wire.json.lenient import clean
+from capture.wire.shared.slices import join, split
+from capture.wire.shared.usage import in_headers
 from capture.wire.types import JSON, Answered, Asked, Part, ToolResult, Usage, WireFormat
-from capture.wire.usage import in_headers
 
 DEFAULT_ENVIRONMENT = "development"
 MAX_DECODED = 256 * 1024 * 1024
@@ -139,7 +141,7 @@ def understand(exchange: Exchange, *, keep_binaries: bool = False) -> Understood
     """With `keep_binaries` a request refers to those binaries alone that give it again byte for
     byte."""
     request, answer = exchange.request, exchange.answer
-    wire_format = wire.by_name(request.wire_format if request else "raw")
+    wire_format = registry.by_name(request.wire_format if request else "raw")
     notes = []
     if exchange.damaged:
         notes.append("some of this call's records in the spool were damaged")
@@ -161,7 +163,7 @@ def understand(exchange: Exchange, *, keep_binaries: bool = False) -> Understood
     exchange.pieces.clear()  # of a long answer one copy is enough
     content_type = _header(answer, "content-type") or ""
     status = answer.status if answer else 0
-    text = binaries.refer_in(decoded.body, content_type)
+    text = finder.refer_in(decoded.body, content_type)
     found += text.binaries
     if answer is None and not raw_answer:
         answered = Answered()
@@ -236,7 +238,7 @@ def _asked(
     if encoding:
         decoded = decode([body], encoding, MAX_DECODED)
         body, note = decoded.body, decoded.note
-    text = binaries.refer_in(body, content_type, exact=exact)
+    text = finder.refer_in(body, content_type, exact=exact)
     # Of a form, the wire formats tell the files by their own bytes.
     readable = body if multipart.is_multipart(body, content_type) else text.text
     asked = wire_format.parse_request(readable, path=path, content_type=content_type)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from agentledger_site.conf import Config
-from capture import injected_usage, kept, wire
+from capture import injected_usage, kept
 from capture.admission.admit import Admission
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 from capture.admission.refusal import refusal_answer
@@ -24,8 +24,9 @@ from capture.passing import pass_through
 from capture.refusing import refuse, told
 from capture.runtime import Runtime, running
 from capture.spool.folder import SpoolError
-from capture.wire.encoding import decode
-from capture.wire.glance import Glance, glance
+from capture.wire import registry
+from capture.wire.framing.content_encoding import decode
+from capture.wire.request_summary import Glance, glance
 from capture.wire.types import WireFormat
 
 # What is looked at of a body: a longer one names its model before that, or it cannot be told.
@@ -39,13 +40,13 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
     no_entry = runtime.admission.at_the_door(request.raw_headers)
     if no_entry is not None:
         runtime.counters.refused_keys += 1
-        return refusal_answer(wire_format or wire.by_name("raw"), new_action_id(), no_entry)
+        return refusal_answer(wire_format or registry.by_name("raw"), new_action_id(), no_entry)
     try:
         way = runtime.destinations.of(
             request.path, request.target, request.raw_headers, wire_format
         )
     except UnknownUpstream as error:
-        return unknown_upstream(wire_format or wire.by_name("raw"), error)
+        return unknown_upstream(wire_format or registry.by_name("raw"), error)
     fields = kept.ledger_fields(request.raw_headers)
     runtime.admission.ingest.name_token(request.raw_headers, fields)
     if wire_format is None:
@@ -164,7 +165,7 @@ async def uncaptured(
     refused = runtime.admission.stopped(fields)
     if refused is not None:
         runtime.counters.refused += 1
-        return refusal_answer(wire.by_name("raw"), new_action_id(), refused)
+        return refusal_answer(registry.by_name("raw"), new_action_id(), refused)
     runtime.counters.passed_through += 1
     return await pass_through(request, runtime, way)
 
@@ -172,16 +173,16 @@ async def uncaptured(
 def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
     """The wire format of a request that is recorded; None for traffic that only passes."""
     if request.method == "POST":
-        wire_format = wire.for_path(request.path)
+        wire_format = registry.for_path(request.path)
         if wire_format is not None:
             return wire_format
     elif request.method == "GET":
-        wire_format = wire.for_kept_answer(request.path)
+        wire_format = registry.for_kept_answer(request.path)
         if wire_format is not None:
             return wire_format
     path = "/" + request.path.strip("/")
     if any(path.endswith("/" + extra) for extra in config.extra_paths):
-        return wire.by_name("raw")
+        return registry.by_name("raw")
     return None
 
 

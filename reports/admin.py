@@ -16,10 +16,10 @@ from django.utils.safestring import SafeString
 
 from access.actors import actor_of
 from access.admin_lists import LongList
-from capture import wire
 from capture.deletion import delete_call, delete_session
 from capture.exchange import Outcome
 from capture.models import Call, RollupKey, Session
+from capture.wire import registry
 from reports import queries
 from reports.search.find import Wanted, find
 from reports.search.query import Query
@@ -182,7 +182,7 @@ class FormatFilter(CallFilter):
     title, parameter_name = "wire format", "wire_format"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted(wire.NAMES)]
+        return [(name, name) for name in sorted(registry.NAMES)]
 
 
 class CountedFilter(CallFilter):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from capture.wire.jsontext import clean_json
+from capture.wire.json.lenient import clean_json
 
 
 class Spliced(NamedTuple):

@@ -26,10 +26,10 @@ from capture.models import (
 )
 from capture.rows import at_once
 from capture.texts import Encoding, RefsInTurn, Text, unpacked
-from capture.wire import by_name
-from capture.wire.cut import join
-from capture.wire.jsontext import clean_json, load
-from capture.wire.references import Place, restored
+from capture.wire.binaries.references import Place, restored
+from capture.wire.json.lenient import clean_json, load
+from capture.wire.registry import by_name
+from capture.wire.shared.slices import join
 from reports.encoding import encode
 from reports.fetching import Column, columns_of, fetched, table
 from reports.histories import Histories, Piece

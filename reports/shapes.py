@@ -12,8 +12,8 @@ import orjson
 
 from capture.models import Binary, Session
 from capture.texts import Text
-from capture.wire.encoding import decode
-from capture.wire.jsontext import load
+from capture.wire.framing.content_encoding import decode
+from capture.wire.json.lenient import load
 from reports.encoding import Spliced
 from reports.queries import Record, Row, Wanted, is_shown_raw, readable
 

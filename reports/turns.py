@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from capture.wire.jsontext import clean_json, load
-from capture.wire.references import PREFIX
+from capture.wire.binaries.references import PREFIX
+from capture.wire.json.lenient import clean_json, load
 from capture.wire.types import JSON
 
 UNKNOWN = "—"

@@ -10,8 +10,8 @@ import openai
 import pytest
 
 from agentledger_site import conf
-from capture import wire
 from capture.destinations import Destination, Destinations, UnknownUpstream, maker_of
+from capture.wire import registry
 from tests.ledger import Ledger
 from tests.provider import Provider
 
@@ -24,7 +24,7 @@ def way(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
     """The name and the URL of where a POST goes."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     bare = path.partition("?")[0]
-    found, target = known.of(bare, path.encode(), raw, wire.for_path(bare))
+    found, target = known.of(bare, path.encode(), raw, registry.for_path(bare))
     origin = str(found.origin).rstrip("/")
     return found.name, origin + found.target_of(target).decode()
 

@@ -10,8 +10,8 @@ import httpx
 import openai
 import pytest
 
-from capture import wire
 from capture.injected_usage import Hider, asking
+from capture.wire import registry
 from tests import canned
 from tests.ledger import Ledger
 from tests.provider import Provider
@@ -23,7 +23,7 @@ USAGE_CHUNK = {"id": "c", "object": "chat.completion.chunk", "choices": [], "usa
 FILTER_CHUNK = {"id": "c", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
 CHUNKS = [FILTER_CHUNK, *canned.chat_chunks(["One ", "two"], usage=False)]
 SHOWN = canned.data_events(CHUNKS)
-CHAT = wire.by_name("openai_chat")
+CHAT = registry.by_name("openai_chat")
 
 
 def events() -> list[bytes]:
@@ -56,7 +56,7 @@ def test_what_is_not_to_be_asked_is_left_alone(body: bytes) -> None:
 
 
 def test_other_formats_are_left_alone() -> None:
-    assert asking(b'{"model":"m","stream":true}', wire.by_name("openai_responses")) is None
+    assert asking(b'{"model":"m","stream":true}', registry.by_name("openai_responses")) is None
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])

@@ -11,7 +11,7 @@ import pytest
 from google import genai
 from google.genai import errors
 
-from capture.wire.ending import error_event
+from capture.wire.stream_error import error_event
 from tests import canned
 from tests.conftest import Opened
 from tests.ledger import Ledger

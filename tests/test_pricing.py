@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.pricing import Billing, Cost, Parts, Prices, read_operator_prices
-from capture.wire import usage
+from capture.wire.shared import usage
 from capture.wire.types import Usage
 from tests.ledger import PROJECT
 

@@ -16,7 +16,7 @@ from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.call_cost import billing_of
 from capture.exchange import TOKEN_FIELD
-from capture.wire.glance import Glance
+from capture.wire.request_summary import Glance
 from capture.wire.types import WireFormat
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from capture.estimated_usage import FORMATS
 from capture.pricing import Billing, Prices
-from capture.wire.glance import Glance
+from capture.wire.request_summary import Glance
 from capture.wire.types import Usage, WireFormat
 
 # Of a call that sets no maximum, to a model that has not answered yet.

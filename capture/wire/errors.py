@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 
-from capture.wire.jsontext import clean, dump, load
+from capture.wire.json.fields import objects, text
+from capture.wire.json.lenient import clean, dump, load
 from capture.wire.types import JSON
-from capture.wire.values import objects, text
 
 LONGEST = 2_000
 """Characters kept of an error that has no message field: an HTML page, an unknown shape."""

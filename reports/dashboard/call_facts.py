@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from capture.wire.jsontext import load
+from capture.wire.json.lenient import load
 from reports import queries
 from reports.queries import Record
 

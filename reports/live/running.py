@@ -11,7 +11,7 @@ from capture import runtime
 from capture.exchange import at
 from capture.spool.writer import Running
 from capture.understand import DEFAULT_ENVIRONMENT
-from capture.wire import by_name
+from capture.wire.registry import by_name
 from reports.call_list import FIELDS, ShortCall
 
 RUNNING = "running"

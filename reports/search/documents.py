@@ -17,8 +17,8 @@ from django.db.models import QuerySet
 from capture.models import Call, Message
 from capture.rows import at_once
 from capture.texts import Text, unpack_refs, unpacked
-from capture.wire.encoding import decode
-from capture.wire.jsontext import dump, load
+from capture.wire.framing.content_encoding import decode
+from capture.wire.json.lenient import dump, load
 from capture.wire.types import JSON
 from reports.search.folding import tidy
 

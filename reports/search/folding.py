@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from capture.wire.jsontext import clean
+from capture.wire.json.lenient import clean
 
 
 def tidy(text: str) -> str:

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from capture import wire
 from capture.admission.expected import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
@@ -18,12 +17,13 @@ from capture.admission.expected import (
 )
 from capture.operator_prices import read_operator_prices
 from capture.pricing import Billing, Prices
-from capture.wire.glance import Glance, glance
+from capture.wire import registry
+from capture.wire.request_summary import Glance, glance
 from capture.wire.types import WireFormat
 
 PRICES = Prices(read_operator_prices('{"mine": [1, 10]}', "a test"))
 AT = datetime(2026, 3, 14, tzinfo=UTC)
-CHAT, IMAGES, AUDIO = map(wire.by_name, ("openai_chat", "openai_images", "openai_audio"))
+CHAT, IMAGES, AUDIO = map(registry.by_name, ("openai_chat", "openai_images", "openai_audio"))
 
 
 @pytest.mark.parametrize(

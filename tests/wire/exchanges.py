@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from zlib import crc32
 
-from capture.wire import by_name
+from capture.wire.registry import by_name
 from capture.wire.types import JSON, Answered
 
 SSE = "text/event-stream; charset=utf-8"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import anthropic_messages
+from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.types import ToolResult
 from tests.wire.anthropic_exchanges import EXCHANGES
 from tests.wire.exchanges import Exchange

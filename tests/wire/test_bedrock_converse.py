@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import bedrock_converse
+from capture.wire.formats.bedrock import converse as bedrock_converse
 from capture.wire.types import ToolResult
 from tests.wire.bedrock_exchanges import CONVERSE
 from tests.wire.exchanges import Exchange

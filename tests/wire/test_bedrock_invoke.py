@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import bedrock_invoke
+from capture.wire.formats.bedrock import invoke as bedrock_invoke
 from capture.wire.types import JSON, ToolResult
 from tests.wire.bedrock_exchanges import INVOKE
 from tests.wire.exchanges import Exchange

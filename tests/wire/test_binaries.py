@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.wire import binaries, mediatypes
-from capture.wire.binaries import SHORTEST, find, refer_in
-from capture.wire.references import PREFIX, Form, Referring, refer, restored
+from capture.wire.binaries import finder
+from capture.wire.binaries.finder import SHORTEST, find, refer_in
+from capture.wire.binaries.references import PREFIX, Form, Referring, refer, restored
+from capture.wire.framing import media_types
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 PDF = b"%PDF-1.7\n" + bytes(range(255, -1, -1))
@@ -210,11 +211,11 @@ def test_a_body_that_is_a_binary(body: bytes, content_type: str, media_type: str
 
 
 def test_names_and_beginnings() -> None:
-    assert mediatypes.sniffed(b"RIFF\0\0\0\0WEBPVP8 ") == "image/webp"
-    assert mediatypes.sniffed(b"\0\0\0\x18ftypmp42") == "video/mp4"
-    assert mediatypes.sniffed(b"\xff\xfb\x90\0") is None
-    assert mediatypes.named("Image/PNG") == "image/png"
-    assert mediatypes.named("json_schema") is None
+    assert media_types.sniffed(b"RIFF\0\0\0\0WEBPVP8 ") == "image/webp"
+    assert media_types.sniffed(b"\0\0\0\x18ftypmp42") == "video/mp4"
+    assert media_types.sniffed(b"\xff\xfb\x90\0") is None
+    assert media_types.named("Image/PNG") == "image/png"
+    assert media_types.named("json_schema") is None
 
 
 # --- any JSON -------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ def test_hostile_texts_take_time_in_proportion(piece: bytes) -> None:
     def seconds(size: int) -> float:
         text = b'{"image":"' + piece * (size // len(piece))
         started = time.process_time()
-        binaries.find(text)
+        finder.find(text)
         return time.process_time() - started
 
     assert seconds(4_000_000) < 2

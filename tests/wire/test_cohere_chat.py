@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from capture.wire import cohere_chat, cohere_embeddings
+from capture.wire.formats.cohere import chat as cohere_chat
+from capture.wire.formats.cohere import embeddings as cohere_embeddings
 from capture.wire.types import ToolResult
 from tests.wire.cohere_exchanges import EXCHANGES
 from tests.wire.exchanges import Exchange

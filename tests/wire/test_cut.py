@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from capture.wire import scan
-from capture.wire.cut import cut, join, split
+from capture.wire.json import scanner
+from capture.wire.shared.slices import cut, join, split
 from capture.wire.types import Part, PartKind
 
 KINDS: dict[str, PartKind] = {"system": "system", "messages": "message", "tools": "tools"}
@@ -178,7 +178,7 @@ def test_the_scanner_takes_what_pythons_json_takes(data: bytes) -> None:
         value = json.loads(data.decode())
     except ValueError:
         return  # the scanner takes more: strings that are not UTF-8
-    children = scan.children(data)
+    children = scanner.children(data)
     if isinstance(value, dict | list):
         assert children is not None
         found = [json.loads(data[child.start : child.end]) for child in children]
@@ -192,7 +192,7 @@ def test_the_scanner_takes_what_pythons_json_takes(data: bytes) -> None:
 
 @given(st.text('{}[]",:\\ua1e-. \n', max_size=20).map(str.encode))
 def test_the_scanner_takes_no_more_than_pythons_json(data: bytes) -> None:
-    if scan.children(data) is not None:
+    if scanner.children(data) is not None:
         json.loads(data)
 
 

@@ -11,33 +11,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.wire import (
-    anthropic_count_tokens,
-    anthropic_messages,
-    bedrock_converse,
-    bedrock_invoke,
-    cohere_chat,
-    cohere_embeddings,
-    eventstream,
-    gemini,
-    gemini_count_tokens,
-    gemini_embeddings,
-    gemini_interactions,
-    gemini_live,
-    ollama,
-    openai_audio,
-    openai_chat,
-    openai_completions,
-    openai_decisions,
-    openai_embeddings,
-    openai_images,
-    openai_input_tokens,
-    openai_moderations,
-    openai_realtime,
-    openai_responses,
-    raw,
-)
-from capture.wire.cut import join, split
+from capture.wire.formats import ollama, raw
+from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
+from capture.wire.formats.anthropic import messages as anthropic_messages
+from capture.wire.formats.bedrock import converse as bedrock_converse
+from capture.wire.formats.bedrock import invoke as bedrock_invoke
+from capture.wire.formats.cohere import chat as cohere_chat
+from capture.wire.formats.cohere import embeddings as cohere_embeddings
+from capture.wire.formats.gemini import count_tokens as gemini_count_tokens
+from capture.wire.formats.gemini import embeddings as gemini_embeddings
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import interactions as gemini_interactions
+from capture.wire.formats.gemini import live as gemini_live
+from capture.wire.formats.openai import audio as openai_audio
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.formats.openai import completions as openai_completions
+from capture.wire.formats.openai import decisions as openai_decisions
+from capture.wire.formats.openai import embeddings as openai_embeddings
+from capture.wire.formats.openai import images as openai_images
+from capture.wire.formats.openai import input_tokens as openai_input_tokens
+from capture.wire.formats.openai import moderations as openai_moderations
+from capture.wire.formats.openai import realtime as openai_realtime
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.framing import aws_event_stream
+from capture.wire.shared.slices import join, split
 from capture.wire.types import Answered, WireFormat
 from tests.wire import (
     anthropic_exchanges,
@@ -236,7 +233,7 @@ FRAMED = [
 @st.composite
 def reframed(draw: st.DrawFn) -> bytes:
     """A stream whose frames are sound, while what one of them holds is damaged."""
-    found = list(eventstream.frames(draw(st.sampled_from(FRAMED)), []))
+    found = list(aws_event_stream.frames(draw(st.sampled_from(FRAMED)), []))
     place = draw(st.integers(0, len(found) - 1))
     body = b""
     for number, (headers, payload, _) in enumerate(found):

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire.encoding import decode
+from capture.wire.framing.content_encoding import decode
 
 BODY = b"".join(b'data: {"n":%d}\n\n' % n for n in range(2_000))
 NOISE = random.Random(7).randbytes(50_000)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from capture.wire import by_name, errors
+from capture.wire import errors
+from capture.wire.registry import by_name
 
 FORMATS = [
     "openai_chat",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire.estimate import answer_tokens, request_tokens, text_tokens
+from capture.wire.shared.token_estimate import answer_tokens, request_tokens, text_tokens
 
 SAMPLES = [
     pytest.param(

@@ -4,7 +4,7 @@ from zlib import crc32
 
 import pytest
 
-from capture.wire import eventstream
+from capture.wire.framing import aws_event_stream
 from tests.wire.exchanges import FRAMES, event_frame, frame
 
 # The frames of https://github.com/boto/botocore/blob/develop/tests/unit/test_eventstream.py
@@ -31,9 +31,9 @@ KNOWN = [
 ]
 
 
-def read(body: bytes) -> tuple[list[eventstream.Frame], list[str]]:
+def read(body: bytes) -> tuple[list[aws_event_stream.Frame], list[str]]:
     notes: list[str] = []
-    return list(eventstream.frames(body, notes)), notes
+    return list(aws_event_stream.frames(body, notes)), notes
 
 
 @pytest.mark.parametrize(("body", "headers", "payload"), KNOWN)
@@ -93,7 +93,7 @@ def test_objects_are_named_by_the_type_of_the_event() -> None:
         + ERROR
     )
     notes: list[str] = []
-    found = [(name, event) for name, event, _ in eventstream.objects(body, notes)]
+    found = [(name, event) for name, event, _ in aws_event_stream.objects(body, notes)]
     assert found == [
         ("messageStop", {"stopReason": "end_turn"}),
         ("error", {"message": "Too many tokens"}),
@@ -120,4 +120,4 @@ def test_objects_are_named_by_the_type_of_the_event() -> None:
 def test_stream_is_told_by_its_first_frame_or_its_label(
     body: bytes, content_type: str, is_stream: bool
 ) -> None:
-    assert eventstream.is_stream(body, content_type) is is_stream
+    assert aws_event_stream.is_stream(body, content_type) is is_stream

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from capture.wire import gemini, gemini_embeddings, gemini_interactions
-from capture.wire.partialargs import PartialArgs
+from capture.wire.formats.gemini import embeddings as gemini_embeddings
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import interactions as gemini_interactions
+from capture.wire.json.partial_arguments import PartialArgs
 from capture.wire.types import Asked, Part, ToolResult
 from tests.wire.exchanges import PLAIN, SSE, Exchange
 from tests.wire.gemini_exchanges import EXCHANGES, array, events

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire import jsontext
+from capture.wire.json import lenient
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from capture.wire import jsontext
     ],
 )
 def test_value_is_loaded(data: bytes, value: object) -> None:
-    assert jsontext.load(data) == (value, None)
+    assert lenient.load(data) == (value, None)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_value_is_loaded(data: bytes, value: object) -> None:
     ],
 )
 def test_what_cannot_be_loaded_is_noted(data: bytes, note: str) -> None:
-    assert jsontext.load(data) == (None, note)
+    assert lenient.load(data) == (None, note)
 
 
 @pytest.mark.parametrize(
@@ -54,24 +54,24 @@ def test_what_cannot_be_loaded_is_noted(data: bytes, note: str) -> None:
     ],
 )
 def test_text_is_cleaned(text: str, cleaned: str) -> None:
-    assert jsontext.clean(text) == cleaned
+    assert lenient.clean(text) == cleaned
 
 
 def test_json_is_cleaned() -> None:
     value = {"a\0": ["\ud800", {"b": math.nan}], "c": math.inf, "d": 1.5, "e": None}
-    assert jsontext.clean_json(value) == {
+    assert lenient.clean_json(value) == {
         "a\ufffd": ["\ufffd", {"b": "nan"}],
         "c": "inf",
         "d": 1.5,
         "e": None,
     }
-    assert jsontext.clean_json("\0") == "\ufffd"
+    assert lenient.clean_json("\0") == "\ufffd"
 
 
 def test_nesting_is_bounded() -> None:
-    value, _ = jsontext.load(b"[" * 500 + b"]" * 500)
-    kept = json.dumps(jsontext.clean_json(value))
-    assert kept == "[" * 200 + json.dumps(jsontext.TOO_DEEP) + "]" * 200
+    value, _ = lenient.load(b"[" * 500 + b"]" * 500)
+    kept = json.dumps(lenient.clean_json(value))
+    assert kept == "[" * 200 + json.dumps(lenient.TOO_DEEP) + "]" * 200
 
 
 values = st.recursive(
@@ -82,14 +82,14 @@ values = st.recursive(
 
 @given(values)
 def test_clean_json_can_be_stored_and_dumped(value: object) -> None:
-    cleaned = jsontext.clean_json(value)
+    cleaned = lenient.clean_json(value)
     text = json.dumps(cleaned, allow_nan=False, ensure_ascii=False)
     text.encode()
     assert "\\u0000" not in text.replace("\\\\", "")
-    assert json.loads(jsontext.dump(cleaned)) == cleaned
+    assert json.loads(lenient.dump(cleaned)) == cleaned
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_loading_never_raises(data: bytes) -> None:
-    value, note = jsontext.load(data)
+    value, note = lenient.load(data)
     assert value is None or note is None

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire import multipart
-from capture.wire.multipart import FIELD_BYTES, FIELDS_BYTES, MOST_PARTS, read, read_request
+from capture.wire.framing import multipart
+from capture.wire.framing.multipart import FIELD_BYTES, FIELDS_BYTES, MOST_PARTS, read, read_request
 
 FORM = "multipart/form-data; boundary=b"
 

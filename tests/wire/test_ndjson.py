@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capture.wire import jsonarray, ndjson
+from capture.wire.framing import json_array, ndjson
 
 
 @pytest.mark.parametrize(
@@ -58,5 +58,5 @@ def test_lines_are_told_from_plain_answers(body: bytes, content_type: str, is_st
 )
 def test_array_is_read_as_far_as_it_came(body: bytes, ends: list[int], unread: list[int]) -> None:
     found: list[int] = []
-    assert [end for _, end in jsonarray.objects(body, found)] == ends
+    assert [end for _, end in json_array.objects(body, found)] == ends
     assert found == unread

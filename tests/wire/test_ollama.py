@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from capture.wire import ollama
+from capture.wire.formats import ollama
 from capture.wire.types import Asked, ToolResult
 from tests.wire.exchanges import LINES, Exchange
 from tests.wire.ollama_exchanges import EXCHANGES, lines, message

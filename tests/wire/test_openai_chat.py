@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import openai_chat
+from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.types import Asked, Part, ToolResult
 from tests.wire.chat_exchanges import EXCHANGES, chunk
 from tests.wire.exchanges import SSE, Exchange, data

@@ -4,16 +4,14 @@ import hashlib
 
 import pytest
 
-from capture.wire import (
-    anthropic_count_tokens,
-    openai_audio,
-    openai_completions,
-    openai_decisions,
-    openai_embeddings,
-    openai_images,
-    openai_input_tokens,
-    openai_moderations,
-)
+from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
+from capture.wire.formats.openai import audio as openai_audio
+from capture.wire.formats.openai import completions as openai_completions
+from capture.wire.formats.openai import decisions as openai_decisions
+from capture.wire.formats.openai import embeddings as openai_embeddings
+from capture.wire.formats.openai import images as openai_images
+from capture.wire.formats.openai import input_tokens as openai_input_tokens
+from capture.wire.formats.openai import moderations as openai_moderations
 from capture.wire.types import Asked, ToolResult
 from tests.wire.endpoint_exchanges import EXCHANGES
 from tests.wire.exchanges import Exchange

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capture.wire import openai_responses
+from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.types import ToolResult
 from tests.wire.exchanges import Exchange
 from tests.wire.responses_exchanges import EXCHANGES

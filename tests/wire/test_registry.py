@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capture.wire import FREE, by_name, for_path
+from capture.wire.registry import FREE, by_name, for_path
 from capture.wire.types import Answered, Asked
 
 

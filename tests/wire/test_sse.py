@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire import sse
+from capture.wire.framing import sse
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire import for_socket, openai_responses
-from capture.wire.gemini_live_turns import GeminiLiveTurns
-from capture.wire.realtime_turns import RealtimeTurns
-from capture.wire.responses_turns import ResponsesTurns
-from capture.wire.turns import MAX_HISTORY, Begins, Comes, Ends, Step, Turns, as_event
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.registry import for_socket
+from capture.wire.sockets.gemini_live import GeminiLiveTurns
+from capture.wire.sockets.openai_realtime import RealtimeTurns
+from capture.wire.sockets.openai_responses import ResponsesTurns
+from capture.wire.sockets.turns import MAX_HISTORY, Begins, Comes, Ends, Step, Turns, as_event
 
 KINDS = (RealtimeTurns, ResponsesTurns, GeminiLiveTurns)
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from capture.wire import usage
-from capture.wire.jsontext import load
+from capture.wire.json.lenient import load
+from capture.wire.shared import usage
 from capture.wire.types import Usage
 
 

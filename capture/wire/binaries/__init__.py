@@ -1,0 +1,1 @@
+"""Binary data within bodies: found, and replaced by references."""

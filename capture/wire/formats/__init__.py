@@ -1,0 +1,1 @@
+"""One module for each wire format, in a package for each provider."""

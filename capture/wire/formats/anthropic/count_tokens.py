@@ -1,0 +1,37 @@
+"""How many tokens a request to Messages would take; free, as `wire.FREE` says:
+https://docs.anthropic.com/en/api/messages-count-tokens"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.anthropic import messages as anthropic_messages
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.json.fields import fields
+from capture.wire.shared import responses, usage
+from capture.wire.types import JSON, Answered, Asked, ToolResult
+
+NAME = "anthropic_count_tokens"
+PROVIDER = "anthropic"
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    return anthropic_messages.parse_request(body, path=path, content_type=content_type)
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(
+        body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    """None: the call that the tokens were counted for brings them again."""
+    return []
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.anthropic_body(message, type=type, code=code, request_id=request_id)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    return Answered(usage=usage.counted(fields(value)))

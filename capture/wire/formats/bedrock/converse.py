@@ -1,0 +1,211 @@
+"""Bedrock's Converse: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+and its stream; the shapes are those of botocore's model of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from capture.wire import errors
+from capture.wire.framing import aws_event_stream
+from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.lenient import clean, clean_json, dump, load
+from capture.wire.shared import requests, responses, usage
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+
+NAME = "bedrock_converse"
+PROVIDER = "aws"
+
+EVENTS = (
+    "messageStart",
+    "contentBlockStart",
+    "contentBlockDelta",
+    "contentBlockStop",
+    "messageStop",
+    "metadata",
+)
+
+_parts: dict[str, PartKind] = {"system": "system", "messages": "message", "toolConfig": "tools"}
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, raw = requests.read_common(body, _parts, ())
+    tell_path(asked, path)
+    tell_limits(asked, "inferenceConfig", "maxTokens")
+    blocks = objects(load(raw["system"])[0]) if "system" in raw else []
+    top = [piece for block in blocks for piece in _texts_in(block)]
+    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
+    return asked
+
+
+def tell_path(asked: Asked, path: str) -> None:
+    """The model, and whether a stream is asked for, which no body says.
+
+    The model may be an ARN with slashes and colons in it; the prefix of a profile (`us.`) is
+    part of its name.
+    """
+    before, _, operation = path.rpartition("/")
+    _, found, model = f"/{before}".rpartition("/model/")
+    if found:
+        asked.model_id = text(model) or asked.model_id
+        asked.stream = operation.endswith("-stream")
+
+
+def tell_limits(asked: Asked, name: str, *max_tokens: str) -> None:
+    """`max_tokens` are the names of that limit in the settings, the one that counts first."""
+    settings = fields(asked.params.get(name))
+    limits = (count(settings.get(limit)) for limit in max_tokens)
+    found = next((limit for limit in limits if limit is not None), None)
+    asked.max_tokens = asked.max_tokens if found is None else found
+    temperature = number(settings.get("temperature"))
+    asked.temperature = asked.temperature if temperature is None else temperature
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(
+        body,
+        status,
+        content_type,
+        whole=read_whole,
+        stream=_parse_stream,
+        is_stream=aws_event_stream.is_stream,
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    blocks = objects(fields(load(message)[0]).get("content"))
+    results = [result for block in blocks if (result := fields(block.get("toolResult")))]
+    return [
+        ToolResult(
+            tool_call_id=text(result.get("toolUseId")),
+            name=None,
+            content=_plain_or_blocks(result.get("content")),
+            is_error=result.get("status") == "error",
+        )
+        for result in results
+    ]
+
+
+def _plain_or_blocks(content: JSON) -> JSON:
+    """Blocks of text alone as one text, a single JSON document as that, all else as it is."""
+    blocks = objects(content)
+    if blocks and len(blocks) == len(content):
+        if all(block.keys() == {"text"} for block in blocks):
+            return joined(texts(content), "\n") or ""
+        if len(blocks) == 1 and blocks[0].keys() == {"json"}:
+            return clean_json(blocks[0]["json"])
+    return clean_json(content)
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.aws_body(message, code=code)
+
+
+class _Block:
+    """A block of an answer's content. Blocks of text have no event that starts them."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.call: dict[str, JSON] | None = None
+        self.input: list[str] = []
+        self.ended = False
+
+    def add(self, block: dict[str, JSON]) -> bool:
+        """Whether a whole block, its start or a delta of it brought text, reasoning or a call."""
+        piece = block.get("text")
+        if isinstance(piece, str):  # nearly all of them
+            self.text.append(piece)
+            return bool(piece)
+        pieces = _texts_in(block)
+        self.text += pieces
+        reasoning = fields(block.get("reasoningContent"))
+        thoughts = texts(reasoning.get("text")) or texts(
+            fields(reasoning.get("reasoningText")).get("text")
+        )
+        self.reasoning += thoughts
+        call = fields(block.get("toolUse"))
+        if "name" in call or "toolUseId" in call:
+            self.call = call
+        arguments = call.get("input")
+        if isinstance(arguments, str):
+            self.input.append(arguments)
+        return bool(pieces or thoughts or call)
+
+    def tool_call(self, call: dict[str, JSON]) -> ToolCall:
+        arguments = clean("".join(self.input))
+        if not arguments:
+            whole = call.get("input")
+            # A stream brings no input for a tool without parameters, which only its end tells.
+            arguments = dump(whole) if whole else "{}" if self.ended else ""
+        return ToolCall(text(call.get("toolUseId")), text(call.get("name")), arguments)
+
+
+def _texts_in(block: dict[str, JSON]) -> list[str]:
+    """With those that carry citations, or are marked for a guardrail."""
+    guarded = fields(fields(block.get("guardContent")).get("text"))
+    cited = fields(block.get("citationsContent"))
+    return texts(block.get("text")) + texts(guarded.get("text")) + texts(cited.get("content"))
+
+
+def read_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    answered = Answered(stop_reason=text(answer.get("stopReason")))
+    _tell_metadata(answered, answer)
+    blocks = []
+    for content in objects(fields(fields(answer.get("output")).get("message")).get("content")):
+        block = _Block()
+        block.add(content)
+        block.ended = True
+        blocks.append(block)
+    _tell_blocks(answered, blocks)
+    return answered
+
+
+def _parse_stream(body: bytes) -> Answered:
+    notes: list[str] = []
+    answered = read_events(aws_event_stream.objects(body, notes))
+    answered.note = "; ".join(notes) or None
+    return answered
+
+
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+    """The name, the object and the end in the body of each event of a stream."""
+    answered = Answered()
+    blocks: dict[int, _Block] = {}
+    for name, event, end in events:
+        index = event.get("contentBlockIndex")
+        number = index if isinstance(index, int) else 0
+        if name == "contentBlockDelta" or name == "contentBlockStart":
+            block = blocks.get(number)
+            if block is None:
+                block = blocks[number] = _Block()
+            brought = block.add(fields(event.get("delta")) or fields(event.get("start")))
+            if brought and answered.first_content_end is None:
+                answered.first_content_end = end
+        elif name == "contentBlockStop" and number in blocks:
+            blocks[number].ended = True
+        elif name == "messageStop":
+            answered.stop_reason = text(event.get("stopReason"))
+            answered.complete = True
+        elif name == "metadata":
+            _tell_metadata(answered, event)
+            answered.complete = True
+        elif name == aws_event_stream.ERROR:
+            answered.error = errors.message_of_event(event)
+            answered.complete = True
+    _tell_blocks(answered, list(blocks.values()))
+    return answered
+
+
+def _tell_metadata(answered: Answered, metadata: dict[str, JSON]) -> None:
+    answered.usage = usage.bedrock(metadata.get("usage"))
+    answered.service_tier = text(fields(metadata.get("serviceTier")).get("type"))
+    router = fields(fields(metadata.get("trace")).get("promptRouter"))
+    answered.response_model = text(router.get("invokedModelId"))
+
+
+def _tell_blocks(answered: Answered, blocks: list[_Block]) -> None:
+    answered.content = joined([piece for block in blocks for piece in block.text])
+    thoughts = ["".join(block.reasoning) for block in blocks if block.reasoning]
+    answered.reasoning = joined(thoughts, "\n\n")
+    answered.tool_calls = [block.tool_call(block.call) for block in blocks if block.call]

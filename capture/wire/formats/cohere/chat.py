@@ -1,0 +1,141 @@
+"""Cohere's chat, version 2: https://docs.cohere.com/v2/reference/chat"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.framing import sse
+from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.lenient import clean, load
+from capture.wire.shared import requests, responses, usage
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+
+NAME = "cohere_chat"
+PROVIDER = "cohere"
+
+_parts: dict[str, PartKind] = {"messages": "message", "tools": "tools"}
+
+_PLAN = -1
+"""The index under which the plan is kept, of which there is one at most."""
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, _ = requests.read_common(body, _parts, ("max_tokens",))
+    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(body, status, content_type, whole=_parse_whole, stream=read_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    value = fields(load(message)[0])
+    if value.get("role") != "tool":
+        return []
+    return [
+        ToolResult(
+            tool_call_id=text(value.get("tool_call_id")),
+            name=None,
+            content=requests.plain_or_blocks(value.get("content")),
+            is_error=False,
+        )
+    ]
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.cohere_body(message, request_id=request_id)
+
+
+class _Call:
+    def __init__(self, start: dict[str, JSON]) -> None:
+        function = fields(start.get("function"))
+        self.id = text(start.get("id"))
+        self.name = text(function.get("name"))
+        self.arguments = texts(function.get("arguments"))
+
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, clean("".join(self.arguments)))
+
+
+class _Message:
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.calls: dict[int, _Call] = {}
+        # The thinking of each block, and the plan: what the model says before it calls tools.
+        self._thoughts: dict[int, list[str]] = {}
+
+    def add(self, name: str, index: int, delta: dict[str, JSON]) -> bool:
+        """Whether an event of this name brought text, thoughts or a piece of a tool call."""
+        if name == "content-start" or name == "content-delta":
+            block = fields(delta.get("content"))
+            pieces = texts(block.get("text"))
+            self.content += pieces
+            return self._think(index, block.get("thinking")) or bool(pieces)
+        if name == "tool-plan-delta":
+            return self._think(_PLAN, delta.get("tool_plan"))
+        if name == "tool-call-start":
+            self.calls[index] = _Call(fields(delta.get("tool_calls")))
+            return True
+        if name == "tool-call-delta" and index in self.calls:
+            function = fields(fields(delta.get("tool_calls")).get("function"))
+            self.calls[index].arguments += texts(function.get("arguments"))
+            return True
+        return False
+
+    def add_whole(self, message: dict[str, JSON]) -> None:
+        self._think(_PLAN, message.get("tool_plan"))
+        self.content = texts(message.get("content"))
+        for index, block in enumerate(objects(message.get("content"))):
+            self._think(index, block.get("thinking"))
+        self.calls = {i: _Call(call) for i, call in enumerate(objects(message.get("tool_calls")))}
+
+    def _think(self, index: int, thought: JSON) -> bool:
+        pieces = texts(thought)
+        if pieces:
+            self._thoughts.setdefault(index, []).extend(pieces)
+        return bool(pieces)
+
+    def tell(self, answered: Answered) -> None:
+        answered.content = joined(self.content)
+        answered.reasoning = joined(["".join(some) for some in self._thoughts.values()], "\n\n")
+        answered.tool_calls = [call.whole() for call in self.calls.values()]
+
+
+def _parse_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    answered = Answered(
+        response_id=text(answer.get("id")),
+        stop_reason=text(answer.get("finish_reason")),
+        usage=usage.cohere(answer.get("usage")),
+    )
+    message = _Message()
+    message.add_whole(fields(answer.get("message")))
+    message.tell(answered)
+    return answered
+
+
+def read_stream(body: bytes) -> Answered:
+    answered = Answered()
+    message = _Message()
+    unread: list[int] = []
+    for name, event, end in sse.objects(body, unread):
+        delta = fields(event.get("delta"))
+        if name == "message-end":
+            answered.stop_reason = text(delta.get("finish_reason"))
+            answered.usage = usage.cohere(delta.get("usage"))
+            answered.error = errors.message_in(delta) or answered.error
+            answered.complete = True
+        elif name == "error" or event.get("error"):
+            answered.error = errors.message_of_event(event)
+            answered.complete = True
+        elif name == "message-start":
+            answered.response_id = text(event.get("id"))
+        else:
+            index = event.get("index")
+            number = index if isinstance(index, int) else 0
+            brought = message.add(name, number, fields(delta.get("message")))
+            if brought and answered.first_content_end is None:
+                answered.first_content_end = end
+    answered.note = sse.note(unread, body)
+    message.tell(answered)
+    return answered

@@ -1,0 +1,34 @@
+"""How many tokens a request to Gemini would take; free, as `wire.FREE` says:
+https://ai.google.dev/api/tokens"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.json.fields import fields
+from capture.wire.shared import responses, usage
+from capture.wire.types import JSON, Answered, Asked, ToolResult
+
+NAME = "gemini_count_tokens"
+PROVIDER = "google"
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    return gemini.parse_request(body, path=path, content_type=content_type)
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(body, status, content_type, whole=_parse_whole, stream=gemini.read_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    """None: the call that the tokens were counted for brings them again."""
+    return []
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.google_body(message, type=type, code=code, request_id=request_id)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    return Answered(usage=usage.gemini_counted(fields(value)))

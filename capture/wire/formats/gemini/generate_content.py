@@ -1,0 +1,255 @@
+"""Google's Gemini, at its own API and on Vertex: https://ai.google.dev/api/generate-content
+
+Names are taken in camelCase and, in requests, in snake_case too, as Google takes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from capture.wire import errors
+from capture.wire.framing import json_array, sse
+from capture.wire.json import lenient
+from capture.wire.json.fields import count, fields, number, objects, text, texts
+from capture.wire.json.lenient import clean_json, load
+from capture.wire.json.partial_arguments import PartialArgs
+from capture.wire.shared import requests, responses, usage
+from capture.wire.shared.choices import Choice, tell_choices
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+
+NAME = "gemini"
+PROVIDER = "google"
+
+_parts: dict[str, PartKind] = {
+    "contents": "message",
+    "systemInstruction": "system",
+    "system_instruction": "system",
+    "tools": "tools",
+}
+
+# A gateway's name of a model may have slashes.
+_model_in_path = re.compile(r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$")
+
+# They bill a grounded prompt once, later ones each search of it:
+# https://ai.google.dev/gemini-api/docs/pricing
+_GROUNDED_ONCE = ("gemini-1", "gemini-2")
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, raw = requests.read_common(body, _parts, ())
+    asked.model_id = model_of(path, asked.model_id)
+    asked.stream = asked.stream or path.endswith(":streamGenerateContent")
+    prompts = [texts_in(load(raw[name])[0]) for name in raw if _parts.get(name) == "system"]
+    asked.system_prompt = requests.system_prompt(*prompts)
+    params = asked.params
+    config = fields(params.get("generationConfig") or params.get("generation_config"))
+    if asked.temperature is None:
+        asked.temperature = number(config.get("temperature"))
+    asked.max_tokens = count(config.get("maxOutputTokens"))
+    if asked.max_tokens is None:
+        asked.max_tokens = count(config.get("max_output_tokens"))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(
+        body, status, content_type, whole=_parse_whole, stream=read_stream, is_stream=_is_stream
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    found = []
+    for part in _parts_of(load(message)[0]):
+        result = part.get("functionResponse") or part.get("function_response")
+        if isinstance(result, dict):
+            response = clean_json(result.get("response"))
+            found.append(
+                ToolResult(
+                    tool_call_id=text(result.get("id")),
+                    name=text(result.get("name")),
+                    content=response,
+                    # Under which of two names it tells the outcome: the SDK's FunctionResponse.
+                    is_error=bool(fields(response).get("error")),
+                )
+            )
+    return found
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.google_body(message, type=type, code=code, request_id=request_id)
+
+
+def model_of(path: str, in_body: str | None) -> str | None:
+    """The model that a path names, else the one that the body does."""
+    found = _model_in_path.search(f"/{path}")
+    if found is None:
+        return in_body.removeprefix("models/") if in_body else None
+    kind, name = found.groups()
+    return text(name if kind == "models" else f"{kind}/{name}")
+
+
+def texts_in(content: JSON) -> list[str]:
+    """The texts of a Content, or of what is taken for one: a single part, a text."""
+    if isinstance(content, dict):
+        content = content.get("parts", content)
+    return texts([content] if isinstance(content, dict) else content)
+
+
+def _parts_of(content: JSON) -> list[dict[str, JSON]]:
+    parts = fields(content).get("parts")
+    return objects([parts] if isinstance(parts, dict) else parts)
+
+
+class _Candidate(Choice):
+    def __init__(self) -> None:
+        super().__init__()
+        self.searches = 0
+        self._n_calls = 0
+        self._unfinished: PartialArgs | None = None  # of the latest call
+
+    def add_candidate(self, candidate: dict[str, JSON]) -> bool:
+        """Whether it brought text, thoughts or a tool call. Code that Google runs is no call."""
+        self.stop_reason = text(candidate.get("finishReason")) or self.stop_reason
+        if grounding := candidate.get("groundingMetadata"):
+            queries = fields(grounding).get("webSearchQueries")
+            self.searches = len(queries) if isinstance(queries, list) else self.searches
+        has_content = False
+        for part in _parts_of(candidate.get("content")):
+            if piece := part.get("text"):
+                name = "reasoning" if part.get("thought") is True else "content"
+                has_content |= self.add({name: piece})
+            call = part.get("functionCall")
+            if isinstance(call, dict):
+                has_content |= self.add({"tool_calls": [self._fragment(call)]})
+        return has_content
+
+    def _fragment(self, call: dict[str, JSON]) -> dict[str, JSON]:
+        """As a piece of one of OpenAI's tool calls."""
+        args = call.get("args")
+        pieces = objects(call.get("partialArgs"))
+        unfinished = self._unfinished
+        if unfinished is None:
+            self._n_calls += 1
+            if pieces or call.get("willContinue"):
+                unfinished = PartialArgs()
+        if unfinished is not None:
+            for piece in pieces:
+                unfinished.add(piece)
+            args = None if call.get("willContinue") else unfinished.assembled()
+            self._unfinished = unfinished if call.get("willContinue") else None
+        elif args is None:
+            args = {}  # of a function without any
+        return {
+            "index": self._n_calls,
+            "id": call.get("id"),
+            "function": {"name": call.get("name"), "arguments": args},
+        }
+
+
+class _Answer:
+    """An answer that comes in one chunk or in many."""
+
+    def __init__(self) -> None:
+        self.answered = Answered()
+        self.candidates: dict[int, _Candidate] = {}
+        self.blocked: str | None = None
+        self._counts: dict[str, JSON] = {}
+
+    def add(self, chunk: dict[str, JSON]) -> bool:
+        """Whether the chunk brought content."""
+        answered = self.answered
+        answered.response_model = answered.response_model or text(chunk.get("modelVersion"))
+        answered.response_id = answered.response_id or text(chunk.get("responseId"))
+        # Totals so far, not additions; what is left out has not changed.
+        for name, n in fields(chunk.get("usageMetadata")).items():
+            if n is not None:
+                self._counts[name] = n
+        if feedback := chunk.get("promptFeedback"):
+            self.blocked = text(fields(feedback).get("blockReason")) or self.blocked
+        has_content = False
+        for place, entry in enumerate(objects(chunk.get("candidates"))):
+            index = entry.get("index")
+            key = index if isinstance(index, int) else place
+            candidate = self.candidates.get(key)
+            if candidate is None:
+                candidate = self.candidates[key] = _Candidate()
+            has_content |= candidate.add_candidate(entry)
+        return has_content
+
+    def is_complete(self) -> bool:
+        candidates = self.candidates.values()
+        if not candidates:
+            return self.blocked is not None
+        return all(candidate.stop_reason for candidate in candidates)
+
+    def told(self) -> Answered:
+        answered = self.answered
+        tell_choices(answered, self.candidates)
+        answered.stop_reason = answered.stop_reason or self.blocked
+        answered.usage = usage.gemini(self._counts)
+        answered.service_tier = _billed_tier(self._counts)
+        searches = sum(candidate.searches for candidate in self.candidates.values())
+        if searches and answered.usage:
+            once = (answered.response_model or "").startswith(_GROUNDED_ONCE)
+            answered.usage.units["web_searches"] = 1 if once else searches
+        return answered
+
+
+def _parse_whole(value: JSON) -> Answered:
+    answer = _Answer()
+    answer.add(fields(value))
+    return answer.told()
+
+
+def read_stream(body: bytes) -> Answered:
+    answer = _Answer()
+    answered = answer.answered
+    unread: list[int] = []
+    done = False
+    for name, chunk, end in _chunks(body, unread):
+        done = done or name == sse.DONE  # gateways send it
+        if chunk.get("error"):
+            answered.error = errors.message_of_event(chunk)
+        if answer.add(chunk) and answered.first_content_end is None:
+            answered.first_content_end = end
+    answered.complete = done or answered.error is not None or answer.is_complete()
+    answered.note = sse.note(unread, body)
+    return answer.told()
+
+
+def _is_stream(body: bytes, content_type: str) -> bool:
+    return _is_array(body) or sse.is_stream(body, content_type)
+
+
+def _is_array(body: bytes) -> bool:
+    return lenient.unmarked(body[:64]).startswith(b"[")
+
+
+def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
+    """Of a stream of events, or of an array: name, object, end."""
+    if _is_array(body):
+        for chunk, end in json_array.objects(body, unread):
+            yield "", chunk, end
+        return
+    bare = _start_of_bare_json(body)
+    yield from sse.objects(body if bare is None else body[:bare], unread)
+    if bare is not None:
+        for chunk, end in json_array.objects(body, unread, bare):
+            yield "", chunk, end
+
+
+def _start_of_bare_json(body: bytes) -> int | None:
+    """Where an error begins that is no event: JSON on several lines. No line of an event begins
+    with a brace."""
+    found = [place for mark in (b"\n{", b"\r{") if (place := body.find(mark)) >= 0]
+    return min(found) + 1 if found else None
+
+
+def _billed_tier(counts: dict[str, JSON]) -> str | None:
+    """Gemini's own API names it as `priority`, Vertex as `ON_DEMAND_PRIORITY`."""
+    named = text(counts.get("serviceTier")) or text(counts.get("trafficType")) or ""
+    tier = named.lower().removeprefix("on_demand").lstrip("_")
+    if named and not tier:
+        return "standard"
+    return tier if tier and not tier.endswith("unspecified") else None

@@ -1,0 +1,174 @@
+"""Google's Interactions: https://ai.google.dev/api/interactions-api"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.framing import sse
+from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.lenient import clean, dump, load
+from capture.wire.shared import requests, responses, usage
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+
+NAME = "gemini_interactions"
+PROVIDER = "google"
+
+_parts: dict[str, PartKind] = {
+    "system_instruction": "system",
+    "input": "message",
+    "tools": "tools",
+}
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    """Without a model where an `agent` is asked instead, which chooses one itself."""
+    asked, raw = requests.read_common(body, _parts, ())
+    if asked.model_id:
+        asked.model_id = asked.model_id.removeprefix("models/")
+    if "system_instruction" in raw:
+        prompt = gemini.texts_in(load(raw["system_instruction"])[0])
+        asked.system_prompt = requests.system_prompt(prompt)
+    config = fields(asked.params.get("generation_config"))
+    if asked.temperature is None:
+        asked.temperature = number(config.get("temperature"))
+    asked.max_tokens = count(config.get("max_output_tokens"))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    step = fields(load(message)[0])
+    if step.get("type") != "function_result":
+        return []
+    return [
+        ToolResult(
+            tool_call_id=text(step.get("call_id")),
+            name=text(step.get("name")),
+            content=requests.plain_or_blocks(step.get("result")),
+            is_error=step.get("is_error") is True,
+        )
+    ]
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.google_body(message, type=type, code=code, request_id=request_id)
+
+
+class _Step:
+    """A step of an interaction: as it began, and what its deltas added."""
+
+    def __init__(self, start: dict[str, JSON], *, ended: bool = False) -> None:
+        self.start = start
+        self.kind = start.get("type")
+        self.ended = ended
+        self.text = texts(start.get("content")) if self.kind == "model_output" else []
+        self.thoughts = texts(start.get("summary")) if self.kind == "thought" else []
+        self.arguments: list[str] = []
+
+    def add(self, delta: dict[str, JSON]) -> None:
+        kind = delta.get("type")
+        if kind == "text":
+            self.text += texts(delta.get("text"))
+        elif kind == "thought_summary":
+            self.thoughts += texts(fields(delta.get("content")).get("text"))
+        elif kind == "arguments_delta":
+            self.kind = self.kind or "function_call"
+            self.arguments += texts(delta.get("arguments"))
+
+    def has_content(self) -> bool:
+        return bool(self.text or self.thoughts or self.is_tool_call())
+
+    def is_tool_call(self) -> bool:
+        """Calls of tools that Google runs are steps that nobody answers."""
+        return self.kind == "function_call"
+
+    def tool_call(self) -> ToolCall:
+        arguments = clean("".join(self.arguments))
+        if not arguments:
+            whole = self.start.get("arguments")
+            # A stream begins every call with empty ones, which only stand when it ended so.
+            arguments = dump(whole) if whole else "{}" if self.ended else ""
+        return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    interaction = fields(value)
+    answered = Answered()
+    _tell_interaction(answered, interaction)
+    _tell_end(answered, interaction)
+    _tell_steps(answered, _steps_of(interaction))
+    answered.usage = usage.gemini_interaction(interaction.get("usage"))
+    return answered
+
+
+def _parse_stream(body: bytes) -> Answered:
+    answered = Answered()
+    steps: dict[int, _Step] = {}
+    final: list[_Step] = []
+    counts: JSON = None
+    unread: list[int] = []
+    for sse_name, event, end in sse.objects(body, unread):
+        name = text(event.get("event_type")) or sse_name
+        index = event.get("index")
+        step = steps.get(index) if isinstance(index, int) else None
+        interaction = fields(event.get("interaction"))
+        counts = _usage_in(event) or interaction.get("usage") or counts
+        if name == "step.delta" and isinstance(index, int):
+            if step is None:
+                step = steps[index] = _Step({})
+            step.add(fields(event.get("delta")))
+        elif name == "step.start" and isinstance(index, int):
+            step = steps[index] = _Step(fields(event.get("step")))
+        elif name == "step.stop" and step:
+            step.ended = True
+        elif name == "interaction.completed":
+            final = _steps_of(interaction)
+            _tell_end(answered, interaction)
+            answered.complete = True
+        elif name == sse.DONE:
+            answered.complete = True
+        elif name == "error" or event.get("error"):
+            answered.error = errors.message_of_event(event)
+            answered.complete = True
+        _tell_interaction(answered, interaction)
+        has_content = step.has_content() if step else any(map(_Step.has_content, final))
+        if has_content and answered.first_content_end is None:
+            answered.first_content_end = end
+    answered.usage = usage.gemini_interaction(counts)
+    answered.note = sse.note(unread, body)
+    _tell_steps(answered, final or list(steps.values()))
+    return answered
+
+
+def _steps_of(interaction: dict[str, JSON]) -> list[_Step]:
+    return [_Step(start, ended=True) for start in objects(interaction.get("steps"))]
+
+
+def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
+    """Of the interaction so far, which events of several kinds may bring."""
+    return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
+
+
+def _tell_interaction(answered: Answered, interaction: dict[str, JSON]) -> None:
+    answered.response_id = text(interaction.get("id")) or answered.response_id
+    answered.response_model = text(interaction.get("model")) or answered.response_model
+    answered.service_tier = text(interaction.get("service_tier")) or answered.service_tier
+
+
+def _tell_end(answered: Answered, interaction: dict[str, JSON]) -> None:
+    answered.stop_reason = text(interaction.get("status"))
+    if answered.stop_reason == "failed":
+        told = objects(interaction.get("errors"))
+        told += [fields(step.get("error")) for step in objects(interaction.get("steps"))]
+        messages = (errors.message_in({"error": error}) for error in told)
+        answered.error = next(filter(None, messages), None) or "an error without a message"
+
+
+def _tell_steps(answered: Answered, steps: list[_Step]) -> None:
+    answered.content = joined([piece for step in steps for piece in step.text])
+    thoughts = ["".join(step.thoughts) for step in steps if step.thoughts]
+    answered.reasoning = joined(thoughts, "\n\n")
+    answered.tool_calls = [step.tool_call() for step in steps if step.is_tool_call()]

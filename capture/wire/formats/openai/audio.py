@@ -1,0 +1,125 @@
+"""OpenAI's transcriptions, translations and speech, which others have copied:
+https://platform.openai.com/docs/api-reference/audio
+
+Transcripts come as JSON, events or plain text (text, srt, vtt); speech as events or as the audio
+itself, of which nothing is read.
+"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.framing import multipart, sse
+from capture.wire.json.fields import fields, joined, text
+from capture.wire.json.lenient import clean, load, unmarked
+from capture.wire.shared import requests, responses, usage
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+
+NAME = "openai_audio"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"input": "message"}
+
+_TEXTS = ("text/", "application/x-subrip")
+
+# The events of a transcript, and where a piece is in them: OpenAI's, then Mistral's.
+_PIECES = {"transcript.text.delta": "delta", "transcription.text.delta": "text"}
+_WHOLES = ("transcript.text.done", "transcription.done")
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    """Speech is asked for by a JSON object, and billed by its `input`; all else by a form."""
+    if multipart.is_multipart(body, content_type):
+        return multipart.read_request(body, content_type)
+    asked, raw = requests.read_common(body, _parts, ())
+    if "input" in raw and (spoken := load(raw["input"])[0]) and isinstance(spoken, str):
+        asked.units["input_characters"] = len(spoken)
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    kind = content_type.lower()
+    is_stream = sse.is_stream(body, kind) and not _is_binary(kind)
+    if status >= 400 or is_stream or _is_json(body, kind):
+        return responses.read(body, status, kind, whole=_parse_whole, stream=_parse_stream)
+    return _parse_plain(body, kind)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    return []
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def _is_json(body: bytes, kind: str) -> bool:
+    if "json" in kind:
+        return True
+    return not _is_binary(kind) and unmarked(body[:64]).startswith(b"{") and _is_object(body)
+
+
+def _is_object(body: bytes) -> bool:
+    return isinstance(load(body)[0], dict)
+
+
+def _is_binary(kind: str) -> bool:
+    return bool(kind) and "json" not in kind and not kind.startswith(_TEXTS)
+
+
+def _parse_plain(body: bytes, kind: str) -> Answered:
+    """A transcript, or the audio. Neither has an end that could be seen."""
+    if _is_binary(kind):
+        return Answered()
+    try:
+        transcript = body.decode("utf-8", "strict" if not kind else "replace")
+    except UnicodeDecodeError:
+        return Answered()
+    if not kind and "\0" in transcript:
+        return Answered()
+    return Answered(content=clean(transcript.removeprefix("\ufeff")) or None)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    counts = fields(answer.get("usage"))
+    if not counts and (seconds := answer.get("duration")) is not None:
+        # Whisper's verbose answers: what it is billed by.
+        counts = {"type": "duration", "seconds": seconds}
+    return Answered(
+        response_model=text(answer.get("model")),
+        response_id=text(answer.get("id")),
+        content=text(answer.get("text")),
+        usage=usage.openai(counts),
+    )
+
+
+def _parse_stream(body: bytes) -> Answered:
+    answered = Answered()
+    pieces: list[str] = []
+    unread: list[int] = []
+    for name, event, end in sse.objects(body, unread):
+        has_content = False
+        if name == "error" or event.get("error"):
+            answered.error = errors.message_of_event(event)
+        elif name in _PIECES:
+            piece = event.get(_PIECES[name])
+            if piece and isinstance(piece, str):
+                pieces.append(piece)
+                has_content = True
+        elif name in _WHOLES:
+            whole = event.get("text")
+            if whole and isinstance(whole, str):
+                pieces = [whole]
+                has_content = True
+        elif name == "speech.audio.delta":
+            has_content = bool(event.get("audio") or event.get("audio_data"))
+        if name in _WHOLES or name == "speech.audio.done":
+            answered.complete = True
+            answered.response_model = text(event.get("model"))
+            answered.usage = usage.openai(event.get("usage"))
+        if has_content and answered.first_content_end is None:
+            answered.first_content_end = end
+    answered.content = joined(pieces)
+    answered.complete = answered.complete or answered.error is not None
+    answered.note = sse.note(unread, body)
+    return answered

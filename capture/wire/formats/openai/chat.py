@@ -1,0 +1,126 @@
+"""OpenAI's chat completions, as OpenAI, Azure and the many who copied them speak them.
+
+https://platform.openai.com/docs/api-reference/chat; where the copies differ, the code says whose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from capture.wire import errors
+from capture.wire.framing import sse
+from capture.wire.json.fields import fields, objects, text
+from capture.wire.json.lenient import load
+from capture.wire.shared import requests, responses, usage
+from capture.wire.shared.choices import Choice, tell_choices
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+
+NAME = "openai_chat"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"messages": "message", "tools": "tools", "functions": "tools"}
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, _ = requests.read_common(body, _parts, ("max_completion_tokens", "max_tokens"))
+    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(body, status, content_type, whole=read_whole, stream=read_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    value = fields(load(message)[0])
+    if value.get("role") not in ("tool", "function"):
+        return []
+    return [
+        ToolResult(
+            tool_call_id=text(value.get("tool_call_id")),
+            name=text(value.get("name")),
+            content=requests.plain_or_blocks(value.get("content")),
+            is_error=False,
+        )
+    ]
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def read_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    answered = Answered(
+        response_model=text(answer.get("model")),
+        response_id=text(answer.get("id")),
+        usage=usage.openai(_usage_in(answer)) or usage.llama_cpp(answer.get("timings")),
+        service_tier=billed_tier(answer.get("service_tier")),
+    )
+    choices: dict[int, Choice] = {}
+    for place, entry in enumerate(objects(answer.get("choices"))):
+        choices[place] = choice = Choice()
+        choice.add_whole(fields(entry.get("message")))
+        choice.stop_reason = text(entry.get("finish_reason"))
+    tell_choices(answered, choices)
+    return answered
+
+
+def read_stream(body: bytes) -> Answered:
+    unread: list[int] = []
+    answered = read_events(sse.objects(body, unread))
+    answered.note = sse.note(unread, body)
+    return answered
+
+
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+    """The name, the object and the end in the body of each event of a stream."""
+    answered = Answered()
+    choices: dict[int, Choice] = {}
+    counts: dict[str, JSON] | None = None
+    timings: JSON = None
+    tier: JSON = None
+    done = False
+    for name, chunk, end in events:
+        if name == sse.DONE:
+            done = True
+            continue
+        answered.response_model = answered.response_model or text(chunk.get("model"))
+        answered.response_id = answered.response_id or text(chunk.get("id"))
+        counts = _usage_in(chunk) or counts
+        timings = chunk.get("timings") or timings
+        tier = chunk.get("service_tier") or tier
+        if chunk.get("error") or name == "error":
+            answered.error = errors.message_of_event(chunk)
+        for entry in objects(chunk.get("choices")):
+            index = entry.get("index")
+            number = index if isinstance(index, int) else 0
+            choice = choices.get(number)
+            if choice is None:
+                choice = choices[number] = Choice()
+            if choice.add(fields(entry.get("delta"))) and answered.first_content_end is None:
+                answered.first_content_end = end
+            choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason
+    # Some servers send no [DONE].
+    all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
+    answered.complete = done or all_stopped or answered.error is not None
+    answered.usage = usage.openai(counts) or usage.llama_cpp(timings)
+    answered.service_tier = billed_tier(tier)
+    tell_choices(answered, choices)
+    return answered
+
+
+def billed_tier(tier: JSON) -> str | None:
+    """`auto` is what was asked for, not what was billed."""
+    return text(tier) if tier != "auto" else None
+
+
+def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
+    """Of an answer or a chunk: OpenAI's place for it, Groq's, Moonshot's."""
+    if own := fields(chunk.get("usage")):
+        return own
+    if groq := fields(fields(chunk.get("x_groq")).get("usage")):
+        return groq if "prompt_tokens" in groq else None  # else it counts bytes of memory
+    for choice in objects(chunk.get("choices"))[:1]:
+        return fields(choice.get("usage"))
+    return None

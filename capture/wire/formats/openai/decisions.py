@@ -1,0 +1,50 @@
+"""OpenAI's decisions: questions about an input, asked and counted as in Responses, whose answers
+are no text but verdicts: https://platform.openai.com/docs/api-reference/decisions"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.json.fields import fields, text
+from capture.wire.json.lenient import clean_json, dump
+from capture.wire.shared import requests, usage
+from capture.wire.shared import responses as answering
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+
+NAME = "openai_decisions"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"input": "message"}
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, _ = requests.read_common(body, _parts, ())
+    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    """The content is the JSON text of the answers."""
+    return answering.read(
+        body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    return openai_responses.tool_results(message)
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    answer = fields(value)
+    answers = answer.get("answers")
+    return Answered(
+        response_model=text(answer.get("model")),
+        response_id=text(answer.get("id")),
+        content=dump(clean_json(answers)) if answers else None,
+        usage=usage.openai(answer.get("usage")),
+    )

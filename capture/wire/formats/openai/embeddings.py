@@ -1,0 +1,41 @@
+"""OpenAI's embeddings: https://platform.openai.com/docs/api-reference/embeddings
+
+The vectors, which its Python SDK asks for as base64, are no text and are left out.
+"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.shared import requests, responses
+from capture.wire.types import Answered, Asked, PartKind, ToolResult
+
+NAME = "openai_embeddings"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"input": "message"}
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, _ = requests.read_common(body, _parts, ())
+    requests.join_tokens(asked, body)
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    """`tokens_out` stays None: the API tells none, not even 0."""
+    return responses.read(
+        body,
+        status,
+        content_type,
+        whole=openai_chat.read_whole,
+        stream=openai_chat.read_stream,
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    return []
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)

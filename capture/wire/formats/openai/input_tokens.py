@@ -1,0 +1,38 @@
+"""How many tokens a request to Responses would take; free, as `wire.FREE` says:
+https://platform.openai.com/docs/api-reference/responses/input-tokens"""
+
+from __future__ import annotations
+
+from capture.wire import errors
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.json.fields import fields
+from capture.wire.shared import responses as answering
+from capture.wire.shared import usage
+from capture.wire.types import JSON, Answered, Asked, ToolResult
+
+NAME = "openai_input_tokens"
+PROVIDER = "openai"
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    return openai_responses.parse_request(body, path=path, content_type=content_type)
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return answering.read(
+        body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
+    )
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    """None: the call that the tokens were counted for brings them again."""
+    return []
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    return Answered(usage=usage.counted(fields(value)))

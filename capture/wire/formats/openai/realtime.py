@@ -1,0 +1,39 @@
+"""One response of OpenAI's Realtime, out of a WebSocket: asked in the shape of a request for
+Responses (capture.wire.sockets.openai_realtime), answered by its events.
+
+https://platform.openai.com/docs/api-reference/realtime-server-events/response
+"""
+
+from __future__ import annotations
+
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.formats.openai.responses import error_body, tool_results
+from capture.wire.shared import responses as answering
+from capture.wire.types import JSON, Answered
+
+__all__ = [
+    "NAME",
+    "PROVIDER",
+    "error_body",
+    "parse_answer",
+    "parse_request",
+    "tool_results",
+]
+
+NAME = "openai_realtime"
+PROVIDER = "openai"
+
+parse_request = openai_responses.parse_request
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    """The answer to a handshake that failed: it holds an error or nothing of a response."""
+    return Answered()
+
+
+def _parse_stream(body: bytes) -> Answered:
+    return openai_responses.read_stream(body, ("response.done",))

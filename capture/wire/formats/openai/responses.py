@@ -1,0 +1,134 @@
+"""OpenAI's Responses, and their compaction, whose answer is a history in short:
+https://platform.openai.com/docs/api-reference/responses"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from capture.wire import errors
+from capture.wire.formats.openai.chat import billed_tier
+from capture.wire.framing import sse
+from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.lenient import clean, clean_json, dump, load
+from capture.wire.shared import requests, responses, usage
+from capture.wire.shared.output_items import SAID, TOOL_CALLS, Items, says_something
+from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+
+NAME = "openai_responses"
+PROVIDER = "openai"
+
+_parts: dict[str, PartKind] = {"instructions": "system", "input": "message", "tools": "tools"}
+
+ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+"""The events of which one is a stream's last."""
+
+
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    asked, raw = requests.read_common(body, _parts, ("max_output_tokens",))
+    top = texts(load(raw["instructions"])[0]) if "instructions" in raw else []
+    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
+    return asked
+
+
+def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+
+
+def tool_results(message: bytes) -> list[ToolResult]:
+    item = fields(load(message)[0])
+    kind = text(item.get("type")) or ""
+    call_id = text(item.get("call_id"))
+    if not call_id or not kind.endswith("_call_output"):
+        return []
+    return [ToolResult(call_id, None, clean_json(item.get("output")), is_error=False)]
+
+
+def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
+    return errors.openai_body(message, type=type, code=code)
+
+
+def _parse_whole(value: JSON) -> Answered:
+    response = fields(value)
+    answered = Answered()
+    _tell_response(answered, response)
+    _tell_output(answered, objects(response.get("output")))
+    _tell_stop(answered, response)
+    return answered
+
+
+def _parse_stream(body: bytes) -> Answered:
+    return read_stream(body, ENDS)
+
+
+def read_stream(body: bytes, ends: Container[str]) -> Answered:
+    """A stream of which an event of `ends` is the last."""
+    answered = Answered()
+    items = Items()
+    last: dict[str, JSON] = {}
+    ended = False
+    unread: list[int] = []
+    for name, event, end in sse.objects(body, unread):
+        has_content = items.add(name, event)
+        if isinstance(event.get("response"), dict):
+            last = event["response"]
+            ended = ended or name in ends
+            has_content = any(map(says_something, objects(last.get("output"))))
+        elif name == "error" or event.get("error"):
+            answered.error = errors.message_of_event(event)
+        if has_content and answered.first_content_end is None:
+            answered.first_content_end = end
+    _tell_response(answered, last)
+    # An interrupted stream has no last response; some copies of the API leave its output empty.
+    output = objects(last.get("output")) if ended else []
+    _tell_output(answered, output or items.assembled())
+    if ended:
+        _tell_stop(answered, last)
+        answered.error = answered.error or errors.message_in(last)
+    answered.complete = ended or answered.error is not None
+    answered.note = sse.note(unread, body)
+    return answered
+
+
+def _tell_response(answered: Answered, response: dict[str, JSON]) -> None:
+    answered.response_model = text(response.get("model"))
+    answered.response_id = text(response.get("id"))
+    answered.usage = usage.responses(response)
+    answered.service_tier = billed_tier(response.get("service_tier"))
+
+
+def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
+    content: list[str] = []
+    reasoning: list[str] = []
+    for item in output:
+        kind = item.get("type")
+        # A compaction repeats what the user said.
+        if kind == "message" and item.get("role") not in ("user", "developer", "system"):
+            for part in objects(item.get("content")):
+                content += next(filter(None, (texts(part.get(name)) for name in SAID)), [])
+        elif kind == "reasoning":
+            reasoning += texts(item.get("summary")) + texts(item.get("content"))
+        elif isinstance(kind, str) and kind in TOOL_CALLS:
+            answered.tool_calls.append(_tool_call(item, kind))
+    answered.content = joined(content)
+    answered.reasoning = joined(reasoning, "\n\n")
+
+
+def _tool_call(item: dict[str, JSON], kind: str) -> ToolCall:
+    arguments = item.get(TOOL_CALLS[kind])
+    if arguments is None:  # newer computer calls: several actions at once
+        arguments = item.get("actions", "")
+    return ToolCall(
+        id=text(item.get("call_id")),
+        name=text(item.get("name")) or kind.removesuffix("_call"),
+        arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
+    )
+
+
+def _tell_stop(answered: Answered, response: dict[str, JSON]) -> None:
+    status = text(response.get("status"))
+    if status in ("incomplete", "cancelled"):
+        # Realtime tells the details under another name.
+        told = response.get("incomplete_details") or response.get("status_details")
+        answered.stop_reason = text(fields(told).get("reason")) or status
+    else:
+        answered.stop_reason = "tool_calls" if answered.tool_calls else status

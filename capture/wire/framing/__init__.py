@@ -1,0 +1,1 @@
+"""How bodies are framed: content encodings, event streams, multipart forms."""

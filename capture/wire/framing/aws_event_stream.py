@@ -1,0 +1,141 @@
+"""AWS's event stream: binary frames, over a whole body at once.
+
+https://smithy.io/2.0/aws/amazon-eventstream.html: the lengths of the frame and of its headers, the
+CRC-32 of these two, headers, payload, the CRC-32 of all that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from capture.wire import errors
+from capture.wire.json import lenient
+from capture.wire.json.lenient import clean, load
+from capture.wire.types import JSON
+
+CONTENT_TYPE = "application/vnd.amazon.eventstream"
+
+ERROR = "error"
+"""The name under which `objects` gives what ends a stream before its time."""
+
+_prelude = Struct("!III")
+_SMALLEST = _prelude.size + 4
+
+# By the type of a header, how many bytes its value has. The other two say it themselves.
+_WIDTHS = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+_BYTES, _STRING = 6, 7
+
+_CUT = "the last frame is cut short"
+
+
+class Frame(NamedTuple):
+    """`headers` are those that are strings: nothing that we read is anything else."""
+
+    headers: dict[str, str]
+    payload: bytes
+    end: int  # its offset in the body
+
+
+def frames(body: bytes, notes: list[str]) -> Iterator[Frame]:
+    """The whole and sound frames, up to the first that is not: where the next begins, only that one
+    could tell. Why they end there goes into `notes`."""
+    view = memoryview(body)
+    known: dict[bytes, dict[str, str] | None] = {}  # most frames have the headers of another
+    start = 0
+    while start < len(body):
+        if len(body) - start < _prelude.size:
+            notes.append(_CUT)
+            return
+        total, size_of_headers, crc = _prelude.unpack_from(body, start)
+        if not _is_sound(view, start, total, size_of_headers, crc):
+            notes.append(f"the frame at byte {start} is damaged")
+            return
+        if len(body) - start < total:
+            notes.append(_CUT)
+            return
+        payload_start = start + _prelude.size + size_of_headers
+        end = start + total
+        raw = body[start + _prelude.size : payload_start]
+        headers = known.get(raw)
+        if headers is None:
+            headers = known[raw] = _headers(raw)
+        if headers is None or crc32(view[start : end - 4]) != int.from_bytes(body[end - 4 : end]):
+            notes.append(f"the frame at byte {start} is damaged")
+            return
+        yield Frame(headers, body[payload_start : end - 4], end)
+        start = end
+
+
+def _is_sound(view: memoryview, start: int, total: int, size_of_headers: int, crc: int) -> bool:
+    return crc32(view[start : start + 8]) == crc and size_of_headers + _SMALLEST <= total
+
+
+def _headers(raw: bytes) -> dict[str, str] | None:
+    """None where their lengths make no sense."""
+    headers: dict[str, str] = {}
+    position = 0
+    while position < len(raw):
+        name_end = position + 1 + raw[position]
+        if name_end >= len(raw):
+            return None
+        kind = raw[name_end]
+        start = name_end + 1
+        if kind in (_BYTES, _STRING):
+            start += 2
+            end = start + int.from_bytes(raw[start - 2 : start])
+        elif kind in _WIDTHS:
+            end = start + _WIDTHS[kind]
+        else:
+            return None
+        if end > len(raw):
+            return None
+        if kind == _STRING:
+            name = raw[position + 1 : name_end].decode("utf-8", "replace")
+            headers[name] = raw[start:end].decode("utf-8", "replace")
+        position = end
+    return headers
+
+
+def objects(body: bytes, notes: list[str]) -> Iterator[tuple[str, dict[str, JSON], int]]:
+    """The frames whose payload is a JSON object: the event's type, object, end.
+
+    What AWS calls an exception or an error, come under `ERROR`, as an object with a `message`.
+    """
+    unread: list[int] = []
+    for headers, payload, end in frames(body, notes):
+        if headers.get(":message-type") in ("exception", "error"):
+            yield ERROR, {"message": _what_failed(headers, payload)}, end
+            continue
+        value, _ = load(payload)
+        if isinstance(value, dict):
+            yield headers.get(":event-type", ""), value, end
+        else:
+            unread.append(end)
+    if unread:
+        notes.append(
+            f"{len(unread)} frames are no JSON objects, the first ends at byte {unread[0]}"
+        )
+
+
+def _what_failed(headers: dict[str, str], payload: bytes) -> str:
+    """An exception tells it in its payload, an error in its headers."""
+    value, _ = load(payload)
+    if isinstance(value, dict) and value:
+        return errors.message_of_event(value)
+    names = (":error-message", ":exception-type", ":error-code")
+    told = next(filter(None, map(headers.get, names)), None)
+    return clean(told) if told else "an error without a message"
+
+
+def is_stream(body: bytes, content_type: str) -> bool:
+    """Whether an answer is to be read as frames, whatever it is labelled."""
+    if lenient.unmarked(body[:64]).startswith((b"{", b"[")):
+        return False
+    if content_type.lower().startswith(CONTENT_TYPE):
+        return True
+    if len(body) < _prelude.size:
+        return False
+    return _is_sound(memoryview(body), 0, *_prelude.unpack_from(body))

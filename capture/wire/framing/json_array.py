@@ -1,0 +1,80 @@
+"""A JSON array of objects that is sent piece by piece, read as far as it came.
+
+So Gemini streams where nobody asked for events: `[{…}\\n,\\r\\n{…}]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from capture.wire.json import lenient
+from capture.wire.types import JSON
+
+_items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_SEPARATOR = b"\n,\r\n"
+_between = re.compile(rb"[ \t\r\n,]*+")
+
+# A string, which the end of the body may cut off, or what opens and closes an object. Possessive
+# quantifiers: without them a long string costs memory for every character.
+_mark = re.compile(rb'"(?:[^"\\]++|\\.|\\\Z)*+"?+|[{}]', re.DOTALL)
+
+
+def objects(
+    body: bytes, unread: list[int], start: int = 0
+) -> Iterator[tuple[dict[str, JSON], int]]:
+    """The objects from `start` on, and the offset in the body at which each ended.
+
+    Into `unread` go the ends of those that are not understood.
+    """
+    for begin, end in _whole_spans(body, start) or _cut_spans(body, start):
+        value, _ = lenient.load(body[begin:end])
+        if isinstance(value, dict):
+            yield value, end
+        else:
+            unread.append(end)
+
+
+def _cut_spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """The same of an array that the end of the body cuts off. Up to Google's last separator, which
+    stands in no string, it is read as a whole one: four times faster than mark by mark."""
+    last = body.rfind(_SEPARATOR, start)
+    if last >= 0 and (found := _whole_spans(body[:last] + b"]", start)):
+        yield from found
+        start = last
+    yield from _spans(body, start)
+
+
+def _whole_spans(body: bytes, start: int) -> list[tuple[int, int]] | None:
+    """Where the items of a whole array begin and end; None of what is no such array."""
+    try:
+        items = _items_of(memoryview(body)[start:])
+    except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8
+        return None
+    found = []
+    position = body.index(b"[", start) + 1
+    for raw in items:
+        blanks = _between.match(body, position)
+        begin = blanks.end() if blanks else position
+        position = begin + len(bytes(raw))
+        found.append((begin, position))
+    return found
+
+
+def _spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """The same of objects whatever stands around them; the last one may be cut off."""
+    begin = depth = 0
+    for mark in _mark.finditer(body, start):
+        opening = body[mark.start()]
+        if opening == ord("{"):
+            if not depth:
+                begin = mark.start()
+            depth += 1
+        elif opening == ord("}") and depth:
+            depth -= 1
+            if not depth:
+                yield begin, mark.end()
+    if depth:
+        yield begin, len(body)

@@ -1,0 +1,201 @@
+"""Reads multipart/form-data, RFC 7578: small fields as text, files by what tells one from another.
+
+The body is searched once and never copied; what is not read is told in a note.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from capture.wire.json.fields import number, text
+from capture.wire.json.lenient import clean
+from capture.wire.types import JSON, Asked
+
+FIELD_BYTES = 64 * 2**10
+"""A longer field is told like a file."""
+
+FIELDS_BYTES = 2**20
+"""All fields together."""
+
+MOST_PARTS = 1_000
+
+_HEADERS_BYTES = 16 * 2**10
+_LONGEST_BOUNDARY = 200  # RFC 2046 allows 70
+_LONGEST_NAME = 500  # characters
+
+_boundary = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
+_rest_of_line = re.compile(rb"(--)|[ \t]*+\r?\n")
+_blank_line = re.compile(rb"\r?\n\r?\n")
+# Possessive: a header of blanks alone costs no more than its length.
+_parameter = re.compile(r';\s*+(name|filename\*?)\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^;\s]*+)', re.I)
+_escaped = re.compile(r'\\(["\\])')
+
+
+@dataclass(slots=True)
+class Form:
+    """By name and in order: a field's text; a file's name, type, size and SHA-256."""
+
+    entries: list[tuple[str, JSON]] = field(default_factory=list)
+    note: str | None = None
+
+
+def is_multipart(body: bytes, content_type: str) -> bool:
+    return content_type.lower().startswith("multipart/") or body.startswith(b"--")
+
+
+def read_request(body: bytes, content_type: str) -> Asked:
+    """The fields and the files are the parameters, those of one name a list; none are parts."""
+    form = read(body, content_type)
+    asked = Asked(note=form.note and f"request: {form.note}")
+    by_name: dict[str, list[JSON]] = {}
+    for name, value in form.entries:
+        by_name.setdefault(name, []).append(value)
+    asked.params = {
+        name: values[0] if len(values) == 1 else values for name, values in by_name.items()
+    }
+    if model := text(asked.params.get("model")):
+        asked.model_id = model
+        del asked.params["model"]
+    if asked.params.get("stream") in ("true", "false", "True", "False"):
+        asked.stream = asked.params.pop("stream") in ("true", "True")
+    temperature = _number(asked.params.get("temperature"))
+    if temperature is not None:
+        asked.temperature = temperature
+        del asked.params["temperature"]
+    return asked
+
+
+def _number(value: JSON) -> float | None:
+    try:
+        return number(float(value)) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def read(body: bytes, content_type: str) -> Form:
+    form = Form()
+    for part in _parts(body, content_type, form):
+        form.entries.append((part.name, _value(body, part)))
+    return form
+
+
+def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None]]:
+    """Where the content of each file begins and ends, and its type where that is named."""
+    for part in _parts(body, content_type, Form()):
+        if part.is_file:
+            yield part.start, part.end, part.content_type
+
+
+class _Part(NamedTuple):
+    name: str
+    is_file: bool  # or is told like one
+    filename: str | None
+    content_type: str | None
+    start: int  # of the content
+    end: int
+
+
+def _parts(body: bytes, content_type: str, form: Form) -> Iterator[_Part]:
+    """What is wrong with the body goes into the form's note."""
+    delimiter = _delimiter(body, content_type)
+    if delimiter is None or not body:
+        form.note = "multipart without a boundary" if body else "empty"
+        return
+    _, position, is_last = _next_delimiter(body, delimiter, 0)
+    room, n_parts = FIELDS_BYTES, 0
+    while position is not None and not is_last:
+        if n_parts == MOST_PARTS:
+            form.note = f"more than {MOST_PARTS:,} parts"
+            return
+        end, following, is_last = _next_delimiter(body, delimiter, position)
+        part = _part(body, position, end, room)
+        yield part
+        n_parts += 1
+        room -= 0 if part.is_file else max(part.end - part.start, 0)
+        position = following
+    if not is_last:
+        form.note = "the multipart body is cut short"
+
+
+def _delimiter(body: bytes, content_type: str) -> bytes | None:
+    """The boundary of the header; where that has none, the body's first line."""
+    if found := _boundary.search(content_type[:4_000]):
+        boundary = (found[1] or found[2]).encode("utf-8", "replace")
+    elif body.startswith(b"--"):
+        boundary = body[2 : 2 + _LONGEST_BOUNDARY].split(b"\n", 1)[0].rstrip()
+    else:
+        return None
+    return b"--" + boundary if 0 < len(boundary) <= _LONGEST_BOUNDARY else None
+
+
+def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, int | None, bool]:
+    """Where what stands at `position` ends, where what follows the delimiter begins, and whether
+    nothing does. Without a delimiter, None.
+
+    The line end before a delimiter belongs to it, and may be the one that ended the line before.
+    """
+    if position == 0 and body.startswith(delimiter):
+        rest = _rest_of_line.match(body, len(delimiter))
+        if rest:
+            return 0, rest.end(), rest[1] is not None
+    line = b"\n" + delimiter
+    found = body.find(line, max(position - 1, 0))
+    while found >= 0:
+        rest = _rest_of_line.match(body, found + len(line))
+        if rest:  # else the line goes on, and is none
+            end = found - 1 if body[found - 1 : found] == b"\r" else found
+            return max(end, position), rest.end(), rest[1] is not None
+        found = body.find(line, found + len(line))
+    return len(body), None, False
+
+
+def _part(body: bytes, start: int, end: int, room: int) -> _Part:
+    headers, content = _headers(body, start, end)
+    disposition = headers.get("content-disposition", "")
+    named = {found[1].lower(): _plain(found[2]) for found in _parameter.finditer(disposition)}
+    filename = named.get("filename")
+    if filename is None and "filename*" in named:  # RFC 8187: UTF-8''gr%C3%BC%C3%9Fe.mp3
+        filename = unquote(named["filename*"].rpartition("'")[2])
+    return _Part(
+        name=clean(named.get("name", ""))[:_LONGEST_NAME],
+        is_file=filename is not None or end - content > min(FIELD_BYTES, room),
+        filename=clean(filename)[:_LONGEST_NAME] if filename else None,
+        content_type=clean(headers.get("content-type", ""))[:_LONGEST_NAME] or None,
+        start=content,
+        end=end,
+    )
+
+
+def _value(body: bytes, part: _Part) -> JSON:
+    if not part.is_file:
+        return clean(body[part.start : part.end].decode("utf-8", "replace"))
+    return {
+        "filename": part.filename,
+        "content_type": part.content_type,
+        "bytes": max(part.end - part.start, 0),
+        "sha256": hashlib.sha256(memoryview(body)[part.start : part.end]).hexdigest(),
+    }
+
+
+def _headers(body: bytes, start: int, end: int) -> tuple[dict[str, str], int]:
+    """By their names in lower case, and where the content begins."""
+    if body.startswith((b"\r\n", b"\n"), start):
+        return {}, start + (2 if body[start : start + 1] == b"\r" else 1)
+    blank = _blank_line.search(body, start, min(end, start + _HEADERS_BYTES))
+    if blank is None:
+        return {}, start
+    lines = body[start : blank.start()].decode("utf-8", "replace").splitlines()
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}, blank.end()
+
+
+def _plain(value: str) -> str:
+    """Of a parameter, in quotes or not."""
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        return _escaped.sub(r"\1", value[1:-1])
+    return value

@@ -1,0 +1,42 @@
+"""JSON objects, one a line, as Ollama streams them, over a whole body at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from capture.wire.json import lenient
+from capture.wire.types import JSON
+
+CONTENT_TYPE = "application/x-ndjson"
+
+
+def objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
+    """The objects, and the offset in the body at which the line of each ended.
+
+    A last line without a line end counts too. Into `unread` go the ends of the lines that are not
+    understood.
+    """
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start) + 1 or len(body)
+        line = body[start:end].strip()
+        start = end
+        if not line:
+            continue
+        value, _ = lenient.load(line)
+        if isinstance(value, dict):
+            yield value, end
+        else:
+            unread.append(end)
+
+
+def is_stream(body: bytes, content_type: str) -> bool:
+    """Whether an answer is to be read as lines: an object on the first and more behind it are
+    some, whatever they are labelled."""
+    if content_type.lower().startswith(CONTENT_TYPE):
+        return True
+    end = body.find(b"\n")
+    if end < 0 or not lenient.unmarked(body[:64]).startswith(b"{"):
+        return False
+    ends_whole = body[max(end - 2, 0) : end].rstrip().endswith(b"}")
+    return ends_whole and body[end : end + 64].lstrip().startswith(b"{")

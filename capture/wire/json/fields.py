@@ -1,0 +1,59 @@
+"""Decoded JSON of unknown shape, asked for what it should be: the value, or nothing."""
+
+from __future__ import annotations
+
+import math
+
+from capture.wire.json.lenient import clean
+from capture.wire.types import JSON
+
+_LARGEST = 2**63 - 1  # what a database's bigint holds
+
+
+def text(value: JSON) -> str | None:
+    """A string that says something, else None."""
+    return clean(value) if isinstance(value, str) and value else None
+
+
+def count(value: JSON) -> int | None:
+    """A whole number from 0 on, else None: JSON's true is no number, 12.0 is one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
+        return value
+    return None
+
+
+def number(value: JSON) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        value = float(value)
+    except OverflowError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def fields(value: JSON) -> dict[str, JSON]:
+    """The object itself, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: JSON) -> list[dict[str, JSON]]:
+    """The objects in a list; what else is in it is passed over."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def texts(content: JSON) -> list[str]:
+    """The texts of a message's content: of the string, or of the parts that have a `text`."""
+    if isinstance(content, str):
+        return [content] if content else []
+    if not isinstance(content, list):
+        return []
+    found = (item.get("text") if isinstance(item, dict) else item for item in content)
+    return [entry for entry in found if isinstance(entry, str) and entry]
+
+
+def joined(pieces: list[str], separator: str = "") -> str | None:
+    """The pieces as one clean text, None when there is nothing in them."""
+    return clean(separator.join(pieces)) or None

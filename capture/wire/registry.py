@@ -1,0 +1,137 @@
+"""The wire formats, found by the path of a request or by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
+from capture.wire.formats import ollama, raw
+from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
+from capture.wire.formats.anthropic import messages as anthropic_messages
+from capture.wire.formats.bedrock import converse as bedrock_converse
+from capture.wire.formats.bedrock import invoke as bedrock_invoke
+from capture.wire.formats.cohere import chat as cohere_chat
+from capture.wire.formats.cohere import embeddings as cohere_embeddings
+from capture.wire.formats.gemini import count_tokens as gemini_count_tokens
+from capture.wire.formats.gemini import embeddings as gemini_embeddings
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import interactions as gemini_interactions
+from capture.wire.formats.gemini import live as gemini_live
+from capture.wire.formats.openai import audio as openai_audio
+from capture.wire.formats.openai import chat as openai_chat
+from capture.wire.formats.openai import completions as openai_completions
+from capture.wire.formats.openai import decisions as openai_decisions
+from capture.wire.formats.openai import embeddings as openai_embeddings
+from capture.wire.formats.openai import images as openai_images
+from capture.wire.formats.openai import input_tokens as openai_input_tokens
+from capture.wire.formats.openai import moderations as openai_moderations
+from capture.wire.formats.openai import realtime as openai_realtime
+from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.sockets.gemini_live import GeminiLiveTurns
+from capture.wire.sockets.openai_realtime import RealtimeTurns
+from capture.wire.sockets.openai_responses import ResponsesTurns
+from capture.wire.sockets.turns import Turns
+from capture.wire.types import WireFormat
+
+# A gateway's name of a model may have slashes; Vertex calls tuned ones by their endpoints.
+_GEMINI = r"(?<!/publishers/anthropic)/(?:models|tunedModels|endpoints)/[^/:]+(?:/[^/:]+){0,2}"
+
+# By the path of a POST: whatever prefix stands before it, such as /openai/deployments/{name},
+# /api/v1, or none. The first that matches counts.
+_PATHS: tuple[tuple[str, WireFormat], ...] = (
+    (r"/(?:chat|agents)/completions", openai_chat),  # Mistral has agents
+    (r"/responses", openai_responses),
+    (r"/responses/compact", openai_responses),
+    (r"/responses/input_tokens", openai_input_tokens),
+    (r"/v1/messages", anthropic_messages),
+    (r"/v1/messages/count_tokens", anthropic_count_tokens),
+    # Google's Vertex; its count-tokens stands where a model would.
+    (r"/publishers/anthropic/models/count-tokens:rawPredict", anthropic_count_tokens),
+    (
+        r"/publishers/anthropic/models/[^/:]+:(?:rawPredict|streamRawPredict)",
+        anthropic_messages,
+    ),
+    (r"/v2/chat", cohere_chat),
+    (r"/v2/embed", cohere_embeddings),
+    # The model may be an ARN, with up to two slashes.
+    (r"/model/[^/]+(?:/[^/]+){0,2}/(?:converse|converse-stream)", bedrock_converse),
+    (r"/model/[^/]+(?:/[^/]+){0,2}/(?:invoke|invoke-with-response-stream)", bedrock_invoke),
+    (rf"{_GEMINI}:(?:generateContent|streamGenerateContent)", gemini),
+    (rf"{_GEMINI}:(?:embedContent|batchEmbedContents)", gemini_embeddings),
+    (rf"{_GEMINI}:countTokens", gemini_count_tokens),
+    (
+        r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions",
+        gemini_interactions,
+    ),
+    (r"/api/(?:chat|generate|embed|embeddings)", ollama),
+    (r"(?<!chat)/completions", openai_completions),
+    (r"/embeddings", openai_embeddings),
+    (r"/images/(?:generations|edits|variations)", openai_images),
+    (r"/audio/(?:transcriptions|translations|speech)", openai_audio),
+    (r"/moderations", openai_moderations),
+    (r"/decisions", openai_decisions),
+)
+# By the path of a GET: answers that the provider keeps, asked for again.
+_KEPT: tuple[tuple[str, WireFormat], ...] = (
+    (r"/responses/[^/]+", openai_responses),
+    (
+        r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/[^/]+",
+        gemini_interactions,
+    ),
+)
+KEPT_ANSWERS = frozenset(found.NAME for _, found in _KEPT)
+"""The formats whose answers can be fetched again, by their id."""
+
+# By the path of a WebSocket.
+_SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], Turns]]], ...] = (
+    (r"/realtime", (openai_realtime, RealtimeTurns)),
+    (r"/responses", (openai_responses, ResponsesTurns)),
+    # google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent, and Vertex's.
+    (r"[./]BidiGenerateContent(?:Constrained)?", (gemini_live, GeminiLiveTurns)),
+)
+_FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
+_FORMATS |= {found.NAME: found for _, (found, _) in _SOCKETS}
+NAMES = frozenset(_FORMATS)
+
+_T = TypeVar("_T")
+
+
+def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
+    """Finds what belongs to a path: decoded, with or without its first slash, without its query."""
+    patterns = [(re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in paths]
+
+    @lru_cache(1024)
+    def find(path: str) -> _T | None:
+        rooted = f"/{path}"
+        return next((found for pattern, found in patterns if pattern.fullmatch(rooted)), None)
+
+    return find
+
+
+FREE = frozenset(
+    found.NAME
+    for found in (
+        openai_moderations,
+        openai_input_tokens,
+        anthropic_count_tokens,
+        gemini_count_tokens,
+    )
+)
+"""The formats whose calls cost nothing, whatever tokens they count."""
+
+
+for_path = _by_path(_PATHS)
+"""The format that a POST to a path speaks; None for all that we do not know."""
+
+for_kept_answer = _by_path(_KEPT)
+"""The format of an answer that a GET of a path fetches."""
+
+for_socket = _by_path(_SOCKETS)
+"""The format that a WebSocket at a path speaks, and what tells its turns apart."""
+
+
+def by_name(name: str) -> WireFormat:
+    """Raises KeyError for a name that none of them has. `raw` is that of all other paths."""
+    return _FORMATS[name]

@@ -1,0 +1,151 @@
+"""What a request asks for, at a glance: which models, and how much they may answer at most.
+
+The proxy needs no more before it forwards a call. msgspec passes over the rest of a body without
+making anything of it: a third of a microsecond for a small one, 0.3 ms a megabyte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from capture.wire.framing.multipart import is_multipart, read_request
+from capture.wire.json.fields import count, text
+from capture.wire.json.lenient import load
+from capture.wire.json.scanner import children
+from capture.wire.registry import by_name
+from capture.wire.types import JSON, Asked, WireFormat
+
+# A name in a path that decides, whatever the body says: Azure's.
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
+
+
+class _Body(msgspec.Struct):
+    """The fields, of all wire formats, that are looked at. None may be of the wrong type here."""
+
+    model: Any = None
+    models: Any = None  # OpenRouter: those to try in turn
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    max_tokens_to_sample: Any = None
+    max_gen_len: Any = None
+    n: Any = None
+    generationConfig: Any = None
+    generation_config: Any = None
+    inferenceConfig: Any = None
+    textGenerationConfig: Any = None
+    options: Any = None
+
+    def limits(self) -> tuple[JSON, ...]:
+        return (
+            self.max_completion_tokens,
+            self.max_output_tokens,
+            self.max_tokens,
+            self.max_tokens_to_sample,
+            self.max_gen_len,
+        )
+
+    def settings(self) -> list[dict[str, JSON]]:
+        nested = (
+            self.generationConfig,
+            self.generation_config,
+            self.inferenceConfig,
+            self.textGenerationConfig,
+            self.options,
+        )
+        return [value for value in nested if isinstance(value, dict)]
+
+
+# A body below this holds no picture worth a look.
+_SMALL = 4096
+# What stands before base64, in all wire formats.
+_SIGNS = (b"base64", b"inlineData", b"inline_data", b"input_audio")
+_LONG_WORD = re.compile(rb"[A-Za-z0-9+/_-]{1000,}+")
+
+_NAMES = frozenset(_Body.__struct_fields__)
+_NESTED = (
+    "maxOutputTokens max_output_tokens maxTokens maxTokenCount max_new_tokens num_predict".split()
+)
+_body_of = msgspec.json.Decoder(_Body).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """`models` are all that a request names, the one that counts first: one of them answers. Empty:
+    it cannot be told. `max_tokens` is for all choices together; None: it names no limit.
+    `text_bytes` is about how much of the body the model reads as text."""
+
+    models: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    text_bytes: int = 0
+
+    @property
+    def model(self) -> str | None:
+        return self.models[0] if self.models else None
+
+
+def glance(body: bytes, wire_format: WireFormat, *, path: str, content_type: str = "") -> Glance:
+    """`body` without content-encoding."""
+    in_path, deployments = _in_path(wire_format.NAME, path)
+    if is_multipart(body, content_type):
+        asked = read_request(body, content_type)
+        return Glance(_distinct((in_path, asked.model_id, *deployments)))
+    found = _read(body)
+    if found is None:
+        return Glance(_distinct((in_path, *deployments)))
+    listed = found.models if isinstance(found.models, list) else []
+    names = (in_path, found.model, *listed, *deployments)
+    return Glance(_distinct(names), _max_tokens(found), _text_bytes(body))
+
+
+def _read(body: bytes) -> _Body | None:
+    try:
+        return _body_of(body)
+    except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8
+        pass
+    # Lone surrogates, NaN, a BOM: others take them, and so must we.
+    found = children(body)
+    if found is None:
+        return None
+    values = {c.key: load(body[c.start : c.end])[0] for c in found if c.key in _NAMES}
+    return _Body(**{name: value for name, value in values.items() if name is not None})
+
+
+@lru_cache(1024)
+def _in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
+    """The model and the deployments that the path names: an empty body names nothing."""
+    asked: Asked = by_name(wire_format).parse_request(b"{}", path=path)
+    return asked.model_id, _DEPLOYMENT.findall(path)
+
+
+def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
+    """Gemini's bodies may call a model `models/…`."""
+    texts = [text(name) for name in names if name]
+    found = [name.removeprefix("models/") for name in texts if name]
+    return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+
+
+def _text_bytes(body: bytes) -> int:
+    """Without images, sounds and files: long words of base64."""
+    if len(body) < _SMALL or not any(sign in body for sign in _SIGNS):
+        return len(body)
+    return len(body) - sum(map(len, _LONG_WORD.findall(body)))
+
+
+def _max_tokens(body: _Body) -> int | None:
+    """The first that is named counts."""
+    limit, n_choices = _limit(body.limits()), count(body.n) or 1
+    for settings in body.settings():
+        limit = limit if limit is not None else _limit(settings.get(name) for name in _NESTED)
+        n_choices *= count(settings.get("candidateCount")) or 1
+    return None if limit is None else limit * n_choices
+
+
+def _limit(values: Iterable[JSON]) -> int | None:
+    return next((limit for value in values if (limit := count(value)) is not None), None)

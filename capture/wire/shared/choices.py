@@ -1,0 +1,144 @@
+"""The choices of an answer, each put together from its deltas or read from its message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.lenient import clean, dump
+from capture.wire.types import JSON, Answered, ToolCall
+
+_LEGACY = -1
+"""The index under which `function_call` is kept, of which there is one at most."""
+
+
+class _Call:
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
+
+
+class Choice:
+    def __init__(self) -> None:
+        self.stop_reason: str | None = None
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._latest: dict[int | None, _Call] = {}  # by index
+        self._known: dict[tuple[int | None, str], _Call] = {}  # by index and id
+
+    def add(self, delta: dict[str, JSON]) -> bool:
+        """Whether the delta brought text, reasoning or a piece of a tool call."""
+        has_content = False
+        for name, value in delta.items():
+            if not value:
+                continue
+            if name == "content" or name == "refusal":
+                has_content |= self._add_content(value)
+            elif name == "reasoning_content" or name == "reasoning":
+                # vLLM sends the same text under both names.
+                if name == "reasoning_content" or not delta.get("reasoning_content"):
+                    has_content |= self._add_reasoning(value)
+            elif name == "audio":
+                has_content |= self._add_content(fields(value).get("transcript"))
+            elif name == "tool_calls":
+                for fragment in objects(value):
+                    index = fragment.get("index")
+                    self._add_call(fragment, index if isinstance(index, int) else None)
+                    has_content = True
+            elif name == "function_call":
+                self._add_call({"function": value}, _LEGACY)
+                has_content = True
+        return has_content
+
+    def add_whole(self, message: dict[str, JSON]) -> None:
+        """A message of an answer that was not streamed: its tool calls are whole, each its own."""
+        calls = objects(message.get("tool_calls"))
+        numbered = [{**call, "index": place} for place, call in enumerate(calls)]
+        self.add({**message, "tool_calls": numbered})
+
+    def content(self) -> str | None:
+        return joined(self._content)
+
+    def reasoning(self) -> str | None:
+        return joined(self._reasoning)
+
+    def tool_calls(self) -> list[ToolCall]:
+        return [
+            ToolCall(text(call.id), text(call.name), clean("".join(call.arguments)))
+            for call in self._calls
+        ]
+
+    def _add_content(self, content: JSON) -> bool:
+        """A text; or Mistral's list of chunks, some of which are thinking."""
+        if isinstance(content, str):
+            self._content.append(content)
+            return bool(content)
+        has_content = False
+        for chunk in objects(content):
+            if chunk.get("type") == "thinking":
+                pieces = texts(chunk.get("thinking"))
+                self._reasoning += pieces
+            else:
+                pieces = texts(chunk.get("text")) or texts(chunk.get("refusal"))
+                self._content += pieces
+            has_content |= bool(pieces)
+        return has_content
+
+    def _add_reasoning(self, reasoning: JSON) -> bool:
+        pieces = texts(reasoning)
+        self._reasoning += pieces
+        return bool(pieces)
+
+    def _add_call(self, fragment: dict[str, JSON], index: int | None) -> None:
+        custom = fields(fragment.get("custom"))
+        function = custom or fields(fragment.get("function"))
+        arguments = function.get("input" if custom else "arguments")
+        id = text(fragment.get("id"))
+        call = self._call(index, None if id == "null" else id, text(function.get("name")))
+        if isinstance(arguments, str):
+            call.arguments.append(arguments)
+        elif arguments is not None:  # Mistral: whole, as an object
+            call.arguments.append(dump(arguments))
+
+    def _call(self, index: int | None, id: str | None, name: str | None) -> _Call:
+        """The call that a fragment belongs to.
+
+        Some servers give all parallel calls index 0, or none: then a different id tells them
+        apart, and without index and id, that a name comes again.
+        """
+        call = self._latest.get(index)
+        if call is not None and id and call.id and call.id != id:
+            call = self._known.get((index, id))
+        elif call is not None and index is None and not id and name and call.name:
+            call = None
+        if call is None:
+            call = _Call()
+            self._calls.append(call)
+        self._latest[index] = call
+        if id and not call.id:
+            call.id = id
+            self._known[index, id] = call
+        call.name = call.name or name
+        return call
+
+
+def tell_choices(answered: Answered, choices: Mapping[int, Choice]) -> None:
+    for place, index in enumerate(sorted(choices)):
+        choice = choices[index]
+        if place == 0:
+            answered.content = choice.content()
+            answered.reasoning = choice.reasoning()
+            answered.tool_calls = choice.tool_calls()
+            answered.stop_reason = choice.stop_reason
+        else:
+            answered.choices.append(
+                {
+                    "index": index,
+                    "content": choice.content(),
+                    "stop_reason": choice.stop_reason,
+                    "tool_calls": [asdict(call) for call in choice.tool_calls()],
+                }
+            )

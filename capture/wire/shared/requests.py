@@ -1,0 +1,123 @@
+"""What the request bodies of all formats have in common."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import TypeVar
+
+from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.lenient import clean, clean_json, load
+from capture.wire.shared.slices import cut
+from capture.wire.types import JSON, Asked, Part, PartKind
+
+T = TypeVar("T")
+
+BETWEEN_PROMPTS = "\n\n"
+
+# The roles, or anything below U+0100, such as a letter of theirs, written as an escape.
+_PROMPT_HINTS = (b"system", b"developer", b"\\u00")
+
+
+def read_common(
+    body: bytes, kinds: dict[str, PartKind], max_tokens: tuple[str, ...]
+) -> tuple[Asked, dict[str, bytes]]:
+    """All but the system prompt, and the fields of the body as they stand in it.
+
+    `max_tokens` are the names of that limit, the one that counts first.
+    """
+    found = cut(body, kinds)
+    if found is None:
+        _, note = load(body)
+        return Asked(note=f"request: {note or 'not a JSON object'}"), {}
+    left = {name: value for name, value in found.fields.items() if name not in kinds}
+    limits = (_take(left, name, count) for name in max_tokens)
+    asked = Asked(
+        model_id=_take(left, "model", text),
+        stream=_take(left, "stream", _flag) or False,
+        temperature=_take(left, "temperature", number),
+        max_tokens=next((limit for limit in limits if limit is not None), None),
+        parts=found.parts,
+    )
+    unread = []
+    for name, raw in left.items():
+        value, note = load(raw)
+        if note is None:
+            asked.params[clean(name)] = clean_json(value)
+        else:
+            unread.append(f"{clean(name)[:40]}: {note}")
+    asked.note = "; ".join(unread) or None
+    return asked, found.fields
+
+
+def _take(left: dict[str, bytes], name: str, read: Callable[[JSON], T | None]) -> T | None:
+    """What a field says, taken out of `left`; one that makes no sense stays among the others."""
+    if name not in left:
+        return None
+    value, _ = load(left[name])
+    found = read(value)
+    if found is not None:
+        del left[name]
+    return found
+
+
+def _flag(value: JSON) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def prompts_in(asked: Asked, body: bytes) -> list[str]:
+    """The texts of the messages by which the agent's maker, not its user, speaks."""
+    found: list[str] = []
+    messages = [part for part in asked.parts if part.kind == "message"]
+    for place in sorted(_hinted(body, messages)):
+        value = fields(load(body[messages[place].start : messages[place].end])[0])
+        if value.get("role") in ("system", "developer"):
+            found += texts(value.get("content"))
+    return found
+
+
+def _hinted(body: bytes, messages: list[Part]) -> set[int]:
+    """The places of the messages that may have such a role.
+
+    To read a long history only for the roles would cost more than all the rest.
+    """
+    found: set[int] = set()
+    starts = [message.start for message in messages]
+    for hint in _PROMPT_HINTS:
+        position = body.find(hint)
+        while position >= 0:
+            place = bisect_right(starts, position) - 1
+            if place >= 0 and position < messages[place].end:
+                found.add(place)
+                position = messages[place].end
+            else:
+                position += len(hint)
+            position = body.find(hint, position)
+    return found
+
+
+def system_prompt(*prompts: list[str]) -> str | None:
+    return joined([prompt for some in prompts for prompt in some], BETWEEN_PROMPTS)
+
+
+def plain_or_blocks(content: JSON) -> JSON:
+    """Blocks of text alone as one text, all else as it is."""
+    if isinstance(content, list) and content:
+        blocks = objects(content)
+        if len(blocks) == len(content) and all(block.get("type") == "text" for block in blocks):
+            return joined(texts(content), "\n") or ""
+    return clean_json(content)
+
+
+def join_tokens(asked: Asked, body: bytes) -> None:
+    """Makes one message of an input that is a list of token numbers, not one of each number."""
+    messages = [part for part in asked.parts if part.kind == "message"]
+    if not messages or not body[messages[0].start : messages[0].start + 1].isdigit():
+        return
+    start = body.rfind(b"[", 0, messages[0].start)
+    end = body.find(b"]", messages[-1].end) + 1
+    if start < 0 or not end:
+        return
+    asked.parts = [part for part in asked.parts if part.kind != "message"]
+    asked.parts.append(Part("message", start, end))
+    asked.parts.sort(key=lambda part: part.start)

@@ -1,0 +1,159 @@
+"""Cuts a request body into parts, each an exact slice of it, and a frame that holds the rest.
+
+An agent sends its growing history with every call; cut up, each message is stored once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import msgspec
+
+from capture.wire.json import scanner
+from capture.wire.types import Part, PartKind
+
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_gaps_of = msgspec.msgpack.Decoder(list[bytes | int]).decode
+
+
+@dataclass(slots=True)
+class Cut:
+    """The top-level fields of a body as slices of it, and its parts in their order."""
+
+    fields: dict[str, bytes] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+
+
+class _NotFound(Exception):
+    """A value is not where it was looked for: a key is there twice, or blanks are uneven."""
+
+
+def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
+    """None unless the body is a JSON object.
+
+    `kinds` names the fields that become parts: of a `message` field the items where it is an
+    array, or the whole of a string or an object; of any other the whole unless it is null.
+    """
+    try:
+        return _cut_fast(body, kinds)
+    except (ValueError, RecursionError, _NotFound):  # ValueError: msgspec's own, and not UTF-8
+        return _cut_by_hand(body, kinds)
+
+
+def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
+    found = Cut({name: bytes(raw) for name, raw in _fields_of(body).items()})
+    position = 0
+    for name, value in found.fields.items():
+        kind = kinds.get(name)
+        if kind is None or not _is_part(kind, value):
+            continue
+        # msgspec tells no positions. The values come in the order of the body, so each one's
+        # first occurrence after the one before is its own place or holds the same bytes.
+        position = _find(body, value, _after_key(body, name, position), position)
+        if kind == "message" and value.startswith(b"["):
+            position = _find_items(body, value, position, found.parts)
+        else:
+            end = position + len(value)
+            found.parts.append(Part(kind, position, end))
+            position = end
+    return found
+
+
+def _is_part(kind: PartKind, value: bytes) -> bool:
+    return value.startswith((b"[", b'"', b"{")) if kind == "message" else value != b"null"
+
+
+def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> int:
+    end = position + len(array)
+    gap = 1  # between most items it is the same: a comma, a comma and a blank
+    for raw in _items_of(array):
+        item = bytes(raw)
+        start = _find(body, item, position + gap, position)
+        gap = start - position
+        position = start + len(item)
+        if position > end:
+            raise _NotFound
+        parts.append(Part("message", start, position))
+    return end
+
+
+def _after_key(body: bytes, name: str, position: int) -> int:
+    """Where the value of `name` most likely begins, so that a long one need not be searched."""
+    key = f'"{name}"'.encode()
+    place = body.find(key, position)
+    if place < 0:  # written with escapes
+        return position
+    place += len(key)
+    while body[place : place + 1] in (b":", b" "):
+        place += 1
+    return place
+
+
+def _find(body: bytes, value: bytes, guess: int, position: int) -> int:
+    if body.startswith(value, guess):
+        return guess
+    place = body.find(value, position)
+    if place < 0:
+        raise _NotFound
+    return place
+
+
+def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
+    children = scanner.children(body)
+    if children is None or not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return None
+    last = {child.key or "": child for child in children}  # of two with one key, the last one
+    found = Cut({name: body[child.start : child.end] for name, child in last.items()})
+    for name, (_, start, end) in last.items():
+        kind = kinds.get(name)
+        value = found.fields[name]
+        if kind is None or not _is_part(kind, value):
+            continue
+        if kind == "message" and value.startswith(b"["):
+            for item in scanner.children(value) or ():
+                found.parts.append(Part(kind, start + item.start, start + item.end))
+        else:
+            found.parts.append(Part(kind, start, end))
+    found.parts.sort(key=lambda part: part.start)
+    return found
+
+
+def split(body: bytes, parts: list[Part]) -> bytes:
+    """The frame: what `join` needs to put the parts back. The parts are in order, without overlap.
+
+    A msgpack array of what lies before, between and behind the parts, each text with the number of
+    times that it comes in a row: mostly it is a comma, hundreds of times.
+    """
+    gaps = []
+    position = 0
+    for part in parts:
+        if not position <= part.start <= part.end <= len(body):
+            raise ValueError("parts overlap, are out of order or out of bounds")
+        gaps.append(body[position : part.start])
+        position = part.end
+    gaps.append(body[position:])
+    runs: list[bytes | int] = []
+    for gap, row in groupby(gaps):
+        runs += [gap, sum(1 for _ in row)]
+    return msgspec.msgpack.encode(runs)
+
+
+def join(frame: bytes, parts: list[bytes]) -> bytes:
+    """The body. Raises ValueError where the frame is none, or was made for another number."""
+    runs = _gaps_of(frame)
+    pieces: list[bytes] = []
+    left = len(parts) + 1
+    for gap, times in zip(runs[::2], runs[1::2], strict=True):
+        if not isinstance(gap, bytes) or not isinstance(times, int) or not 0 < times <= left:
+            raise ValueError("not a frame of this many parts")
+        left -= times
+        pieces += [gap] * times
+    if left:
+        raise ValueError("not a frame of this many parts")
+    between = iter(parts)
+    body = [pieces[0]]
+    for part, gap in zip(between, pieces[1:], strict=True):
+        body += (part, gap)
+    return b"".join(body)

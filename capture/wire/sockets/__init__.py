@@ -1,0 +1,1 @@
+"""How messages of a WebSocket are told apart into calls."""

@@ -1,0 +1,168 @@
+"""OpenAI's Realtime: responses that the agent asks for or that its voice sets off, within one
+conversation that the provider keeps.
+
+https://platform.openai.com/docs/api-reference/realtime-server-events
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from capture.wire.sockets.turns import Begins, Comes, Ends, History, Step, as_event, as_object
+
+_NOTHING = msgspec.Raw()
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    event_id: Any = None
+    response_id: Any = None
+    item_id: Any = None
+    session: msgspec.Raw = _NOTHING
+    response: msgspec.Raw = _NOTHING
+    item: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+    event_id: str | None = None  # of an error: the agent's event that it is about
+    type: str | None = None
+    role: str | None = None
+
+
+_read = msgspec.json.Decoder(_Event).decode
+_read_named = msgspec.json.Decoder(_Named).decode
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+# What of a session, or of one response's own wishes, is not the model's request but the channel's.
+_OF_THE_CHANNEL = frozenset(
+    ("id", "object", "type", "expires_at", "client_secret", "tracing", "include", "conversation")
+)
+_ITEM_CAME = frozenset(
+    ("conversation.item.created", "conversation.item.added", "conversation.item.done")
+)
+
+
+class RealtimeTurns:
+    def __init__(self) -> None:
+        self._n = 0
+        self._session: dict[str, bytes] = {}
+        self._items = History()
+        self._unseen: deque[str] = deque()  # keys of items that the provider has not named yet
+        # Turns that were asked for and have no response yet: by the id of the agent's event.
+        self._asked: dict[int, str | None] = {}
+        self._responses: dict[str, int] = {}
+
+    def sent(self, message: bytes) -> list[Step]:
+        event = _event(message)
+        if event is None:
+            return []
+        if event.type == "conversation.item.create" and event.item:
+            self._n += 1
+            item = bytes(event.item)
+            key = _id(item) or f"sent {self._n}"
+            if _id(item) is None:
+                self._unseen.append(key)
+            self._items.put(key, item)
+        elif event.type == "response.create":
+            self._n += 1
+            self._asked[self._n] = event.event_id if isinstance(event.event_id, str) else None
+            return [Begins(self._n, self._body(_fields(event.response)))]
+        return []
+
+    def came(self, message: bytes) -> list[Step]:
+        event = _event(message)
+        if event is None:
+            return []
+        if event.type in ("session.created", "session.updated"):
+            self._session = _fields(event.session)
+        elif event.type in _ITEM_CAME:
+            self._item_came(bytes(event.item))
+        elif event.type == "conversation.item.deleted" and isinstance(event.item_id, str):
+            self._items.remove(event.item_id)
+        elif event.type == "conversation.item.input_audio_transcription.completed":
+            self._items.put(f"transcript of {event.item_id}", message)
+        elif event.type == "error":
+            return self._error_came(message, bytes(event.error))
+        return self._response_came(event, message)
+
+    def _item_came(self, item: bytes) -> None:
+        key = _id(item)
+        if key is None:
+            return
+        if self._unseen and key not in self._items and not _is_the_models(item):
+            self._items.remove(self._unseen.popleft())  # the provider has given it its name
+        self._items.put(key, item)
+
+    def _response_came(self, event: _Event, message: bytes) -> list[Step]:
+        id_ = _id(bytes(event.response)) if event.response else event.response_id
+        if not isinstance(id_, str):
+            return []
+        steps: list[Step] = []
+        turn = self._responses.get(id_)
+        if turn is None and event.type == "response.created":
+            turn = next(iter(self._asked), None)
+            if turn is None:  # the provider heard the end of what was said
+                self._n += 1
+                turn = self._n
+                steps.append(Begins(turn, self._body({})))
+            self._asked.pop(turn, None)
+            self._responses[id_] = turn
+        if turn is None:
+            return []
+        steps.append(Comes(turn, as_event(message)))
+        if event.type == "response.done":
+            del self._responses[id_]
+            steps.append(Ends(turn))
+        return steps
+
+    def _error_came(self, message: bytes, error: bytes) -> list[Step]:
+        """Ends the turn that it is about; what it says of other events is no call's."""
+        about = _named(error).event_id
+        found = [turn for turn, id_ in self._asked.items() if about is None or id_ == about]
+        if not found:
+            return []
+        turn = found[0]
+        del self._asked[turn]
+        return [Comes(turn, as_event(message)), Ends(turn)]
+
+    def _body(self, wishes: dict[str, bytes]) -> bytes:
+        asked = {**self._session, **wishes}
+        asked = {name: value for name, value in asked.items() if name not in _OF_THE_CHANNEL}
+        # A response outside the conversation brings its own input.
+        asked["input"] = wishes.get("input") or self._items.as_array()
+        return as_object(asked)
+
+
+def _event(message: bytes) -> _Event | None:
+    try:
+        return _read(message)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _fields(raw: msgspec.Raw) -> dict[str, bytes]:
+    try:
+        return {name: bytes(value) for name, value in _read_fields(raw).items()} if raw else {}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _named(raw: bytes) -> _Named:
+    try:
+        return _read_named(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Named()
+
+
+def _id(raw: bytes) -> str | None:
+    return _named(raw).id
+
+
+def _is_the_models(item: bytes) -> bool:
+    said = _named(item)
+    return said.role == "assistant" or said.type == "function_call"
