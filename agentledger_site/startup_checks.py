@@ -8,7 +8,7 @@ from functools import cache
 
 from agentledger_site import conf
 from agentledger_site.database import databases
-from capture.configured_prices import operator_prices
+from capture.pricing.configured import operator_prices
 
 
 @cache

@@ -37,7 +37,7 @@ from capture.admission.stops import Stops
 from capture.body import Body
 from capture.charge import Charge
 from capture.exchange import Outcome, RequestHead, new_action_id
-from capture.pricing import Prices
+from capture.pricing.prices import Prices
 from capture.wire import registry
 from capture.wire.request_summary import glance
 from tests import canned

@@ -44,8 +44,8 @@ QUERIES = (
 def fill(n_calls: int) -> None:
     from django.db import transaction
 
+    from capture.ledger.rollups import KeyMemory, Rollups
     from capture.models import Ledger
-    from capture.rollups import KeyMemory, Rollups
 
     memory, random = KeyMemory(), Random(1)
     begin = datetime.now(UTC) - timedelta(days=DAYS)

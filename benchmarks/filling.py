@@ -31,9 +31,12 @@ from django.db import connection, transaction
 
 from benchmarks.analytics import fill as fill_rollups
 from benchmarks.texts import texts
-from capture import rows
-from capture.call_rows import add_to_totals, session_row
 from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
+from capture.ledger import bulk_sql
+from capture.ledger.bulk_sql import Row
+from capture.ledger.call_rows import add_to_totals, session_row
+from capture.ledger.compression import pack_refs, packed
+from capture.ledger.store import MessageMemory, record
 from capture.models import (
     Call,
     CallBody,
@@ -43,11 +46,8 @@ from capture.models import (
     SessionValue,
     ToolCall,
 )
+from capture.parsing.parse import understand
 from capture.recorder import migrate
-from capture.rows import Row
-from capture.store import MessageMemory, record
-from capture.texts import pack_refs, packed
-from capture.understand import understand
 
 MODELS = [f"model-{number}" for number in range(20)]
 AGENTS = [f"agent-{number}" for number in range(50)]
@@ -169,7 +169,7 @@ class Filling:
     def write(self) -> None:
         with transaction.atomic():
             for model in (Session, SessionValue, Call, CallBody, Message, ToolCall):
-                rows.insert(model, self.rows.get(model, []))
+                bulk_sql.insert(model, self.rows.get(model, []))
             self.ledger.save()
         self.rows.clear()
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from capture.pricing import Prices
+from capture.pricing.prices import Prices
 
 # LiteLLM's names of providers, and ours. Those that are not here sell under prices of their own.
 PROVIDERS = {

@@ -78,9 +78,9 @@ def fill(n_calls: int) -> int:
     import orjson
     from django.db import transaction
 
-    from capture import rows
+    from capture.ledger import bulk_sql
+    from capture.ledger.compression import pack_refs, packed
     from capture.models import Call, CallBody, Ledger, Message, Session, ToolCall
-    from capture.texts import pack_refs, packed
 
     pick = random.Random(1)
     source = texts()
@@ -95,7 +95,7 @@ def fill(n_calls: int) -> int:
 
     first = datetime(2026, 1, 1, tzinfo=UTC)
     message_id = 0
-    tables: dict[type, list[rows.Row]] = {}
+    tables: dict[type, list[bulk_sql.Row]] = {}
     defaults = {
         model: {field.attname: None for field in model._meta.concrete_fields}
         for model in (Session, Call, CallBody, Message, ToolCall)
@@ -156,7 +156,7 @@ def fill(n_calls: int) -> int:
         if seq % BATCH == 0 or seq == n_calls:
             with transaction.atomic():
                 for model, made in tables.items():
-                    rows.insert(model, made)
+                    bulk_sql.insert(model, made)
                 Ledger.objects.update(
                     last_seq=seq, last_message_id=message_id, last_session_id=scope
                 )

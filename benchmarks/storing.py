@@ -22,8 +22,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from capture.pricing import Prices
-    from capture.understand import UnderstoodCall
+    from capture.parsing.parse import UnderstoodCall
+    from capture.pricing.prices import Prices
 
 BATCHES, BATCH = 40, 500
 WARM_UP = 4  # batches that are not counted
@@ -58,7 +58,7 @@ def nothing_in_common(number: int) -> Names:
 
 def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
     from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
-    from capture.understand import understand
+    from capture.parsing.parse import understand
 
     message = {"role": "user", "content": f"Question {number}: which region comes first, and why?"}
     body = json.dumps({"model": names["model"], "messages": [message]}).encode()
@@ -96,8 +96,8 @@ def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
 
 
 def cpu_us_a_call(names_of: Callable[[int], Names]) -> list[float]:
-    from capture import store
-    from capture.pricing import Prices
+    from capture.ledger import store
+    from capture.pricing.prices import Prices
 
     prices, memory = Prices(), store.MessageMemory()
     taken = []

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from capture.pricing import Prices
+from capture.pricing.prices import Prices
 from capture.wire.registry import by_name
 
 CHUNKS = 300

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from access.actors import actor_of
 from access.admin_lists import LongList
 from capture.models import Stop
-from capture.stopping import lift, stop
+from capture.operations.stops import lift, stop
 
 
 class NewStop(forms.ModelForm[Stop]):

@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from capture.call_cost import charged_usd
 from capture.exchange import Outcome
+from capture.parsing.parse import UnderstoodCall
+from capture.pricing.call_cost import charged_usd
 from capture.spool.folder import Folder
-from capture.understand import UnderstoodCall
 
 
 def leave_word(folder: Folder, calls: Iterable[UnderstoodCall]) -> None:

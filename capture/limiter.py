@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass
 
 from agentledger_site.conf import Config
-from capture import price_data
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Asking, State
 from capture.admission.expected import Expectations
 from capture.admission.state import new_state
 from capture.body import Body
 from capture.charge import Charge
-from capture.configured_prices import configured_prices, published_file
 from capture.exchange import RequestHead
+from capture.pricing import catalog
+from capture.pricing.configured import configured_prices, published_file
 from capture.spent import SpentBefore
 from capture.spool.folder import Folder
 
@@ -39,7 +39,7 @@ class Limiter:
         ago_s = time.time() - self.folder.recorded_until()
         self.state.recorded(ago_s)
         self.spent.recorded(ago_s)
-        mark = price_data.mark(published_file(self.config))
+        mark = catalog.mark(published_file(self.config))
         if mark != self.prices_mark:
             self.prices_mark = mark
             self.expectations.use(await asyncio.to_thread(configured_prices, self.config))
@@ -61,7 +61,7 @@ def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:
     """Before calls are taken, while the recorder runs. What a token has spent that is made later is
     in the ledger alone."""
     budgets = Budgets.from_config(config)
-    mark = price_data.mark(published_file(config))
+    mark = catalog.mark(published_file(config))
     expectations = Expectations(configured_prices(config))
     spent = SpentBefore(folder)
     if budgets.is_any or any_token_budget:

@@ -237,7 +237,7 @@ class PriceCorrection(models.Model):
 
 
 class CallBody(models.Model):
-    """What was said in a call. The bytes of its bodies can be had back exactly: capture.texts."""
+    """What was said in a call. The bytes of its bodies can be had back exactly: capture.ledger.compression."""
 
     call = models.OneToOneField(Call, models.CASCADE, primary_key=True, related_name="body")
     content = models.TextField(null=True)  # noqa: DJ001
@@ -307,7 +307,7 @@ class Binary(models.Model):
     # Of images that can be read.
     width = models.IntegerField(null=True)
     height = models.IntegerField(null=True)
-    thumbnail = models.BinaryField(null=True)  # WebP: capture.thumbnails
+    thumbnail = models.BinaryField(null=True)  # WebP: capture.parsing.thumbnails
     # The bytes themselves; null unless they were to be kept.
     data = models.BinaryField(null=True)
     # The call that brought it first.
@@ -357,7 +357,7 @@ class Tombstone(models.Model):
 
     action_id = models.UUIDField(primary_key=True, editable=False)
     seq = models.BigIntegerField(null=True)  # null: it was deleted before it was recorded
-    digest = models.CharField(max_length=64)  # capture.deletion.digest
+    digest = models.CharField(max_length=64)  # capture.operations.deletion.digest
     deleted_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -432,7 +432,7 @@ class SpendQuerySet(models.QuerySet["Spend"]):
 
 
 class Spend(models.Model):
-    """What was spent of a budget: capture.spend."""
+    """What was spent of a budget: capture.ledger.spend."""
 
     ALL_DAYS = date.min
 
@@ -471,10 +471,10 @@ class RollupKey(models.Model):
 
 
 class Rollup(models.Model):
-    """Sums over the calls of one hour or one day, UTC: capture.rollups. What is known of no call is
+    """Sums over the calls of one hour or one day, UTC: capture.ledger.rollups. What is known of no call is
     null."""
 
-    id = models.BigIntegerField(primary_key=True)  # capture.rollup_sums.row_id
+    id = models.BigIntegerField(primary_key=True)  # capture.ledger.rollup_sums.row_id
     hour = models.IntegerField()  # since 1970; of a day its first
     # Keys are never deleted: to check each one would cost PostgreSQL more than the row.
     key = models.ForeignKey(
@@ -492,7 +492,7 @@ class Rollup(models.Model):
     cost = models.BigIntegerField(null=True)
     cost_unknown_calls = models.BigIntegerField()
     cache_savings = models.BigIntegerField(null=True)
-    # Of the calls that were not refused: capture.histogram.
+    # Of the calls that were not refused: capture.ledger.histogram.
     latency = models.BinaryField()
     ttft = models.BinaryField()
 

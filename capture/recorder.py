@@ -31,16 +31,18 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
-from capture import interrupted, price_data, store
-from capture.call_cost import cost_of_call
-from capture.configured_prices import configured_prices, published_file
+from capture import interrupted
+from capture.ledger import store
+from capture.ledger.purge import remove_some
+from capture.ledger.store import MessageMemory
 from capture.models import Ledger
-from capture.removal import remove_some
+from capture.parsing.parse import UnderstoodCall, understand
+from capture.parsing.thumbnails import Pictures
+from capture.pricing import catalog
+from capture.pricing.call_cost import cost_of_call
+from capture.pricing.configured import configured_prices, published_file
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
-from capture.store import MessageMemory
-from capture.thumbnails import Pictures
-from capture.understand import UnderstoodCall, understand
 
 logger = logging.getLogger("agentledger.recorder")
 
@@ -111,7 +113,7 @@ class Recorder:
         self._stop = True
 
     def _look_up_prices(self) -> None:
-        self._prices_mark = price_data.mark(published_file(config()))
+        self._prices_mark = catalog.mark(published_file(config()))
         self.prices = configured_prices(config())
 
     def _tidy(self, reader: Reader) -> None:
@@ -150,7 +152,7 @@ class Recorder:
     # --- recording ---
 
     def _record(self, reader: Reader, calls: list[SpooledCall]) -> None:
-        if calls and price_data.mark(published_file(config())) != self._prices_mark:
+        if calls and catalog.mark(published_file(config())) != self._prices_mark:
             self._look_up_prices()
         understood: list[Understood] = []
         for call in calls:

@@ -19,16 +19,16 @@ from django.db.models import Subquery
 from capture import interrupted
 from capture.admission.budgets import NOTHING
 from capture.admission.decision import Account, State
-from capture.call_cost import charged_usd, cost_of_call
 from capture.exchange import Outcome
+from capture.ledger.bulk_sql import at_once
+from capture.ledger.spend import accounts_of
+from capture.ledger.store import spool_positions
 from capture.models import Call, Ledger, Spend
-from capture.pricing import Prices
-from capture.rows import at_once
-from capture.spend import accounts_of
+from capture.parsing.parse import UnderstoodCall, understand
+from capture.pricing.call_cost import charged_usd, cost_of_call
+from capture.pricing.prices import Prices
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
-from capture.store import spool_positions
-from capture.understand import UnderstoodCall, understand
 
 logger = logging.getLogger("agentledger.proxy")
 

@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 
 from access.actors import actor_of
 from access.admin_lists import LongList
-from capture.deletion import delete_call, delete_session
 from capture.exchange import Outcome
 from capture.models import Call, RollupKey, Session
+from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
 from reports import queries
 from reports.search.find import Wanted, find
@@ -186,7 +186,7 @@ class FormatFilter(CallFilter):
 
 
 class CountedFilter(CallFilter):
-    """Of a name by which calls are counted: capture.rollups."""
+    """Of a name by which calls are counted: capture.ledger.rollups."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         name = self.parameter_name

@@ -20,8 +20,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from capture.histogram import percentiles
-from capture.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, in_usd, start_of
+from capture.ledger.histogram import percentiles
+from capture.ledger.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, in_usd, start_of
 from reports.parameters import Choice, Number, Parameters, Text, Time
 from reports.renderers import LedgerJSONRenderer
 from reports.rollup_queries import Filters, Name, Period, Series, Summary, Total, added, summary

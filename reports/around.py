@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from capture.ledger.bulk_sql import at_once
+from capture.ledger.compression import unpack_refs
 from capture.models import Call, CallBody, Message
-from capture.rows import at_once
-from capture.texts import unpack_refs
 from reports import queries
 from reports.queries import Record
 

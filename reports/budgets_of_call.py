@@ -12,8 +12,8 @@ from django.db.models import Q, Sum
 
 from capture import runtime
 from capture.admission.decision import Standing
+from capture.ledger.rollup_sums import COST, hour_of
 from capture.models import Call
-from capture.rollup_sums import COST, hour_of
 from reports.queries import Row, before
 from reports.rollup_queries import Period, added, summary
 

@@ -19,8 +19,8 @@ from rest_framework.response import Response
 
 from access.actors import actor_of
 from agentledger_site.conf import VERSION
-from capture.deletion import delete_call
 from capture.models import Call, Session
+from capture.operations.deletion import delete_call
 from reports import queries
 from reports.around import around
 from reports.call_schema import CallSerializer, ExplainedCallSerializer

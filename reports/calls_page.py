@@ -15,8 +15,8 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
+from capture.ledger.bulk_sql import quoted
 from capture.models import Call, Session
-from capture.rows import quoted
 from reports.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.cursors import Cursor, CursorField
 from reports.parameters import Choice, Number, Time

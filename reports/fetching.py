@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, models
 
-from capture.rows import Row, at_once, quoted
+from capture.ledger.bulk_sql import Row, at_once, quoted
 
 Column = tuple[type[models.Model], str]
 """A table's, by attribute name: `session_id` for the foreign key `session`."""

@@ -14,6 +14,8 @@ from uuid import UUID
 import orjson
 from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet
 
+from capture.ledger.bulk_sql import at_once
+from capture.ledger.compression import Encoding, RefsInTurn, Text, unpacked
 from capture.models import (
     Binary,
     Call,
@@ -24,8 +26,6 @@ from capture.models import (
     Session,
     ToolCall,
 )
-from capture.rows import at_once
-from capture.texts import Encoding, RefsInTurn, Text, unpacked
 from capture.wire.binaries.references import Place, restored
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name

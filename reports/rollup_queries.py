@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db import connection
 
-from capture.histogram import as_integer
-from capture.models import Rollup, RollupKey
-from capture.rollup_sums import (
+from capture.ledger.bulk_sql import at_once, quoted
+from capture.ledger.histogram import as_integer
+from capture.ledger.rollup_sums import (
     CALLS,
     COST,
     COST_UNKNOWN,
@@ -25,8 +25,8 @@ from capture.rollup_sums import (
     added_up,
     row_id,
 )
-from capture.rollups import key_digest
-from capture.rows import at_once, quoted
+from capture.ledger.rollups import key_digest
+from capture.models import Rollup, RollupKey
 
 # One by one they take a third longer to be fetched.
 ROWS_AT_ONCE = 2000

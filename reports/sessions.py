@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.actors import actor_of
-from capture.deletion import delete_session
-from capture.labels import annotate
 from capture.models import Session
+from capture.operations.annotations import annotate
+from capture.operations.deletion import delete_session
 from reports import queries
 from reports.cursors import link
 from reports.forms import ParametersForm

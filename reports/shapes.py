@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from capture.ledger.compression import Text
 from capture.models import Binary, Session
-from capture.texts import Text
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import load
 from reports.encoding import Spliced

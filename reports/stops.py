@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from access.actors import actor_of
 from capture import runtime
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Stop
-from capture.stopping import lift, stop
+from capture.operations.stops import lift, stop
 from reports.parameters import Parameters, Text
 
 MOST = 1000

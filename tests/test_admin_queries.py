@@ -53,7 +53,7 @@ django.setup()
 from access import tokens
 from access.actors import on_the_command_line
 from access.roles import Role
-from capture.stopping import stop
+from capture.operations.stops import stop
 actor = on_the_command_line()
 for n in range(*map(int, sys.argv[1:])):
     tokens.make(actor, f"token-{n}", Role.VIEWER)

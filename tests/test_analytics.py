@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture import histogram
+from capture.ledger import histogram
 from tests import canned
 from tests.conftest import STACKS, create_database, running_on
 from tests.ledger import Ledger, wait_until

@@ -14,11 +14,11 @@ import pytest
 from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
 from capture.admission.expected import Expectations
 from capture.body import Body
-from capture.call_cost import cost_of_call
 from capture.charge import MAX_SEEN, Charge
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, new_action_id
-from capture.pricing import Prices
-from capture.understand import understand
+from capture.parsing.parse import understand
+from capture.pricing.call_cost import cost_of_call
+from capture.pricing.prices import Prices
 from tests import canned
 
 PRICES = Prices()

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.texts import RefsInTurn, pack_refs
+from capture.ledger.compression import RefsInTurn, pack_refs
 from reports.histories import Histories
 
 REF = st.integers(1, 2**40)

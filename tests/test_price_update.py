@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from capture import price_data
-from capture.pricing import Prices
-from capture.published_prices import PublishedPrices
+from capture.pricing import catalog
+from capture.pricing.prices import Prices
+from capture.pricing.published import PublishedPrices
 from tests import canned
 from tests.ledger import PROJECT, Ledger
 from tests.provider import Provider
@@ -75,7 +75,7 @@ def test_a_running_recorder_takes_newer_prices_and_gives_them_back(
 
 
 def source(data: bytes) -> str:
-    return price_data.read(data).source
+    return catalog.read(data).source
 
 
 def test_prices_out_of_a_file_outlive_a_restart(fresh: Ledger, provider: Provider) -> None:
@@ -116,7 +116,7 @@ PATTERN[0]["models"][0]["match"] = {"regex": "("}
 def test_what_cannot_be_used_leaves_the_prices_as_they_were(
     fresh: Ledger, provider: Provider, answer: list[Any], complaint: str
 ) -> None:
-    stored = price_data.path_in(fresh.spool)
+    stored = catalog.path_in(fresh.spool)
     stored.parent.mkdir()
     stored.write_bytes(NEWER)
     provider.answer(*answer)
@@ -142,7 +142,7 @@ def test_what_cannot_be_reached_is_named(fresh: Ledger, wanted: str, complaint: 
     status, _, error = prices(fresh, "--update", wanted)
     [line] = error.splitlines()
     assert status == 1 and complaint in line
-    assert not price_data.path_in(fresh.spool).exists()
+    assert not catalog.path_in(fresh.spool).exists()
 
 
 def test_a_price_by_a_unit_that_is_not_known_here_makes_the_cost_unknown(tmp_path: Path) -> None:

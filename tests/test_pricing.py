@@ -18,7 +18,7 @@ from genai_prices.data import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.pricing import Billing, Cost, Parts, Prices, read_operator_prices
+from capture.pricing.prices import Billing, Cost, Parts, Prices, read_operator_prices
 from capture.wire.shared import usage
 from capture.wire.types import Usage
 from tests.ledger import PROJECT
@@ -1347,7 +1347,7 @@ import sys, socket
 def connect(*args): raise AssertionError("the network was asked")
 socket.socket.connect = connect
 from datetime import datetime, UTC
-from capture.pricing import Billing, Prices
+from capture.pricing.prices import Billing, Prices
 from capture.wire.types import Usage
 prices = Prices()
 prices.cost(Usage(1, 1), asked="m", at=datetime.now(UTC), billing=Billing.NEVER)

@@ -24,9 +24,9 @@ call_command("migrate", verbosity=0)
 from benchmarks.storing import understood
 from capture import rollups, store
 from capture.models import Ledger, Rollup, RollupKey
-from capture.pricing import Prices
+from capture.pricing.prices import Prices
 from reports.rollup_queries import Period, added, summary
-from capture.rollup_sums import hour_of
+from capture.ledger.rollup_sums import hour_of
 
 rollups.MOST_KEYS = 5
 prices, memory = Prices(), store.MessageMemory()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from capture.texts import pack_refs, unpack_refs
+from capture.ledger.compression import pack_refs, unpack_refs
 from tests import canned
 from tests.ledger import Ledger
 from tests.provider import Provider

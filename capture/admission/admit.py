@@ -14,8 +14,8 @@ from capture.admission.expected import Expectations
 from capture.admission.ingest_tokens import IngestKeys
 from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
-from capture.call_cost import billing_of
 from capture.exchange import TOKEN_FIELD
+from capture.pricing.call_cost import billing_of
 from capture.wire.request_summary import Glance
 from capture.wire.types import WireFormat
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from capture.estimated_usage import FORMATS
-from capture.pricing import Billing, Prices
+from capture.parsing.usage_estimate import FORMATS
+from capture.pricing.prices import Billing, Prices
 from capture.wire.request_summary import Glance
 from capture.wire.types import Usage, WireFormat
 

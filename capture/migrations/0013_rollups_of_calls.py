@@ -6,8 +6,8 @@ from itertools import islice
 
 from django.db import migrations, transaction
 
-from capture.rollup_sums import FACTS, HOUR, MAX_KEY, hour_of, row_id, start_of
-from capture.rollups import KeyMemory, Rollups
+from capture.ledger.rollup_sums import FACTS, HOUR, MAX_KEY, hour_of, row_id, start_of
+from capture.ledger.rollups import KeyMemory, Rollups
 
 AT_ONCE = 5000
 COLUMNS = ("pk", *FACTS, "outcome", "latency_ms", "ttft_ms", "wire_format")

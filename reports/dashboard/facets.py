@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils.timezone import now
 
-from capture.rollup_sums import CALLS, hour_of
+from capture.ledger.rollup_sums import CALLS, hour_of
 from reports.rollup_queries import Period, added, summary
 
 DAYS = 7

@@ -17,8 +17,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils.timezone import now
 
 from access.models import AuditChain, AuditEntry
+from capture.ledger.rollup_sums import ERRORS, REFUSED, hour_of
 from capture.models import Call, Ledger, Session, Spend, Stop
-from capture.rollup_sums import ERRORS, REFUSED, hour_of
 from reports.call_list import WARNED, CallFilter, ShortCall, short_calls
 from reports.rollup_queries import Period, added, summary
 from reports.shapes import session_json

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from capture import runtime
 from capture.exchange import at
+from capture.parsing.parse import DEFAULT_ENVIRONMENT
 from capture.spool.writer import Running
-from capture.understand import DEFAULT_ENVIRONMENT
 from capture.wire.registry import by_name
 from reports.call_list import FIELDS, ShortCall
 

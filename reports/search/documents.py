@@ -14,9 +14,9 @@ import msgspec
 import zstandard
 from django.db.models import QuerySet
 
+from capture.ledger.bulk_sql import at_once
+from capture.ledger.compression import Text, unpack_refs, unpacked
 from capture.models import Call, Message
-from capture.rows import at_once
-from capture.texts import Text, unpack_refs, unpacked
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import dump, load
 from capture.wire.types import JSON

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import transaction
 
-from capture.deletion import is_removing
 from capture.models import Call, TakenOver, Tombstone
+from capture.operations.deletion import is_removing
 from reports.search.documents import Document, documents, with_all_said
 from reports.search.index import index
 from reports.sinks import cursor

@@ -15,8 +15,8 @@ from capture.admission.expected import (
     Recent,
     expected_tokens_out,
 )
-from capture.operator_prices import read_operator_prices
-from capture.pricing import Billing, Prices
+from capture.pricing.overrides import read_operator_prices
+from capture.pricing.prices import Billing, Prices
 from capture.wire import registry
 from capture.wire.request_summary import Glance, glance
 from capture.wire.types import WireFormat

@@ -8,12 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from agentledger_site.conf import config
-from capture import price_update
-from capture.configured_prices import configured_prices, published_file
-from capture.costs import UNKNOWN
 from capture.models import Call
-from capture.price_update import UpdateError
-from capture.pricing import Explanation, UnitPrice
+from capture.pricing import update as price_update
+from capture.pricing.configured import configured_prices, published_file
+from capture.pricing.cost import UNKNOWN
+from capture.pricing.prices import Explanation, UnitPrice
+from capture.pricing.update import UpdateError
 
 MOST = 100
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agentledger_site.conf import config
-from capture.configured_prices import configured_prices
-from capture.reprice import apply, calls_to_reprice, changes, difference
+from capture.operations.reprice import apply, calls_to_reprice, changes, difference
+from capture.pricing.configured import configured_prices
 
 
 class Command(BaseCommand):

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from access.actors import on_the_command_line
 from access.management.database_errors import unusable
 from capture.management.stop_arguments import add_arguments, said, scope_of
-from capture.stopping import resume
+from capture.operations.stops import resume
 
 
 class Command(BaseCommand):

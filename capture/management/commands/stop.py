@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from access.actors import on_the_command_line, system_user
 from access.management.database_errors import unusable
 from capture.management.stop_arguments import add_arguments, said, scope_of
-from capture.stopping import stop
+from capture.operations.stops import stop
 
 
 class Command(BaseCommand):

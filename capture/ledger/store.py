@@ -11,8 +11,9 @@ from uuid import UUID
 import orjson
 from django.db import connection, transaction
 
-from capture import rows
-from capture.call_rows import (
+from capture.ledger import bulk_sql
+from capture.ledger.bulk_sql import Row, at_once
+from capture.ledger.call_rows import (
     add_to_totals,
     binary_row,
     call_row,
@@ -24,8 +25,10 @@ from capture.call_rows import (
     session_row,
     units,
 )
-from capture.deletion import bury, deleted_before
-from capture.kept_answers import Once
+from capture.ledger.compression import Packed, Text, pack_refs, packed
+from capture.ledger.rollups import KeyMemory, Rollups
+from capture.ledger.spend import Spending
+from capture.ledger.stored_responses import Once
 from capture.models import (
     NAME_LENGTH,
     Binary,
@@ -39,11 +42,8 @@ from capture.models import (
     Tombstone,
     ToolCall,
 )
-from capture.rollups import KeyMemory, Rollups
-from capture.rows import Row, at_once
-from capture.spend import Spending
-from capture.texts import Packed, Text, pack_refs, packed
-from capture.understand import StoredPart, UnderstoodCall, heads
+from capture.operations.deletion import bury, deleted_before
+from capture.parsing.parse import StoredPart, UnderstoodCall, heads
 from capture.wire.types import ToolResult
 
 # As many digests as the recorder remembers, so that a growing history is not looked up each time;
@@ -411,16 +411,16 @@ class _Batch:
         for session in self.sessions.values():
             is_new = session.id in self.new_sessions
             (new if is_new else old).append(session_row(session, is_new=is_new))
-        rows.insert(Session, new)
-        rows.insert(SessionValue, self.values)
-        rows.insert(Call, self.calls)
-        rows.insert(CallBody, self.bodies)
-        rows.insert(Message, self.messages)
-        rows.insert(Binary, self.binaries)
-        rows.update(Binary, self.kept_later, key="id")
-        rows.insert(ToolCall, self.tool_calls)
-        rows.update(ToolCall, self.answered_before, key="id")
-        rows.update(Session, old, key="id")
+        bulk_sql.insert(Session, new)
+        bulk_sql.insert(SessionValue, self.values)
+        bulk_sql.insert(Call, self.calls)
+        bulk_sql.insert(CallBody, self.bodies)
+        bulk_sql.insert(Message, self.messages)
+        bulk_sql.insert(Binary, self.binaries)
+        bulk_sql.update(Binary, self.kept_later, key="id")
+        bulk_sql.insert(ToolCall, self.tool_calls)
+        bulk_sql.update(ToolCall, self.answered_before, key="id")
+        bulk_sql.update(Session, old, key="id")
         self.spending.write()
         self.rollups.write()
         if self.calls:

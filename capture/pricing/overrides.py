@@ -9,7 +9,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import NoReturn
 
-from capture.costs import Dimensions, UnitPrice
+from capture.pricing.cost import Dimensions, UnitPrice
 from capture.wire.types import JSON
 
 MAX_USD = 1_000_000

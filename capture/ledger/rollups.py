@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 import orjson
 from django.db import connection
 
-from capture import rows
-from capture.models import Ledger, Rollup, RollupKey
-from capture.rollup_sums import (
+from capture.ledger import bulk_sql
+from capture.ledger.bulk_sql import Row, at_once, quoted
+from capture.ledger.rollup_sums import (
     ALL_NAMES,
     CALLS,
     FIGURES,
@@ -31,7 +31,7 @@ from capture.rollup_sums import (
     columns,
     row_id,
 )
-from capture.rows import Row, at_once, quoted
+from capture.models import Ledger, Rollup, RollupKey
 
 MOST_KEYS = 10_000
 # As many keys as the recorder remembers; about 10 MB.
@@ -99,7 +99,7 @@ class Rollups:
                         key = keys[asked] = self._new_key(asked)
                 table.add(place, key, more)
         table.write()
-        rows.insert(RollupKey, self._new_keys)
+        bulk_sql.insert(RollupKey, self._new_keys)
 
     def _keys(self, by_place: Mapping[Place, Iterable[Names]]) -> dict[Key, int]:
         """Of those that there are."""

@@ -10,8 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from capture.exchange import Outcome
-from capture.histogram import added, bucket_of
-from capture.rows import Row
+from capture.ledger.bulk_sql import Row
+from capture.ledger.histogram import added, bucket_of
 from capture.wire.json.lenient import clean
 from capture.wire.registry import FREE
 

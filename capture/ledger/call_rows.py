@@ -7,12 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 from math import isfinite
 
-from capture.costs import Cost, Parts
 from capture.exchange import TOKEN_FIELD, Outcome
+from capture.ledger.bulk_sql import Row
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
-from capture.preview import preview_of
-from capture.rows import Row
-from capture.understand import UnderstoodCall
+from capture.parsing.parse import UnderstoodCall
+from capture.parsing.preview import preview_of
+from capture.pricing.cost import Cost, Parts
 from capture.wire.binaries.references import Binary
 from capture.wire.registry import FREE, KEPT_ANSWERS
 from capture.wire.types import JSON, ToolResult, Usage

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 
-from capture.costs import (
+from capture.pricing.cost import (
     UNKNOWN,
     Cost,
     ModelPrices,
@@ -18,8 +18,8 @@ from capture.costs import (
     is_cost,
     of_one_part,
 )
-from capture.operator_prices import OperatorPrice, OperatorPrices, read_operator_prices
-from capture.published_prices import Match, PublishedPrices
+from capture.pricing.overrides import OperatorPrice, OperatorPrices, read_operator_prices
+from capture.pricing.published import Match, PublishedPrices
 from capture.wire.types import Usage
 
 __all__ = ["Billing", "Cost", "Explanation", "Parts", "Prices", "UnitPrice", "read_operator_prices"]

@@ -6,14 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentledger_site.conf import PREFIX, Config
-from capture import price_data
-from capture.operator_prices import OperatorPrice, read_operator_prices
-from capture.pricing import Prices
-from capture.published_prices import PublishedPrices
+from capture.pricing import catalog
+from capture.pricing.overrides import OperatorPrice, read_operator_prices
+from capture.pricing.prices import Prices
+from capture.pricing.published import PublishedPrices
 
 
 def published_file(config: Config) -> Path:
-    return price_data.path_in(config.spool_path)
+    return catalog.path_in(config.spool_path)
 
 
 def configured_prices(config: Config) -> Prices:

@@ -11,15 +11,15 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils.timezone import now
 
-from capture.call_cost import cost_of
-from capture.call_rows import TOKEN_COUNTS, cost_parts
-from capture.costs import FETCHED, Cost
+from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
+from capture.ledger.compression import unpacked
+from capture.ledger.rollup_sums import FACTS
+from capture.ledger.rollups import KeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
-from capture.pricing import Prices
-from capture.rollup_sums import FACTS
-from capture.rollups import KeyMemory, Rollups
-from capture.texts import unpacked
-from capture.understand import MAX_DECODED
+from capture.parsing.parse import MAX_DECODED
+from capture.pricing.call_cost import cost_of
+from capture.pricing.cost import FETCHED, Cost
+from capture.pricing.prices import Prices
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers

@@ -11,11 +11,11 @@ from decimal import Decimal
 from django.db import connection
 
 from capture.admission.decision import Account
-from capture.call_cost import charged_usd
 from capture.exchange import TOKEN_FIELD
+from capture.ledger.bulk_sql import Row, quoted
 from capture.models import Spend
-from capture.rows import Row, quoted
-from capture.understand import UnderstoodCall
+from capture.parsing.parse import UnderstoodCall
+from capture.pricing.call_cost import charged_usd
 
 ZERO = Decimal(0)
 # What the column holds. A sum that would pass it is made of numbers that nobody can mean.

@@ -15,8 +15,9 @@ from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Length
 
-from capture import rows
-from capture.deletion import digest
+from capture.ledger import bulk_sql
+from capture.ledger.bulk_sql import Row
+from capture.ledger.compression import Encoding, unpack_refs, unpacked
 from capture.models import (
     Binary,
     Call,
@@ -30,8 +31,7 @@ from capture.models import (
     Tombstone,
     ToolCall,
 )
-from capture.rows import Row
-from capture.texts import Encoding, unpack_refs, unpacked
+from capture.operations.deletion import digest
 
 # Of one step. SQLite's other writers wait for it: 20 ms were measured at 8 MB.
 CALLS = 100
@@ -64,13 +64,13 @@ def _step_of_session(session: Session) -> None:
             if some_values := list(values[:ROWS]):
                 SessionValue.objects.filter(pk__in=some_values).delete()
             else:
-                rows.delete(Session, "id", [session.pk])
+                bulk_sql.delete(Session, "id", [session.pk])
 
 
 def _remove_rows(model: type[Message | Binary], session: Session) -> bool:
     found = model.objects.filter(scope=session.pk).annotate(size=Length("data"))
     some = _some(found.values_list("pk", "size")[:ROWS], lambda row: row[1] or 0)
-    rows.delete(model, "id", [pk for pk, _ in some])
+    bulk_sql.delete(model, "id", [pk for pk, _ in some])
     return bool(some)
 
 
@@ -88,7 +88,7 @@ def _some(found: Iterable[Any], size_of: Callable[[Any], int]) -> list[Any]:
 
 def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
     ids = [call.pk for call in calls]
-    rows.insert(
+    bulk_sql.insert(
         Tombstone,
         [
             {
@@ -101,8 +101,8 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
         ],
     )
     for model in (ToolCall, PriceCorrection, CallBody):
-        rows.delete(model, "call_id", ids)
-    rows.delete(Call, "action_id", ids)
+        bulk_sql.delete(model, "call_id", ids)
+    bulk_sql.delete(Call, "action_id", ids)
 
 
 # --- one call of a scope that goes on ---
@@ -181,15 +181,15 @@ class _Left:
                 self.binaries[place.digest] = user
 
     def write(self) -> None:
-        rows.delete(Message, "id", [pk for pk, user in self.messages.items() if user is None])
+        bulk_sql.delete(Message, "id", [pk for pk, user in self.messages.items() if user is None])
         taken_over: list[Row] = [
             {"id": pk, "action_id": user} for pk, user in self.messages.items() if user is not None
         ]
-        rows.update(Message, taken_over, key="id")
+        bulk_sql.update(Message, taken_over, key="id")
         heirs = {row["action_id"] for row in taken_over}
-        for some in rows.at_once(sorted(heirs)):
+        for some in bulk_sql.at_once(sorted(heirs)):
             seqs = Call.objects.filter(pk__in=some).values_list("seq", flat=True)
-            rows.insert(TakenOver, [{"call_seq": seq} for seq in seqs])
+            bulk_sql.insert(TakenOver, [{"call_seq": seq} for seq in seqs])
         binaries = Binary.objects.filter(scope=self.call.scope)
         for digest_, user in self.binaries.items():
             if user is None:

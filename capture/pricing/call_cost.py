@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from capture.costs import Cost
 from capture.exchange import Outcome
-from capture.pricing import Billing, Prices
-from capture.understand import UnderstoodCall
+from capture.parsing.parse import UnderstoodCall
+from capture.pricing.cost import Cost
+from capture.pricing.prices import Billing, Prices
 from capture.wire.formats import ollama
 from capture.wire.registry import FREE
 from capture.wire.types import Usage

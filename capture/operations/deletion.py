@@ -1,6 +1,6 @@
 """Deletion as readers ask for it: a mark, after which nobody sees the call or the session.
 
-The recorder removes what is marked, in its own time: capture.removal. What it has not recorded yet,
+The recorder removes what is marked, in its own time: capture.ledger.purge. What it has not recorded yet,
 it buries: a call that was running when its session was deleted leaves nothing but a tombstone.
 """
 
@@ -17,9 +17,9 @@ from django.utils.timezone import now
 from access import audit
 from access.actors import Actor
 from agentledger_site.conf import config
-from capture import rows
-from capture.call_rows import LISTS, MAX_TOTAL, session_names
 from capture.exchange import Outcome
+from capture.ledger import bulk_sql
+from capture.ledger.call_rows import LISTS, MAX_TOTAL, session_names
 from capture.models import (
     Call,
     CallBody,
@@ -30,9 +30,9 @@ from capture.models import (
     Tombstone,
     ToolCall,
 )
+from capture.parsing.parse import UnderstoodCall
 from capture.spool.folder import Folder
 from capture.spool.writer import ring
-from capture.understand import UnderstoodCall
 from capture.wire.registry import FREE
 
 
@@ -139,7 +139,7 @@ def deleted_before(calls: Sequence[UnderstoodCall]) -> dict[UUID, datetime]:
 
 def bury(calls: Iterable[UnderstoodCall], deleted: dict[UUID, datetime]) -> None:
     """Leave a tombstone, and nothing else, of each of `calls` that is among `deleted`."""
-    rows.insert(
+    bulk_sql.insert(
         Tombstone,
         [
             {

@@ -10,14 +10,14 @@ from uuid import UUID
 from django.db.models import F
 from django.utils.timezone import now
 
-from capture.call_rows import TOKEN_COUNTS, cost_parts
-from capture.costs import FETCHED, ZERO, Cost
+from capture.ledger.bulk_sql import Row
+from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
+from capture.ledger.rollup_sums import FACTS
+from capture.ledger.rollups import Rollups
+from capture.ledger.spend import Spending
 from capture.models import Call, CallBody, PriceCorrection, Session
-from capture.rollup_sums import FACTS
-from capture.rollups import Rollups
-from capture.rows import Row
-from capture.spend import Spending
-from capture.understand import UnderstoodCall
+from capture.parsing.parse import UnderstoodCall
+from capture.pricing.cost import FETCHED, ZERO, Cost
 
 _TOTALS = ("tokens_in", "tokens_out", "cost_usd")
 _NAMES = {"action_id", "session_id", "ingest_token"}

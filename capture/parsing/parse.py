@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from capture import estimated_usage
-from capture.costs import Cost
 from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
-from capture.texts import Text
-from capture.thumbnails import Picture
+from capture.ledger.compression import Text
+from capture.parsing import usage_estimate
+from capture.parsing.thumbnails import Picture
+from capture.pricing.cost import Cost
 from capture.wire import registry
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import Binary, Place, Referring, refer
@@ -328,9 +328,9 @@ def _usage(
     usage = answered.usage
     if usage is None and asked.units and outcome == Outcome.COMPLETED:
         return Usage(units=dict(asked.units)), "estimated"  # speech is billed by its text
-    if wire_format.NAME in estimated_usage.FORMATS and outcome != Outcome.REFUSED:
+    if wire_format.NAME in usage_estimate.FORMATS and outcome != Outcome.REFUSED:
         of_request = ((part.kind, part.data) for part in parts)
-        usage, is_estimated = estimated_usage.completed(usage, of_request, answered)
+        usage, is_estimated = usage_estimate.completed(usage, of_request, answered)
         if is_estimated:
             return usage, "estimated"
     counted = (usage.tokens_in, usage.tokens_out, *usage.units.values()) if usage else ()

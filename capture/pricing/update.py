@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 
 from agentledger_site.conf import without_secrets
-from capture import price_data
-from capture.price_data import MAX_BYTES, PriceData
+from capture.pricing import catalog
+from capture.pricing.catalog import MAX_BYTES, PriceData
 
 BUILT_IN = "builtin"
 CONNECT_TIMEOUT_S = 10.0
@@ -28,11 +28,11 @@ def update(source: str, path: Path) -> PriceData:
     try:
         if source == BUILT_IN:
             path.unlink(missing_ok=True)
-            return price_data.built_in()
+            return catalog.built_in()
         data = _fetched(source) if source.startswith(("http://", "https://")) else _read(source)
         found = _checked(data, source)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        price_data.write(path, data)
+        catalog.write(path, data)
     except OSError as error:
         raise UpdateError(f"the prices cannot be stored: {error}") from None
     return found
@@ -40,7 +40,7 @@ def update(source: str, path: Path) -> PriceData:
 
 def _checked(data: bytes, source: str) -> PriceData:
     try:
-        return price_data.read(data)
+        return catalog.read(data)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UpdateError(f"{without_secrets(source)} cannot be used: {reason}") from None

@@ -15,9 +15,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capture import price_data
-from capture.costs import ModelPrices, UnitPrice
-from capture.price_data import PriceData
+from capture.pricing import catalog
+from capture.pricing.catalog import PriceData
+from capture.pricing.cost import ModelPrices, UnitPrice
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
@@ -75,7 +75,7 @@ class PublishedPrices:
 
     @cached_property
     def data(self) -> PriceData:
-        return price_data.load(self._file)
+        return catalog.load(self._file)
 
     @cached_property
     def _by_id(self) -> dict[str, Provider]:

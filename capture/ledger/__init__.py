@@ -1,0 +1,1 @@
+"""How recorded calls become rows: batches, rollups, spend, purge."""

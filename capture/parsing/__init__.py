@@ -1,0 +1,1 @@
+"""An exchange becomes a parsed call."""
