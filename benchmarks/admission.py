@@ -25,17 +25,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
 from benchmarks.machine import use_two_cores
-from capture.admission.admit import Admission
 from capture.admission.budgets import Budgets
+from capture.admission.charge import Charge
+from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Admitted, Asking, State
-from capture.admission.expected import Expectations
+from capture.admission.gate import Admission
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
-from capture.admission.limits import Limits
-from capture.admission.memory import MemoryState
-from capture.admission.redis import RedisState
+from capture.admission.rate_limits import Limits
+from capture.admission.state.memory import MemoryState
+from capture.admission.state.redis import RedisState
 from capture.admission.stops import Stops
 from capture.body import Body
-from capture.charge import Charge
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing.prices import Prices
 from capture.wire import registry

@@ -47,7 +47,7 @@ from capture.models import (
     ToolCall,
 )
 from capture.parsing.parse import understand
-from capture.recorder import migrate
+from capture.recorder.recorder import migrate
 
 MODELS = [f"model-{number}" for number in range(20)]
 AGENTS = [f"agent-{number}" for number in range(50)]

@@ -58,7 +58,7 @@ def main() -> None:
 
     django.setup(set_prefix=False)
     from capture.models import Ledger
-    from capture.recorder import migrate
+    from capture.recorder.recorder import migrate
 
     migrate()
     if Ledger.objects.get().last_seq == 0:

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from capture import kept
+from capture.admission.charge import Charge
 from capture.admission.decision import Refused
 from capture.admission.refusal import refusal_answer
 from capture.body import Body
-from capture.charge import Charge
 from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.refusing import refuse, told

@@ -14,9 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from capture import injected_usage, kept
+from capture.admission.charge import Charge
 from capture.answers import ACTION_ID, unrecordable, upstream_failed
 from capture.body import Body
-from capture.charge import Charge
 from capture.destinations import Way
 from capture.exchange import Outcome
 from capture.injected_usage import Hider

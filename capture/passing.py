@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from capture import kept
+from capture.admission.charge import Charge
 from capture.answers import upstream_failed
 from capture.body import Body, as_it_comes
-from capture.charge import Charge
 from capture.destinations import Way
 from capture.exchange import Outcome, new_action_id
 from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest

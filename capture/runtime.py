@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentledger_site.conf import Config, config
-from capture import limiter
-from capture.admission.admit import Admission
-from capture.admission.floods import Floods
+from capture.admission import limiter
+from capture.admission.gate import Admission
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
+from capture.admission.limiter import Limiter
+from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
 from capture.cancelling import ended
 from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
-from capture.limiter import Limiter
 from capture.recorder_process import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer

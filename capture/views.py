@@ -10,12 +10,12 @@ from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture import injected_usage, kept
-from capture.admission.admit import Admission
+from capture.admission.charge import Charge
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
+from capture.admission.gate import Admission
 from capture.admission.refusal import refusal_answer
 from capture.answers import unknown_upstream, unrecordable
 from capture.body import Body, NoRoom, in_memory, taken_whole
-from capture.charge import Charge
 from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
 from capture.forwarding import Call, forward

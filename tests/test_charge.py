@@ -11,10 +11,10 @@ from uuid import UUID
 import orjson
 import pytest
 
+from capture.admission.charge import MAX_SEEN, Charge
+from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
-from capture.admission.expected import Expectations
 from capture.body import Body
-from capture.charge import MAX_SEEN, Charge
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, new_action_id
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import cost_of_call

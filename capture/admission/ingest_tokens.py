@@ -16,8 +16,8 @@ from access.background_writer import Housekeeping
 from access.models import Token
 from access.roles import Role
 from capture.admission.decision import Refused, TokenBudget
-from capture.admission.last_known import LastKnown
 from capture.admission.policy import KEY_HEADER, IngestKey
+from capture.admission.polled_cache import LastKnown
 from capture.exchange import TOKEN_FIELD
 
 

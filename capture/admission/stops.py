@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from capture.admission.decision import Refused
-from capture.admission.last_known import LastKnown
+from capture.admission.polled_cache import LastKnown
 from capture.models import Stop
 
 # The field of a call that a stop of this scope is about.

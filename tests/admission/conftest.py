@@ -6,7 +6,7 @@ import pytest
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import SpentBefore
-from capture.admission.limits import Limits
+from capture.admission.rate_limits import Limits
 from tests.admission.states import Bench
 from tests.redis_server import RedisServer
 

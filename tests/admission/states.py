@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, Refused, SpentBefore, Standing, State
-from capture.admission.limits import Limits
-from capture.admission.memory import Clock, MemoryState
-from capture.admission.redis import RedisState
+from capture.admission.rate_limits import Limits
+from capture.admission.state.memory import Clock, MemoryState
+from capture.admission.state.redis import RedisState
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from capture.admission.expected import (
+from capture.admission.cost_estimate import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
     N_RECENT,

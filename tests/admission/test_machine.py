@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Admitted, Asking, Refused
-from capture.admission.limits import Limits
+from capture.admission.rate_limits import Limits
 from tests.admission.states import Bench
 from tests.redis_server import RedisServer
 

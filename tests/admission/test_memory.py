@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Account
-from capture.admission.limits import Limit, Limits, Windows
-from capture.admission.memory import IDLE_S, Clock, MemoryState
+from capture.admission.rate_limits import Limit, Limits, Windows
+from capture.admission.state.memory import IDLE_S, Clock, MemoryState
 from tests.admission.states import NOON, admitted, asking, refused
 
 N_KEYS = 3000

@@ -20,8 +20,8 @@ import pytest
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Account, Admitted, Refused
-from capture.admission.limits import Limits
-from capture.admission.redis import RedisState
+from capture.admission.rate_limits import Limits
+from capture.admission.state.redis import RedisState
 from tests.admission.states import admitted, asking, by_name, refused, used_and_held
 from tests.ledger import PROJECT
 from tests.redis_server import RedisServer
@@ -112,8 +112,8 @@ from dataclasses import replace
 from decimal import Decimal
 from tests.admission.states import asking
 from capture.admission.budgets import Budgets
-from capture.admission.limits import Limits
-from capture.admission.redis import RedisState
+from capture.admission.rate_limits import Limits
+from capture.admission.state.redis import RedisState
 from uuid import UUID
 
 async def main():

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from agentledger_site import conf
 from capture.admission.decision import NOTHING_APPLIES, State
-from capture.admission.state import new_state
+from capture.admission.state.factory import new_state
 from tests.admission.states import admitted, asking, refused, used_and_held
 from tests.ledger import PROJECT
 from tests.redis_server import RedisServer
@@ -72,5 +72,5 @@ def test_where_nothing_is_limited_nothing_applies() -> None:
 
 
 def test_without_a_url_the_redis_client_is_not_loaded() -> None:
-    program = "import sys, capture.admission.state; sys.exit('redis' in sys.modules)"
+    program = "import sys, capture.admission.state.factory; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0

@@ -10,7 +10,7 @@ import pytest
 
 from capture.admission.budgets import Budgets
 from capture.admission.decision import Account, Admitted, BudgetWarning, Refused, Spent
-from capture.admission.limits import Limits
+from capture.admission.rate_limits import Limits
 from tests.admission.conftest import MakeBench
 from tests.admission.states import (
     NOON,

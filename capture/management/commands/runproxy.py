@@ -20,7 +20,7 @@ from capture import runtime
 from capture.demo import provider
 from capture.destinations import Destinations
 from capture.models import Ledger
-from capture.recorder import migrate
+from capture.recorder.recorder import migrate
 from capture.spool.folder import SpoolError
 
 APPLICATION = "agentledger_site.asgi.application"

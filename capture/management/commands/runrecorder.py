@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from agentledger_site.conf import config
-from capture.recorder import Recorder
+from capture.recorder.recorder import Recorder
 from capture.spool.folder import Folder, SpoolError
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
-from capture.admission.expected import Expectations
 from capture.body import Body
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, at
 from capture.parsing.parse import understand

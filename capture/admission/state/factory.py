@@ -6,8 +6,8 @@ from __future__ import annotations
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
 from capture.admission.decision import SpentBefore, State
-from capture.admission.limits import Limits
-from capture.admission.memory import MemoryState
+from capture.admission.rate_limits import Limits
+from capture.admission.state.memory import MemoryState
 
 
 def new_state(config: Config, spent_before: SpentBefore | None = None) -> State:
@@ -15,7 +15,7 @@ def new_state(config: Config, spent_before: SpentBefore | None = None) -> State:
     on_failure = config.on_limiter_failure
     if config.redis_url is None:
         return MemoryState(limits, budgets, spent_before=spent_before, on_failure=on_failure)
-    from capture.admission.redis import RedisState  # 40 ms and 10 MB that few need
+    from capture.admission.state.redis import RedisState  # 40 ms and 10 MB that few need
 
     return RedisState(
         config.redis_url, limits, budgets, spent_before=spent_before, on_failure=on_failure

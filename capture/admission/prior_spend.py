@@ -16,7 +16,6 @@ from uuid import UUID
 from django.db import DatabaseError, connection
 from django.db.models import Subquery
 
-from capture import interrupted
 from capture.admission.budgets import NOTHING
 from capture.admission.decision import Account, State
 from capture.exchange import Outcome
@@ -27,6 +26,7 @@ from capture.models import Call, Ledger, Spend
 from capture.parsing.parse import UnderstoodCall, understand
 from capture.pricing.call_cost import charged_usd, cost_of_call
 from capture.pricing.prices import Prices
+from capture.spool import interrupted
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from capture.admission import budgets as rules
-from capture.admission import limits as rates
+from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
     Account,
@@ -25,10 +25,10 @@ from capture.admission.decision import (
     Standing,
     TokenBudget,
 )
-from capture.admission.ledger_sums import LedgerSums
-from capture.admission.limits import Limits, Windows
-from capture.admission.outage import Outage
-from capture.admission.standings import budget_standing, limit_standing
+from capture.admission.rate_limits import Limits, Windows
+from capture.admission.state.ledger_sums import LedgerSums
+from capture.admission.state.outage import Outage
+from capture.admission.state.standing import budget_standing, limit_standing
 
 # Sums that nothing was added to for so long leave, if the ledger has them by then.
 IDLE_S = 600.0

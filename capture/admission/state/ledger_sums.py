@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from capture.admission.budgets import NOTHING
 from capture.admission.decision import Account, SpentBefore
-from capture.admission.outage import Outage
+from capture.admission.state.outage import Outage
 
 TIMEOUT_S = 1.0
 

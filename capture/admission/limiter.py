@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
+from capture.admission.charge import Charge
+from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
-from capture.admission.expected import Expectations
-from capture.admission.state import new_state
+from capture.admission.prior_spend import SpentBefore
+from capture.admission.state.factory import new_state
 from capture.body import Body
-from capture.charge import Charge
 from capture.exchange import RequestHead
 from capture.pricing import catalog
 from capture.pricing.configured import configured_prices, published_file
-from capture.spent import SpentBefore
 from capture.spool.folder import Folder
 
 

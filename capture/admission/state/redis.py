@@ -14,8 +14,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from capture.admission import budgets as rules
-from capture.admission import limits as rates
-from capture.admission import scripts
+from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
     Account,
@@ -27,11 +26,12 @@ from capture.admission.decision import (
     Standing,
     TokenBudget,
 )
-from capture.admission.ledger_sums import LedgerSums
-from capture.admission.limits import Limit, Limits
-from capture.admission.outage import Outage
-from capture.admission.redis_pipe import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
-from capture.admission.standings import budget_standing, limit_standing
+from capture.admission.rate_limits import Limit, Limits
+from capture.admission.state import redis_scripts
+from capture.admission.state.ledger_sums import LedgerSums
+from capture.admission.state.outage import Outage
+from capture.admission.state.redis_pipeline import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
+from capture.admission.state.standing import budget_standing, limit_standing
 from capture.cancelling import ended
 
 # A process that is killed renews nothing: a lease later, what its calls held is spent.
@@ -123,7 +123,7 @@ class RedisState:
         today = 0
         while True:
             verdict, *reply = await self._run(
-                scripts.ADMIT,
+                redis_scripts.ADMIT,
                 id=str(asking.action_id),
                 usd=_units(reservation_usd(asking)),
                 blocks=self._budgets.blocks,
@@ -166,7 +166,7 @@ class RedisState:
         try:
             return bool(
                 await self._run(
-                    scripts.EXTEND,
+                    redis_scripts.EXTEND,
                     id=str(asking.action_id),
                     usd=_units(usd),
                     blocks=self._budgets.blocks,
@@ -194,7 +194,7 @@ class RedisState:
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
         with contextlib.suppress(Unavailable):
             await self._run(
-                scripts.SETTLE,
+                redis_scripts.SETTLE,
                 id=str(action_id),
                 usd=_units(cost_usd),
                 age_us=0,
@@ -210,7 +210,7 @@ class RedisState:
         ]
         for at in range(0, len(seeds), 1000):
             with contextlib.suppress(Unavailable):
-                await self._run(scripts.SEED, seeds=seeds[at : at + 1000])
+                await self._run(redis_scripts.SEED, seeds=seeds[at : at + 1000])
 
     async def standing(
         self,
@@ -225,7 +225,7 @@ class RedisState:
         limits = self._limits.of(session_id, agent_name, user_id)
         try:
             today, *reply = await self._run(
-                scripts.STANDING,
+                redis_scripts.STANDING,
                 accounts=[_account(account) for account, _ in charged],
                 limits=[_limit(limit) for limit in limits],
             )
@@ -280,7 +280,7 @@ class RedisState:
 
     async def _tell(self, end: End) -> None:
         await self._run(
-            scripts.SETTLE,
+            redis_scripts.SETTLE,
             id=str(end.asking.action_id),
             usd=_units(end.cost_usd),
             age_us=_us(time.monotonic() - end.at),
@@ -321,7 +321,9 @@ class RedisState:
         ids = [str(action_id) for action_id in self._running]
         for at in range(0, len(ids), 1000):
             with contextlib.suppress(Unavailable):
-                await self._run(scripts.RENEW, ids=ids[at : at + 1000], lease_us=_us(self._lease_s))
+                await self._run(
+                    redis_scripts.RENEW, ids=ids[at : at + 1000], lease_us=_us(self._lease_s)
+                )
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp((self._unix or time.time)(), UTC)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from capture.admission.budgets import NOTHING, Balance
 from capture.admission.decision import Standing
-from capture.admission.limits import Limit
+from capture.admission.rate_limits import Limit
 
 
 def budget_standing(balance: Balance) -> Standing:

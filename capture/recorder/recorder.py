@@ -31,7 +31,6 @@ from django.db import (
 from django.db.migrations.executor import MigrationExecutor
 
 from agentledger_site.conf import config, without_secrets_of
-from capture import interrupted
 from capture.ledger import store
 from capture.ledger.purge import remove_some
 from capture.ledger.store import MessageMemory
@@ -41,6 +40,7 @@ from capture.parsing.thumbnails import Pictures
 from capture.pricing import catalog
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.configured import configured_prices, published_file
+from capture.spool import interrupted
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader, SpooledCall
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
+from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Admitted, Asking, Refused, State
-from capture.admission.expected import Expectations
 from capture.admission.ingest_tokens import IngestKeys
 from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops

@@ -1,0 +1,1 @@
+"""The state of limits and budgets, in memory or in Redis."""

@@ -1,0 +1,1 @@
+"""The process that drains the spool into the ledger."""
