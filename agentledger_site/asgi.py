@@ -31,10 +31,10 @@ from django.urls import get_resolver
 
 from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
-from capture import runtime
-from capture.body import Receive
-from capture.bridge import bridge
-from capture.lane import FastLane, Scope, Send
+from capture.proxy import runtime
+from capture.proxy.handler import FastLane, Scope, Send
+from capture.proxy.request_body import Receive
+from capture.proxy.websocket import bridge
 from capture.spool.folder import SpoolError
 from capture.views import proxy
 from reports.live.processes import shared

@@ -35,9 +35,9 @@ from capture.admission.rate_limits import Limits
 from capture.admission.state.memory import MemoryState
 from capture.admission.state.redis import RedisState
 from capture.admission.stops import Stops
-from capture.body import Body
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing.prices import Prices
+from capture.proxy.request_body import Body
 from capture.wire import registry
 from capture.wire.request_summary import glance
 from tests import canned

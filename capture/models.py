@@ -7,7 +7,7 @@ from datetime import date
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
-# The longest x-agentledger-* field: capture.kept.MAX_FIELD.
+# The longest x-agentledger-* field: capture.proxy.recorded_headers.MAX_FIELD.
 FIELD_LENGTH = 512
 # Model names, stop reasons and the like come from bodies; the recorder cuts them to this.
 NAME_LENGTH = 255

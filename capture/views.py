@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from agentledger_site.conf import Config
-from capture import injected_usage, kept
 from capture.admission.charge import Charge
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 from capture.admission.gate import Admission
-from capture.admission.refusal import refusal_answer
-from capture.answers import unknown_upstream, unrecordable
-from capture.body import Body, NoRoom, in_memory, taken_whole
-from capture.destinations import Destination, UnknownUpstream, Way
 from capture.exchange import RequestHead, new_action_id
-from capture.forwarding import Call, forward
-from capture.lane import ProxyAnswer, ProxyRequest
-from capture.passing import pass_through
-from capture.refusing import refuse, told
-from capture.runtime import Runtime, running
+from capture.proxy import recorded_headers, usage_injection
+from capture.proxy.forward import Call, forward
+from capture.proxy.handler import ProxyAnswer, ProxyRequest
+from capture.proxy.passthrough import pass_through
+from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.refusals import refuse, told
+from capture.proxy.request_body import Body, NoRoom, in_memory, taken_whole
+from capture.proxy.responses import unknown_upstream, unrecordable
+from capture.proxy.runtime import Runtime, running
 from capture.spool.folder import SpoolError
+from capture.upstream.routing import Destination, UnknownUpstream, Way
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.request_summary import Glance, glance
@@ -47,7 +47,7 @@ async def proxy(request: ProxyRequest) -> ProxyAnswer:
         )
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or registry.by_name("raw"), error)
-    fields = kept.ledger_fields(request.raw_headers)
+    fields = recorded_headers.ledger_fields(request.raw_headers)
     runtime.admission.ingest.name_token(request.raw_headers, fields)
     if wire_format is None:
         return await uncaptured(request, runtime, way, fields)
@@ -72,7 +72,7 @@ async def captured(
             return await refuse(runtime, action_id, taken.head, body, taken.decision, taken.glance)
         more = None
         if runtime.config.inject_usage:
-            more = injected_usage.asking(body.data, wire_format)
+            more = usage_injection.asking(body.data, wire_format)
             taken.head.usage_injected = more is not None
         entry = runtime.writer.begin(action_id, taken.head, body.data)
     except SpoolError as error:
@@ -220,12 +220,12 @@ def request_head(
         started_ns=time.time_ns(),
         method=request.method,
         path=request.path,
-        target=kept.target(request.raw_path, request.query_string),
+        target=recorded_headers.target(request.raw_path, request.query_string),
         wire_format=wire_format.NAME,
         upstream=destination.shown,
         upstream_name=destination.name,
         provider=destination.maker,
-        headers=kept.request_headers(request.raw_headers),
+        headers=recorded_headers.request_headers(request.raw_headers),
         ledger=fields,
         body_size=body.size,
         body_file=body.file is not None,

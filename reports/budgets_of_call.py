@@ -10,10 +10,10 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db.models import Q, Sum
 
-from capture import runtime
 from capture.admission.decision import Standing
 from capture.ledger.rollup_sums import COST, hour_of
 from capture.models import Call
+from capture.proxy import runtime
 from reports.queries import Row, before
 from reports.rollup_queries import Period, added, summary
 

@@ -11,7 +11,7 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from capture import runtime
+from capture.proxy import runtime
 from reports.parameters import Parameters, Text
 
 KEYS = ("session_id", "agent_name", "user_id")

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from capture import runtime
-from capture.runtime import Runtime
+from capture.proxy import runtime
+from capture.proxy.runtime import Runtime
 from reports.sinks.state import told, why_degraded
 
 

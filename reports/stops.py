@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.actors import actor_of
-from capture import runtime
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Stop
 from capture.operations.stops import lift, stop
+from capture.proxy import runtime
 from reports.parameters import Parameters, Text
 
 MOST = 1000

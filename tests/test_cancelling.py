@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from capture.cancelling import ended
+from capture.tasks import ended
 
 
 def test_tasks_end_that_lose_cancellations_or_fail() -> None:

@@ -14,11 +14,11 @@ import pytest
 from capture.admission.charge import MAX_SEEN, Charge
 from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
-from capture.body import Body
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, new_action_id
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.prices import Prices
+from capture.proxy.request_body import Body
 from tests import canned
 
 PRICES = Prices()

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from agentledger_site import conf
-from capture.destinations import Destination, Destinations, UnknownUpstream, maker_of
+from capture.upstream.routing import Destination, Destinations, UnknownUpstream, maker_of
 from capture.wire import registry
 from tests.ledger import Ledger
 from tests.provider import Provider

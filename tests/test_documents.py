@@ -13,7 +13,7 @@ import pytest
 
 from agentledger_site import conf
 from agentledger_site.owned_paths import is_owned
-from capture.kept import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
+from capture.proxy.recorded_headers import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
 from tests.ledger import PROJECT, Ledger
 from tests.provider import Provider
 

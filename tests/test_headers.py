@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capture.kept import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
+from capture.proxy.recorded_headers import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
 from tests import canned
 from tests.ledger import Ledger, wait_until
 from tests.provider import Provider

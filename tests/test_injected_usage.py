@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from capture.injected_usage import Hider, asking
+from capture.proxy.usage_injection import Hider, asking
 from capture.wire import registry
 from tests import canned
 from tests.ledger import Ledger

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
-from capture.body import Body
 from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, at
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import charged_usd, cost_of, cost_of_call
+from capture.proxy.request_body import Body
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers

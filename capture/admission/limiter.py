@@ -14,10 +14,10 @@ from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
 from capture.admission.prior_spend import SpentBefore
 from capture.admission.state.factory import new_state
-from capture.body import Body
 from capture.exchange import RequestHead
 from capture.pricing import catalog
 from capture.pricing.configured import configured_prices, published_file
+from capture.proxy.request_body import Body
 from capture.spool.folder import Folder
 
 

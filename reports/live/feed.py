@@ -13,7 +13,7 @@ from collections import OrderedDict, defaultdict
 from typing import Any
 
 from agentledger_site.conf import config, without_secrets_of
-from capture import runtime
+from capture.proxy import runtime
 from reports.call_list import ShortCall
 from reports.encoding import encode
 from reports.live.client import GAP, Client

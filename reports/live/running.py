@@ -7,9 +7,9 @@ import time
 from typing import Any
 from uuid import UUID
 
-from capture import runtime
 from capture.exchange import at
 from capture.parsing.parse import DEFAULT_ENVIRONMENT
+from capture.proxy import runtime
 from capture.spool.writer import Running
 from capture.wire.registry import by_name
 from reports.call_list import FIELDS, ShortCall

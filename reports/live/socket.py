@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 from access.request_checks import Denied
 from access.websockets import admitted
-from capture.bridge import Receive, Scope, Send, deny
+from capture.proxy.websocket import Receive, Scope, Send, deny
 from reports.encoding import encode
 from reports.live.client import Client
 from reports.live.feed import feed

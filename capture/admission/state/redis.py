@@ -32,7 +32,7 @@ from capture.admission.state.ledger_sums import LedgerSums
 from capture.admission.state.outage import Outage
 from capture.admission.state.redis_pipeline import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
 from capture.admission.state.standing import budget_standing, limit_standing
-from capture.cancelling import ended
+from capture.tasks import ended
 
 # A process that is killed renews nothing: a lease later, what its calls held is spent.
 LEASE_S = 30.0

@@ -16,12 +16,12 @@ from django.db.models import F
 from django.utils.module_loading import import_string
 
 from agentledger_site import conf
-from capture import runtime
 from capture.demo import provider
-from capture.destinations import Destinations
 from capture.models import Ledger
+from capture.proxy import runtime
 from capture.recorder.recorder import migrate
 from capture.spool.folder import SpoolError
+from capture.upstream.routing import Destinations
 
 APPLICATION = "agentledger_site.asgi.application"
 
@@ -111,7 +111,7 @@ def may_come_back(reason: str) -> bool:
 def serve(*, demo: bool, say: Any) -> None:
     gc.disable()  # until the application has loaded all views; settings say why
     # Importing it installs Twisted's reactor.
-    from capture.server import Server, loop, reactor
+    from capture.server.daphne_server import Server, loop, reactor
 
     async def begin() -> None:
         runtime.running()

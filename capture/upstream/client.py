@@ -22,7 +22,7 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
 
-from capture.destinations import Destination
+from capture.upstream.routing import Destination
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey

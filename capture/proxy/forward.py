@@ -13,18 +13,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from capture import injected_usage, kept
 from capture.admission.charge import Charge
-from capture.answers import ACTION_ID, unrecordable, upstream_failed
-from capture.body import Body
-from capture.destinations import Way
 from capture.exchange import Outcome
-from capture.injected_usage import Hider
-from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
-from capture.runtime import Runtime
+from capture.proxy import recorded_headers, usage_injection
+from capture.proxy.handler import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.proxy.request_body import Body
+from capture.proxy.responses import ACTION_ID, unrecordable, upstream_failed
+from capture.proxy.runtime import Runtime
+from capture.proxy.usage_injection import Hider
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
-from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.upstream.client import Answer, UpstreamCut, UpstreamError
+from capture.upstream.routing import Way
 from capture.wire.stream_error import error_event
 from capture.wire.types import WireFormat
 
@@ -85,13 +85,13 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
         call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
         raise
     try:
-        kept_headers = kept.answer_headers(answer.headers)
+        kept_headers = recorded_headers.answer_headers(answer.headers)
         headers = [*answer.headers, *call.headers]
         if call.charge is not None:
             call.charge.answered(answer.status, kept_headers)
-        hides = call.asking is not None and injected_usage.is_stream(answer.headers)
+        hides = call.asking is not None and usage_injection.is_stream(answer.headers)
         if hides:
-            headers = injected_usage.without_length(headers)
+            headers = usage_injection.without_length(headers)
         body = answer.body_at_once()
         if body is not None:
             call.record(call.entry.whole_answer, answer.status, kept_headers, body)
@@ -154,7 +154,7 @@ async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
     """As it came; or asking for usage, and as it came where the upstream refuses that."""
     (destination, target), upstream = call.way, call.runtime.upstream
     if call.asking is not None:
-        headers = injected_usage.request_headers(request.raw_headers, call.asking)
+        headers = usage_injection.request_headers(request.raw_headers, call.asking)
         answer = await upstream.send(destination, request.method, target, headers, call.asking)
         if answer.status != 400:
             return answer
@@ -235,7 +235,7 @@ async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
     call.record(
         call.entry.whole_answer,
         answer.status_code,
-        kept.answer_headers(answer.raw_headers),
+        recorded_headers.answer_headers(answer.raw_headers),
         answer.body,
         outcome=Outcome.UPSTREAM_ERROR,
         error=str(error),

@@ -16,8 +16,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from capture.body import AgentLeft, Receive
-from capture.runtime import Ended, current, running
+from capture.proxy.request_body import AgentLeft, Receive
+from capture.proxy.runtime import Ended, current, running
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

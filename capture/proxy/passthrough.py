@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from capture import kept
 from capture.admission.charge import Charge
-from capture.answers import upstream_failed
-from capture.body import Body, as_it_comes
-from capture.destinations import Way
 from capture.exchange import Outcome, new_action_id
-from capture.lane import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
-from capture.runtime import Runtime
-from capture.upstream import Answer, UpstreamCut, UpstreamError
+from capture.proxy import recorded_headers
+from capture.proxy.handler import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.proxy.request_body import Body, as_it_comes
+from capture.proxy.responses import upstream_failed
+from capture.proxy.runtime import Runtime
+from capture.upstream.client import Answer, UpstreamCut, UpstreamError
+from capture.upstream.routing import Way
 from capture.wire import registry
 
 
@@ -47,7 +47,7 @@ async def pass_through(
         if taken is not None:
             taken.discard()
     if charge is not None:
-        charge.answered(answer.status, kept.answer_headers(answer.headers))
+        charge.answered(answer.status, recorded_headers.answer_headers(answer.headers))
 
     def close() -> None:
         answer.close()

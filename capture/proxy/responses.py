@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from capture.destinations import UnknownUpstream
 from capture.exchange import new_action_id
-from capture.lane import ProxyAnswer
-from capture.upstream import UpstreamError
+from capture.proxy.handler import ProxyAnswer
+from capture.upstream.client import UpstreamError
+from capture.upstream.routing import UnknownUpstream
 from capture.wire.types import WireFormat
 
 ACTION_ID = b"x-agentledger-action-id"

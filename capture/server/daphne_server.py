@@ -31,8 +31,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
-from capture.cancelling import ended
-from capture.upstream import HEADER_LIMIT
+from capture.tasks import ended
+from capture.upstream.client import HEADER_LIMIT
 
 logger = logging.getLogger("agentledger.proxy")
 

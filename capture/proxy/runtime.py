@@ -23,13 +23,13 @@ from capture.admission.ingest_tokens import IngestKeys, IngestTokens
 from capture.admission.limiter import Limiter
 from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
-from capture.cancelling import ended
-from capture.destinations import Destinations
 from capture.exchange import Outcome, new_action_id
-from capture.recorder_process import GRACE_S, RecorderProcess, SinksProcess
+from capture.proxy.child_processes import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
-from capture.upstream import Upstream
+from capture.tasks import ended
+from capture.upstream.client import Upstream
+from capture.upstream.routing import Destinations
 
 logger = logging.getLogger("agentledger.proxy")
 

@@ -7,8 +7,8 @@ from math import ceil
 from uuid import UUID
 
 from capture.admission.decision import Refused
-from capture.answers import error_answer
-from capture.lane import ProxyAnswer
+from capture.proxy.handler import ProxyAnswer
+from capture.proxy.responses import error_answer
 from capture.wire.types import WireFormat
 
 _TYPES = {

@@ -10,8 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from capture.destinations import Destination
-from capture.upstream import HOP_BY_HOP, RawHeaders, UpstreamError, forwarded
+from capture.upstream.client import HOP_BY_HOP, RawHeaders, UpstreamError, forwarded
+from capture.upstream.routing import Destination
 
 # The handshake of one hop: the other one has its own.
 _OF_THE_HANDSHAKE = b"sec-websocket-"

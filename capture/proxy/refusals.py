@@ -10,13 +10,13 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from capture import kept
 from capture.admission.decision import BudgetWarning, Refused
-from capture.admission.refusal import refusal_answer
-from capture.body import READ_SIZE, Body
 from capture.exchange import Outcome, Refusal, RequestHead
-from capture.lane import ProxyAnswer
-from capture.runtime import Runtime
+from capture.proxy import recorded_headers
+from capture.proxy.handler import ProxyAnswer
+from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.request_body import READ_SIZE, Body
+from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.wire import registry
 from capture.wire.request_summary import Glance
@@ -66,7 +66,7 @@ async def _record(
     entry = runtime.writer.begin(action_id, head, data)
     entry.whole_answer(
         answer.status_code,
-        kept.answer_headers(answer.raw_headers),
+        recorded_headers.answer_headers(answer.raw_headers),
         answer.body,
         outcome=Outcome.REFUSED,
         error=refused.message,

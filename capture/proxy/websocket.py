@@ -16,19 +16,19 @@ from uuid import UUID
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from capture import kept
 from capture.admission.charge import Charge
 from capture.admission.decision import Refused
-from capture.admission.refusal import refusal_answer
-from capture.body import Body
-from capture.destinations import Destination, UnknownUpstream
 from capture.exchange import Outcome, RequestHead, new_action_id
-from capture.refusing import refuse, told
-from capture.runtime import Ended, Runtime, running
+from capture.proxy import recorded_headers
+from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.refusals import refuse, told
+from capture.proxy.request_body import Body
+from capture.proxy.runtime import Ended, Runtime, running
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
-from capture.upstream import RawHeaders, UpstreamError
-from capture.upstream_socket import Denied, answered, connected
+from capture.upstream.client import RawHeaders, UpstreamError
+from capture.upstream.routing import Destination, UnknownUpstream
+from capture.upstream.websocket_client import Denied, answered, connected
 from capture.wire import registry
 from capture.wire.request_summary import glance
 from capture.wire.sockets.turns import Begins, Comes, Step, Turns
@@ -63,7 +63,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     target = scope.get("raw_path") or path.encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
-    fields = kept.ledger_fields(headers)
+    fields = recorded_headers.ledger_fields(headers)
     try:
         runtime = running()
         refused = _refusal(runtime, headers, fields)
@@ -227,7 +227,7 @@ class _Recording:
         self._wire_format = wire_format
         self._destination = destination
         raw_path, _, query = target.partition(b"?")
-        self._target = kept.target(raw_path, query)
+        self._target = recorded_headers.target(raw_path, query)
         self._fields = fields
         self._open: dict[int, _Turn] = {}
 
@@ -288,7 +288,10 @@ class _Recording:
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
         charge = limiter.charge_of(asking, head, body)
         # Its messages are kept as the events of a stream.
-        headers = [*kept.answer_headers(self.headers), ("content-type", "text/event-stream")]
+        headers = [
+            *recorded_headers.answer_headers(self.headers),
+            ("content-type", "text/event-stream"),
+        ]
         try:
             entry = self._entry(action_id, head, begins.body)
             entry.head(101, headers)
@@ -318,7 +321,7 @@ class _Recording:
             provider=self._destination.maker,
             headers=[
                 (name, value)
-                for name, value in kept.request_headers(headers)
+                for name, value in recorded_headers.request_headers(headers)
                 if name not in ("content-type", "content-encoding")
             ],
             ledger=self._fields,
@@ -345,7 +348,7 @@ class _Recording:
             outcome = Outcome.COMPLETED if error is None else Outcome.UPSTREAM_ERROR
             self._entry(new_action_id(), self._head(b"{}"), b"{}").whole_answer(
                 status,
-                kept.answer_headers(headers),
+                recorded_headers.answer_headers(headers),
                 body,
                 outcome=outcome,
                 error=error,

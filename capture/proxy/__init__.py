@@ -1,0 +1,1 @@
+"""A request's way through the proxy process, from the agent to the upstream and back."""

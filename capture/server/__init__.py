@@ -1,0 +1,1 @@
+"""Daphne, made transparent: requests and responses pass byte for byte."""

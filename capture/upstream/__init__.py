@@ -1,0 +1,1 @@
+"""Clients of the providers, and the choice of one for each request."""
