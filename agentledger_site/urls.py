@@ -10,21 +10,21 @@ import access.admin  # noqa: F401 (registers what the admin shows)
 import capture.admin  # noqa: F401
 import reports.admin  # noqa: F401
 from access import views as access_views
-from reports import audit, limits, schema, stops, views
-from reports.analytics import Analytics
-from reports.calls import CallViewSet, SessionCallsViewSet
+from reports.api import audit, limits, root, schema, stops
+from reports.api.analytics import Analytics
+from reports.api.calls import CallViewSet, SessionCallsViewSet
+from reports.api.search import search
+from reports.api.sessions import SessionViewSet
 from reports.dashboard import analytics as analytics_page
 from reports.dashboard import call, calls, flow, session, sessions, trace
 from reports.dashboard import search as search_page
-from reports.search.views import search
-from reports.sessions import SessionViewSet
 
 SESSION: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
-    path("", views.index, name="index"),
-    path("health", views.health, name="health"),
-    path("readyz", views.readyz, name="readyz"),
+    path("", root.index, name="index"),
+    path("health", root.health, name="health"),
+    path("readyz", root.readyz, name="readyz"),
     path("api/sessions", SessionViewSet.as_view({"get": "list"}), name="sessions"),
     path("api/sessions/<path:session_id>", SessionViewSet.as_view(SESSION), name="one_session"),
     path("api/calls/<path:action_id>", CallViewSet.as_view({"delete": "destroy"}), name="one_call"),
@@ -66,5 +66,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler404 = "reports.errors.not_found"
-handler500 = "reports.errors.server_error"
+handler404 = "reports.api.errors.not_found"
+handler500 = "reports.api.errors.server_error"

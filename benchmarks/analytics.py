@@ -85,7 +85,7 @@ def measured(query: str) -> tuple[float, int]:
     from django.db import connection
     from django.test import RequestFactory
 
-    from reports.analytics import Analytics
+    from reports.api.analytics import Analytics
 
     view, taken = Analytics.as_view(), []
     for _ in range(ANSWERS):

@@ -237,7 +237,8 @@ class PriceCorrection(models.Model):
 
 
 class CallBody(models.Model):
-    """What was said in a call. The bytes of its bodies can be had back exactly: capture.ledger.compression."""
+    """What was said in a call. The bytes of its bodies can be had back exactly:
+    capture.ledger.compression."""
 
     call = models.OneToOneField(Call, models.CASCADE, primary_key=True, related_name="body")
     content = models.TextField(null=True)  # noqa: DJ001
@@ -471,8 +472,8 @@ class RollupKey(models.Model):
 
 
 class Rollup(models.Model):
-    """Sums over the calls of one hour or one day, UTC: capture.ledger.rollups. What is known of no call is
-    null."""
+    """Sums over the calls of one hour or one day, UTC: capture.ledger.rollups. What is known of no
+    call is null."""
 
     id = models.BigIntegerField(primary_key=True)  # capture.ledger.rollup_sums.row_id
     hour = models.IntegerField()  # since 1970; of a day its first

@@ -20,10 +20,10 @@ from capture.exchange import Outcome
 from capture.models import Call, RollupKey, Session
 from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
-from reports import queries
+from reports.analysis.message_view import Piece, Turn, turn_of
+from reports.queries import records
 from reports.search.find import Wanted, find
 from reports.search.query import Query
-from reports.turns import Piece, Turn, turn_of
 
 UNKNOWN = "—"
 FOUND = 200
@@ -123,7 +123,7 @@ class SessionAdmin(ReadOnly):
 
     @admin.display(description="newest calls")
     def newest_calls(self, session: Session) -> str:
-        calls = queries.calls_of(session).reverse().select_related("session")[:20]
+        calls = records.calls_of(session).reverse().select_related("session")[:20]
         rows = [
             {
                 "url": reverse("admin:capture_call_change", args=[call.pk]),
@@ -263,7 +263,7 @@ class CallAdmin(ReadOnly):
 
     @admin.display
     def conversation(self, call: Call) -> str:
-        record = queries.record(call.pk)
+        record = records.record(call.pk)
         if record is None:
             return UNKNOWN
         prompt = record.prompt.text.data.decode() if record.prompt else None

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.flow import Graph, flow, ties  # noqa: E402
-from reports.session_calls import SessionCall, ToolResult  # noqa: E402
+from reports.analysis.flow import Graph, flow, ties  # noqa: E402
+from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)
 

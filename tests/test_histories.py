@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.ledger.compression import RefsInTurn, pack_refs
-from reports.histories import Histories
+from reports.queries.histories import Histories
 
 REF = st.integers(1, 2**40)
 

@@ -31,9 +31,9 @@ from tests.redis_server import RedisServer
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.call_list import CallFilter  # noqa: E402
-from reports.live.client import GAP, MOST_WAITING, Client  # noqa: E402
-from reports.live.parameters import Watch  # noqa: E402
+from reports.live.mailbox import GAP, MOST_WAITING, Client  # noqa: E402
+from reports.live.watch import Watch  # noqa: E402
+from reports.queries.call_list import CallFilter  # noqa: E402
 
 Message = dict[str, Any]
 

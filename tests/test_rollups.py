@@ -25,7 +25,7 @@ from benchmarks.storing import understood
 from capture import rollups, store
 from capture.models import Ledger, Rollup, RollupKey
 from capture.pricing.prices import Prices
-from reports.rollup_queries import Period, added, summary
+from reports.queries.rollups import Period, added, summary
 from capture.ledger.rollup_sums import hour_of
 
 rollups.MOST_KEYS = 5

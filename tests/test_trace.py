@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.lineage import ROOT, Times, lineage, times_of  # noqa: E402
-from reports.session_calls import SessionCall, ToolResult  # noqa: E402
-from reports.trace import FOLD, MIN_FOLDED, critical_path, name_of, trace  # noqa: E402
+from reports.analysis.lineage import ROOT, Times, lineage, times_of  # noqa: E402
+from reports.analysis.trace import FOLD, MIN_FOLDED, critical_path, name_of, trace  # noqa: E402
+from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
 from tests.test_flow import BOSS, FINDER, WRITER, call, sessions  # noqa: E402
 
 

@@ -1,7 +1,7 @@
 """Deletion as readers ask for it: a mark, after which nobody sees the call or the session.
 
-The recorder removes what is marked, in its own time: capture.ledger.purge. What it has not recorded yet,
-it buries: a call that was running when its session was deleted leaves nothing but a tombstone.
+The recorder removes what is marked, in its own time: capture.ledger.purge. What it has not recorded
+yet, it buries: a call that was running when its session was deleted leaves nothing but a tombstone.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 
 logger = logging.getLogger("agentledger.proxy")
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 # A process that ends at once again is started less and less often.
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0

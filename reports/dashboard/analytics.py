@@ -8,9 +8,16 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from reports.analytics import BY, AnalyticsParameters, asked_of, found_of, series_of_all, totals_of
-from reports.dashboard.addresses import as_api, query_of, with_parameters
-from reports.dashboard.refused import page
+from reports.api.analytics import (
+    BY,
+    AnalyticsParameters,
+    asked_of,
+    found_of,
+    series_of_all,
+    totals_of,
+)
+from reports.dashboard.errors import page
+from reports.dashboard.links import as_api, query_of, with_parameters
 
 TITLES = {
     "model": "Model",

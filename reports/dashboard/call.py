@@ -15,13 +15,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Field, UUIDField
 
 from capture.models import Binary, Call
-from reports import queries
-from reports.around import around
-from reports.budgets_of_call import budgets_of
-from reports.call_list import ShortCall, short_calls
-from reports.calls_page import CallsPageParameters, neighbours
-from reports.compared import Step, compared
-from reports.dashboard.addresses import with_parameters
+from reports.analysis.message_diff import Step, compared
+from reports.analysis.message_shares import shares
+from reports.analysis.message_view import Piece, Turn, pretty_text, turn_of
+from reports.analysis.transcript import SYSTEM
 from reports.dashboard.call_facts import (
     cost_lines,
     curl,
@@ -29,13 +26,16 @@ from reports.dashboard.call_facts import (
     tools_offered,
     usd_in,
 )
-from reports.dashboard.refused import not_found, page
-from reports.parameters import Choice, Flag, Parameters, Text
-from reports.queries import Record
-from reports.shapes import call_json
-from reports.shares import shares
-from reports.transcript import SYSTEM
-from reports.turns import Piece, Turn, pretty_text, turn_of
+from reports.dashboard.calls_page import CallsPageParameters, neighbours
+from reports.dashboard.errors import not_found, page
+from reports.dashboard.links import with_parameters
+from reports.output.call_json import call_json
+from reports.queries import records
+from reports.queries.budget_usage import budgets_of
+from reports.queries.call_list import ShortCall, short_calls
+from reports.queries.neighbours import around
+from reports.queries.parameters import Choice, Flag, Parameters, Text
+from reports.queries.records import Record
 
 VIEWS = ("new", "full", "raw")
 # Characters of one text that are shown, unless all are asked for.
@@ -58,7 +58,7 @@ class CallParameters(Parameters):
 @page
 def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
     asked = CallParameters.of_query(request.GET)
-    record = queries.record(action_id)
+    record = records.record(action_id)
     if record is None:
         return not_found(request, f"call {action_id}")
     view = asked.get("view", "new")
@@ -111,7 +111,7 @@ def _history(record: Record, view: str, with_id: UUID | None) -> dict[str, Any]:
     if any(turn_of(message).who in SYSTEM for message in messages[:MOST_PROMPTS]):
         prompt = None  # it is one of the messages
     other = _other(record, with_id) if view == "new" else None
-    theirs = queries.record(other["action_id"]) if other else None
+    theirs = records.record(other["action_id"]) if other else None
     steps = compared(messages, theirs.messages if theirs else [])
     same_prompt = theirs is not None and record.row["prompt_ref"] == theirs.row["prompt_ref"]
     return {
@@ -145,7 +145,7 @@ def _other(record: Record, with_id: UUID | None) -> ShortCall | None:
     if row["session_id"] is None:
         return None
     siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
-    same = queries.before(siblings, row).filter(agent_name=row["agent_name"])
+    same = records.before(siblings, row).filter(agent_name=row["agent_name"])
     return next(iter(short_calls(same.order_by("-timestamp", "-seq")[:1])), None)
 
 
@@ -164,7 +164,7 @@ def _answer(record: Record) -> Turn:
 
 
 def _raw(record: Record, limit: int) -> dict[str, Any]:
-    body = queries.request_bytes(record)
+    body = records.request_bytes(record)
     text = record.request()
     return {
         "is_exact": body is not None,

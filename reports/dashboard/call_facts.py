@@ -9,8 +9,8 @@ from typing import Any
 from django.http import HttpRequest
 
 from capture.wire.json.lenient import load
-from reports import queries
-from reports.queries import Record
+from reports.queries import records
+from reports.queries.records import Record
 
 COST_LINES = {
     "input": "Input",
@@ -77,7 +77,7 @@ def _tool_names(tool: Any) -> list[str]:
 
 def curl(request: HttpRequest, record: Record, limit: int) -> str | None:
     """The same request from a shell, without the key. None: its body is too long or not kept."""
-    body = queries.request_bytes(record)
+    body = records.request_bytes(record)
     if body is None or len(body) > limit or not body.isascii():
         return None
     url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")

@@ -11,15 +11,15 @@ from django.shortcuts import render
 from django.utils.timezone import now
 
 from capture.models import Call
-from reports.call_list import FIELDS, CallFilter, short_calls
-from reports.calls_page import NEWEST_FIRST, CallsPage, CallsPageParameters, calls_page
-from reports.dashboard.addresses import with_parameters
+from reports.dashboard.calls_page import NEWEST_FIRST, CallsPage, CallsPageParameters, calls_page
+from reports.dashboard.errors import page
 from reports.dashboard.facets import facets_of
-from reports.dashboard.refused import page
-from reports.encoding import encode
-from reports.live.ledger import figures_at, newest_place, stops_in_force
-from reports.parameters import Names, Text
-from reports.spreadsheet import Table, csv_text
+from reports.dashboard.links import with_parameters
+from reports.json_encoding import encode
+from reports.live.ledger_reader import figures_at, newest_place, stops_in_force
+from reports.output.csv_table import Table, csv_text
+from reports.queries.call_list import FIELDS, CallFilter, short_calls
+from reports.queries.parameters import Names, Text
 
 COLUMNS = {
     "time": "Time",

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.timezone import now
 
 from capture.ledger.rollup_sums import CALLS, hour_of
-from reports.rollup_queries import Period, added, summary
+from reports.queries.rollups import Period, added, summary
 
 DAYS = 7
 MOST_VALUES = 8

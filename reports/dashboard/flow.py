@@ -13,14 +13,14 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from capture.models import Call, Session
-from reports import queries
-from reports.call_list import short_calls
+from reports.analysis.flow import Flow, Graph
+from reports.analysis.handoffs import INFERRED, WHY
+from reports.dashboard.errors import page
 from reports.dashboard.flow_data import data_of, flow_data, flow_of, label_of
-from reports.dashboard.one_session import asked_for, chosen, unless_unchanged
-from reports.dashboard.refused import page
-from reports.flow import Flow, Graph
-from reports.handovers import INFERRED, WHY
-from reports.parameters import Choice, Flag, Parameters, Text, Time
+from reports.dashboard.session_picker import asked_for, chosen, unless_unchanged
+from reports.queries import records
+from reports.queries.call_list import short_calls
+from reports.queries.parameters import Choice, Flag, Parameters, Text, Time
 
 MODES = ("agg", "exp", "all")
 CALLS_OF_NODE = 100
@@ -103,7 +103,7 @@ def flow_json(request: Request) -> HttpResponseBase:
 def node_calls(request: HttpRequest) -> HttpResponse:
     """The calls of a node as a piece of the page."""
     asked = NodeParameters.of_query(request.GET)
-    session = queries.session(asked["session"])
+    session = records.session(asked["session"])
     if session is None:
         return HttpResponse(status=404)
     calls = _calls(session, asked)
@@ -119,7 +119,7 @@ def node_calls(request: HttpRequest) -> HttpResponse:
 
 
 def _calls(session: Session, asked: dict[str, Any]) -> QuerySet[Call]:
-    calls = queries.calls_of(session).filter(agent_name=asked.get("agent"))
+    calls = records.calls_of(session).filter(agent_name=asked.get("agent"))
     if "since" in asked:
         calls = calls.filter(timestamp__gte=asked["since"])
     if "until" in asked:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from capture.models import Session
+from reports.analysis.flow import Flow, Graph, Node, flow, ties
+from reports.analysis.handoffs import INFERRED, WHY
 from reports.dashboard.formats import agent_colour, spelled_out
-from reports.flow import Flow, Graph, Node, flow, ties
-from reports.handovers import INFERRED, WHY
-from reports.session_calls import calls_of, tool_results_of
+from reports.queries.session_calls import calls_of, tool_results_of
 
 # Runs beyond this number are no picture that anybody reads, or any browser lays out.
 MAX_RUNS = 2000

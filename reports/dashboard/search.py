@@ -10,15 +10,15 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
-from reports.call_list import STATUSES
-from reports.dashboard.addresses import as_api, with_parameters
-from reports.dashboard.refused import page
-from reports.encoding import encode
+from reports.api.search import found, shape
+from reports.dashboard.errors import page
+from reports.dashboard.links import as_api, with_parameters
+from reports.json_encoding import encode
+from reports.output.csv_table import Table, csv_text
+from reports.queries.call_list import STATUSES
 from reports.search.find import Hit, count
 from reports.search.parameters import SCOPES, SearchParameters, wanted
 from reports.search.query import Query
-from reports.search.views import found, shape
-from reports.spreadsheet import Table, csv_text
 
 AT_ONCE = 50
 COUNTED = 1000

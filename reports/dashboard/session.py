@@ -12,17 +12,17 @@ from rest_framework.serializers import UUIDField
 
 from capture.admission.decision import Standing
 from capture.models import Call, Session
-from reports import queries
-from reports.budgets_of_call import standing
-from reports.call_list import WARNED
-from reports.calls_page import AT_ONCE, calls_page
-from reports.cursors import CursorField
-from reports.dashboard.addresses import with_parameters
-from reports.dashboard.refused import not_found, page
-from reports.live.ledger import newest_place, stops_in_force
-from reports.parameters import Choice, Flag, Parameters, Text
-from reports.session_costs import by_agent_and_model, growth
-from reports.transcript import transcript
+from reports.analysis.transcript import transcript
+from reports.dashboard.calls_page import AT_ONCE, calls_page
+from reports.dashboard.errors import not_found, page
+from reports.dashboard.links import with_parameters
+from reports.live.ledger_reader import newest_place, stops_in_force
+from reports.queries import records
+from reports.queries.budget_usage import standing
+from reports.queries.call_list import WARNED
+from reports.queries.cursors import CursorField
+from reports.queries.parameters import Choice, Flag, Parameters, Text
+from reports.queries.session_costs import by_agent_and_model, growth
 
 TABS = ("transcript", "calls")
 SHOWN, MOST_SHOWN = 8_000, 10_000_000
@@ -42,7 +42,7 @@ class SessionParameters(Parameters):
 @page
 def session(request: HttpRequest, session_id: str) -> HttpResponse:
     asked = SessionParameters.of_query(request.GET)
-    found = queries.session(session_id)
+    found = records.session(session_id)
     if found is None:
         return not_found(request, f"session {session_id}")
     tab = asked.get("tab", TABS[0])
@@ -61,7 +61,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
             (name, with_parameters(request, agent=name, **elsewhere)) for name in found.agents
         ],
         "all_agents": with_parameters(request, agent=None, **elsewhere),
-        "n_warned": queries.calls_of(found).filter(WARNED).count(),
+        "n_warned": records.calls_of(found).filter(WARNED).count(),
         "costs": by_agent_and_model(found),
         "growth": growth(found),
         "budget": _budget(found),

@@ -7,11 +7,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from reports.dashboard.addresses import as_api, with_parameters
-from reports.dashboard.refused import page
-from reports.live.ledger import newest_place
-from reports.session_list import ORDERS, SessionsParameters
-from reports.session_list import page as sessions_page
+from reports.dashboard.errors import page
+from reports.dashboard.links import as_api, with_parameters
+from reports.live.ledger_reader import newest_place
+from reports.queries.session_list import ORDERS, SessionsParameters
+from reports.queries.session_list import page as sessions_page
 
 AT_ONCE = 50
 # Heads of columns, and what a click on them sorts by.

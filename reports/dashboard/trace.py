@@ -10,13 +10,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view
 from rest_framework.request import Request
 
-from reports import queries
-from reports.call_list import short_calls
+from reports.dashboard.errors import page
 from reports.dashboard.flow import SessionParameters
-from reports.dashboard.one_session import asked_for, chosen, unless_unchanged
-from reports.dashboard.refused import page
+from reports.dashboard.session_picker import asked_for, chosen, unless_unchanged
 from reports.dashboard.trace_data import trace_data
-from reports.parameters import Flag, Number, Parameters, Text
+from reports.queries import records
+from reports.queries.call_list import short_calls
+from reports.queries.parameters import Flag, Number, Parameters, Text
 
 # For readers without scripts, and for paper.
 ROWS_OF_TABLE = 100
@@ -42,7 +42,7 @@ def trace(request: HttpRequest) -> HttpResponse:
     found = chosen(asked.get("session"))
     context: dict[str, Any] = {"chosen": found, "session": found.session}
     if found.session is not None:
-        calls = queries.calls_of(found.session)
+        calls = records.calls_of(found.session)
         context["calls"] = short_calls(calls[:ROWS_OF_TABLE])
     return render(request, "dashboard/trace.html", context, status=found.status_code)
 

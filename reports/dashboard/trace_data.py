@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from capture.models import Session
+from reports.analysis.lineage import EVIDENCE
+from reports.analysis.trace import Rows, Trace, name_of, trace
 from reports.dashboard.formats import agent_colour, spelled_out
-from reports.lineage import EVIDENCE
-from reports.session_calls import SessionCall, calls_of, tool_results_of
-from reports.trace import Rows, Trace, name_of, trace
+from reports.queries.session_calls import SessionCall, calls_of, tool_results_of
 
 # Bits of a call's flags.
 ERROR, REFUSED, WARNED, ESTIMATED, RETRY, CRITICAL = 1, 2, 4, 8, 16, 32

@@ -14,10 +14,9 @@ from typing import Any
 
 from agentledger_site.conf import config, without_secrets_of
 from capture.proxy import runtime
-from reports.call_list import ShortCall
-from reports.encoding import encode
-from reports.live.client import GAP, Client
-from reports.live.ledger import (
+from reports.dashboard.live_rows import rendered
+from reports.json_encoding import encode
+from reports.live.ledger_reader import (
     FAILURES,
     LedgerReader,
     News,
@@ -26,11 +25,12 @@ from reports.live.ledger import (
     newest_place,
     stops_in_force,
 )
-from reports.live.ledger import missed as missed_since
-from reports.live.parameters import MAX_LIMIT, Watch
+from reports.live.ledger_reader import missed as missed_since
+from reports.live.mailbox import GAP, Client
 from reports.live.processes import shared
-from reports.live.rows import rendered
 from reports.live.running import running_here
+from reports.live.watch import MAX_LIMIT, Watch
+from reports.queries.call_list import ShortCall
 
 logger = logging.getLogger("agentledger.live")
 

@@ -12,7 +12,7 @@ from capture.parsing.parse import DEFAULT_ENVIRONMENT
 from capture.proxy import runtime
 from capture.spool.writer import Running
 from capture.wire.registry import by_name
-from reports.call_list import FIELDS, ShortCall
+from reports.queries.call_list import FIELDS, ShortCall
 
 RUNNING = "running"
 # A quote within a JSON text has a backslash before it: this is a key.

@@ -12,8 +12,8 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from reports.call_list import ShortCall
 from reports.live.running import running_here
+from reports.queries.call_list import ShortCall
 
 logger = logging.getLogger("agentledger.live")
 

@@ -11,11 +11,11 @@ from rest_framework.exceptions import ValidationError
 from access.request_checks import Denied
 from access.websockets import admitted
 from capture.proxy.websocket import Receive, Scope, Send, deny
-from reports.encoding import encode
-from reports.live.client import Client
+from reports.json_encoding import encode
 from reports.live.feed import feed
-from reports.live.ledger import Since
-from reports.live.parameters import asked
+from reports.live.ledger_reader import Since
+from reports.live.mailbox import Client
+from reports.live.watch import asked
 
 ROUTE = "live"
 # A key that was changed and a token that was revoked are noticed within this time.

@@ -9,8 +9,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.fields import SkipField, empty
 from rest_framework.serializers import CharField
 
-from reports.call_list import STATUS
-from reports.parameters import Choice, Names, Number, Parameters, Text, Time, Usd
+from reports.queries.call_list import STATUS
+from reports.queries.parameters import Choice, Names, Number, Parameters, Text, Time, Usd
 from reports.search.find import Wanted
 from reports.search.query import Query
 

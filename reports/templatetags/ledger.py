@@ -14,10 +14,10 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
+from reports.analysis.message_view import pretty
 from reports.dashboard import formats
-from reports.dashboard.modules import imported
+from reports.dashboard.module_preload import imported
 from reports.dashboard.preferences import Preferences, label_of
-from reports.turns import pretty
 
 register = template.Library()
 

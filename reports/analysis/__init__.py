@@ -1,0 +1,1 @@
+"""Pure functions over calls: lineage, handoffs, flow, trace, transcript, diff."""

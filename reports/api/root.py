@@ -1,0 +1,54 @@
+"""What the ledger answers: JSON for programs, the browsable API for browsers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.middleware import may_read, wants_page
+from agentledger_site.conf import VERSION
+from reports.api.readiness import readiness
+from reports.dashboard.calls import calls
+from reports.queries.parameters import Parameters
+
+READ = ["GET", "HEAD"]
+
+
+@extend_schema(responses=OpenApiTypes.OBJECT)
+@api_view(READ)
+def index(request: Request) -> HttpResponseBase:
+    """AgentLedger records the calls that agents send through it. Point an agent at a base URL, send
+    a call, and read it here."""
+    if wants_page(request._request) or "hx-request" in request.headers:
+        return calls(request._request)
+    Parameters.none(request)
+    base = request.build_absolute_uri("/")
+    return Response(
+        {
+            "version": VERSION,
+            "openai_base_url": f"{base}v1",
+            "anthropic_base_url": base.rstrip("/"),
+            "sessions": f"{base}api/sessions",
+            "schema": f"{base}api/schema/view",
+            "health": f"{base}health",
+            "readiness": f"{base}readyz",
+        }
+    )
+
+
+@require_safe
+def health(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok", "version": VERSION})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """503 only when new calls would be refused or go unrecorded."""
+    state = readiness()
+    facts = state.facts if may_read(request) else {}
+    return JsonResponse({"status": state.status, **facts}, status=state.status_code)

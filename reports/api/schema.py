@@ -1,0 +1,26 @@
+"""The API described for programs (OpenAPI 3.1), and a page to try it."""
+
+from __future__ import annotations
+
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.renderers import TemplateHTMLRenderer
+
+from reports.api.renderers import LedgerJSONRenderer
+
+
+class Schema(SpectacularAPIView):
+    renderer_classes = [LedgerJSONRenderer]
+
+
+class SchemaPage(SpectacularSwaggerSplitView):
+    """Its script comes from a URL of its own: of the page itself only CSS is inline."""
+
+    url_name = "schema"
+    renderer_classes = [TemplateHTMLRenderer]
+
+
+schema = Schema.as_view()
+# Swagger UI sets styles of its own, inline.
+view = csp_update({"style-src": [UNSAFE_INLINE]})(SchemaPage.as_view())

@@ -1,0 +1,1 @@
+"""Reads of the ledger, with their parameters and cursors."""

@@ -1,0 +1,146 @@
+"""Calls as lists show them: narrow rows, never a body; and which of them a reader wants to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from capture.exchange import Outcome
+from capture.models import Call
+from reports.queries.parameters import Choice, Parameters, Text, Usd
+
+COLUMNS = (
+    "action_id seq timestamp agent_name user_id app_id environment model_id provider streaming"
+    " outcome status_code stop_reason tokens_in tokens_out tokens_cache_read tokens_cache_write"
+    " cost_usd price_source usage_source ttft_ms latency_ms attempt retry_of parent_action_id"
+    " handoff_from handoff_to budget_warning refusal_code error_detail preview"
+).split()
+FIELDS = ("session_id", *COLUMNS)
+MAX_ERROR = 300
+
+ShortCall = dict[str, Any]
+"""A call's `FIELDS`; `error_detail` is cut."""
+
+STATUSES = ("ok", "error", "refused")
+BUDGETS = ("ok", "warn", "block")
+BUDGET_CODES = "budget_"  # what those of budgets begin with
+
+
+def short_calls(calls: QuerySet[Call]) -> list[ShortCall]:
+    found: list[ShortCall] = list(calls.values("session__session_id", *COLUMNS))
+    for call in found:
+        call["session_id"] = call.pop("session__session_id")
+        if call["error_detail"]:
+            call["error_detail"] = call["error_detail"][:MAX_ERROR]
+    return found
+
+
+class CallsParameters(Parameters):
+    """Which calls: what each parameter says must be so."""
+
+    session = Text(help_text="calls of this session")
+    agent = Text(help_text="of this agent")
+    user = Text(help_text="for this user")
+    app = Text(help_text="of this application")
+    environment = Text(help_text="of this environment")
+    model = Text(help_text="to this model")
+    provider = Text(help_text="to this provider")
+    status = Choice(STATUSES, help_text="completed; with an error; refused")
+    budget = Choice(BUDGETS, help_text="with a budget's warning; refused for a budget; neither")
+    min_cost = Usd(help_text="that cost at least so many USD")
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Values are as of CallsParameters; None: whatever it is."""
+
+    session: str | None = None
+    agent: str | None = None
+    user: str | None = None
+    app: str | None = None
+    environment: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    status: str | None = None
+    budget: str | None = None
+    min_cost: Decimal | None = None
+
+    @classmethod
+    def of(cls, asked: dict[str, Any]) -> CallFilter:
+        return cls(**{field.name: asked.get(field.name) for field in fields(cls)})
+
+    def names(self) -> dict[str, str]:
+        """The columns of a call that must hold these values."""
+        wanted = {column: getattr(self, name) for name, column in _NAMES.items()}
+        return {column: value for column, value in wanted.items() if value is not None}
+
+    def where(self) -> Q:
+        where = Q()
+        for column, value in self.names().items():
+            where &= Q(**{_COLUMN_OF.get(column, column): value})
+        if self.status is not None:
+            where &= STATUS[self.status]
+        if self.budget is not None:
+            where &= _BUDGET[self.budget]
+        if self.min_cost is not None:
+            where &= Q(cost_usd__gte=self.min_cost)
+        return where
+
+    def matches(self, call: ShortCall) -> bool:
+        """As `where` says, of a call that is there already."""
+        return (
+            all(call[column] == value for column, value in self.names().items())
+            and self.status in (None, status_of(call))
+            and self.budget in (None, budget_of(call))
+            and (
+                self.min_cost is None
+                or (call["cost_usd"] is not None and call["cost_usd"] >= self.min_cost)
+            )
+        )
+
+    def matches_running(self, call: ShortCall) -> bool:
+        """Whether a call under way may be one of these: what is not known yet is no reason."""
+        if self.status in ("error", "refused") or self.budget == "block" or self.min_cost:
+            return False
+        return all(
+            call[column] == value or (column == "model_id" and call[column] is None)
+            for column, value in self.names().items()
+        )
+
+
+_NAMES = {
+    "session": "session_id",
+    "agent": "agent_name",
+    "user": "user_id",
+    "app": "app_id",
+    "environment": "environment",
+    "model": "model_id",
+    "provider": "provider",
+}
+_COLUMN_OF = {"session_id": "session__session_id"}
+_COMPLETED, _REFUSED = str(Outcome.COMPLETED), str(Outcome.REFUSED)
+STATUS = {
+    "ok": Q(outcome=_COMPLETED),
+    "refused": Q(outcome=_REFUSED),
+    "error": ~Q(outcome__in=(_COMPLETED, _REFUSED)),
+}
+WARNED = Q(budget_warning__isnull=False)
+_BUDGET = {
+    "warn": WARNED,
+    "block": Q(refusal_code__startswith=BUDGET_CODES),
+    "ok": Q(budget_warning__isnull=True)
+    & (Q(refusal_code__isnull=True) | ~Q(refusal_code__startswith=BUDGET_CODES)),
+}
+
+
+def status_of(call: ShortCall) -> str:
+    return {_COMPLETED: "ok", _REFUSED: "refused"}.get(call["outcome"], "error")
+
+
+def budget_of(call: ShortCall) -> str:
+    if call["budget_warning"]:
+        return "warn"
+    return "block" if (call["refusal_code"] or "").startswith(BUDGET_CODES) else "ok"
