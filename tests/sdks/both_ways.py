@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from capture.wire.types import JSON
-from tests import canned
-from tests.ledger import Ledger
-from tests.provider import Provider, Received
-from tests.wire.exchanges import Exchange, compact
+from tests.capture.wire.corpus.exchanges import Exchange, compact
+from tests.support import canned
+from tests.support.ledger import Ledger
+from tests.support.provider import Provider, Received
 
 FOLDER = Path(__file__).parent
 

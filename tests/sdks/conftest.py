@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ledger import Ledger
-from tests.provider import Provider
 from tests.sdks.both_ways import BothWays, run
+from tests.support.ledger import Ledger
+from tests.support.provider import Provider
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.capture.wire.corpus import anthropic, endpoint
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -14,10 +15,9 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import anthropic_exchanges, endpoint_exchanges
 
-MESSAGES = by_name(anthropic_exchanges.EXCHANGES)
-COUNTS = by_name(endpoint_exchanges.EXCHANGES)
+MESSAGES = by_name(anthropic.EXCHANGES)
+COUNTS = by_name(endpoint.EXCHANGES)
 
 PLAIN, TEXT = MESSAGES["plain"], MESSAGES["text"]
 OVERLOADED = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'

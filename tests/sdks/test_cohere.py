@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.wire.types import JSON
+from tests.capture.wire.corpus import cohere
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -16,9 +17,8 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import cohere_exchanges
 
-COHERE = by_name(cohere_exchanges.EXCHANGES)
+COHERE = by_name(cohere.EXCHANGES)
 
 PLAIN, TEXT = COHERE["plain"], COHERE["text with citations"]
 RANKED: JSON = {

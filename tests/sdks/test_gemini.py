@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.capture.wire.corpus import gemini
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -14,9 +15,8 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import gemini_exchanges
 
-EXCHANGES = gemini_exchanges.EXCHANGES
+EXCHANGES = gemini.EXCHANGES
 GEMINI = by_name([exchange for exchange in EXCHANGES if exchange.wire_format == "gemini"])
 OTHERS = by_name([exchange for exchange in EXCHANGES if exchange.wire_format != "gemini"])
 

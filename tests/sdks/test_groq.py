@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.capture.wire.corpus import chat, endpoint
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -14,10 +15,9 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import chat_exchanges, endpoint_exchanges
 
-CHAT = by_name(chat_exchanges.EXCHANGES)
-OTHERS = by_name(endpoint_exchanges.EXCHANGES)
+CHAT = by_name(chat.EXCHANGES)
+OTHERS = by_name(endpoint.EXCHANGES)
 
 PLAIN, STREAM = CHAT["Groq, plain: x_groq counts memory, not tokens"], CHAT["Groq: usage in x_groq"]
 

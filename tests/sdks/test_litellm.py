@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import canned
+from tests.capture.wire.corpus import anthropic, chat, cohere, endpoint, gemini, ollama
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -16,21 +16,14 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import (
-    anthropic_exchanges,
-    chat_exchanges,
-    cohere_exchanges,
-    endpoint_exchanges,
-    gemini_exchanges,
-    ollama_exchanges,
-)
+from tests.support import canned
 
-CHAT = by_name(chat_exchanges.EXCHANGES)
-ANTHROPIC = by_name(anthropic_exchanges.EXCHANGES)
-GEMINI = by_name(gemini_exchanges.EXCHANGES)
-OLLAMA = by_name(ollama_exchanges.EXCHANGES)
-COHERE = by_name(cohere_exchanges.EXCHANGES)
-OTHERS = by_name(endpoint_exchanges.EXCHANGES)
+CHAT = by_name(chat.EXCHANGES)
+ANTHROPIC = by_name(anthropic.EXCHANGES)
+GEMINI = by_name(gemini.EXCHANGES)
+OLLAMA = by_name(ollama.EXCHANGES)
+COHERE = by_name(cohere.EXCHANGES)
+OTHERS = by_name(endpoint.EXCHANGES)
 
 PLAIN, STREAM = CHAT["plain answer"], CHAT["stream with usage"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capture.wire.types import JSON
+from tests.capture.wire.corpus import chat, endpoint
 from tests.sdks.both_ways import (
     Answer,
     BothWays,
@@ -15,10 +16,9 @@ from tests.sdks.both_ways import (
     cut,
     reply,
 )
-from tests.wire import chat_exchanges, endpoint_exchanges
 
-CHAT = by_name(chat_exchanges.EXCHANGES)
-OTHERS = by_name(endpoint_exchanges.EXCHANGES)
+CHAT = by_name(chat.EXCHANGES)
+OTHERS = by_name(endpoint.EXCHANGES)
 
 STREAM = CHAT["stream with usage"]
 USAGE = {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.capture.wire.corpus import ollama
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -13,9 +14,8 @@ from tests.sdks.both_ways import (
     reply,
     streamed,
 )
-from tests.wire import ollama_exchanges
 
-OLLAMA = by_name(ollama_exchanges.EXCHANGES)
+OLLAMA = by_name(ollama.EXCHANGES)
 
 CHAT = OLLAMA["chat"]
 TAGS = b'{"models":[{"model":"llama3.2","size":5}]}'

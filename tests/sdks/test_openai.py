@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.capture.wire.corpus import chat, endpoint, responses
 from tests.sdks.both_ways import (
     BothWays,
     Case,
@@ -16,11 +17,10 @@ from tests.sdks.both_ways import (
     reply,
     understood,
 )
-from tests.wire import chat_exchanges, endpoint_exchanges, responses_exchanges
 
-CHAT = by_name(chat_exchanges.EXCHANGES)
-RESPONSES = by_name(responses_exchanges.EXCHANGES)
-OTHERS = by_name(endpoint_exchanges.EXCHANGES)
+CHAT = by_name(chat.EXCHANGES)
+RESPONSES = by_name(responses.EXCHANGES)
+OTHERS = by_name(endpoint.EXCHANGES)
 
 PLAIN, STREAM = CHAT["plain answer"], CHAT["stream with usage"]
 QUEUED = RESPONSES["in the background"]

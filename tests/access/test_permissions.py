@@ -1,0 +1,187 @@
+"""Every route × every role × no key × a wrong key × both ways of showing one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import django
+import httpx
+import pytest
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+django.setup()
+
+from django.urls import URLPattern, URLResolver, get_resolver, resolve  # noqa: E402
+
+from access.permissions import ADMIN_ROUTES, OPEN, ROUTES, rule_of  # noqa: E402
+from access.request_checks import KEY_HEADER  # noqa: E402
+from access.roles import Role  # noqa: E402
+from tests.conftest import KEY, running_on  # noqa: E402
+from tests.support.ledger import Ledger, wait_until  # noqa: E402
+
+PROGRAM = {"accept": "application/json"}
+# Beyond 403s of the admin itself: what access says of those whom it keeps out.
+REFUSED = re.compile("missing or wrong|this needs the role")
+
+
+def paths(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
+    """A path for each route."""
+    for entry in resolver.url_patterns:
+        path = prefix + example_of(str(entry.pattern))
+        if isinstance(entry, URLPattern):
+            yield path
+        else:
+            yield from paths(entry, path)
+
+
+def example_of(pattern: str) -> str:
+    pattern = re.sub(r"<int:\w+>", "1", pattern)
+    pattern = re.sub(r"<uuid:\w+>", "01890000-0000-7000-8000-000000000000", pattern)
+    pattern = re.sub(r"<(\w+:)?\w+>(?!\w|\.|\()", "x", pattern) if "(?P" not in pattern else pattern
+    pattern = re.sub(r"\(\?P<\w+>([^|)]*)[^)]*\)", r"\1", pattern).replace(".*", "x")
+    return pattern.strip("^$").replace("\\Z", "")
+
+
+ALL = sorted(paths(get_resolver()))
+
+
+def test_every_route_is_in_the_table() -> None:
+    names = {path: resolve(path).view_name for path in ALL}
+    assert len(names) > 30
+    missing = {
+        name
+        for name in names.values()
+        if name not in OPEN and name not in ROUTES and not name.startswith("admin:")
+    }
+    assert missing == set(), "say in access.permissions who may use these"
+    assert rule_of("a_route_that_is_not_there") is None
+    assert all(name.startswith("admin:") for name in ADMIN_ROUTES)
+
+
+def test_roles_rise() -> None:
+    assert [[one.includes(other) for other in Role] for one in Role] == [
+        [True, False, False, False],
+        [False, True, False, False],
+        [False, True, True, False],
+        [False, True, True, True],
+    ]
+
+
+ROLES: dict[str, Role | None] = {
+    "the key": Role.ADMIN,
+    "viewer": Role.VIEWER,
+    "editor": Role.EDITOR,
+    "admin": Role.ADMIN,
+    "ingest": Role.INGEST,
+    "a wrong key": None,
+    "no key": None,
+}
+
+
+@pytest.fixture(scope="module")
+def keyed(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """Over SQLite alone: the table does not depend on the database. That tokens are found in both
+    is tested with the tokens, that views answer over both with the views."""
+    with running_on("daphne-sqlite", request, AGENTLEDGER_API_KEY=KEY) as ledger:
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def secrets(keyed: Ledger) -> dict[str, str]:
+    wait_until(lambda: keyed.get("/api/stops", headers={KEY_HEADER: KEY}).status_code == 200)
+    made = {
+        role.value: keyed.command(
+            "token", "create", role.value, "--role", role.value
+        ).stdout.strip()
+        for role in Role
+    }
+    return {"the key": KEY, "a wrong key": "al_" + "x" * 43, **made}
+
+
+@pytest.mark.parametrize("way", ["header", "cookie"])
+@pytest.mark.parametrize("who", ROLES)
+def test_who_may_do_what(keyed: Ledger, secrets: dict[str, str], who: str, way: str) -> None:
+    headers = shown(keyed, secrets.get(who), way)
+    # A token that may only send calls gets no cookie.
+    role = None if (who, way) == ("ingest", "cookie") else ROLES[who]
+    with httpx.Client(base_url=keyed.url, headers=PROGRAM | headers) as client:
+        for path in ALL:
+            for method in ("GET", "POST", "DELETE"):
+                answer = client.request(method, path)
+                expected = status_of(resolve(path).view_name, method, role)
+                said = f"{who} by {way}: {method} {path}: {answer.status_code} {answer.text[:200]}"
+                if expected is not None and not is_probe(path, method, answer):
+                    assert answer.status_code == expected, said
+                    assert expected == 405 or REFUSED.search(answer.json()["detail"]), said
+                elif expected is None:
+                    assert answer.status_code < 500, said
+                    assert not (answer.status_code == 401 and path != "/dashboard/sign-in"), said
+                    assert not REFUSED.search(answer.text) or path == "/dashboard/sign-in", said
+
+
+def shown(ledger: Ledger, secret: str | None, way: str) -> dict[str, str]:
+    if secret is None:
+        return {}
+    if way == "header":
+        return {KEY_HEADER: secret}
+    answer = httpx.post(f"{ledger.url}/dashboard/sign-in", data={"api_key": secret})
+    if "agentledger" not in answer.cookies:
+        return {"cookie": "agentledger=token:1:1xVxzU:XEeEgKWIV40nuXodvSQ4is_XhZNShGL4l0JtTFgL2pc"}
+    token = "t" * 32
+    cookies = f"agentledger={answer.cookies['agentledger']}; csrftoken={token}"
+    return {"cookie": cookies, "x-csrftoken": token}
+
+
+def status_of(route: str, method: str, role: Role | None) -> int | None:
+    """How access refuses; None: it does not."""
+    if route in OPEN:
+        return None
+    rule = rule_of(route)
+    assert rule is not None
+    if role is None:
+        return 401
+    if not role.includes(rule.read):
+        return 403
+    if method == "GET":
+        return None
+    if rule.write is None:
+        return 405
+    return None if role.includes(rule.write) else 403
+
+
+def is_probe(path: str, method: str, answer: httpx.Response) -> bool:
+    return path == "/" and method == "GET" and answer.text == "AgentLedger is running"
+
+
+def test_what_is_at_no_route_is_for_readers(keyed: Ledger) -> None:
+    for path in ("/api/sessions/x/y", "/export/x", "/dashboard/x", "/static/x"):
+        assert keyed.get(path).status_code == 401
+        assert keyed.get(path, headers={KEY_HEADER: KEY}).status_code == 404
+
+
+def test_a_cookie_changes_nothing_without_the_token_of_a_page(
+    keyed: Ledger, secrets: dict[str, str]
+) -> None:
+    cookie = shown(keyed, secrets["admin"], "cookie")["cookie"].partition(";")[0]
+    body = {"scope": "session", "value": "csrf", "reason": "x"}
+    url = f"{keyed.url}/api/stops"
+    refused = httpx.post(url, json=body, headers={"cookie": cookie, "origin": keyed.url})
+    assert refused.status_code == 403
+    assert "X-CSRFToken" in refused.json()["detail"]
+    token = {"cookie": f"{cookie}; csrftoken={'t' * 32}", "x-csrftoken": "t" * 32}
+    assert httpx.post(url, json=body, headers=token).status_code == 201
+    elsewhere = {**token, "origin": "http://evil.example"}
+    assert httpx.post(url, json=body, headers=elsewhere).status_code == 403
+
+
+def test_without_a_key_programs_need_no_token_and_pages_do(ledger: Ledger) -> None:
+    url = f"{ledger.url}/api/stops"
+    body = {"scope": "session", "value": "csrf", "reason": "x"}
+    own = {"origin": ledger.url, "sec-fetch-site": "same-origin"}
+    assert httpx.post(url, json=body, headers=own).status_code == 403
+    token = {**own, "cookie": f"csrftoken={'t' * 32}", "x-csrftoken": "t" * 32}
+    made = httpx.post(url, json=body, headers=token)
+    assert made.status_code == 201
+    assert httpx.delete(f"{url}/{made.json()['id']}").status_code == 200

@@ -1,0 +1,76 @@
+"""Which state the configuration asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from decimal import Decimal
+
+from agentledger_site import conf
+from capture.admission.decision import NOTHING_APPLIES, State
+from capture.admission.state.factory import new_state
+from tests.capture.admission.state.states import admitted, asking, refused, used_and_held
+from tests.support.ledger import PROJECT
+from tests.support.redis_server import RedisServer
+
+CONFIGURED = {
+    "BUDGET_SESSION": "4",
+    "BUDGET_AGENT": "3",
+    "BUDGET_DAILY": "9",
+    "BUDGET_USER": "5",
+    "BUDGET_STATUS": "403",
+    "RATE_LIMIT_RPM": "6",
+    "RATE_LIMIT_SESSION_RPM": "7",
+    "RATE_LIMIT_AGENT_RPM": "8",
+    "RATE_LIMIT_USER_RPM": "10",
+}
+
+
+def configured(**more: str) -> State:
+    values = {conf.PREFIX + name: value for name, value in (CONFIGURED | more).items()}
+    return new_state(conf.read(values))
+
+
+async def check(state: State) -> None:
+    of = {"session": "s", "agent": "a", "user": "u"}
+    for _ in range(3):
+        admitted(await state.admit(asking("1", **of)))
+    assert refused(await state.admit(asking("1", **of))).status == 403
+    standing = await state.standing(session_id="s", agent_name="a", user_id="u")
+    assert {(s.name, s.key): s.limit for s in standing} == {
+        ("budget_session", "s"): Decimal(4),
+        ("budget_agent", "a"): Decimal(3),
+        ("budget_user", "u"): Decimal(5),
+        ("budget_daily", None): Decimal(9),
+        ("rate_limit_rpm", None): Decimal(6),
+        ("rate_limit_session_rpm", "s"): Decimal(7),
+        ("rate_limit_agent_rpm", "a"): Decimal(8),
+        ("rate_limit_user_rpm", "u"): Decimal(10),
+    }
+    assert {used_and_held(s) for s in standing} == {(0, 3), (3, 0)}
+    await state.close()
+
+
+def test_the_state_in_memory() -> None:
+    asyncio.run(check(configured()))
+
+
+def test_the_state_in_redis(redis_server: RedisServer) -> None:
+    asyncio.run(check(configured(REDIS_URL=redis_server.url)))
+    with redis_server.client() as client:
+        assert client.dbsize() > 0
+
+
+def test_where_nothing_is_limited_nothing_applies() -> None:
+    async def check_nothing() -> None:
+        state = new_state(conf.read({}))
+        assert await state.admit(asking("1", session="s")) == NOTHING_APPLIES
+        assert await state.standing(session_id="s") == []
+
+    asyncio.run(check_nothing())
+
+
+def test_without_a_url_the_redis_client_is_not_loaded() -> None:
+    program = "import sys, capture.admission.state.factory; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT).returncode == 0

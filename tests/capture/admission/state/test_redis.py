@@ -1,0 +1,355 @@
+"""What is Redis's own: several processes, leases, outages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Account, Admitted, Refused
+from capture.admission.rate_limits import Limits
+from capture.admission.state.redis import RedisState
+from tests.capture.admission.state.states import admitted, asking, by_name, refused, used_and_held
+from tests.support.ledger import PROJECT
+from tests.support.redis_server import RedisServer
+
+LIMITS = Limits(overall=1000)
+BUDGETS = Budgets(session=Decimal(10))
+
+
+@asynccontextmanager
+async def state(
+    server: RedisServer,
+    limits: Limits = LIMITS,
+    budgets: Budgets = BUDGETS,
+    *,
+    on_failure: Literal["pass", "block"] = "pass",
+    lease_s: float = 600,
+    timeout_s: float = 20,  # on a busy machine
+    spent_before: Callable[[Account], Awaitable[Decimal]] | None = None,
+    unix: Callable[[], float] | None = None,
+) -> AsyncIterator[RedisState]:
+    made = RedisState(
+        server.url,
+        limits,
+        budgets,
+        on_failure=on_failure,
+        lease_s=lease_s,
+        timeout_s=timeout_s,
+        spent_before=spent_before,
+        unix=unix,
+    )
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def of_session(one: RedisState) -> tuple[object, object]:
+    """What is spent and held of the session's budget."""
+    return used_and_held(by_name(await one.standing(session_id="s"))["budget_session"])
+
+
+async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    deadline = time.monotonic() + 20
+    while not await condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def test_two_processes_share_budgets_and_limits(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        limits = Limits(overall=30)
+        async with state(redis_server, limits) as one, state(redis_server, limits) as other:
+            budgeted = [s.admit(asking(session="s")) for _ in range(50) for s in (one, other)]
+            answers = await asyncio.gather(*budgeted)
+            assert sum(isinstance(answer, Admitted) for answer in answers) == 10
+            free = [s.admit(asking()) for _ in range(50) for s in (one, other)]
+            answers = await asyncio.gather(*free)
+            assert sum(isinstance(answer, Admitted) for answer in answers) == 20
+
+    asyncio.run(scenario())
+
+
+def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
+    redis_server: RedisServer,
+) -> None:
+    async def ledger_of_noon(_: Account) -> Decimal:
+        return Decimal(3)
+
+    async def ledger_of_later(_: Account) -> Decimal:
+        return Decimal(4)
+
+    async def scenario() -> None:
+        async with (
+            state(redis_server, spent_before=ledger_of_noon) as one,
+            state(redis_server, spent_before=ledger_of_later) as other,
+        ):
+            call = asking(session="s")
+            assert admitted(await one.admit(call)).remaining_usd == 7
+            await one.settle(call, Decimal(2))
+            assert admitted(await other.admit(asking(session="s"))).remaining_usd == 5
+
+    asyncio.run(scenario())
+
+
+KILLED = """
+import asyncio, os, sys
+from dataclasses import replace
+from decimal import Decimal
+from tests.capture.admission.state.states import asking
+from capture.admission.budgets import Budgets
+from capture.admission.rate_limits import Limits
+from capture.admission.state.redis import RedisState
+from uuid import UUID
+
+async def main():
+    state = RedisState(sys.argv[1], Limits(), Budgets(session=Decimal(10)), lease_s=1, timeout_s=20)
+    await state.admit(replace(asking("4", session="s"), action_id=UUID(int=4)))
+    print("admitted", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_killed_process_held_is_spent_until_its_calls_are_known(
+    redis_server: RedisServer,
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, redis_server.url], cwd=PROJECT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"admitted\n"
+
+    async def scenario() -> None:
+        async with state(redis_server, lease_s=1) as one:
+            for _ in range(8):  # it lives, and renews its lease
+                assert await of_session(one) == (0, 4)
+                await asyncio.sleep(0.2)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+
+            async def is_spent() -> bool:
+                return await of_session(one) == (4, 0)
+
+            await until(is_spent)
+            # The recorder has understood what there was of it.
+            killed = replace(asking("4", session="s"), action_id=UUID(int=4))
+            for _ in range(2):
+                await one.settle(killed, Decimal("1.5"))
+                assert await of_session(one) == (Decimal("1.5"), 0)
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
+    redis_server: RedisServer,
+) -> None:
+    now = time.time()
+
+    async def scenario() -> None:
+        nonlocal now
+        async with state(redis_server, lease_s=30, unix=lambda: now) as one:
+            paid, failed = asking("2", session="s"), asking("3", session="s")
+            for call in (paid, failed):
+                admitted(await one.admit(call))
+            now += 31
+            assert await of_session(one) == (5, 0)
+            assert await one.extend(paid, Decimal(4))
+            assert await of_session(one) == (7, 0)
+            await one.settle(paid, Decimal(1))
+            await one.release(failed)
+            assert await of_session(one) == (1, 0)
+
+    asyncio.run(scenario())
+
+
+def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with state(redis_server) as one:
+            admitted(await one.admit(asking(session="s")))
+            with redis_server.client() as client:
+                client.script_flush()
+            answers = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(20)])
+            assert sum(isinstance(answer, Admitted) for answer in answers) == 9
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_that_leaves_while_it_is_admitted_holds_nothing(redis_server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with state(redis_server) as one:
+            admitted(await one.admit(asking(session="s")))
+            for turns in range(12):
+                task = asyncio.create_task(one.admit(asking(session="s")))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+
+            async def is_released() -> bool:
+                return await of_session(one) == (0, 1)
+
+            await until(is_released)
+
+    asyncio.run(scenario())
+
+
+def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
+    async def nothing(_: Account) -> Decimal:
+        return Decimal(0)
+
+    async def scenario() -> None:
+        everything = Budgets(Decimal(10), Decimal(10), Decimal(10), Decimal(10))
+        limits = Limits(10, 10, 10, 10)
+        async with state(redis_server, limits, everything, spent_before=nothing) as one:
+            admitted(await one.admit(asking(session="s", agent="a", user="u")))
+            ended = asking(session="s", agent="a", user="u")
+            admitted(await one.admit(ended))
+            await one.settle(ended, Decimal(1))
+            with redis_server.client() as client:
+                ttl_s = {key: client.ttl(key) for key in client.scan_iter()}
+        assert len(ttl_s) == 1 + 2 + 4 + 4
+        without = [key for key, ttl in ttl_s.items() if ttl < 0]
+        assert without == [b"{agentledger}:leases"]  # which running calls are in, and no others
+        assert max(ttl_s.values()) <= 2 * 86400
+
+    asyncio.run(scenario())
+
+
+# --- when Redis is away ---
+
+
+@pytest.fixture
+def own_server() -> Any:
+    with RedisServer() as server:
+        yield server
+
+
+def test_when_redis_goes_away_calls_pass_and_it_is_said_once(
+    own_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with state(own_server, Limits(overall=1)) as one:
+            admitted(await one.admit(asking()))
+            refused(await one.admit(asking()))
+            assert one.degraded is None
+            own_server.stop()
+            began = time.monotonic()
+            for _ in range(50):
+                assert await one.admit(asking(session="s")) == Admitted((), Decimal(0), None)
+            assert time.monotonic() - began < 5
+            assert one.degraded is not None
+            assert one.degraded.startswith("Redis: ")
+            assert await one.standing(session_id="s") == []
+            own_server.start()
+
+            async def is_back() -> bool:
+                await one.admit(asking())
+                return one.degraded is None
+
+            await until(is_back)
+            refused(await one.admit(asking()))
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    said = [r.getMessage() for r in caplog.records if r.name == "agentledger.admission"]
+    assert len(said) == 2
+    assert said[0].endswith("until it is back, calls go unlimited")
+    assert said[1] == "Redis is back"
+
+
+def test_when_redis_goes_away_calls_are_refused_if_the_operator_wants_that(
+    own_server: RedisServer,
+) -> None:
+    async def scenario() -> None:
+        own_server.stop()
+        async with state(own_server, on_failure="block") as one:
+            answer = refused(await one.admit(asking(session="s")))
+            assert (answer.status, answer.code) == (503, "limiter_unavailable")
+            assert (answer.may_retry, answer.retry_after_s) == (True, 1.0)
+
+    asyncio.run(scenario())
+
+
+def test_an_agent_does_not_wait_for_a_redis_that_does_not_answer(own_server: RedisServer) -> None:
+    async def scenario() -> list[Admitted | Refused]:
+        async with state(own_server, timeout_s=0.5) as one:
+            assert own_server.process is not None
+            own_server.process.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+            answers = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(300)])
+            answers += [await one.admit(asking(session="s")) for _ in range(20)]
+            assert time.monotonic() - began < 10
+            own_server.process.send_signal(signal.SIGCONT)
+            return answers
+
+    answers = asyncio.run(scenario())
+    assert answers == [Admitted((), Decimal(0), None)] * 320
+
+
+def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
+    own_server: RedisServer,
+) -> None:
+    async def scenario() -> None:
+        async with state(own_server, timeout_s=0.5) as one:
+            before, during = asking("4", session="s"), asking("1", session="s")
+            admitted(await one.admit(before))
+            assert own_server.process is not None
+            own_server.process.send_signal(signal.SIGSTOP)
+            admitted(await one.admit(during))
+            await one.settle(before, Decimal(2))
+            await one.settle(during, Decimal("0.5"))
+            own_server.process.send_signal(signal.SIGCONT)
+
+            async def is_told() -> bool:
+                standing = by_name(await one.standing(session_id="s"))
+                if "budget_session" not in standing:
+                    return False
+                return used_and_held(standing["budget_session"]) == (Decimal("2.5"), 0)
+
+            await until(is_told)
+
+    asyncio.run(scenario())
+
+
+def test_when_redis_has_lost_everything_the_ledger_is_asked_again(
+    redis_server: RedisServer,
+) -> None:
+    recorded = Decimal(0)
+
+    async def spent_before(_: Account) -> Decimal:
+        return recorded
+
+    async def scenario() -> None:
+        nonlocal recorded
+        async with state(redis_server, spent_before=spent_before) as one:
+            ended, running = asking("4", session="s"), asking("3", session="s")
+            for call in (ended, running):
+                admitted(await one.admit(call))
+            redis_server.empty()
+            await one.settle(ended, Decimal(2))
+            recorded = Decimal(2)
+            assert admitted(await one.admit(asking(session="s"))).remaining_usd == 8
+            await one.settle(running, Decimal(3))  # it held nothing any more
+            assert await of_session(one) == (5, 1)
+
+    asyncio.run(scenario())

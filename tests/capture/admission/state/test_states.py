@@ -1,0 +1,366 @@
+"""Limits and budgets, in memory and in Redis alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from capture.admission.budgets import Budgets
+from capture.admission.decision import Account, Admitted, BudgetWarning, Refused, Spent
+from capture.admission.rate_limits import Limits
+from tests.capture.admission.state.conftest import MakeBench
+from tests.capture.admission.state.states import (
+    NOON,
+    Bench,
+    admitted,
+    asking,
+    by_name,
+    refused,
+    used_and_held,
+)
+
+DAY = date(2026, 3, 14)
+
+
+def at_once(bench: Bench, n: int, **of: str) -> list[Admitted | Refused]:
+    async def all_of_them() -> list[Admitted | Refused]:
+        return await asyncio.gather(*[bench.state.admit(asking(**of)) for _ in range(n)])
+
+    return bench.run(all_of_them())
+
+
+@pytest.mark.parametrize(
+    ("budgets", "of"),
+    [
+        (Budgets(session=Decimal(10)), {"session": "s"}),
+        (Budgets(agent=Decimal(10)), {"agent": "a"}),
+        (Budgets(user=Decimal(10)), {"user": "u"}),
+        (Budgets(daily=Decimal(10)), {}),
+        (Budgets(Decimal(12), Decimal(13), Decimal(10)), {"session": "s", "agent": "a"}),
+    ],
+    ids=["session", "agent", "user", "daily", "all"],
+)
+def test_of_a_hundred_calls_at_once_under_a_budget_of_ten_ten_pass(
+    bench: MakeBench, budgets: Budgets, of: dict[str, str]
+) -> None:
+    answers = at_once(bench(budgets=budgets), 100, **of)
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 10
+    others = [answer for answer in answers if isinstance(answer, Refused)]
+    assert {(r.status, r.code, r.retry_after_s, r.may_retry) for r in others} == {
+        (429, "budget_reserved", 1.0, True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "of"),
+    [
+        (Limits(overall=10), {}),
+        (Limits(session=10), {"session": "s"}),
+        (Limits(agent=10), {"agent": "a"}),
+        (Limits(user=10), {"user": "u"}),
+    ],
+    ids=["all", "session", "agent", "user"],
+)
+def test_of_a_hundred_calls_at_once_under_a_limit_of_ten_ten_pass(
+    bench: MakeBench, limits: Limits, of: dict[str, str]
+) -> None:
+    answers = at_once(bench(limits), 100, **of)
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 10
+    others = [answer for answer in answers if isinstance(answer, Refused)]
+    assert {(r.status, r.code, r.may_retry) for r in others} == {(429, "rate_limited", True)}
+
+
+def test_a_limit_has_no_edge_at_which_more_pass(bench: MakeBench) -> None:
+    b = bench(Limits(overall=2))
+    for at, passes in [(59, True), (59.5, True), (61, False), (118.8, False), (119.1, True)]:
+        b.now = NOON + at
+        assert isinstance(b.run(b.state.admit(asking())), Admitted) is passes, at
+
+
+def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
+    b = bench(Limits(overall=2, session=1))
+    admitted(b.run(b.state.admit(asking(session="s"))))
+    b.now += 10
+    admitted(b.run(b.state.admit(asking())))
+    b.now += 5
+    answer = refused(b.run(b.state.admit(asking())))
+    assert answer.retry_after_s == 45
+    assert answer.facts == {
+        "rate_limit": "all",
+        "key": None,
+        "used": 2,
+        "limit": 2,
+        "resets_at": "2026-03-14T12:01:00+00:00",
+    }
+    b.now += 44.75
+    assert refused(b.run(b.state.admit(asking()))).retry_after_s == 0.25
+    b.now += 0.25
+    admitted(b.run(b.state.admit(asking())))
+    assert refused(b.run(b.state.admit(asking()))).retry_after_s == 10
+
+
+def test_of_several_limits_the_longest_wait_is_told(bench: MakeBench) -> None:
+    b = bench(Limits(overall=2, session=1))
+    admitted(b.run(b.state.admit(asking())))
+    b.now += 20
+    admitted(b.run(b.state.admit(asking(session="s"))))
+    b.now += 10
+    answer = refused(b.run(b.state.admit(asking(session="s"))))
+    assert (answer.facts["rate_limit"], answer.retry_after_s) == ("session", 50)
+    assert answer.message == (
+        "The rate limit of session s of 1 requests in 60 seconds is reached;"
+        " the next one passes in 50.000 s."
+    )
+    assert refused(b.run(b.state.admit(asking(session="t")))).retry_after_s == 30
+
+
+def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: MakeBench) -> None:
+    b = bench(Limits(overall=10, session=1, user=5), Budgets(daily=Decimal(5), agent=Decimal(1)))
+    of = {"session": "s", "user": "u", "agent": "a"}
+    admitted(b.run(b.state.admit(asking(**of))))
+    assert refused(b.run(b.state.admit(asking(**of)))).code == "rate_limited"
+    by_budget = refused(b.run(b.state.admit(asking(session="t", user="u", agent="a"))))
+    assert by_budget.code == "budget_reserved"
+    standing = b.run(b.state.standing(session_id="s", agent_name="a", user_id="u"))
+    used = {name: used_and_held(s) for name, s in by_name(standing).items()}
+    assert used == {
+        "budget_agent": (0, 1),
+        "budget_daily": (0, 1),
+        "rate_limit_rpm": (1, 0),
+        "rate_limit_session_rpm": (1, 0),
+        "rate_limit_user_rpm": (1, 0),
+    }
+    of_t = b.run(b.state.standing(session_id="t"))
+    assert by_name(of_t)["rate_limit_session_rpm"].used == 0
+
+
+def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal("1")))
+    dear, failed = asking("0.6", session="s"), asking("0.3", session="s")
+    assert admitted(b.run(b.state.admit(dear))).remaining_usd == 1
+    answer = admitted(b.run(b.state.admit(failed)))
+    assert (answer.reserved_usd, answer.remaining_usd) == (Decimal("0.3"), Decimal("0.4"))
+    b.run(b.state.settle(dear, Decimal("0.7")))
+    b.run(b.state.release(failed))
+    [standing] = b.run(b.state.standing(session_id="s"))
+    assert used_and_held(standing) == (Decimal("0.7"), 0)
+    assert standing.left == Decimal("0.3")
+    assert standing.resets_at is None
+
+
+def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(9)))
+    first, second = asking(session="s"), asking(session="s")
+    for one in (first, second):
+        admitted(b.run(b.state.admit(one)))
+    for _ in range(3):
+        b.run(b.state.settle(first, Decimal(2)))
+        b.run(b.state.release(first))
+        b.run(b.state.release(second))
+        b.run(b.state.settle(second, Decimal(3)))
+    [standing] = b.run(b.state.standing(session_id="s"))
+    assert used_and_held(standing) == (2, 0)
+
+
+def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal("0.25"), status=402))
+    one = asking("0.1")
+    admitted(b.run(b.state.admit(one)))
+    b.run(b.state.settle(one, Decimal("0.3000000001")))
+    answer = refused(b.run(b.state.admit(asking("0"))))
+    assert answer == Refused(
+        status=402,
+        code="budget_exceeded",
+        message=(
+            "The daily budget is spent: 0.3000000001 of 0.25 USD;"
+            " it resets at 2026-03-15T00:00:00Z."
+        ),
+        retry_after_s=None,
+        may_retry=False,
+        facts={
+            "budget": "daily",
+            "key": None,
+            "spent_usd": "0.3000000001",
+            "reserved_usd": "0",
+            "limit_usd": "0.25",
+            "resets_at": "2026-03-15T00:00:00+00:00",
+        },
+    )
+
+
+def test_a_spent_budget_is_told_rather_than_a_held_one(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(2)))
+    for key in ("s", "t"):
+        one = asking(session=key)
+        admitted(b.run(b.state.admit(one)))
+        b.run(b.state.settle(one, Decimal(1)))
+    answer = refused(b.run(b.state.admit(asking(session="new"))))
+    assert (answer.code, answer.facts["budget"]) == ("budget_exceeded", "daily")
+    answer = refused(b.run(b.state.admit(asking(session="s"))))
+    assert answer.message == "The session budget of s is spent: 1 of 1 USD; it resets never."
+
+
+def test_keys_do_not_share_budgets(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(Decimal(1), Decimal(1), None, Decimal(1)))
+    admitted(b.run(b.state.admit(asking(session="x", agent="y", user="z"))))
+    admitted(b.run(b.state.admit(asking(session="y", agent="z", user="x"))))
+    admitted(b.run(b.state.admit(asking())))
+    refused(b.run(b.state.admit(asking(user="z"))))
+
+
+def test_odd_keys_are_keys(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1)))
+    for key in ("a:b", "", "ключ", "'} *", "a:b\n"):
+        admitted(b.run(b.state.admit(asking(session=key))))
+        refused(b.run(b.state.admit(asking(session=key))))
+
+
+def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal(1), agent=Decimal(1)))
+    b.now = datetime(2026, 3, 14, 23, 59, 50, tzinfo=UTC).timestamp()
+    before = asking(agent="a")
+    admitted(b.run(b.state.admit(before)))
+    refused(b.run(b.state.admit(asking(agent="a"))))
+    b.now += 20
+    after = asking(agent="a")
+    admitted(b.run(b.state.admit(after)))
+    b.run(b.state.settle(before, Decimal(50)))
+    standing = by_name(b.run(b.state.standing(agent_name="a")))
+    for name in ("budget_daily", "budget_agent"):
+        assert used_and_held(standing[name]) == (0, 1)
+        assert standing[name].resets_at == datetime(2026, 3, 16, tzinfo=UTC)
+
+
+def test_a_session_has_its_budget_for_life(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1)))
+    one = asking(session="s")
+    admitted(b.run(b.state.admit(one)))
+    b.run(b.state.settle(one, Decimal(1)))
+    b.now += 40 * 86400
+    refused(b.run(b.state.admit(asking(session="s"))))
+
+
+def test_where_budgets_only_warn_calls_go_through_marked(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(5), action="warn"))
+    one = asking(session="s")
+    assert admitted(b.run(b.state.admit(one))).warnings == ()
+    b.run(b.state.settle(one, Decimal("1.5")))
+    answer = admitted(b.run(b.state.admit(asking(session="s"))))
+    assert answer.warnings == (BudgetWarning("session", "s", Decimal("1.5"), Decimal(1)),)
+    assert answer.remaining_usd == 0
+
+
+def test_both_blocks(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal(0), action="both"))
+    assert refused(b.run(b.state.admit(asking()))).code == "budget_exceeded"
+
+
+def test_a_model_without_a_price_passes_marked(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1)))
+    answer = admitted(b.run(b.state.admit(asking(None, session="s"))))
+    assert answer == Admitted(
+        (BudgetWarning("unpriced", "gpt-4o", Decimal(0), None),), Decimal(0), Decimal(1)
+    )
+    assert admitted(b.run(b.state.admit(asking(None)))).warnings == ()
+
+
+def test_a_model_without_a_price_is_refused_where_the_operator_wants_that(bench: MakeBench) -> None:
+    b = bench(Limits(overall=1), Budgets(session=Decimal(1), unpriced="block"))
+    answer = refused(b.run(b.state.admit(asking(None, session="s"))))
+    assert (answer.code, answer.may_retry) == ("budget_unpriced", False)
+    admitted(b.run(b.state.admit(asking(None))))
+
+
+def test_a_running_call_may_hold_more_while_that_is_left(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(10), daily=Decimal(100)))
+    one, other = asking("1", session="s"), asking("4", session="s")
+    for call in (one, other):
+        admitted(b.run(b.state.admit(call)))
+    assert b.run(b.state.extend(one, Decimal(6)))
+    assert not b.run(b.state.extend(one, Decimal("6.0000000001")))
+    standing = by_name(b.run(b.state.standing(session_id="s")))
+    assert standing["budget_session"].reserved == standing["budget_daily"].reserved == 10
+    b.run(b.state.settle(one, Decimal(6)))
+    b.run(b.state.release(other))
+    standing = by_name(b.run(b.state.standing(session_id="s")))
+    assert used_and_held(standing["budget_session"]) == (6, 0)
+
+
+def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal(10)))
+    calls = [asking() for _ in range(100)]
+
+    async def all_at_once() -> list[Admitted | Refused]:
+        return await asyncio.gather(*map(b.state.admit, calls))
+
+    answers = b.run(all_at_once())
+    ran = [c for c, a in zip(calls, answers, strict=True) if isinstance(a, Admitted)]
+    for call in ran:
+        b.run(b.state.settle(call, Decimal(3)))
+    [standing] = b.run(b.state.standing())
+    assert standing.used == 10 + len(ran) * (3 - 1)
+    assert standing.left == 0
+    refused(b.run(b.state.admit(asking())))
+
+
+def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(daily=Decimal(10)))
+    answers = at_once(b, 100, usd="3")
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 4
+    [standing] = b.run(b.state.standing())
+    assert used_and_held(standing) == (0, 12)
+    assert standing.left == 0
+
+
+def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
+    b = bench(budgets=Budgets(session=Decimal(5), daily=Decimal(8)))
+    spent = [
+        Spent(Account("session", "s", None), Decimal("4.5")),
+        Spent(Account("daily", None, DAY), Decimal(7)),
+        Spent(Account("daily", None, date(2026, 3, 13)), Decimal(70)),
+    ]
+    b.run(b.state.seed(spent))
+    one = asking(session="s")
+    assert admitted(b.run(b.state.admit(one))).remaining_usd == Decimal("0.5")
+    b.run(b.state.settle(one, Decimal("0.25")))
+    b.run(b.state.seed(spent))  # another process starts: what was counted since stays
+    assert admitted(b.run(b.state.admit(asking(session="s")))).remaining_usd == Decimal("0.25")
+
+
+def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> None:
+    asked: list[Account] = []
+
+    async def spent_before(account: Account) -> Decimal:
+        asked.append(account)
+        await asyncio.sleep(0.01)
+        return Decimal(95)
+
+    b = bench(budgets=Budgets(session=Decimal(100), daily=Decimal(100)), spent_before=spent_before)
+    answers = at_once(b, 20, session="s")
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 5
+    at_once(b, 20, session="s")
+    assert sorted(asked) == [Account("daily", None, DAY), Account("session", "s", None)]
+
+
+def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench: MakeBench) -> None:
+    is_away = True
+
+    async def spent_before(account: Account) -> Decimal:
+        if is_away:
+            raise OSError("no database")
+        return Decimal(1)
+
+    b = bench(Limits(overall=2), Budgets(session=Decimal(1)), spent_before=spent_before)
+    for _ in range(2):
+        answer = admitted(b.run(b.state.admit(asking(session="s"))))
+        assert answer.remaining_usd is None
+    assert b.state.degraded == "the ledger's sums: no database"
+    assert refused(b.run(b.state.admit(asking(session="s")))).code == "rate_limited"
+    is_away = False
+    b.now += 61
+    b.run(asyncio.sleep(1.01))
+    assert refused(b.run(b.state.admit(asking(session="s")))).code == "budget_exceeded"
+    assert b.state.degraded is None

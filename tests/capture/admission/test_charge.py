@@ -1,0 +1,196 @@
+"""What the proxy charges a budget for a call is what the recorder writes down for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from capture.admission.charge import MAX_SEEN, Charge
+from capture.admission.cost_estimate import Expectations
+from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
+from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, new_action_id
+from capture.parsing.parse import understand
+from capture.pricing.call_cost import cost_of_call
+from capture.pricing.prices import Prices
+from capture.proxy.request_body import Body
+from tests.support import canned
+
+PRICES = Prices()
+EXPECTED = Decimal("0.5")
+LEFT = Decimal("0.0005")
+JSON_HEAD = [("content-type", "application/json")]
+SSE_HEAD = [("content-type", "text/event-stream")]
+ASKED = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello there"}]})
+
+
+class Till:
+    """The end of a reservation, as the call's budgets see it."""
+
+    is_local = True
+    degraded: str | None = None
+
+    def __init__(self) -> None:
+        self.ended: list[Decimal | None] = []
+
+    async def admit(self, asking: Asking) -> Admitted | Refused:
+        raise NotImplementedError
+
+    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+        return usd <= LEFT
+
+    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+        self.ended.append(cost_usd)
+
+    async def release(self, asking: Asking) -> None:
+        self.ended.append(None)
+
+    async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
+        raise NotImplementedError
+
+    def recorded(self, ago_s: float) -> None:
+        raise NotImplementedError
+
+    async def seed(self, sums: Iterable[Spent]) -> None:
+        raise NotImplementedError
+
+    async def standing(self, **keys: Any) -> list[Standing]:
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+def request_head(body: bytes) -> RequestHead:
+    return RequestHead(
+        started_ns=1_790_000_000_000_000_000,
+        method="POST",
+        path="/v1/chat/completions",
+        target="/v1/chat/completions",
+        wire_format="openai_chat",
+        upstream="https://api.openai.com",
+        upstream_name="openai",
+        provider="openai",
+        headers=[],
+        ledger={},
+        body_size=len(body),
+        body_file=False,
+    )
+
+
+Use = Callable[[Charge], Coroutine[Any, Any, None]]
+
+
+def charged(
+    use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
+) -> list[Decimal | None]:
+    till = Till()
+    asking = Asking(new_action_id(), None, None, None, "gpt-4o", expected)
+    body = Body(ASKED, len(ASKED))
+    charge = Charge(till, Expectations(PRICES), asking, request_head(ASKED), body)
+
+    async def whole() -> None:
+        await use(charge)
+        for outcome in outcomes:
+            await charge.settle(outcome)
+        await charge.release()
+
+    asyncio.run(whole())
+    return till.ended
+
+
+async def nothing(charge: Charge) -> None:
+    pass
+
+
+def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
+    exchange = Exchange(
+        new_action_id(),
+        request_head(ASKED),
+        ASKED,
+        AnswerHead(200, headers, 1),
+        list(pieces),
+        [1] * len(pieces),
+        End(outcome, 2),
+    )
+    cost = cost_of_call(PRICES, understand(exchange)).total_usd
+    assert cost is not None and cost > 0
+    return cost
+
+
+WHOLE = [orjson.dumps(canned.chat("hi"))]
+STREAM = canned.data_events(canned.chat_chunks(["one ", "two "]))
+NO_USAGE = canned.data_events(canned.chat_chunks(["one ", "two "], usage=False))
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces", "outcome"),
+    [
+        pytest.param(JSON_HEAD, WHOLE, Outcome.COMPLETED, id="whole"),
+        pytest.param(SSE_HEAD, STREAM, Outcome.COMPLETED, id="stream"),
+        pytest.param(SSE_HEAD, NO_USAGE, Outcome.COMPLETED, id="stream without usage"),
+        pytest.param(SSE_HEAD, NO_USAGE[:3], Outcome.CLIENT_LEFT, id="hung up"),
+        pytest.param(SSE_HEAD, NO_USAGE[:3], Outcome.UPSTREAM_CUT, id="cut"),
+    ],
+)
+def test_it_is_what_the_recorder_says(
+    headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome
+) -> None:
+    async def use(charge: Charge) -> None:
+        charge.answered(200, headers)
+        for piece in pieces:
+            charge.piece(piece)
+
+    # However often a call ends, its first ending counts.
+    assert charged(use, outcome, Outcome.INTERRUPTED) == [recorded(headers, pieces, outcome)]
+
+
+def test_to_hang_up_before_the_answer_is_charged_what_was_expected() -> None:
+    assert charged(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
+
+    async def headers_alone(charge: Charge) -> None:
+        charge.answered(200, SSE_HEAD)
+
+    assert charged(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
+
+
+def test_an_error_of_the_provider_is_not_charged() -> None:
+    async def use(charge: Charge) -> None:
+        charge.answered(429, JSON_HEAD)
+        charge.piece(b'{"error": {"message": "slow down"}}')
+
+    assert charged(use, Outcome.COMPLETED) == [None]
+    assert charged(nothing) == [None]
+
+
+def test_an_answer_too_long_to_be_kept_is_charged_what_was_expected() -> None:
+    async def use(charge: Charge) -> None:
+        charge.answered(200, JSON_HEAD)
+        for _ in range(9):
+            charge.piece(b" " * (MAX_SEEN // 8))
+
+    assert charged(use, Outcome.COMPLETED) == [EXPECTED]
+
+
+def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
+    words = canned.data_events(canned.chat_chunks(["word "] * 200, usage=False), done=False)
+    over: list[bool] = []
+
+    async def use(charge: Charge) -> None:
+        charge.answered(200, SSE_HEAD)
+        for piece in words:
+            charge.piece(piece)
+            over.append(await charge.is_too_dear())
+
+    [cost] = charged(use, Outcome.CLIENT_LEFT, expected=Decimal(0))
+    assert cost is not None and cost > LEFT
+    assert over.index(True) > 20
+    # What was known when it was over is what had been said by then.
+    n_said = over.index(True) + 1
+    assert recorded(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > LEFT
+    assert not any(over[: n_said - 1])

@@ -1,0 +1,191 @@
+"""The ingest key and the models that operators allow, through real SDKs."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.conftest import Opened
+from tests.support.ledger import CALL, Ledger, wait_until
+from tests.support.provider import Provider
+
+KEY = "ingest-key-1"
+HEADER = {"x-agentledger-ingest-key": KEY}
+
+
+@pytest.fixture(scope="module")
+def guarded(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    env = {
+        "AGENTLEDGER_INGEST_KEY": KEY,
+        "AGENTLEDGER_MODELS_ALLOW": "gpt-4o*, claude-*,gemini-*",
+        "AGENTLEDGER_MODELS_DENY": "*-Preview,*opus*",
+    }
+    with Ledger(tmp_path_factory.mktemp("guarded"), _provider.url, env=env) as ledger:
+        yield ledger
+
+
+def ask(ledger: Ledger, body: Any, path: str = "/v1/chat/completions", **more: Any) -> Any:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(ledger.url + path, content=content, headers={**HEADER, **more}, timeout=30)
+
+
+def openai_client(ledger: Ledger, **headers: str) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=f"{ledger.url}/v1", api_key="k", default_headers={**HEADER, **headers}
+    )
+
+
+def test_without_the_ingest_key_nothing_passes(guarded: Ledger, provider: Provider) -> None:
+    counters = guarded.get("/readyz").json()["counters"]
+    for shown in ({}, {"x-agentledger-ingest-key": "wrong"}):
+        answer = httpx.post(f"{guarded.url}/v1/chat/completions", json=CALL, headers=shown)
+        assert answer.status_code == 401
+        assert "x-agentledger-ingest-key" in answer.json()["error"]["message"]
+        assert answer.headers["x-should-retry"] == "false"
+        assert httpx.get(f"{guarded.url}/v1/models", headers=shown).status_code == 401
+    assert provider.counts()["received"] == 0
+    after = guarded.get("/readyz").json()["counters"]
+    assert after["refused_keys"] == counters["refused_keys"] + 4
+    assert after["calls"] == counters["calls"]
+
+
+def test_the_ingest_key_is_never_forwarded(guarded: Ledger, provider: Provider) -> None:
+    assert ask(guarded, {**CALL, "model": "gpt-4o"}).status_code == 200
+    [request] = provider.requests()
+    assert KEY not in str(request.headers)
+    assert "ingest" not in str(request.headers)
+
+
+def test_a_missing_key_is_an_authentication_error(guarded: Ledger, opened: Opened) -> None:
+    client = opened(openai.OpenAI(base_url=f"{guarded.url}/v1", api_key="k"))
+    with pytest.raises(openai.AuthenticationError, match="the ingest key is missing"):
+        client.chat.completions.create(model="gpt-4o", messages=[])
+    claude = opened(anthropic.Anthropic(base_url=guarded.url, api_key="k"))
+    with pytest.raises(anthropic.AuthenticationError, match="the ingest key is missing"):
+        claude.messages.create(model="claude-x", max_tokens=9, messages=[])
+
+
+def test_a_denied_model_is_refused_and_on_the_record(guarded: Ledger, provider: Provider) -> None:
+    client = openai_client(guarded, **{"x-agentledger-session-id": "denied"})
+    with client, pytest.raises(openai.PermissionDeniedError) as raised:
+        client.chat.completions.create(
+            model="gpt-4o-preview", messages=[{"role": "user", "content": "hi"}], stream=True
+        )
+    assert "model 'gpt-4o-preview' is denied" in str(raised.value)
+    assert raised.value.code == "model_denied"
+    call = guarded.call("denied")
+    assert raised.value.response.headers["x-agentledger-action-id"] == call["action_id"]
+    assert (call["outcome"], call["status_code"], call["cost_usd"]) == ("refused", 403, 0)
+    assert call["error_detail"] == "model 'gpt-4o-preview' is denied"
+    assert call["refusal"] == {"code": "model_denied", "n_calls": 1, "key": "gpt-4o-preview"}
+    assert call["model_id"] == "gpt-4o-preview"
+    assert call["messages"] == [{"role": "user", "content": "hi"}]
+    assert call["usage_source"] == "none"
+    [session] = [s for s in guarded.sessions() if s["session_id"] == "denied"]
+    assert (session["refused_count"], session["error_count"], session["call_count"]) == (1, 0, 1)
+    assert provider.counts()["received"] == 0
+
+
+def test_anthropics_sdk_shows_the_refusal(guarded: Ledger, provider: Provider) -> None:
+    client = anthropic.Anthropic(base_url=guarded.url, api_key="k", default_headers=HEADER)
+    with client, pytest.raises(anthropic.PermissionDeniedError) as raised:
+        client.messages.create(model="claude-opus-5", max_tokens=9, messages=[])
+    assert "model 'claude-opus-5' is denied" in str(raised.value)
+    assert provider.counts()["received"] == 0
+
+
+GEMINI = "/v1beta/models/gemini-2.5-{}:generateContent"
+AZURE = "/openai/deployments/{}/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "path"),
+    [
+        (200, {"model": "gpt-4o-mini"}, "/v1/chat/completions"),
+        (200, {"model": "GPT-4o"}, "/v1/chat/completions"),
+        (403, {"model": "o3"}, "/v1/chat/completions"),
+        (403, {"model": "GPT-4o-PREVIEW"}, "/v1/chat/completions"),
+        (403, {}, "/v1/chat/completions"),
+        (403, {"model": 7}, "/v1/chat/completions"),
+        (403, b"no json", "/v1/chat/completions"),
+        (403, {"model": "gpt-4o", "models": ["gpt-4o", "o3"]}, "/v1/chat/completions"),
+        (200, {"model": "models/gemini-2.5-x"}, GEMINI.format("flash")),
+        (200, {}, GEMINI.format("flash")),
+        (403, {}, GEMINI.format("preview")),
+        (403, {}, GEMINI.format("flash-preview")),
+        (403, {"model": "gpt-4o"}, AZURE.format("o3")),
+        (200, {"model": "gpt-4o"}, AZURE.format("gpt-4o-eu")),
+        (403, b'{"model": "o3", "x": "\\ud800"}', "/v1/chat/completions"),
+        (200, b'{"model": "gpt-4o", "x": "\\ud800"}', "/v1/chat/completions"),
+        (403, b'\xef\xbb\xbf{"model": "o3", "x": NaN}', "/v1/chat/completions"),
+    ],
+)
+def test_models_are_told_by_body_and_path(
+    guarded: Ledger, provider: Provider, status: int, body: Any, path: str
+) -> None:
+    provider.answer(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
+    assert ask(guarded, body, path).status_code == status
+    assert provider.counts()["received"] == (status == 200)
+
+
+def test_a_compressed_body_tells_its_model_too(guarded: Ledger, provider: Provider) -> None:
+    for model, status in (("o3", 403), ("gpt-4o", 200)):
+        body = gzip.compress(json.dumps({**CALL, "model": model}).encode())
+        provider.answer(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
+        answer = ask(guarded, body, **{"content-encoding": "gzip"})
+        assert answer.status_code == status
+
+
+def test_of_a_large_refused_body_the_beginning_is_kept(guarded: Ledger, provider: Provider) -> None:
+    for size in (10_000, 3_000_000):
+        messages = [{"role": "user", "content": "x" * size}]
+        body = json.dumps({"messages": messages, "model": "o3"}).encode()
+        session = f"large-{size}"
+        answer = ask(guarded, body, **{"x-agentledger-session-id": session})
+        assert answer.status_code == 403
+        call = guarded.call(session)
+        assert (call["model_id"], call["request_bytes"]) == ("o3", len(body))
+        assert call["request_sha256"] == hashlib.sha256(body).hexdigest()
+        assert call["raw_request"] == body[:4096].decode()
+    assert not list(guarded.spool.glob("*.body"))
+
+
+def test_of_a_flood_one_record_tells(guarded: Ledger, provider: Provider) -> None:
+    n_calls = 1150
+
+    async def flood() -> None:
+        waiting = iter(range(n_calls))
+        headers = {**HEADER, "x-agentledger-session-id": "flood"}
+        async with httpx.AsyncClient(headers=headers, timeout=30) as client:
+
+            async def some() -> None:
+                for _ in waiting:
+                    url = f"{guarded.url}/v1/chat/completions"
+                    answer = await client.post(url, json={"model": "flooded"})
+                    assert answer.status_code == 403
+
+            await asyncio.gather(*(some() for _ in range(8)))
+
+    asyncio.run(flood())
+
+    def session() -> dict[str, Any] | None:
+        found = [s for s in guarded.sessions() if s["session_id"] == "flood"]
+        return found[0] if found and found[0]["refused_count"] >= n_calls else None
+
+    counted = wait_until(session)
+    assert (counted["refused_count"], counted["call_count"]) == (n_calls, n_calls)
+    calls = guarded.calls("flood", count=1001)
+    [told] = [call for call in calls if call["refusal"]["n_calls"] > 1]
+    assert told["refusal"]["n_calls"] == n_calls - 1000
+    assert told["model_id"] == "flooded"
+    assert told["error_detail"] == "model 'flooded' is not allowed (one record for 150 calls)"
+    assert (told["outcome"], told["cost_usd"], told["notes"]) == ("refused", 0, None)

@@ -1,0 +1,241 @@
+"""What calls cost, on the record: priced as they are recorded, and anew when a price was wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import create_database
+from tests.support import canned
+from tests.support.ledger import PROJECT, Ledger
+from tests.support.provider import Provider
+
+USER = {"role": "user", "content": "hello"}
+
+
+def post(ledger: Ledger, session: str, **body: Any) -> None:
+    answer = httpx.post(
+        f"{ledger.url}/v1/chat/completions",
+        json={"model": "gpt-4o", "messages": [USER], **body},
+        headers={"x-agentledger-session-id": session},
+    )
+    assert answer.status_code == 200
+
+
+def manage(ledger: Ledger, *arguments: str, **variables: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), *arguments],
+        cwd=ledger.folder,
+        env={**ledger.environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+def test_a_call_is_priced_with_its_parts(stack: Ledger, provider: Provider) -> None:
+    post(stack, "priced")
+    call = stack.call("priced")
+    # gpt-4o: 2.50 in, 1.25 cached, 10 out, USD per million; 12 tokens in, 4 of them cached, 7 out
+    assert Decimal(str(call["cost_usd"])) == Decimal("0.000095")
+    assert call["cost_parts"] == {
+        "input": "0.0000200000",
+        "cache_read": "0.0000050000",
+        "output": "0.0000700000",
+    }
+    assert Decimal(str(call["cache_savings_usd"])) == Decimal("0.000005")
+    assert call["price_source"].startswith("genai-prices@")
+    [session] = [s for s in stack.sessions() if s["session_id"] == "priced"]
+    assert Decimal(str(session["total_cost_usd"])) == Decimal("0.000095")
+
+
+def test_a_model_without_a_price_costs_null(stack: Ledger, provider: Provider) -> None:
+    provider.answer(*canned.as_json(canned.chat("x", model="house-model")))
+    post(stack, "unpriced", model="house-model")
+    call = stack.call("unpriced")
+    assert (call["cost_usd"], call["cost_parts"], call["price_source"]) == (None, None, "unknown")
+    [session] = [s for s in stack.sessions() if s["session_id"] == "unpriced"]
+    assert session["total_cost_usd"] is None
+    assert "house-model" in manage(stack, "prices")
+
+
+def test_what_the_provider_reports_is_the_cost(stack: Ledger, provider: Provider) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cost": 0.00123}
+    provider.answer(*canned.as_json(canned.chat("x", model="vendor/m") | {"usage": usage}))
+    post(stack, "reported", model="vendor/m")
+    call = stack.call("reported")
+    assert (call["cost_usd"], call["price_source"]) == (0.00123, "provider")
+
+
+def test_a_stream_without_usage_is_estimated_and_priced(stack: Ledger, provider: Provider) -> None:
+    post(stack, "estimated", stream=True, messages=[{"role": "user", "content": "word " * 400}])
+    call = stack.call("estimated")
+    assert call["usage_source"] == "estimated"
+    assert call["usage"] is None
+    assert 450 < call["tokens_in"] < 560
+    assert 350 < call["tokens_out"] < 560
+    expected = (call["tokens_in"] * Decimal("2.5") + call["tokens_out"] * 10) / 10**6
+    assert Decimal(str(call["cost_usd"])) == expected
+
+
+def test_speech_is_priced_by_its_text(stack: Ledger, provider: Provider) -> None:
+    audio = [("content-type", "audio/mpeg")]
+    provider.answer(*canned.whole(b"\xff\xf3" * 500, headers=audio))
+    answer = httpx.post(
+        f"{stack.url}/v1/audio/speech",
+        json={"model": "tts-1", "input": "a" * 1000, "voice": "alloy"},
+        headers={"x-agentledger-session-id": "speech"},
+    )
+    assert answer.content == b"\xff\xf3" * 500
+    call = stack.call("speech")
+    assert (call["content"], call["tokens_out"], call["notes"]) == (None, None, None)
+    assert call["cost_usd"] == 0.015  # 15 USD per million characters
+    assert call["units"] == {"input_characters": 1000}
+    manage(stack, "reprice")
+    assert stack.call("speech")["cost_usd"] == 0.015
+    manage(stack, "reprice", AGENTLEDGER_PRICING='{"tts-1": {"characters": 20}}')
+    assert stack.call("speech")["cost_usd"] == 0.02
+    manage(stack, "reprice")
+    assert stack.call("speech")["cost_usd"] == 0.015
+
+
+def test_counts_in_bedrocks_headers_are_the_usage(stack: Ledger, provider: Provider) -> None:
+    counts = [
+        ("content-type", "application/json"),
+        ("x-amzn-bedrock-input-token-count", "1000"),
+        ("x-amzn-bedrock-output-token-count", "100"),
+    ]
+    answer = {"outputs": [{"text": "Hi", "stop_reason": "stop"}]}
+    provider.answer(*canned.as_json(answer, headers=counts))
+    httpx.post(
+        f"{stack.url}/model/mistral.mistral-large-2402-v1:0/invoke",
+        json={"prompt": "<s>[INST]Hi[/INST]"},
+        headers={"x-agentledger-session-id": "bedrock"},
+    )
+    call = stack.call("bedrock")
+    assert (call["tokens_in"], call["tokens_out"]) == (1000, 100)
+    assert call["usage_source"] == "provider"
+    assert Decimal(str(call["cost_usd"])) == Decimal("0.0052")  # 4 and 12 USD per million
+    manage(stack, "reprice")
+    assert Decimal(str(stack.call("bedrock")["cost_usd"])) == Decimal("0.0052")
+
+
+def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provider) -> None:
+    result = {"result": {"type": "succeeded", "message": {"usage": {"input_tokens": 9}}}}
+    lines = json.dumps(result).encode() + b"\n"
+    provider.answer(*canned.whole(lines, headers=[("content-type", "application/x-jsonl")]))
+    before = len(stack.sessions())
+    headers = {"x-agentledger-session-id": "batch"}
+    for method, path in (
+        ("POST", "/v1/messages/batches"),
+        ("GET", "/v1/messages/batches/msgbatch_1/results"),
+        ("POST", "/v1/batches"),
+        ("GET", "/v1/files/file-1/content"),
+    ):
+        body: dict[str, Any] | None = {"requests": []} if method == "POST" else None
+        answer = httpx.request(method, f"{stack.url}{path}", json=body, headers=headers)
+        assert answer.content == lines
+        assert "x-agentledger-action-id" not in answer.headers
+    post(stack, "after the batches")
+    stack.call("after the batches")
+    assert len(stack.sessions()) == before + 1
+
+
+def test_counted_tokens_are_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:
+    provider.answer(*canned.as_json({"input_tokens": 2000}))
+    httpx.post(
+        f"{stack.url}/v1/messages/count_tokens",
+        json={"model": "claude-opus-5-5", "messages": [USER]},
+        headers={"x-agentledger-session-id": "counted"},
+    )
+    call = stack.call("counted")
+    assert (call["tokens_in"], call["cost_usd"], call["price_source"]) == (2000, 0, "free")
+    [session] = [s for s in stack.sessions() if s["session_id"] == "counted"]
+    assert (session["total_tokens_in"], session["total_cost_usd"]) == (None, 0)
+
+
+def test_the_operators_prices_come_first_and_the_file_wins(
+    fresh: Ledger, provider: Provider
+) -> None:
+    (fresh.folder / "prices.json").write_text('{"gpt-4o*": [100, 200]}')
+    inline = {"gpt-4o*": [1, 1], "my-model": [3, 4]}
+    fresh.env |= {
+        "AGENTLEDGER_PRICING": json.dumps(inline),
+        "AGENTLEDGER_PRICING_FILE": "prices.json",
+    }
+    provider.answer(*canned.as_json(canned.chat("x", model="my-model")), times=1)
+    with fresh:
+        post(fresh, "mine", model="my-model")
+        mine = fresh.call("mine")
+        post(fresh, "file")
+        theirs = fresh.call("file")
+    assert Decimal(str(mine["cost_usd"])) == (12 * 3 + 7 * 4) / Decimal(10**6)
+    assert Decimal(str(theirs["cost_usd"])) == (12 * 100 + 7 * 200) / Decimal(10**6)
+    assert mine["price_source"] == theirs["price_source"] == "operator"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"AGENTLEDGER_PRICING": "{"}, "AGENTLEDGER_PRICING"),
+        ({"AGENTLEDGER_PRICING": '{"m": [-1, 2]}'}, "'m'"),
+        ({"AGENTLEDGER_PRICING_FILE": "none.json"}, "none.json"),
+    ],
+)
+def test_a_price_that_cannot_be_used_stops_the_start(
+    fresh: Ledger, variables: dict[str, str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "manage.py"), "runproxy"],
+        cwd=fresh.folder,
+        env={**fresh.environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_calls_are_priced_anew_and_keep_what_they_cost(
+    fresh: Ledger, provider: Provider, database: str, request: pytest.FixtureRequest
+) -> None:
+    if database == "postgresql":
+        fresh.env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
+    new = {"AGENTLEDGER_PRICING": '{"house-model": [1, 2]}'}
+    provider.answer(*canned.as_json(canned.chat("x", model="house-model")))
+    with fresh:
+        post(fresh, "s", model="house-model")
+        post(fresh, "s", model="house-model", stream=True)
+        before = fresh.calls("s", count=2)
+        assert {call["cost_usd"] for call in before} == {None}
+        dry = manage(fresh, "reprice", "--dry-run", **new)
+        assert dry == "2 of 2 calls would be priced anew, +0.0000520000 USD in all\n"
+        assert {call["cost_usd"] for call in fresh.calls("s", count=2)} == {None}
+        assert manage(fresh, "reprice", "--model", "other", **new).startswith("0 of 0 calls were")
+        assert manage(fresh, "reprice", **new).startswith("2 of 2 calls were priced anew")
+        assert manage(fresh, "reprice", **new).startswith("0 of 2 calls were")
+        [session] = fresh.sessions()
+        assert Decimal(str(session["total_cost_usd"])) == Decimal("0.000052")
+        after = fresh.calls("s", count=2)
+        assert {call["price_source"] for call in after} == {"operator"}
+        corrections = after[0]["price_corrections"]
+        assert [(c["old_cost_usd"], c["new_cost_usd"]) for c in corrections] == [(None, 0.000026)]
+
+
+def test_what_a_model_costs_is_said_with_the_reason(fresh: Ledger, tmp_path: Path) -> None:
+    said = manage(fresh, "prices", "gpt-4o", "house-model", AGENTLEDGER_PRICING='{"h*": [1, 2]}')
+    assert "gpt-4o: openai's published price of gpt-4o" in said
+    assert "2.5 USD per 1,000,000" in said
+    assert "the operator's price of 'h*'" in said

@@ -1,0 +1,119 @@
+"""AGENTLEDGER_INJECT_USAGE: streams are asked for their usage, and the agent sees none of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from capture.proxy.usage_injection import Hider, asking
+from capture.wire import registry
+from tests.support import canned
+from tests.support.ledger import Ledger
+from tests.support.provider import Provider
+
+USER: Any = {"role": "user", "content": "hello"}
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+USAGE_CHUNK = {"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": USAGE}
+# Azure's first chunk has no choices either.
+FILTER_CHUNK = {"id": "c", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}
+CHUNKS = [FILTER_CHUNK, *canned.chat_chunks(["One ", "two"], usage=False)]
+SHOWN = canned.data_events(CHUNKS)
+CHAT = registry.by_name("openai_chat")
+
+
+def events() -> list[bytes]:
+    """The stream with usage, its [DONE] last."""
+    return [*SHOWN[:-1], *canned.data_events([USAGE_CHUNK])[:-1], SHOWN[-1]]
+
+
+def test_a_stream_that_is_not_asked_is_asked() -> None:
+    body = b' {"model":"m", "stream": true,"messages":[]}'
+    asked = asking(body, CHAT)
+    assert asked is not None
+    assert json.loads(asked) == {**json.loads(body), "stream_options": {"include_usage": True}}
+    assert asked.endswith(body[2:])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b'{"model":"m"}',
+        b'{"model":"m","stream":false}',
+        b'{"model":"m","stream":true,"stream_options":{"include_usage":false}}',
+        b'{"model":"m","stream":true,"stream_options":null}',
+    ],
+)
+def test_what_is_not_to_be_asked_is_left_alone(body: bytes) -> None:
+    assert asking(body, CHAT) is None
+
+
+def test_other_formats_are_left_alone() -> None:
+    assert asking(b'{"model":"m","stream":true}', registry.by_name("openai_responses")) is None
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_one_event_is_hidden_wherever_the_stream_is_split(line_end: bytes) -> None:
+    stream = b"".join(events()).replace(b"\n", line_end)
+    expected = b"".join(SHOWN).replace(b"\n", line_end)
+    for place in range(len(stream)):
+        hider = Hider()
+        assert hider.feed(stream[:place]) + hider.whole(stream[place:]) == expected
+
+
+def test_an_event_is_passed_on_as_soon_as_it_is_whole() -> None:
+    hider = Hider()
+    for event in SHOWN:
+        assert hider.feed(event) == event
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def curious(
+    request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ledger]:
+    folder = tmp_path_factory.mktemp(request.param)
+    env = {"AGENTLEDGER_INJECT_USAGE": "1"}
+    with Ledger(folder, _provider.url, server=request.param, env=env) as ledger:
+        yield ledger
+
+
+@pytest.mark.parametrize("pause", [0, 0.01], ids=["at once", "in pieces"])
+def test_the_agent_sees_no_usage_and_the_ledger_does(
+    curious: Ledger, provider: Provider, pause: float
+) -> None:
+    provider.answer(*canned.stream(events(), pause=pause))
+    session = f"s{pause}"
+    headers = {"x-agentledger-session-id": session}
+    with openai.OpenAI(
+        base_url=f"{curious.url}/v1", api_key="k", default_headers=headers
+    ) as client:
+        chunks = list(client.chat.completions.create(model="m", messages=[USER], stream=True))
+    assert len(chunks) == len(CHUNKS)
+    assert all(chunk.usage is None for chunk in chunks)
+    [received] = provider.requests()
+    assert json.loads(received.body)["stream_options"] == {"include_usage": True}
+    call = curious.call(session)
+    assert (call["tokens_in"], call["tokens_out"], call["usage_source"]) == (7, 3, "provider")
+    assert call["usage_injected"] is True
+    assert call["request_params"] is None
+
+
+def test_an_upstream_that_refuses_the_question_is_asked_without(
+    curious: Ledger, provider: Provider
+) -> None:
+    refusal = {"error": {"message": "unknown field stream_options"}}
+    provider.answer(*canned.as_json(refusal, status=400), times=1)
+    provider.answer(*canned.stream(SHOWN))
+    body = {"model": "m", "messages": [USER], "stream": True}
+    answer = httpx.post(f"{curious.url}/v1/chat/completions", json=body)
+    assert answer.content == b"".join(SHOWN)
+    first, second = provider.requests()
+    assert b"stream_options" in first.body
+    assert second.body == answer.request.content

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from capture.wire.formats.anthropic import messages as anthropic_messages
+from capture.wire.types import ToolResult
+from tests.capture.wire.corpus.anthropic import EXCHANGES
+from tests.capture.wire.corpus.exchanges import Exchange
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
+def test_answer_is_read(exchange: Exchange) -> None:
+    assert exchange.parsed() == exchange.expected_with_first_content()
+
+
+def test_request_is_read() -> None:
+    body = (
+        b'{"model":"claude-sonnet-4-5","max_tokens":1024,"stream":true,"system":[{"type":"text",'
+        b'"text":"You are terse.","cache_control":{"type":"ephemeral"}},{"type":"text","text":'
+        b'"Today is Monday."}],"messages":[{"role":"user","content":"Hi"},{"role":"system",'
+        b'"content":"Be kind."}],"tools":[{"name":"f"}],"thinking":{"type":"adaptive"}}'
+    )
+    asked = anthropic_messages.parse_request(body)
+    assert asked.model_id == "claude-sonnet-4-5"
+    assert asked.stream is True
+    assert asked.max_tokens == 1024
+    assert asked.system_prompt == "You are terse.\n\nToday is Monday.\n\nBe kind."
+    assert asked.params == {"thinking": {"type": "adaptive"}}
+    assert [part.kind for part in asked.parts] == ["system", "message", "message", "tools"]
+    assert body[asked.parts[1].start : asked.parts[1].end] == b'{"role":"user","content":"Hi"}'
+
+
+def test_system_prompt_that_is_a_text() -> None:
+    asked = anthropic_messages.parse_request(b'{"system": "You are terse.", "messages": []}')
+    assert asked.system_prompt == "You are terse."
+    assert [part.kind for part in asked.parts] == ["system"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "model"),
+    [
+        (b"{}", "/v1/projects/p/publishers/anthropic/models/claude@2025:rawPredict", "claude@2025"),
+        (b"{}", "/publishers/anthropic/models/claude:streamRawPredict", "claude"),
+        (b'{"model":"m"}', "/publishers/anthropic/models/claude:rawPredict", "m"),
+        (b"{}", "/v1/messages", None),
+    ],
+)
+def test_model_is_in_the_path_where_the_body_has_none(
+    body: bytes, path: str, model: str | None
+) -> None:
+    assert anthropic_messages.parse_request(body, path=path).model_id == model
+
+
+def test_tool_results_are_read() -> None:
+    message = {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": "t1", "content": "18 °C"},
+            {
+                "type": "tool_result",
+                "tool_use_id": "t2",
+                "is_error": True,
+                "content": [{"type": "text", "text": "not"}, {"type": "text", "text": "found"}],
+            },
+            {
+                "type": "tool_result",
+                "tool_use_id": "t3",
+                "content": [{"type": "text", "text": "see"}, {"type": "image", "source": {}}],
+            },
+            {"type": "tool_result", "tool_use_id": "t4"},
+            {"type": "text", "text": "Go on."},
+        ],
+    }
+    assert anthropic_messages.tool_results(json.dumps(message).encode()) == [
+        ToolResult("t1", None, "18 °C", False),
+        ToolResult("t2", None, "not\nfound", True),
+        ToolResult(
+            "t3", None, [{"type": "text", "text": "see"}, {"type": "image", "source": {}}], False
+        ),
+        ToolResult("t4", None, None, False),
+    ]
+
+
+def test_error_body_is_anthropics() -> None:
+    body = anthropic_messages.error_body(
+        "Over budget", type="rate_limit_error", code="budget_exceeded", request_id="req_1"
+    )
+    assert json.loads(body) == {
+        "type": "error",
+        "message": "Over budget",
+        "error": {
+            "type": "rate_limit_error",
+            "message": "Over budget",
+            "details": {"error_code": "budget_exceeded"},
+        },
+        "request_id": "req_1",
+    }

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from capture.wire.formats import ollama
+from capture.wire.types import Asked, ToolResult
+from tests.capture.wire.corpus.exchanges import LINES, Exchange
+from tests.capture.wire.corpus.ollama import EXCHANGES, lines, message
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
+def test_answer_is_read(exchange: Exchange) -> None:
+    assert exchange.parsed() == exchange.expected_with_first_content()
+
+
+def pieces(body: bytes, asked: Asked) -> list[tuple[str, bytes]]:
+    return [(part.kind, body[part.start : part.end]) for part in asked.parts]
+
+
+def test_chat_request_is_read() -> None:
+    body = (
+        b'{"model":"llama3.2","messages":[{"role":"system","content":"You are terse."},'
+        b'{"role":"user","content":"What is this?","images":["aGk="]}],"tools":[{}],'
+        b'"think":true,"keep_alive":-1,"options":{"temperature":0.5,"num_predict":100,"seed":1}}'
+    )
+    asked = ollama.parse_request(body, path="/api/chat")
+    assert asked.model_id == "llama3.2"
+    assert asked.stream is True
+    assert asked.system_prompt == "You are terse."
+    assert (asked.temperature, asked.max_tokens) == (0.5, 100)
+    assert asked.params == {
+        "think": True,
+        "keep_alive": -1,
+        "options": {"temperature": 0.5, "num_predict": 100, "seed": 1},
+    }
+    assert pieces(body, asked) == [
+        ("message", b'{"role":"system","content":"You are terse."}'),
+        ("message", b'{"role":"user","content":"What is this?","images":["aGk="]}'),
+        ("tools", b"[{}]"),
+    ]
+
+
+def test_generate_request_is_read() -> None:
+    body = (
+        b'{"model":"m","system":"You are terse.","prompt":"Hi","template":"{{ .Prompt }}",'
+        b'"context":[1,2,3],"images":["aGk="],"raw":false,"options":{"num_predict":-1}}'
+    )
+    asked = ollama.parse_request(body, path="/api/generate")
+    assert asked.stream is True
+    assert asked.system_prompt == "You are terse."
+    assert asked.max_tokens is None
+    assert asked.params == {
+        "template": "{{ .Prompt }}",
+        "raw": False,
+        "options": {"num_predict": -1},
+    }
+    assert pieces(body, asked) == [("system", b'"You are terse."'), ("message", b'"Hi"')]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "streams"),
+    [
+        ("/api/chat", b'{"model":"m"}', True),
+        ("/api/chat", b'{"stream":null}', True),
+        ("api/generate", b'{"stream":true}', True),
+        ("/api/generate", b'{"stream":false}', False),
+        ("/api/embed", b'{"model":"m"}', False),
+        ("/api/embeddings", b'{"model":"m"}', False),
+        ("/api/chat", b"not JSON", False),
+    ],
+)
+def test_it_streams_unless_told_not_to(path: str, body: bytes, streams: bool) -> None:
+    asked = ollama.parse_request(body, path=path)
+    assert asked.stream is streams
+    assert "stream" not in asked.params
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "texts"),
+    [
+        ("/api/embed", b'{"model":"m","input":["a","b"],"truncate":true}', [b'"a"', b'"b"']),
+        ("/api/embed", b'{"model":"m","input":"a","truncate":true}', [b'"a"']),
+        ("/api/embeddings", b'{"model":"m","prompt":"a","truncate":true}', [b'"a"']),
+    ],
+)
+def test_embeddings_request_is_read(path: str, body: bytes, texts: list[bytes]) -> None:
+    asked = ollama.parse_request(body, path=path)
+    assert asked.params == {"truncate": True}
+    assert pieces(body, asked) == [("message", text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("message", "result"),
+    [
+        (
+            {"role": "tool", "tool_name": "weather", "content": "18 °C"},
+            ToolResult(None, "weather", "18 °C", False),
+        ),
+        (
+            {"role": "tool", "name": "weather", "tool_call_id": "c1", "content": ""},
+            ToolResult("c1", "weather", "", False),
+        ),
+    ],
+)
+def test_tool_result_is_read(message: object, result: ToolResult) -> None:
+    assert ollama.tool_results(json.dumps(message).encode()) == [result]
+
+
+@pytest.mark.parametrize("message", [b'{"role":"user","content":"x"}', b'"prompt"', b"", b"[]"])
+def test_message_without_tool_result(message: bytes) -> None:
+    assert ollama.tool_results(message) == []
+
+
+def test_error_body_is_ollamas() -> None:
+    body = ollama.error_body("No", type="api_error", code="upstream_timeout", request_id="r1")
+    assert json.loads(body) == {"error": "No"}
+
+
+def test_one_line_of_a_stream_is_no_whole_answer() -> None:
+    body = lines(message("Hi"))
+    for content_type in (LINES, "application/json"):
+        answered = ollama.parse_answer(body, status=200, content_type=content_type)
+        assert answered.content == "Hi"
+        assert answered.complete is False
+        assert answered.first_content_end == len(body)
+
+
+def test_object_on_several_lines_is_whole() -> None:
+    body = json.dumps({"model": "m", "response": "Hi", "done": True}, indent=2).encode()
+    answered = ollama.parse_answer(body, status=200, content_type="application/json")
+    assert (answered.content, answered.complete, answered.note) == ("Hi", True, None)
+    assert answered.first_content_end is None
+
+
+def test_answer_of_100_mb_is_read_in_linear_time() -> None:
+    body = lines(*[message("x" * 100_000, thinking="y")] * 1_000) + b"\n" * 1_000_000
+    started = time.process_time()
+    answered = ollama.parse_answer(body, status=200, content_type=LINES)
+    assert time.process_time() - started < 10
+    assert len(answered.content or "") == 100_000_000

@@ -1,0 +1,64 @@
+"""The ASGI application on a server that is not ours, with and without lifespan."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.ledger import COMMANDS, Ledger, wait_until
+
+BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+HEADERS = {"x-agentledger-session-id": "s"}
+
+
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+def test_calls_are_recorded(fresh: Ledger, lifespan: str) -> None:
+    fresh.server = "uvicorn"
+    fresh.arguments = ("--lifespan", lifespan)
+    with fresh:
+        answer = httpx.post(f"{fresh.url}/v1/chat/completions", json=BODY, headers=HEADERS)
+        assert fresh.call("s")["action_id"] == answer.headers["x-agentledger-action-id"]
+    wait_until(lambda: not list(fresh.spool.glob("*.spool")) or lifespan == "off")
+
+
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+def test_a_second_process_gives_up_and_says_why(fresh: Ledger, lifespan: str) -> None:
+    fresh.env["AGENTLEDGER_SHUTDOWN_S"] = "0.1"
+    with fresh:
+        second = Ledger(fresh.folder, fresh.upstream_url, server="uvicorn", env=fresh.env)
+        process = subprocess.Popen(
+            [*COMMANDS["uvicorn"], "--lifespan", lifespan],
+            cwd=second.folder,
+            env=second.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        said = ""
+        if lifespan == "off":
+            while "running on" not in said:
+                said += process.stderr.readline()
+            url = said.split("running on ")[1].split()[0]
+            with contextlib.suppress(httpx.RemoteProtocolError):  # it may end before it answers
+                assert httpx.get(f"{url}/v1/models", timeout=60).status_code == 500
+        said += process.communicate(timeout=60)[1]
+        assert "another proxy process" in said
+        assert process.returncode != -9
+
+
+def test_it_is_imported_from_any_folder(tmp_path: Path, fresh: Ledger) -> None:
+    code = "from agentledger_site.asgi import application; print(application.__name__)"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=fresh.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "application"

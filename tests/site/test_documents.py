@@ -1,0 +1,116 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agentledger_site import conf
+from agentledger_site.owned_paths import is_owned
+from capture.proxy.recorded_headers import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
+from tests.support.ledger import PROJECT, Ledger
+from tests.support.provider import Provider
+
+README = (PROJECT / "README.md").read_text()
+FIELDS = (PROJECT / "docs" / "fields.md").read_text()
+DOCUMENTS = [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")]
+
+
+def section(text: str, heading: str) -> str:
+    return text.split(f"{heading}\n", 1)[1].split("\n#")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's rows, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def names(cell: str) -> list[str]:
+    return re.findall(r"`([a-z0-9_]+)`", cell)
+
+
+def test_the_variables() -> None:
+    expected = [
+        [
+            f"`{conf.PREFIX}{field.metadata['name']}`",
+            f"`{field.metadata['default']}`" if field.metadata["default"] else "none",
+            field.metadata["doc"],
+        ]
+        for field in conf.variables()
+    ]
+    assert rows(section(README, "## Variables")) == expected
+
+
+def test_the_request_headers() -> None:
+    table = rows(section(README, "## Request headers"))
+    assert [row[0].strip("`") for row in table] == [LEDGER_PREFIX + n for n in LEDGER_FIELDS]
+    assert f"up to {MAX_FIELD} characters" in README
+
+
+def test_the_fields(ledger: Ledger, provider: Provider) -> None:
+    body = {"model": "m", "messages": []}
+    headers = {"x-agentledger-session-id": "s"}
+    httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=headers)
+    given = set(ledger.call("s"))
+    documented = [
+        name for row in rows(section(FIELDS, "# The fields of a call")) for name in names(row[0])
+    ]
+    assert sorted(documented) == sorted(given)
+    recorded = section(README, "## What is recorded")
+    in_table = {name for row in rows(recorded) for name in names(row[0])}
+    beside = recorded.split("Beside these:")[1].split("[docs/fields.md]")[0]
+    assert in_table | set(names(beside)) == given
+    [session] = ledger.sessions()
+    of_session = section(FIELDS, "# The fields of a session").split("gives them:")[1].split(". ")[0]
+    assert names(of_session) == list(session)
+
+
+# What pages fetch for themselves.
+PARTS_OF_PAGES = {
+    "/dashboard/calls/facets",
+    "/dashboard/calls/{action_id}/peek",
+    "/dashboard/calls/{action_id}/thumbnails/{digest}",
+    "/dashboard/flow/calls/",
+    "/dashboard/search/count",
+}
+
+
+def test_the_endpoints() -> None:
+    documented = {row[1].strip("`") for row in rows(section(README, "## Endpoints"))}
+    code = (PROJECT / "agentledger_site" / "urls.py").read_text()
+    patterns = re.findall(r'path\(\s*"([^"]*)"', code)
+    served = {"/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", pattern) for pattern in patterns}
+    assert documented == served - PARTS_OF_PAGES
+    assert all(is_owned(path) for path in documented)
+
+
+def test_the_version() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == conf.VERSION
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", section(README, "## Point an agent at it"), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_run(fresh: Ledger, provider: Provider, tmp_path: Path, number: int) -> None:
+    with fresh:
+        example = EXAMPLES[number].replace("http://localhost:8000", fresh.url)
+        example = example.replace("…", "")  # keys are sent in headers, which are ASCII
+        subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True)
+        call = fresh.call("run-1")
+    assert call["outcome"] == "completed"
+    assert call["content"] == "echo: Hello"
