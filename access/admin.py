@@ -99,9 +99,9 @@ class TokenAdmin(LongList):
             "token": obj,
             "opts": self.opts,
         }
-        answer = TemplateResponse(request, "access/token_made.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        response = TemplateResponse(request, "access/token_made.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
 
     @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, found: QuerySet[Token]) -> None:

@@ -81,19 +81,19 @@ async def whole(state: State, call: Asking) -> None:
     await state.settle(call, COST)
 
 
-async def one_by_one(state: State, asked: list[Asking]) -> list[float]:
+async def one_by_one(state: State, parsed_request: list[Asking]) -> list[float]:
     """Seconds that each call took."""
     took = []
-    for call in asked:
+    for call in parsed_request:
         began = time.perf_counter()
         await whole(state, call)
         took.append(time.perf_counter() - began)
     return took
 
 
-async def at_once(state: State, asked: list[Asking]) -> None:
-    for i in range(0, len(asked), AT_ONCE):
-        await asyncio.gather(*[whole(state, call) for call in asked[i : i + AT_ONCE]])
+async def at_once(state: State, parsed_request: list[Asking]) -> None:
+    for i in range(0, len(parsed_request), AT_ONCE):
+        await asyncio.gather(*[whole(state, call) for call in parsed_request[i : i + AT_ONCE]])
 
 
 async def of_state(name: str, state: State, n: int) -> None:
@@ -134,7 +134,7 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
         decision = await admission.admit(asking, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)
         charge = Charge(state, expectations, asking, HEAD, body)
-        charge.answered(200, [("content-type", "application/json")])
+        charge.response_began(200, [("content-type", "application/json")])
         charge.piece(ANSWER)
         await charge.settle(Outcome.COMPLETED)
     took = time.process_time() - cpu

@@ -91,20 +91,20 @@ def measured(query: str) -> tuple[float, int]:
     for _ in range(ANSWERS):
         request = RequestFactory().get(f"/api/analytics?{query}")
         begin = time.perf_counter()
-        answer = view(request).render()
+        response = view(request).render()
         taken.append((time.perf_counter() - begin) * 1000)
-        assert answer.status_code == 200, answer.content
+        assert response.status_code == 200, response.content
     assert connection.connection is not None
-    return statistics.median(taken), len(answer.content)
+    return statistics.median(taken), len(response.content)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dsn", nargs="?")
     parser.add_argument("--calls", type=int, default=1_000_000)
-    asked = parser.parse_args()
+    parsed_request = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        dsn = asked.dsn or f"sqlite:///{Path(folder) / 'ledger.db'}"
+        dsn = parsed_request.dsn or f"sqlite:///{Path(folder) / 'ledger.db'}"
         os.environ.update(AGENTLEDGER_DSN=dsn, DJANGO_SETTINGS_MODULE="agentledger_site.settings")
         import django
         from django.core.management import call_command
@@ -114,8 +114,8 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         if not Rollup.objects.exists():
-            fill(asked.calls)
-        print(f"{Rollup.objects.count():,} rollups of {asked.calls:,} calls\n")
+            fill(parsed_request.calls)
+        print(f"{Rollup.objects.count():,} rollups of {parsed_request.calls:,} calls\n")
         print("| Query | ms | Bytes |\n|---|---:|---:|")
         for query in QUERIES:
             ms, n_bytes = measured(query)

@@ -48,8 +48,8 @@ def converse(started: Running, turns: int) -> int:
         for _ in range(turns):
             history.append({"role": "user", "content": words(random, QUESTION_WORDS)})
             body = {"model": "gpt-4o-mini", "messages": history}
-            answer = agent.post("/v1/chat/completions", json=body, headers=headers)
-            sent += len(answer.request.content)
+            response = agent.post("/v1/chat/completions", json=body, headers=headers)
+            sent += len(response.request.content)
             history.append({"role": "assistant", "content": words(random, ANSWER_WORDS)})
     return sent
 

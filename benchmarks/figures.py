@@ -13,7 +13,7 @@ class JsonFigures:
     p50_ms: float
     p99_ms: float
     errors: int
-    answered: int
+    parsed_response: int
     cpu_us: dict[str, float] = field(default_factory=dict)
     idle_cpu_ms_per_s: float | None = None  # of all its processes, once everything is recorded
     recorded: int | None = None
@@ -72,7 +72,7 @@ class LargeBodyFigures:
 
     before_mb: dict[str, float]
     upload_peak_mb: dict[str, float]
-    answer_peak_mb: dict[str, float]
+    response_peak_mb: dict[str, float]
 
 
 @dataclass

@@ -31,7 +31,7 @@ from django.db import connection, transaction
 
 from benchmarks.analytics import fill as fill_rollups
 from benchmarks.texts import texts
-from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
+from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
 from capture.ledger.call_rows import add_to_totals, session_row
@@ -183,9 +183,13 @@ def _template() -> tuple[Row, Row, Row]:
         "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
     }
     usage = {"prompt_tokens": 9000, "completion_tokens": 300, "total_tokens": 9300}
-    answer = {"model": "m", "choices": [{"index": 0, "message": message}], "usage": usage}
-    asked = {"model": "m", "temperature": 0.2, "messages": [{"role": "user", "content": "hello"}]}
-    body = orjson.dumps(asked)
+    response = {"model": "m", "choices": [{"index": 0, "message": message}], "usage": usage}
+    parsed_request = {
+        "model": "m",
+        "temperature": 0.2,
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    body = orjson.dumps(parsed_request)
     head = RequestHead(
         started_ns=time.time_ns(),
         method="POST",
@@ -204,8 +208,8 @@ def _template() -> tuple[Row, Row, Row]:
         new_action_id(),
         head,
         body,
-        AnswerHead(200, [("content-type", "application/json")], 10**9),
-        [orjson.dumps(answer)],
+        ResponseHead(200, [("content-type", "application/json")], 10**9),
+        [orjson.dumps(response)],
         [10**9],
         End("completed", 10**9),
     )

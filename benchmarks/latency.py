@@ -24,15 +24,15 @@ class Connection:
         """Milliseconds from the request's first byte to the answer's last."""
         started = time.perf_counter_ns()
         self.socket.sendall(request)
-        answer = self.socket.recv(65536)
-        while answer and not _is_whole(answer):
+        response = self.socket.recv(65536)
+        while response and not _is_whole(response):
             piece = self.socket.recv(65536)
             if not piece:
                 break
-            answer += piece
+            response += piece
         elapsed_ms = (time.perf_counter_ns() - started) / 1e6
-        if not answer.startswith(b"HTTP/1.1 200"):
-            raise SystemFailed(f"a call was answered with {answer[:60]!r}")
+        if not response.startswith(b"HTTP/1.1 200"):
+            raise SystemFailed(f"a call was answered with {response[:60]!r}")
         return elapsed_ms
 
     def close(self) -> None:
@@ -68,8 +68,8 @@ def measure_latency(
     )
 
 
-def _is_whole(answer: bytes) -> bool:
-    head, found, body = answer.partition(b"\r\n\r\n")
+def _is_whole(response: bytes) -> bool:
+    head, found, body = response.partition(b"\r\n\r\n")
     if not found:
         return False
     _, found, rest = head.lower().partition(b"\r\ncontent-length:")

@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("chat.lua")
 class Load:
     """What wrk saw."""
 
-    answered: int
+    parsed_response: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -60,11 +60,13 @@ def measure_json(started: Running, *, seconds: float) -> JsonFigures:
 
     load = run_wrk(started.port, seconds=seconds, session_header=header, tag="load")
     ended = time.monotonic()
-    answered = load.answered - load.bad_status
-    backlog = recorded_before + answered - started.recorded()
-    recorded = wait_until_recorded(started, at_least=recorded_before + answered) - recorded_before
+    parsed_response = load.parsed_response - load.bad_status
+    backlog = recorded_before + parsed_response - started.recorded()
+    recorded = (
+        wait_until_recorded(started, at_least=recorded_before + parsed_response) - recorded_before
+    )
     drain_s = time.monotonic() - ended
-    if recorded < answered:
+    if recorded < parsed_response:
         drain_s -= STUCK_S
     cpu_after = started.cpu_seconds()
     time.sleep(IDLE_S)
@@ -73,7 +75,7 @@ def measure_json(started: Running, *, seconds: float) -> JsonFigures:
     return replace(
         _figures(load),
         cpu_us={
-            role: (cpu_after[role] - cpu_before.get(role, 0.0)) / load.answered * 1e6
+            role: (cpu_after[role] - cpu_before.get(role, 0.0)) / load.parsed_response * 1e6
             for role in cpu_after
         },
         idle_cpu_ms_per_s=idle_s / IDLE_S * 1e3,
@@ -100,9 +102,9 @@ def wait_until_recorded(started: Running, at_least: int | None = None) -> int:
 
 def _figures(load: Load) -> JsonFigures:
     return JsonFigures(
-        calls_per_s=(load.answered - load.bad_status) / load.seconds,
+        calls_per_s=(load.parsed_response - load.bad_status) / load.seconds,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
         errors=load.bad_status + load.broken,
-        answered=load.answered - load.bad_status,
+        parsed_response=load.parsed_response - load.bad_status,
     )

@@ -23,20 +23,20 @@ def measure_long_run(started: Running, *, calls: int, limit_s: float = LIMIT_S) 
     all of them are recorded."""
     header = started.system.session_header
     samples = [MemorySample(0, started.memory_mb())]
-    answered, first, slice_s = 0, 0, 2.0
+    parsed_response, first, slice_s = 0, 0, 2.0
     deadline = time.monotonic() + limit_s
-    while answered < calls and time.monotonic() < deadline:
+    while parsed_response < calls and time.monotonic() < deadline:
         load = run_wrk(
             started.port, seconds=slice_s, session_header=header, tag="long", first=first
         )
         started.check_alive()
-        answered += load.answered
-        first += load.answered + 1_000  # beyond those that the slice's end cut off
-        samples.append(MemorySample(answered, started.memory_mb()))
-        calls_per_s = max(1.0, load.answered / load.seconds)
-        slice_s = max(2.0, min(calls / SAMPLES, calls - answered) / calls_per_s)
+        parsed_response += load.parsed_response
+        first += load.parsed_response + 1_000  # beyond those that the slice's end cut off
+        samples.append(MemorySample(parsed_response, started.memory_mb()))
+        calls_per_s = max(1.0, load.parsed_response / load.seconds)
+        slice_s = max(2.0, min(calls / SAMPLES, calls - parsed_response) / calls_per_s)
     wait_until_recorded(started)
-    return LongRunFigures([*samples, MemorySample(answered, started.memory_mb())])
+    return LongRunFigures([*samples, MemorySample(parsed_response, started.memory_mb())])
 
 
 def measure_large_bodies(started: Running) -> LargeBodyFigures:
@@ -44,7 +44,7 @@ def measure_large_bodies(started: Running) -> LargeBodyFigures:
     return LargeBodyFigures(
         before_mb=started.memory_mb(),
         upload_peak_mb=_peak_while_uploading(started),
-        answer_peak_mb=_peak_while_read_slowly(started),
+        response_peak_mb=_peak_while_read_slowly(started),
     )
 
 
@@ -99,15 +99,15 @@ def _peak(
 
 def _read_slowly(connection: socket.socket, at_least: int) -> int:
     """How many bytes of the answer's body came; 0 when it is not a 200."""
-    answer = b""
-    while b"\r\n\r\n" not in answer:
+    response = b""
+    while b"\r\n\r\n" not in response:
         piece = connection.recv(PIECE)
         if not piece:
             return 0
-        answer += piece
-    if not answer.startswith(b"HTTP/1.1 200"):
+        response += piece
+    if not response.startswith(b"HTTP/1.1 200"):
         return 0
-    n_bytes = len(answer.partition(b"\r\n\r\n")[2])
+    n_bytes = len(response.partition(b"\r\n\r\n")[2])
     began = time.monotonic()
     while n_bytes < at_least:
         time.sleep(max(0.0, began + n_bytes / READ_BYTES_PER_S - time.monotonic()))

@@ -173,17 +173,17 @@ def tail(log: Path, lines: int = 3) -> str:
     return " | ".join(line.strip() for line in text[-lines:])[-400:] or "(it logged nothing)"
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
 def _wait_until_healthy(started: Running) -> None:
     deadline = time.monotonic() + START_S
-    while not answers(f"http://127.0.0.1:{started.port}/health"):
+    while not responds(f"http://127.0.0.1:{started.port}/health"):
         started.check_alive()
         if time.monotonic() > deadline:
             log = tail(started.folder / "log")

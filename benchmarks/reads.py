@@ -84,8 +84,8 @@ class Client:
         self, path: str, method: str = "GET", **headers: str
     ) -> tuple[http.client.HTTPResponse, bytes]:
         self._connection.request(method, path, headers=headers)
-        answer = self._connection.getresponse()
-        return answer, answer.read()
+        response = self._connection.getresponse()
+        return response, response.read()
 
 
 @contextmanager
@@ -147,9 +147,9 @@ def measure(client: Client, repeat: int) -> None:
     for name, path in {**LISTS, **OF_SESSION, **SEARCHED, **ANALYTICS, **PAGES}.items():
         path = path.format(day=oldest["started_at"].replace("+", "%2B"))
         accept = "text/html" if name in PAGES else "application/json"
-        answer, body = client.ask(path, accept=accept)
-        assert answer.status == 200, body
-        etag = answer.headers["etag"] if "304" in name else "none"
+        response, body = client.ask(path, accept=accept)
+        assert response.status == 200, body
+        etag = response.headers["etag"] if "304" in name else "none"
         path_, tag = path, {"if-none-match": etag, "accept": accept}
         row(name, measured(repeat, lambda p=path_, t=tag: client.ask(p, **t)), len(body))  # type: ignore[misc]
     [session] = json.loads(client.ask("/api/sessions?limit=1&offset=9")[1])
@@ -161,8 +161,8 @@ def measure(client: Client, repeat: int) -> None:
         ("deleting its session", f"/api/sessions/{session['session_id']}"),
     ):
         begin = time.perf_counter()
-        answer, body = client.ask(path, "DELETE")
-        row(name, f"{(time.perf_counter() - begin) * 1e3:8.1f} {'':8}", answer.status)
+        response, body = client.ask(path, "DELETE")
+        row(name, f"{(time.perf_counter() - begin) * 1e3:8.1f} {'':8}", response.status)
 
 
 if __name__ == "__main__":
@@ -173,15 +173,17 @@ if __name__ == "__main__":
     )
     parser.add_argument("--their-ledger", type=Path, help="filled if there is none")
     parser.add_argument("--their-calls", type=int, default=1_000_000, help="to fill it with")
-    asked = parser.parse_args()
+    parsed_request = parser.parse_args()
     with proxy() as client:
         wait_for_index(client)
-        measure(client, asked.repeat)
-        if asked.theirs:
+        measure(client, parsed_request.repeat)
+        if parsed_request.theirs:
             from benchmarks import reads_theirs  # it imports this module
 
             with TemporaryDirectory() as folder:
-                ledger = asked.their_ledger or Path(folder) / "theirs.db"
+                ledger = parsed_request.their_ledger or Path(folder) / "theirs.db"
                 if not ledger.exists():
-                    reads_theirs.fill(asked.theirs, ledger, asked.their_calls // 50, 50)
-                reads_theirs.compare(client, asked.theirs, ledger, asked.repeat)
+                    reads_theirs.fill(
+                        parsed_request.theirs, ledger, parsed_request.their_calls // 50, 50
+                    )
+                reads_theirs.compare(client, parsed_request.theirs, ledger, parsed_request.repeat)

@@ -156,24 +156,27 @@ def compare(ours: Client, python: str, ledger: Path, repeat: int) -> None:
         sessions = [some_session(client) for client in clients]
         calls = [last_call(*found) for found in zip(clients, sessions, strict=True)]
         for name, paths in QUESTIONS.items():
-            asked = zip(clients, paths, calls, strict=True)
+            parsed_request = zip(clients, paths, calls, strict=True)
             row(
                 name,
-                [timed(client, path.format(call=call), repeat) for client, path, call in asked],
+                [
+                    timed(client, path.format(call=call), repeat)
+                    for client, path, call in parsed_request
+                ],
             )
         deletions = [deletion(*found) for found in zip(clients, sessions, strict=True)]
         row("deleting a session of 50 calls", deletions)
 
 
-def row(name: str, asked: list[tuple[float, int]]) -> None:
-    (ours_ms, ours_bytes), (their_ms, their_bytes) = asked
+def row(name: str, parsed_request: list[tuple[float, int]]) -> None:
+    (ours_ms, ours_bytes), (their_ms, their_bytes) = parsed_request
     figures = f"{ours_ms:10.1f} {their_ms:10.1f} {ours_bytes:14,} {their_bytes:12,}"
     print(f"{name:36} {figures}", flush=True)
 
 
 def timed(client: Client, path: str, repeat: int) -> tuple[float, int]:
-    answer, body = client.ask(path)  # warms caches
-    assert answer.status == 200, body
+    response, body = client.ask(path)  # warms caches
+    assert response.status == 200, body
     begin = time.perf_counter()
     times: list[float] = []
     while len(times) < repeat and time.perf_counter() - begin < BUDGET_S:
@@ -183,8 +186,8 @@ def timed(client: Client, path: str, repeat: int) -> tuple[float, int]:
 
 def deletion(client: Client, session_id: str) -> tuple[float, int]:
     begin = time.perf_counter()
-    answer, body = client.ask(f"/api/sessions/{session_id}", "DELETE")
-    assert answer.status in (200, 204), body
+    response, body = client.ask(f"/api/sessions/{session_id}", "DELETE")
+    assert response.status in (200, 204), body
     return (time.perf_counter() - begin) * 1e3, len(body)
 
 
@@ -209,11 +212,11 @@ def main() -> None:
     parser.add_argument("python", help="an interpreter with agentic-ledger")
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--calls", type=int, default=100_000, help="in sessions of 50")
-    asked = parser.parse_args()
-    if asked.ledger.exists():
-        sys.exit(f"{asked.ledger} is there already")
-    fill(asked.python, asked.ledger, asked.calls // 50, 50)
-    print(size(asked.ledger))
+    parsed_request = parser.parse_args()
+    if parsed_request.ledger.exists():
+        sys.exit(f"{parsed_request.ledger} is there already")
+    fill(parsed_request.python, parsed_request.ledger, parsed_request.calls // 50, 50)
+    print(size(parsed_request.ledger))
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def _large_body_rows() -> list[Row]:
     figures = {
         "at the start": "before_mb",
         "peak with a request of 100 MB": "upload_peak_mb",
-        "peak with an answer of 100 MB, read slowly": "answer_peak_mb",
+        "peak with an answer of 100 MB, read slowly": "response_peak_mb",
     }
     return [
         Row(f"{role}, {label}", _by_role("large_bodies", name, role))

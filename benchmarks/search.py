@@ -129,11 +129,16 @@ def fill(n_calls: int) -> int:
                 users=[], apps=[], environments=[], models=[])  # fmt: skip
             prompt = message(scope, "prompt", said(1500).encode(), action_id)
         if refs:
-            answer = {"role": "assistant", "content": last}
-            refs.append(message(scope, "message", orjson.dumps(answer), action_id))
-        asked = said(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
+            response = {"role": "assistant", "content": last}
+            refs.append(message(scope, "message", orjson.dumps(response), action_id))
+        parsed_request = said(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
         refs.append(
-            message(scope, "message", orjson.dumps({"role": "user", "content": asked}), action_id)
+            message(
+                scope,
+                "message",
+                orjson.dumps({"role": "user", "content": parsed_request}),
+                action_id,
+            )
         )
         last = said(450)
         failed = seq % 97 == 0
@@ -144,11 +149,11 @@ def fill(n_calls: int) -> int:
             streaming=False, outcome="upstream_error" if failed else "completed",
             status_code=500 if failed else 200,
             error_detail=said(100) if failed else None,
-            usage_source="none", cost_usd=None, attempt=1, answer_bytes=0,
-            answer_sha256="")  # fmt: skip
-        add(CallBody, call_id=action_id, content=last, heads={"request": [], "answer": []},
+            usage_source="none", cost_usd=None, attempt=1, response_bytes=0,
+            response_sha256="")  # fmt: skip
+        add(CallBody, call_id=action_id, content=last, heads={"request": [], "response": []},
             prompt_ref=prompt, part_refs=pack_refs(refs), frame_is_whole=False, frame_encoding=0,
-            answer=b"", answer_encoding=0)  # fmt: skip
+            response=b"", response_encoding=0)  # fmt: skip
         if turn % 5 == 4:
             arguments = orjson.dumps({"query": said(60)}).decode()
             add(ToolCall, call_id=action_id, scope=scope, position=0, tool_call_id=f"call_{seq}",
@@ -221,10 +226,10 @@ def measure() -> None:
         took = []
         for _ in range(7):
             started = time.perf_counter()
-            answer = client.get("/api/search", parameters)
+            response = client.get("/api/search", parameters)
             took.append(time.perf_counter() - started)
-        complete = answer.headers["X-Complete"]
-        print(f"  {name}: {len(answer.json())} hits, complete {complete}, {_told(took)}")
+        complete = response.headers["X-Complete"]
+        print(f"  {name}: {len(response.json())} hits, complete {complete}, {_told(took)}")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks.processes import (
     PROJECT,
     SystemFailed,
-    answers,
     clean_environment,
     free_port,
+    responds,
     tail,
 )
 
@@ -71,7 +71,7 @@ def json_upstream(folder: Path) -> Iterator[int]:
     # Started by root, nginx would serve as another user, who may not enter our folder.
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(user=user, folder=folder, port=port, answer=ANSWER))
+    configuration.write_text(NGINX.format(user=user, folder=folder, port=port, response=ANSWER))
     command = [nginx_path() or "nginx", "-e", f"{folder}/log", "-c", str(configuration)]
     with _served(command, port, folder):
         yield port
@@ -107,7 +107,7 @@ def _served(command: list[str], port: int, folder: Path) -> Iterator[None]:
         )
     try:
         deadline = time.monotonic() + 20
-        while not answers(f"http://127.0.0.1:{port}/"):
+        while not responds(f"http://127.0.0.1:{port}/"):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemFailed(f"the stand-in does not answer: {tail(log)}")
             time.sleep(0.05)

@@ -57,14 +57,14 @@ def nothing_in_common(number: int) -> Names:
 
 
 def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
-    from capture.exchange import AnswerHead, End, Exchange, RequestHead, new_action_id
+    from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
     from capture.parsing.parse import understand
 
     message = {"role": "user", "content": f"Question {number}: which region comes first, and why?"}
     body = json.dumps({"model": names["model"], "messages": [message]}).encode()
     usage = {"prompt_tokens": 900, "completion_tokens": 300, "total_tokens": 1200, "cost": 0.0012}
     choice = {"index": 0, "message": {"role": "assistant", "content": f"The {number}."}}
-    answer = {"id": "c", "model": names["model"], "choices": [choice], "usage": usage}
+    response = {"id": "c", "model": names["model"], "choices": [choice], "usage": usage}
     head = RequestHead(
         started_ns=time.time_ns(),
         method="POST",
@@ -85,13 +85,15 @@ def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
             new_action_id(),
             request=head,
             body=body,
-            answer=AnswerHead(200, [("content-type", "application/json")], latency_ns // 2),
-            pieces=[json.dumps(answer).encode()],
+            response=ResponseHead(200, [("content-type", "application/json")], latency_ns // 2),
+            pieces=[json.dumps(response).encode()],
             piece_times_ns=[latency_ns],
             end=End("completed", latency_ns),
         )
     )
-    call.cost = prices.cost(call.usage, asked=names["model"], provider="openai", at=call.timestamp)
+    call.cost = prices.cost(
+        call.usage, parsed_request=names["model"], provider="openai", at=call.timestamp
+    )
     return call
 
 

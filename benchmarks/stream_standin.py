@@ -83,15 +83,15 @@ class Provider(asyncio.Protocol):
         self.missing -= len(data)
         self.end = (self.end + data)[-5:]
         if self.end == b"0\r\n\r\n" if self.chunked else self.missing <= 0:
-            self._answer(self.head)
+            self._response(self.head)
             self.start, self.head, self.end = b"", b"", b""
 
-    def _answer(self, head: bytes) -> None:
+    def _response(self, head: bytes) -> None:
         size = header(head, b"x-standin-answer-bytes")
         if not head.startswith(b"post "):
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         elif size:
-            self.long_answer = self.loop.create_task(self._answer_at_length(int(size)))
+            self.long_response = self.loop.create_task(self._response_at_length(int(size)))
         else:
             self.transport.write(OPENING)
             self.next_at = self.loop.time() + INTERVAL_S
@@ -109,7 +109,7 @@ class Provider(asyncio.Protocol):
         self.next_at += INTERVAL_S  # by the clock, so that a late chunk does not delay the others
         self.loop.call_at(self.next_at, self._go_on, chunks_left - 1)
 
-    async def _answer_at_length(self, size: int) -> None:
+    async def _response_at_length(self, size: int) -> None:
         opening = b'{"object":"chat.completion","choices":[{"message":{"content":"'
         ending = b'"}}]}'
         self.transport.write(

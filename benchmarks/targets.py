@@ -95,7 +95,7 @@ def _of_json(
     if "recorder" in ours.cpu_us:
         yield Target("JSON: CPU a call, recorder, µs", ours.cpu_us["recorder"], RECORDER_CPU_US)
     if ours.recorded is not None:
-        lost = max(0, ours.answered - ours.recorded)
+        lost = max(0, ours.parsed_response - ours.recorded)
         yield Target("JSON: answered calls that are not on the record", lost, 0)
     if ours.drain_s is not None:
         yield Target("JSON: until all were recorded after the load, s", ours.drain_s, DRAIN_S)
@@ -133,6 +133,6 @@ def _of_long_run(ours: LongRunFigures) -> Iterator[Target]:
 def _of_large_bodies(ours: LargeBodyFigures) -> Iterator[Target]:
     for role, before in ours.before_mb.items():
         upload = ours.upload_peak_mb.get(role, float("nan")) - before
-        answer = ours.answer_peak_mb.get(role, float("nan")) - before
+        response = ours.response_peak_mb.get(role, float("nan")) - before
         yield Target(f"100 MB request: growth, {role}, MB", upload, LARGE_BODY_MB)
-        yield Target(f"100 MB answer read slowly: growth, {role}, MB", answer, LARGE_BODY_MB)
+        yield Target(f"100 MB answer read slowly: growth, {role}, MB", response, LARGE_BODY_MB)

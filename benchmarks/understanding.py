@@ -53,14 +53,14 @@ def chat_chunks() -> list[JSON]:
     return [*(chunk({"content": word}) for word in WORDS), chunk({}, choices=[], usage=usage)]
 
 
-def chat_answer() -> JSON:
+def chat_response() -> JSON:
     message = {"role": "assistant", "content": "".join(WORDS)}
     usage = {"prompt_tokens": 900, "completion_tokens": 300, "total_tokens": 1200}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     return {"id": "chatcmpl-B1", "model": "gpt-4o-2024-08-06", "choices": choices, "usage": usage}
 
 
-def responses_answer() -> JSON:
+def responses_response() -> JSON:
     content = [{"type": "output_text", "text": "".join(WORDS), "annotations": []}]
     message = {"type": "message", "id": "msg_1", "role": "assistant", "content": content}
     return {
@@ -79,10 +79,10 @@ def responses_events() -> list[JSON]:
         {"type": "response.output_text.delta", "sequence_number": n, **place, "delta": word}
         for n, word in enumerate(WORDS)
     ]
-    return [*deltas, {"type": "response.completed", "response": responses_answer()}]
+    return [*deltas, {"type": "response.completed", "response": responses_response()}]
 
 
-def messages_answer() -> JSON:
+def messages_response() -> JSON:
     return {
         "id": "msg_1",
         "type": "message",
@@ -105,7 +105,7 @@ def messages_events() -> list[JSON]:
         for word in WORDS
     ]
     return [
-        {"type": "message_start", "message": {**messages_answer(), "content": []}},
+        {"type": "message_start", "message": {**messages_response(), "content": []}},
         {"type": "content_block_start", "index": 0, "content_block": text},
         *deltas,
         {"type": "content_block_stop", "index": 0},
@@ -134,7 +134,7 @@ def ollama_line(text: str, **more: Any) -> JSON:
     return {"model": "llama3.2", "created_at": "2026-11-24T12:00:00Z", "message": message, **more}
 
 
-def cohere_answer() -> JSON:
+def cohere_response() -> JSON:
     usage = {"billed_units": {"input_tokens": 900, "output_tokens": 300}}
     content = [{"type": "text", "text": "".join(WORDS)}]
     message = {"role": "assistant", "content": content}
@@ -150,7 +150,7 @@ def cohere_events() -> list[JSON]:
         }
         for word in WORDS
     ]
-    end = {"finish_reason": "COMPLETE", "usage": cohere_answer()["usage"]}
+    end = {"finish_reason": "COMPLETE", "usage": cohere_response()["usage"]}
     return [*deltas, {"type": "message-end", "delta": end}]
 
 
@@ -188,11 +188,11 @@ def cases() -> list[Case]:
         Case("Gemini, array, cut", "gemini", PLAIN, pretty[:-1], array[:-40]),
         Case("Ollama", "ollama", LINES, lines, b"".join(line + b"\n" for line in lines)),
         unnamed("Cohere", "cohere_chat", cohere_events()),
-        plain("chat completions, plain", "openai_chat", chat_answer()),
-        plain("Responses, plain", "openai_responses", responses_answer()),
-        plain("Anthropic Messages, plain", "anthropic_messages", messages_answer()),
+        plain("chat completions, plain", "openai_chat", chat_response()),
+        plain("Responses, plain", "openai_responses", responses_response()),
+        plain("Anthropic Messages, plain", "anthropic_messages", messages_response()),
         plain("Gemini, plain", "gemini", gemini_chunk("".join(WORDS))),
-        plain("Cohere, plain", "cohere_chat", cohere_answer()),
+        plain("Cohere, plain", "cohere_chat", cohere_response()),
     ]
 
 
@@ -208,7 +208,7 @@ def cpu_us(work: Callable[[], object]) -> float:
 
 
 def row(case: Case, prices: Prices) -> str:
-    parse = by_name(case.wire_format).parse_answer
+    parse = by_name(case.wire_format).parse_response
     provider = by_name(case.wire_format).PROVIDER
 
     def understand() -> object:
@@ -218,13 +218,13 @@ def row(case: Case, prices: Prices) -> str:
         for chunk in case.chunks:
             orjson.loads(chunk)
 
-    answered = parse(case.body, status=200, content_type=case.content_type)
-    assert answered.content and answered.usage, case.name
+    parsed_response = parse(case.body, status=200, content_type=case.content_type)
+    assert parsed_response.content and parsed_response.usage, case.name
     at = datetime.now(UTC)
-    model = answered.response_model or "command-a-03-2025"
+    model = parsed_response.response_model or "command-a-03-2025"
 
     def price() -> object:
-        return prices.cost(answered.usage, asked=model, provider=provider, at=at)
+        return prices.cost(parsed_response.usage, parsed_request=model, provider=provider, at=at)
 
     ours, bare, pricing = cpu_us(understand), cpu_us(read_bare), cpu_us(price)
     target = "met" if ours <= case.target_us else "**not met**"

@@ -63,7 +63,7 @@ class RequestHead:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerHead:
+class ResponseHead:
     status: int
     headers: list[tuple[str, str]]
     at_ns: int  # since the call began
@@ -84,7 +84,7 @@ class Exchange:
     action_id: UUID
     request: RequestHead | None = None
     body: bytes | None = None
-    answer: AnswerHead | None = None
+    response: ResponseHead | None = None
     pieces: list[bytes] = field(default_factory=list)
     piece_times_ns: list[int] = field(default_factory=list)  # since the call began
     end: End | None = None

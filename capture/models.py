@@ -171,9 +171,9 @@ class Call(models.Model):
     ttft_ms = models.FloatField(null=True)
 
     request_bytes = models.BigIntegerField(null=True)
-    answer_bytes = models.BigIntegerField()
+    response_bytes = models.BigIntegerField()
     request_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001
-    answer_sha256 = models.CharField(max_length=64)
+    response_sha256 = models.CharField(max_length=64)
 
     # What lists show without its body: the beginning of what was newly said, and the code of
     # CallBody.refusal.
@@ -267,8 +267,8 @@ class CallBody(models.Model):
     frame = models.BinaryField(null=True)
     frame_is_whole = models.BooleanField(default=False)
     frame_encoding = models.SmallIntegerField(default=0)  # texts.Encoding
-    answer = models.BinaryField()
-    answer_encoding = models.SmallIntegerField(default=0)
+    response = models.BinaryField()
+    response_encoding = models.SmallIntegerField(default=0)
 
     def __str__(self) -> str:
         return str(self.call_id)

@@ -15,9 +15,9 @@ from capture.admission.gate import Admission
 from capture.exchange import RequestHead, new_action_id
 from capture.proxy import recorded_headers, usage_injection
 from capture.proxy.forward import Call, forward
-from capture.proxy.handler import ProxyAnswer, ProxyRequest
+from capture.proxy.handler import ProxyRequest, ProxyResponse
 from capture.proxy.passthrough import pass_through
-from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.refusal_response import refusal_response
 from capture.proxy.refusals import refuse, told
 from capture.proxy.request_body import Body, NoRoom, in_memory, taken_whole
 from capture.proxy.responses import unknown_upstream, unrecordable
@@ -33,14 +33,14 @@ from capture.wire.types import WireFormat
 MAX_GLANCE = 64 * 1024 * 1024
 
 
-async def proxy(request: ProxyRequest) -> ProxyAnswer:
+async def proxy(request: ProxyRequest) -> ProxyResponse:
     """Every request that is not for one of our own paths."""
     runtime = running()
     wire_format = recorded_as(request, runtime.config)
     no_entry = runtime.admission.at_the_door(request.raw_headers)
     if no_entry is not None:
         runtime.counters.refused_keys += 1
-        return refusal_answer(wire_format or registry.by_name("raw"), new_action_id(), no_entry)
+        return refusal_response(wire_format or registry.by_name("raw"), new_action_id(), no_entry)
     try:
         way = runtime.destinations.of(
             request.path, request.target, request.raw_headers, wire_format
@@ -62,7 +62,7 @@ async def captured(
     way: Way,
     wire_format: WireFormat,
     fields: dict[str, str],
-) -> ProxyAnswer:
+) -> ProxyResponse:
     action_id = new_action_id()
     body = taken = None
     try:
@@ -110,7 +110,7 @@ async def unrecorded(
     wire_format: WireFormat,
     fields: dict[str, str],
     body: Body | None = None,
-) -> ProxyAnswer:
+) -> ProxyResponse:
     """The spool is full, and the operator lets calls go on. What he forbids stays forbidden."""
     runtime.counters.unrecorded += 1
     action_id = new_action_id()
@@ -121,7 +121,7 @@ async def unrecorded(
     if isinstance(taken.decision, Refused):
         runtime.counters.refused += 1
         looked_at.discard()
-        return refusal_answer(wire_format, action_id, taken.decision)
+        return refusal_response(wire_format, action_id, taken.decision)
     return await pass_through(request, runtime, way, body, taken.charge)
 
 
@@ -149,7 +149,7 @@ async def admitted(
     head = request_head(request, wire_format, body, way.destination, fields)
     if request.method == "GET":  # of an answer that was asked for, and paid, before
         return Taken(head, looked, admission.stopped(fields) or NOTHING_APPLIES)
-    asking = admission.asking(action_id, fields, looked, wire_format, way.destination.maker)
+    asking = admission.asking(action_id, fields, looked, wire_format, way.destination.provider)
     decision = await admission.admit(asking, fields, looked)
     head.budget_warning = told(decision.warnings)
     taken = Taken(head, looked, decision)
@@ -160,12 +160,12 @@ async def admitted(
 
 async def uncaptured(
     request: ProxyRequest, runtime: Runtime, way: Way, fields: Mapping[str, str]
-) -> ProxyAnswer:
+) -> ProxyResponse:
     """No call, as far as we know; but who is stopped is stopped."""
     refused = runtime.admission.stopped(fields)
     if refused is not None:
         runtime.counters.refused += 1
-        return refusal_answer(registry.by_name("raw"), new_action_id(), refused)
+        return refusal_response(registry.by_name("raw"), new_action_id(), refused)
     runtime.counters.passed_through += 1
     return await pass_through(request, runtime, way)
 
@@ -177,7 +177,7 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
         if wire_format is not None:
             return wire_format
     elif request.method == "GET":
-        wire_format = registry.for_kept_answer(request.path)
+        wire_format = registry.for_kept_response(request.path)
         if wire_format is not None:
             return wire_format
     path = "/" + request.path.strip("/")
@@ -224,7 +224,7 @@ def request_head(
         wire_format=wire_format.NAME,
         upstream=destination.shown,
         upstream_name=destination.name,
-        provider=destination.maker,
+        provider=destination.provider,
         headers=recorded_headers.request_headers(request.raw_headers),
         ledger=fields,
         body_size=body.size,

@@ -267,12 +267,12 @@ class CallAdmin(ReadOnly):
         if record is None:
             return UNKNOWN
         prompt = record.prompt.text.data.decode() if record.prompt else None
-        answer = [("reasoning", record.row["reasoning"]), ("answer", record.row["content"])]
+        response = [("reasoning", record.row["reasoning"]), ("response", record.row["content"])]
         turns = [Turn("system prompt", [Piece("text", prompt)])] if prompt else []
         turns += [turn_of(message) for message in record.messages]
-        turns += [Turn(who, [Piece("text", text)]) for who, text in answer if text]
+        turns += [Turn(who, [Piece("text", text)]) for who, text in response if text]
         turns += [
-            Turn("answer", [Piece("tool_call", row["arguments"], name=row["name"])])
+            Turn("response", [Piece("tool_call", row["arguments"], name=row["name"])])
             for row in record.tool_calls
         ]
         return render_to_string(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
-from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, at
+from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import charged_usd, cost_of, cost_of_call
 from capture.proxy.request_body import Body
@@ -70,8 +70,8 @@ class Charge:
         self._held_usd = usd
         return False
 
-    def answered(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._exchange.answer = AnswerHead(status, headers, 0)
+    def response_began(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self._exchange.response = ResponseHead(status, headers, 0)
 
     def piece(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -110,9 +110,9 @@ class Charge:
             await self._state.settle(self._asking, usd)
 
     async def _charged_usd(self, outcome: Outcome) -> Decimal | None:
-        answer, expected_usd = self._exchange.answer, self._asking.expected_usd
+        response, expected_usd = self._exchange.response, self._asking.expected_usd
         seen = Seen(None)
-        if answer is not None and self._size <= MAX_SEEN:
+        if response is not None and self._size <= MAX_SEEN:
             self._exchange.end = End(outcome, 0)
             if self._size <= AT_ONCE:
                 seen = self._seen()
@@ -121,7 +121,7 @@ class Charge:
         if seen.usd is not None and outcome == Outcome.COMPLETED and self._asking.model:
             wire_format = registry.by_name(self._head.wire_format)
             self._expectations.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
-        status = answer.status if answer else None
+        status = response.status if response else None
         return charged_usd(seen.usd, expected_usd, status=status, outcome=outcome)
 
     @property
@@ -131,13 +131,13 @@ class Charge:
 
     def _seen(self) -> Seen:
         exchange, head = self._exchange, self._head
-        assert exchange.answer is not None and exchange.end is not None
-        wire_format, headers = registry.by_name(head.wire_format), dict(exchange.answer.headers)
+        assert exchange.response is not None and exchange.end is not None
+        wire_format, headers = registry.by_name(head.wire_format), dict(exchange.response.headers)
         content = decode(exchange.pieces, headers.get("content-encoding"), MAX_SEEN * 4).body
-        answered = wire_format.parse_answer(
-            content, status=exchange.answer.status, content_type=headers.get("content-type", "")
+        parsed_response = wire_format.parse_response(
+            content, status=exchange.response.status, content_type=headers.get("content-type", "")
         )
-        usage = answered.usage or in_headers(headers)
+        usage = parsed_response.usage or in_headers(headers)
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
             return self._understood()  # there is something to estimate, perhaps
         cost = cost_of(
@@ -147,10 +147,10 @@ class Charge:
             outcome=exchange.end.outcome,
             provider=head.provider or wire_format.PROVIDER,
             at=at(head.started_ns),
-            asked=self._asking.model,
-            answered=answered.response_model,
-            service_tier=answered.service_tier,
-            speed=answered.speed,
+            parsed_request=self._asking.model,
+            parsed_response=parsed_response.response_model,
+            service_tier=parsed_response.service_tier,
+            speed=parsed_response.speed,
         )
         return Seen(cost.total_usd, usage.tokens_out)
 

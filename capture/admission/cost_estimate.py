@@ -99,7 +99,7 @@ class Expectations:
         """USD; None: the model has no price."""
         model = glance.model
         if billing is not Billing.METERED:
-            return self.prices.cost(None, asked=model, at=at, billing=billing).total_usd
+            return self.prices.cost(None, parsed_request=model, at=at, billing=billing).total_usd
         if model is None:
             return None
         rates = self._rates(model, provider, (at - _EPOCH).days)
@@ -119,7 +119,7 @@ class Expectations:
             return Decimal(0) if is_priced else None
         if tokens_in > LONG_PROMPT:
             usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
-            return self.prices.cost(usage, asked=model, provider=provider, at=at).total_usd
+            return self.prices.cost(usage, parsed_request=model, provider=provider, at=at).total_usd
         return rates.call + tokens_in * rates.token_in + tokens_out * rates.token_out
 
     def _look_up_rates(self, model: str, provider: str, day: int) -> Rates | None:
@@ -128,7 +128,7 @@ class Expectations:
 
         def usd(tokens_in: int, tokens_out: int) -> Decimal | None:
             usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
-            return self.prices.cost(usage, asked=model, provider=provider, at=at).total_usd
+            return self.prices.cost(usage, parsed_request=model, provider=provider, at=at).total_usd
 
         call, of_input, of_output = usd(0, 0), usd(10_000, 0), usd(0, 10_000)
         if call is None or of_input is None or of_output is None:

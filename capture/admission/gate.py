@@ -84,7 +84,7 @@ class Admission:
         fields: Mapping[str, str],
         glance: Glance | None,
         wire_format: WireFormat,
-        maker: str | None,
+        provider: str | None,
     ) -> Asking:
         """`maker` is that of the upstream; None: it is not known."""
         expected_usd = None
@@ -92,7 +92,7 @@ class Admission:
             expected_usd = self.expectations.of(
                 wire_format,
                 glance or Glance(),
-                provider=maker or wire_format.PROVIDER,
+                provider=provider or wire_format.PROVIDER,
                 at=datetime.now(UTC),
                 billing=billing_of(wire_format.NAME),
             )

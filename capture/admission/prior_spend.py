@@ -175,7 +175,7 @@ def _unrecorded(call: UnderstoodCall, prices: Prices) -> Unrecorded | None:
     if call.request is None or call.is_fetch or call.outcome == Outcome.REFUSED:
         return None
     reserved = call.request.reserved_usd
-    status = call.answer_head.status if call.answer_head else None
+    status = call.response_head.status if call.response_head else None
     cost_usd = cost_of_call(prices, call).total_usd
     usd = charged_usd(cost_usd, reserved, status=status, outcome=call.outcome)
     if usd is None and reserved is None:

@@ -4,10 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from capture.demo import sse
-from capture.demo.reply import Asked, BadRequest, Reply, Tool, items, new_id, served_model, text_of
+from capture.demo.reply import (
+    BadRequest,
+    ParsedRequest,
+    Reply,
+    Tool,
+    items,
+    new_id,
+    served_model,
+    text_of,
+)
 
 
-def asked(body: dict[str, Any]) -> Asked:
+def parse_request(body: dict[str, Any]) -> ParsedRequest:
     messages = items(body, "messages")
     if not messages:
         raise BadRequest("messages: Field required")
@@ -24,19 +33,19 @@ def asked(body: dict[str, Any]) -> Asked:
             tool_result = tool_result if results else None
     schemas = [tool for tool in items(body, "tools") if isinstance(tool.get("input_schema"), dict)]
     tools = [Tool(str(tool.get("name")), tool["input_schema"]) for tool in schemas]
-    return Asked(body, user_text, tuple(tools), tool_result)
+    return ParsedRequest(body, user_text, tuple(tools), tool_result)
 
 
-def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
-    return _message(asked) | {
+def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
+    return _message(parsed_request) | {
         "content": [_whole(block, reply) for block in _blocks(reply)],
         "stop_reason": _stop_reason(reply),
         "usage": _usage(reply, reply.tokens_out),
     }
 
 
-def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
-    message = _message(asked) | {"usage": _usage(reply, 1)}
+def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
+    message = _message(parsed_request) | {"usage": _usage(reply, 1)}
     opening = _event("message_start", message=message)
     for index, block in enumerate(_blocks(reply)):
         opening += _event("content_block_start", index=index, content_block=block)
@@ -74,12 +83,12 @@ def _tool_results(content: object) -> list[str]:
     return [text_of(block.get("content")) for block in results]
 
 
-def _message(asked: Asked) -> dict[str, Any]:
+def _message(parsed_request: ParsedRequest) -> dict[str, Any]:
     return {
         "id": new_id("msg_"),
         "type": "message",
         "role": "assistant",
-        "model": served_model(asked.model),
+        "model": served_model(parsed_request.model),
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,

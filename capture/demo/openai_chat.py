@@ -5,10 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from capture.demo import sse
-from capture.demo.reply import Asked, BadRequest, Reply, Tool, items, new_id, served_model, text_of
+from capture.demo.reply import (
+    BadRequest,
+    ParsedRequest,
+    Reply,
+    Tool,
+    items,
+    new_id,
+    served_model,
+    text_of,
+)
 
 
-def asked(body: dict[str, Any]) -> Asked:
+def parse_request(body: dict[str, Any]) -> ParsedRequest:
     messages = items(body, "messages")
     if not messages:
         raise BadRequest("Missing required parameter: 'messages'.")
@@ -20,10 +29,10 @@ def asked(body: dict[str, Any]) -> Asked:
             tool_result = text_of(message.get("content"))
     functions = [t["function"] for t in items(body, "tools") if isinstance(t.get("function"), dict)]
     tools = [Tool(str(f.get("name")), f.get("parameters") or {}) for f in functions]
-    return Asked(body, user_text, tuple(tools), tool_result)
+    return ParsedRequest(body, user_text, tuple(tools), tool_result)
 
 
-def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
+def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     message |= {"refusal": None, "annotations": []}
     if reply.tool:
@@ -33,7 +42,7 @@ def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
         "id": new_id("chatcmpl-"),
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": served_model(asked.model),
+        "model": served_model(parsed_request.model),
         "choices": [choice],
         "usage": _usage(reply),
         "service_tier": "default",
@@ -41,15 +50,15 @@ def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
     }
 
 
-def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
+def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
     """Usage comes only where `stream_options.include_usage` asks for it, in a chunk of its own."""
-    options = asked.body.get("stream_options")
+    options = parsed_request.body.get("stream_options")
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
     base: dict[str, Any] = {
         "id": new_id("chatcmpl-"),
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": served_model(asked.model),
+        "model": served_model(parsed_request.model),
         "service_tier": "default",
         "system_fingerprint": "fp_demo",
     }

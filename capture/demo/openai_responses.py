@@ -6,13 +6,22 @@ from itertools import count
 from typing import Any
 
 from capture.demo import openai_chat, sse
-from capture.demo.reply import Asked, BadRequest, Reply, Tool, items, new_id, served_model, text_of
+from capture.demo.reply import (
+    BadRequest,
+    ParsedRequest,
+    Reply,
+    Tool,
+    items,
+    new_id,
+    served_model,
+    text_of,
+)
 
 bad_request = openai_chat.bad_request
 no_such_model = openai_chat.no_such_model
 
 
-def asked(body: dict[str, Any]) -> Asked:
+def parse_request(body: dict[str, Any]) -> ParsedRequest:
     given = body.get("input")
     if not given:
         raise BadRequest("Missing required parameter: 'input'.")
@@ -25,22 +34,26 @@ def asked(body: dict[str, Any]) -> Asked:
             tool_result = text_of(item.get("output"))
     functions = [tool for tool in items(body, "tools") if tool.get("type") == "function"]
     tools = [Tool(str(f.get("name")), f.get("parameters") or {}) for f in functions]
-    return Asked(body, user_text, tuple(tools), tool_result)
+    return ParsedRequest(body, user_text, tuple(tools), tool_result)
 
 
-def answer(asked: Asked, reply: Reply) -> dict[str, Any]:
+def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
     output = [_whole(item, reply) for item in _output(reply)]
-    return _response(asked) | {"status": "completed", "output": output, "usage": _usage(reply)}
+    return _response(parsed_request) | {
+        "status": "completed",
+        "output": output,
+        "usage": _usage(reply),
+    }
 
 
-def events(asked: Asked, reply: Reply) -> Iterator[bytes]:
+def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
     """Named events with a running number; `response.completed` carries the whole response."""
     numbers = count()
 
     def event(kind: str, **data: Any) -> bytes:
         return sse.frame({"type": kind, "sequence_number": next(numbers)} | data, kind)
 
-    started = _response(asked)
+    started = _response(parsed_request)
     yield event("response.created", response=started) + event(
         "response.in_progress", response=started
     )
@@ -101,7 +114,7 @@ def _whole(item: dict[str, Any], reply: Reply) -> dict[str, Any]:
     return item | {"content": [part], "status": "completed"}
 
 
-def _response(asked: Asked) -> dict[str, Any]:
+def _response(parsed_request: ParsedRequest) -> dict[str, Any]:
     return {
         "id": new_id("resp_"),
         "object": "response",
@@ -109,19 +122,19 @@ def _response(asked: Asked) -> dict[str, Any]:
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
-        "instructions": asked.body.get("instructions"),
-        "max_output_tokens": asked.body.get("max_output_tokens"),
-        "model": served_model(asked.model),
+        "instructions": parsed_request.body.get("instructions"),
+        "max_output_tokens": parsed_request.body.get("max_output_tokens"),
+        "model": served_model(parsed_request.model),
         "output": [],
         "parallel_tool_calls": True,
-        "previous_response_id": asked.body.get("previous_response_id"),
+        "previous_response_id": parsed_request.body.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": True,
         "temperature": 1.0,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
-        "tools": asked.body.get("tools") or [],
+        "tools": parsed_request.body.get("tools") or [],
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": None,

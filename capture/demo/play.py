@@ -56,9 +56,9 @@ class Agent:
             "parent-action-id": self.parent,
         }
         headers = {f"x-agentledger-{name}": value for name, value in told.items() if value}
-        answer = self.http.post(path, json=body, headers=headers)
-        self.last = answer.headers["x-agentledger-action-id"]
-        return answer
+        response = self.http.post(path, json=body, headers=headers)
+        self.last = response.headers["x-agentledger-action-id"]
+        return response
 
 
 def play(base_url: str, say: Callable[[str], None]) -> None:
@@ -94,9 +94,9 @@ def plan(agent: Agent) -> None:
 def research(agent: Agent) -> None:
     system = {"role": "system", "content": "You find facts. You do not guess."}
     history: list[dict[str, Any]] = [system, {"role": "user", "content": WEATHER}]
-    asked = {"model": "gpt-4o", "temperature": 0.2, "tools": [FORECAST_TOOL]}
-    answer = agent.post("/v1/chat/completions", {**asked, "messages": history})
-    message = answer.json()["choices"][0]["message"]
+    parsed_request = {"model": "gpt-4o", "temperature": 0.2, "tools": [FORECAST_TOOL]}
+    response = agent.post("/v1/chat/completions", {**parsed_request, "messages": history})
+    message = response.json()["choices"][0]["message"]
     for tool_call in message["tool_calls"]:
         arguments = json.loads(tool_call["function"]["arguments"])
         result = {**arguments, "saturday": "rain until 15:00, 17 C", "sunday": "showers, 16 C"}
@@ -105,7 +105,7 @@ def research(agent: Agent) -> None:
             {"role": "tool", "tool_call_id": tool_call["id"], "content": json.dumps(result)},
         ]
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    agent.post("/v1/chat/completions", {**asked, **streamed, "messages": history})
+    agent.post("/v1/chat/completions", {**parsed_request, **streamed, "messages": history})
     history += [
         {"role": "assistant", "content": LINES[WEATHER]},
         {"role": "user", "content": PLACES},

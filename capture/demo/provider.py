@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from capture.demo import anthropic_messages, openai_chat, openai_responses
-from capture.demo.reply import SNAPSHOTS, Api, Asked, BadRequest, Reply, new_id
+from capture.demo.reply import SNAPSHOTS, Api, BadRequest, ParsedRequest, Reply, new_id
 from capture.demo.script import reply_to
 
 PACE_S = 0.03  # between the pieces of a stream
@@ -93,17 +93,17 @@ async def _generate(request: web.Request) -> web.StreamResponse:
     api = APIS[request.path]
     raw = await request.read()
     try:
-        asked = api.asked(_parsed(raw))
+        parsed_request = api.parse_request(_parsed(raw))
     except BadRequest as bad:
         return _json(api.bad_request(str(bad)), status=400)
-    if "missing" in asked.model:
-        return _json(api.no_such_model(asked.model), status=404)
-    reply = reply_to(asked, n_bytes=len(raw))
+    if "missing" in parsed_request.model:
+        return _json(api.no_such_model(parsed_request.model), status=404)
+    reply = reply_to(parsed_request, n_bytes=len(raw))
     await asyncio.sleep(THINKING_S)
-    if asked.stream:
-        return await _streamed(request, api.events(asked, reply))
-    await asyncio.sleep(_writing_s(api, asked, reply))
-    return _json(api.answer(asked, reply))
+    if parsed_request.stream:
+        return await _streamed(request, api.events(parsed_request, reply))
+    await asyncio.sleep(_writing_s(api, parsed_request, reply))
+    return _json(api.response(parsed_request, reply))
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
@@ -116,9 +116,9 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _writing_s(api: Api, asked: Asked, reply: Reply) -> float:
+def _writing_s(api: Api, parsed_request: ParsedRequest, reply: Reply) -> float:
     """How long the same answer would have streamed: a whole one is no faster."""
-    return PACE_S * sum(1 for _ in api.events(asked, reply))
+    return PACE_S * sum(1 for _ in api.events(parsed_request, reply))
 
 
 async def _streamed(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:

@@ -19,7 +19,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     body: dict[str, Any]
     user_text: str  # the last one
     tools: tuple[Tool, ...]  # those the client runs, not the provider's own, such as web search
@@ -55,11 +55,11 @@ class Reply:
 class Api(Protocol):
     """What each module of one API offers; the modules themselves are passed around."""
 
-    def asked(self, body: dict[str, Any]) -> Asked: ...
+    def parse_request(self, body: dict[str, Any]) -> ParsedRequest: ...
 
-    def answer(self, asked: Asked, reply: Reply) -> dict[str, Any]: ...
+    def response(self, parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]: ...
 
-    def events(self, asked: Asked, reply: Reply) -> Iterator[bytes]:
+    def events(self, parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
         """The streamed answer; each item holds the events that a provider sends at one moment."""
 
     def bad_request(self, message: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from capture.demo.reply import Asked, Reply, ToolUse, arguments_for
+from capture.demo.reply import ParsedRequest, Reply, ToolUse, arguments_for
 
 PLAN = "Make a one-page guide to a rainy weekend in Lisbon for two. Who does what?"
 WEATHER = "What will the weather in Lisbon be like this weekend?"
@@ -38,26 +38,26 @@ LINES = {
 CHARACTERS_PER_TOKEN = 4  # near enough to what models count for English
 
 
-def reply_to(asked: Asked, *, n_bytes: int) -> Reply:
+def reply_to(parsed_request: ParsedRequest, *, n_bytes: int) -> Reply:
     """The first tool on offer as long as none was used, then a text. `n_bytes`: of the request."""
-    tool = _tool_use(asked)
-    text = "" if tool else LINES.get(asked.user_text) or _plain_answer(asked)
+    tool = _tool_use(parsed_request)
+    text = "" if tool else LINES.get(parsed_request.user_text) or _plain_response(parsed_request)
     said = tool.arguments_json if tool else text
     return Reply(text, tool, _tokens(n_bytes), _tokens(len(said)))
 
 
-def _tool_use(asked: Asked) -> ToolUse | None:
-    if not asked.tools or asked.tool_result is not None:
+def _tool_use(parsed_request: ParsedRequest) -> ToolUse | None:
+    if not parsed_request.tools or parsed_request.tool_result is not None:
         return None
-    tool = asked.tools[0]
-    arguments: dict[str, Any] = arguments_for(tool.parameters, asked.user_text)
+    tool = parsed_request.tools[0]
+    arguments: dict[str, Any] = arguments_for(tool.parameters, parsed_request.user_text)
     return ToolUse(tool.name, arguments)
 
 
-def _plain_answer(asked: Asked) -> str:
-    if asked.tool_result is not None:
-        return f"The tool says: {asked.tool_result[:500]}"
-    return f"This is the demo provider, not a model. You wrote: {asked.user_text[:500]}"
+def _plain_response(parsed_request: ParsedRequest) -> str:
+    if parsed_request.tool_result is not None:
+        return f"The tool says: {parsed_request.tool_result[:500]}"
+    return f"This is the demo provider, not a model. You wrote: {parsed_request.user_text[:500]}"
 
 
 def _tokens(n_characters: int) -> int:

@@ -32,7 +32,7 @@ TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("
 
 
 def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
-    answered, usage, cost = call.answered, call.usage, call.cost
+    parsed_response, usage, cost = call.parsed_response, call.usage, call.cost
     request = call.request
     return {
         "action_id": call.action_id,
@@ -52,14 +52,16 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "path": request.path if request else "",
         "wire_format": call.wire_format.NAME,
         "provider": call.provider,
-        "model_id": cut(call.asked.model_id or answered.response_model, NAME_LENGTH),
-        "response_model": cut(answered.response_model, NAME_LENGTH),
-        "response_id": cut(answered.response_id, NAME_LENGTH) if is_kept(call) else None,
+        "model_id": cut(
+            call.parsed_request.model_id or parsed_response.response_model, NAME_LENGTH
+        ),
+        "response_model": cut(parsed_response.response_model, NAME_LENGTH),
+        "response_id": cut(parsed_response.response_id, NAME_LENGTH) if is_kept(call) else None,
         "fetch_of": None,
         "streaming": call.streaming,
         "outcome": str(call.outcome),
-        "status_code": call.answer_head.status if call.answer_head else None,
-        "stop_reason": cut(answered.stop_reason, NAME_LENGTH),
+        "status_code": call.response_head.status if call.response_head else None,
+        "stop_reason": cut(parsed_response.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         "budget_warning": request.budget_warning if request else None,
         **{name: count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
@@ -67,15 +69,15 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
         "cost_usd": cost.total_usd,
         "cache_savings_usd": cost.cache_savings_usd,
         "price_source": cost.source[:NAME_LENGTH],
-        "service_tier": cut(answered.service_tier, NAME_LENGTH),
+        "service_tier": cut(parsed_response.service_tier, NAME_LENGTH),
         "attempt": call.attempt,
         "retry_of": None,
         "latency_ms": call.latency_ms,
         "ttft_ms": call.ttft_ms,
         "request_bytes": call.request_bytes,
-        "answer_bytes": call.answer_bytes,
+        "response_bytes": call.response_bytes,
         "request_sha256": call.request_sha256,
-        "answer_sha256": call.answer_sha256,
+        "response_sha256": call.response_sha256,
         "preview": preview_of(call.parts),
         "refusal_code": request.refusal.code[:32] if request and request.refusal else None,
         "deleted_at": None,

@@ -57,7 +57,7 @@ def _step_of_session(session: Session) -> None:
     with transaction.atomic():
         Ledger.objects.select_for_update().get(pk=1)
         calls = Call.objects.filter(scope=session.pk).order_by("seq")[:CALLS]
-        if some := _some(calls, lambda call: call.answer_bytes + (call.request_bytes or 0)):
+        if some := _some(calls, lambda call: call.response_bytes + (call.request_bytes or 0)):
             _remove_calls(some, deleted_at=session.deleted_at)
         elif not (_remove_rows(Message, session) or _remove_rows(Binary, session)):
             values = SessionValue.objects.filter(session=session).values_list("pk", flat=True)
@@ -94,7 +94,7 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
             {
                 "action_id": call.pk,
                 "seq": call.seq,
-                "digest": digest(call.pk, call.request_sha256, call.answer_sha256),
+                "digest": digest(call.pk, call.request_sha256, call.response_sha256),
                 "deleted_at": call.deleted_at or deleted_at,
             }
             for call in calls
@@ -153,7 +153,7 @@ class _Left:
     def _bodies(self) -> models.QuerySet[CallBody]:
         """Without their texts, which are fetched one by one where they are needed."""
         bodies = CallBody.objects.filter(call__scope=self.call.scope).order_by("call__seq")
-        narrow = bodies.only("part_refs", "prompt_ref", "frame_encoding", "answer_encoding")
+        narrow = bodies.only("part_refs", "prompt_ref", "frame_encoding", "response_encoding")
         return narrow.annotate(seq=F("call__seq"))
 
     def _look_through(self, body: CallBody) -> None:
@@ -162,8 +162,8 @@ class _Left:
                 self.messages[ref] = body.pk
         if self.binaries and body.frame_encoding in _REFERRING:
             self._find(body.frame, body.frame_encoding, body.pk)
-        if self.binaries and body.answer_encoding in _REFERRING:
-            self._find(body.answer, body.answer_encoding, body.pk)
+        if self.binaries and body.response_encoding in _REFERRING:
+            self._find(body.response, body.response_encoding, body.pk)
 
     def find_binaries(self) -> None:
         """Those that messages refer to, which stay with another call."""

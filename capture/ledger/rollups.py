@@ -90,13 +90,13 @@ class Rollups:
                 if key is None or row_id(place, key) not in table.found:
                     if room < 0:
                         room = max(0, MOST_KEYS - table.n_rows(place))
-                    asked: Key = (kind, None)
+                    parsed_request: Key = (kind, None)
                     # What was counted under "other" is corrected there.
                     if room and more.counts[CALLS]:
-                        room, asked = room - 1, (kind, names)
-                    key = keys.get(asked)
+                        room, parsed_request = room - 1, (kind, names)
+                    key = keys.get(parsed_request)
                     if key is None:
-                        key = keys[asked] = self._new_key(asked)
+                        key = keys[parsed_request] = self._new_key(parsed_request)
                 table.add(place, key, more)
         table.write()
         bulk_sql.insert(RollupKey, self._new_keys)

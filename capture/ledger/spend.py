@@ -64,7 +64,7 @@ class Spending:
         usd = charged_usd(
             call.cost.total_usd,
             call.request.reserved_usd if call.request else None,
-            status=call.answer_head.status if call.answer_head else None,
+            status=call.response_head.status if call.response_head else None,
             outcome=call.outcome,
         )
         if not usd:

@@ -359,17 +359,17 @@ class _Batch:
         return True
 
     def _body_row(self, call: UnderstoodCall, scope: int, orphans: list[ToolResult]) -> Row:
-        answered, asked = call.answered, call.asked
+        parsed_response, parsed_request = call.parsed_response, call.parsed_request
         frame = _packed(call.frame) if call.frame is not None else None
-        answer = _packed(call.answer)
+        response = _packed(call.response)
         return {
             "call_id": call.action_id,
-            "content": answered.content,
-            "reasoning": answered.reasoning,
-            "choices": answered.choices or None,
-            "temperature": asked.temperature,
-            "max_tokens": count(asked.max_tokens),
-            "request_params": asked.params or None,
+            "content": parsed_response.content,
+            "reasoning": parsed_response.reasoning,
+            "choices": parsed_response.choices or None,
+            "temperature": parsed_request.temperature,
+            "max_tokens": count(parsed_request.max_tokens),
+            "request_params": parsed_request.params or None,
             "usage": call.usage.raw or None if call.usage else None,
             "units": units(call.usage),
             "cost_parts": cost_parts(call.cost),
@@ -382,12 +382,12 @@ class _Batch:
             "frame": frame.data if frame else None,
             "frame_is_whole": call.frame_is_whole,
             "frame_encoding": int(frame.encoding) if frame else 0,
-            "answer": answer.data,
-            "answer_encoding": int(answer.encoding),
+            "response": response.data,
+            "response_encoding": int(response.encoding),
         }
 
     def _add_tool_calls(self, call: UnderstoodCall, scope: int) -> None:
-        for position, tool_call in enumerate(call.answered.tool_calls):
+        for position, tool_call in enumerate(call.parsed_response.tool_calls):
             row: Row = {
                 "call_id": call.action_id,
                 "scope": scope,

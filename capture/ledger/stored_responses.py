@@ -46,7 +46,7 @@ class Once:
         the answer was for."""
         if not call.is_fetch:
             return None
-        id_ = call.answered.response_id
+        id_ = call.parsed_response.response_id
         earlier: list[Row] = []
         if id_:
             stored = Call.objects.not_deleted().filter(response_id=id_).order_by("seq")

@@ -145,7 +145,7 @@ def bury(calls: Iterable[UnderstoodCall], deleted: dict[UUID, datetime]) -> None
             {
                 "action_id": call.action_id,
                 "seq": None,
-                "digest": digest(call.action_id, call.request_sha256, call.answer_sha256),
+                "digest": digest(call.action_id, call.request_sha256, call.response_sha256),
                 "deleted_at": deleted[call.action_id],
             }
             for call in calls
@@ -154,9 +154,9 @@ def bury(calls: Iterable[UnderstoodCall], deleted: dict[UUID, datetime]) -> None
     )
 
 
-def digest(action_id: UUID, request_sha256: str | None, answer_sha256: str) -> str:
+def digest(action_id: UUID, request_sha256: str | None, response_sha256: str) -> str:
     """SHA-256 of these three as text, one a line: who has the call can show that it was this."""
-    lines = f"{action_id}\n{request_sha256 or ''}\n{answer_sha256}"
+    lines = f"{action_id}\n{request_sha256 or ''}\n{response_sha256}"
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -23,7 +23,7 @@ from capture.pricing.prices import Prices
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers
-from capture.wire.types import Answered, Usage
+from capture.wire.types import ParsedResponse, Usage
 
 AT_ONCE = 200
 
@@ -58,34 +58,34 @@ def _differs(call: Call, cost: Cost) -> bool:
 
 
 def _cost(call: Call, prices: Prices) -> Cost:
-    answered = _answered(call)
+    parsed_response = _answered(call)
     return cost_of(
         prices,
-        answered.usage if call.usage_source == "provider" else _usage_of_columns(call),
+        parsed_response.usage if call.usage_source == "provider" else _usage_of_columns(call),
         wire_format=call.wire_format,
         outcome=call.outcome,
         provider=call.provider,
         at=call.timestamp,
-        asked=call.model_id,
-        answered=call.response_model,
-        service_tier=answered.service_tier,
-        speed=answered.speed,
+        parsed_request=call.model_id,
+        parsed_response=call.response_model,
+        service_tier=parsed_response.service_tier,
+        speed=parsed_response.speed,
     )
 
 
-def _answered(call: Call) -> Answered:
+def _answered(call: Call) -> ParsedResponse:
     """What the answer says, read again: of some usage the ledger's columns tell a part."""
     body = call.body
-    headers = dict(body.heads["answer"] or ())
-    text = unpacked(body.answer, body.answer_encoding)
+    headers = dict(body.heads["response"] or ())
+    text = unpacked(body.response, body.response_encoding)
     encoding = None if text.is_decoded else headers.get("content-encoding")
-    answered = registry.by_name(call.wire_format).parse_answer(
+    parsed_response = registry.by_name(call.wire_format).parse_response(
         decode([text.data], encoding, MAX_DECODED).body,
         status=call.status_code or 0,
         content_type=headers.get("content-type", ""),
     )
-    answered.usage = answered.usage or in_headers(headers)
-    return answered
+    parsed_response.usage = parsed_response.usage or in_headers(headers)
+    return parsed_response
 
 
 def _usage_of_columns(call: Call) -> Usage | None:
@@ -101,8 +101,8 @@ def apply(page: list[Change]) -> None:
         ledger = Ledger.objects.select_for_update().get(pk=1)
         rollups = Rollups(ledger, KeyMemory())
         at = now()
-        asked = [change.call.pk for change in page]
-        there = set(Call.objects.filter(pk__in=asked).values_list("pk", flat=True))
+        parsed_request = [change.call.pk for change in page]
+        there = set(Call.objects.filter(pk__in=parsed_request).values_list("pk", flat=True))
         page = [change for change in page if change.call.pk in there]  # others were deleted since
         for change in page:
             call, cost = change.call, change.cost

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from capture.exchange import AnswerHead, Exchange, Outcome, RequestHead, at, started_at
+from capture.exchange import Exchange, Outcome, RequestHead, ResponseHead, at, started_at
 from capture.ledger.compression import Text
 from capture.parsing import usage_estimate
 from capture.parsing.thumbnails import Picture
@@ -24,7 +24,15 @@ from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import clean
 from capture.wire.shared.slices import join, split
 from capture.wire.shared.usage import in_headers
-from capture.wire.types import JSON, Answered, Asked, Part, ToolResult, Usage, WireFormat
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    Part,
+    ToolResult,
+    Usage,
+    WireFormat,
+)
 
 DEFAULT_ENVIRONMENT = "development"
 MAX_DECODED = 256 * 1024 * 1024
@@ -65,10 +73,10 @@ class UnderstoodCall:
 
     action_id: UUID
     request: RequestHead | None
-    answer_head: AnswerHead | None
+    response_head: ResponseHead | None
     wire_format: WireFormat
-    asked: Asked
-    answered: Answered
+    parsed_request: ParsedRequest
+    parsed_response: ParsedResponse
     timestamp: datetime
     outcome: Outcome
     error_detail: str | None
@@ -82,9 +90,9 @@ class UnderstoodCall:
     frame_is_whole: bool
     request_sha256: str | None
     request_bytes: int | None
-    answer: Text
-    answer_bytes: int
-    answer_sha256: str
+    response: Text
+    response_bytes: int
+    response_sha256: str
     parent_action_id: UUID | None
     usage: Usage | None
     usage_source: str  # provider | estimated | none
@@ -140,61 +148,67 @@ class UnderstoodCall:
 def understand(exchange: Exchange, *, keep_binaries: bool = False) -> UnderstoodCall:
     """With `keep_binaries` a request refers to those binaries alone that give it again byte for
     byte."""
-    request, answer = exchange.request, exchange.answer
+    request, response = exchange.request, exchange.response
     wire_format = registry.by_name(request.wire_format if request else "raw")
     notes = []
     if exchange.damaged:
         notes.append("some of this call's records in the spool were damaged")
 
     body = exchange.body
-    asked, decoded_body, text, note = _asked(wire_format, request, body, exact=keep_binaries)
-    notes += filter(None, (note, asked.note))
+    parsed_request, decoded_body, text, note = _asked(
+        wire_format, request, body, exact=keep_binaries
+    )
+    notes += filter(None, (note, parsed_request.note))
     if text.places:
-        parts = [StoredPart.referring(part, text, decoded_body) for part in asked.parts]
+        parts = [StoredPart.referring(part, text, decoded_body) for part in parsed_request.parts]
     else:
-        parts = [StoredPart.of(p.kind, decoded_body[p.start : p.end]) for p in asked.parts]
-    frame, is_whole = _frame(body, decoded_body, text, asked, parts, exact=keep_binaries)
-    prompt = clean(asked.system_prompt) if asked.system_prompt else None
+        parts = [StoredPart.of(p.kind, decoded_body[p.start : p.end]) for p in parsed_request.parts]
+    frame, is_whole = _frame(body, decoded_body, text, parsed_request, parts, exact=keep_binaries)
+    prompt = clean(parsed_request.system_prompt) if parsed_request.system_prompt else None
     found = [*text.binaries]
 
-    encoding = _header(answer, "content-encoding")
+    encoding = _header(response, "content-encoding")
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)
-    raw_answer = b"".join(exchange.pieces) if encoding else decoded.body
+    raw_response = b"".join(exchange.pieces) if encoding else decoded.body
     exchange.pieces.clear()  # of a long answer one copy is enough
-    content_type = _header(answer, "content-type") or ""
-    status = answer.status if answer else 0
+    content_type = _header(response, "content-type") or ""
+    status = response.status if response else 0
     text = finder.refer_in(decoded.body, content_type)
     found += text.binaries
-    if answer is None and not raw_answer:
-        answered = Answered()
+    if response is None and not raw_response:
+        parsed_response = ParsedResponse()
     else:
-        answered = wire_format.parse_answer(text.text, status=status, content_type=content_type)
-        answered.usage = answered.usage or in_headers(dict(answer.headers if answer else ()))
-    if answered.first_content_end is not None:
-        answered.first_content_end = text.before(answered.first_content_end)
-    notes += filter(None, (decoded.note, answered.note))
+        parsed_response = wire_format.parse_response(
+            text.text, status=status, content_type=content_type
+        )
+        parsed_response.usage = parsed_response.usage or in_headers(
+            dict(response.headers if response else ())
+        )
+    if parsed_response.first_content_end is not None:
+        parsed_response.first_content_end = text.before(parsed_response.first_content_end)
+    notes += filter(None, (decoded.note, parsed_response.note))
     if not text.places:
-        stored_answer = Text(raw_answer)
+        stored_response = Text(raw_response)
     else:
-        stored_answer = Text(text.text, text.places, is_decoded=raw_answer != decoded.body)
-        notes += [_DECODED] if stored_answer.is_decoded else []
-    outcome = _outcome(exchange, answered)
-    usage, usage_source = _usage(wire_format, asked, parts, answered, outcome)
+        stored_response = Text(text.text, text.places, is_decoded=raw_response != decoded.body)
+        notes += [_DECODED] if stored_response.is_decoded else []
+    outcome = _outcome(exchange, parsed_response)
+    usage, usage_source = _usage(wire_format, parsed_request, parts, parsed_response, outcome)
     if usage_source == "estimated" and _is_fetch(request):
         usage, usage_source = None, "none"  # of the call that began it
     return UnderstoodCall(
         action_id=exchange.action_id,
         request=request,
-        answer_head=answer,
+        response_head=response,
         wire_format=wire_format,
-        asked=asked,
-        answered=answered,
+        parsed_request=parsed_request,
+        parsed_response=parsed_response,
         timestamp=at(request.started_ns) if request else started_at(exchange.action_id),
         outcome=outcome,
-        error_detail=_error_detail(exchange, answered, outcome),
-        streaming=asked.stream or _is_stream(content_type),
+        error_detail=_error_detail(exchange, parsed_response, outcome),
+        streaming=parsed_request.stream or _is_stream(content_type),
         latency_ms=_latency_ms(exchange),
-        ttft_ms=_ttft_ms(exchange, answered, decoded.piece_ends),
+        ttft_ms=_ttft_ms(exchange, parsed_response, decoded.piece_ends),
         first_byte_ms=exchange.piece_times_ns[0] / 1e6 if exchange.piece_times_ns else None,
         parts=parts,
         prompt=StoredPart.of("prompt", prompt.encode()) if prompt else None,
@@ -202,9 +216,9 @@ def understand(exchange: Exchange, *, keep_binaries: bool = False) -> Understood
         frame_is_whole=is_whole,
         request_sha256=_request_sha256(request, body),
         request_bytes=_request_bytes(request, body),
-        answer=stored_answer,
-        answer_bytes=len(raw_answer),
-        answer_sha256=hashlib.sha256(raw_answer).hexdigest(),
+        response=stored_response,
+        response_bytes=len(raw_response),
+        response_sha256=hashlib.sha256(raw_response).hexdigest(),
         usage=usage,
         usage_source=usage_source,
         binaries={binary.digest: binary for binary in found},
@@ -218,19 +232,19 @@ _DECODED = "the answer is kept without its content-encoding: there were binaries
 
 def _asked(
     wire_format: WireFormat, request: RequestHead | None, body: bytes | None, *, exact: bool
-) -> tuple[Asked, bytes, Referring, str | None]:
+) -> tuple[ParsedRequest, bytes, Referring, str | None]:
     """With the body without its content-encoding, and the text that stands for that: the parts
     are of the text."""
     if body is None:
-        return Asked(), b"", refer(b"", ()), "the request's body was lost"
+        return ParsedRequest(), b"", refer(b"", ()), "the request's body was lost"
     if _is_fetch(request):
-        return Asked(), body, refer(body, ()), None
+        return ParsedRequest(), body, refer(body, ()), None
     refusal = request.refusal if request else None
     if request and refusal and len(body) < request.body_size:
         kept = f"of a refused call's {request.body_size:,} bytes the first {len(body):,} are kept"
-        return Asked(model_id=refusal.model), b"", refer(b"", ()), kept
+        return ParsedRequest(model_id=refusal.model), b"", refer(b"", ()), kept
     if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
-        return Asked(model_id=refusal.model), b"", refer(b"", ()), None
+        return ParsedRequest(model_id=refusal.model), b"", refer(b"", ()), None
     encoding = _header(request, "content-encoding")
     path = request.path if request else ""
     content_type = _header(request, "content-type") or ""
@@ -241,8 +255,8 @@ def _asked(
     text = finder.refer_in(body, content_type, exact=exact)
     # Of a form, the wire formats tell the files by their own bytes.
     readable = body if multipart.is_multipart(body, content_type) else text.text
-    asked = wire_format.parse_request(readable, path=path, content_type=content_type)
-    return asked, body, text, note
+    parsed_request = wire_format.parse_request(readable, path=path, content_type=content_type)
+    return parsed_request, body, text, note
 
 
 def _request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
@@ -261,7 +275,7 @@ def _frame(
     body: bytes | None,
     decoded_body: bytes,
     text: Referring,
-    asked: Asked,
+    parsed_request: ParsedRequest,
     parts: list[StoredPart],
     *,
     exact: bool,
@@ -276,7 +290,7 @@ def _frame(
     # A frame has no places for references.
     n_in_parts = sum(len(part.places) for part in parts) if text.places else 0
     if parts and n_in_parts == len(text.places):
-        frame = split(text.text, asked.parts)
+        frame = split(text.text, parsed_request.parts)
         if join(frame, [part.data for part in parts]) == text.text:
             return Text(frame), False
     return Text(text.text, text.places), True
@@ -287,15 +301,15 @@ def _is_fetch(request: RequestHead | None) -> bool:
     return request is not None and request.method == "GET" and request.body_size == 0
 
 
-def _outcome(exchange: Exchange, answered: Answered) -> Outcome:
+def _outcome(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
     """What the wire format says counts where the connection's end says less: many agents hang up
     when they have seen the last event."""
     ended = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
     cut_short = (Outcome.INTERRUPTED, Outcome.CLIENT_LEFT, Outcome.UPSTREAM_CUT)
-    if ended in cut_short and answered.complete and exchange.piece_times_ns:
+    if ended in cut_short and parsed_response.complete and exchange.piece_times_ns:
         ended = Outcome.COMPLETED
-    status = exchange.answer.status if exchange.answer else 0
-    if ended == Outcome.COMPLETED and (status >= 400 or answered.error is not None):
+    status = exchange.response.status if exchange.response else 0
+    if ended == Outcome.COMPLETED and (status >= 400 or parsed_response.error is not None):
         return Outcome.UPSTREAM_ERROR
     return ended
 
@@ -307,10 +321,14 @@ _ON_OUR_WAY = {
 }
 
 
-def _error_detail(exchange: Exchange, answered: Answered, outcome: Outcome) -> str | None:
-    details = [answered.error, _ON_OUR_WAY.get(outcome)]
+def _error_detail(
+    exchange: Exchange, parsed_response: ParsedResponse, outcome: Outcome
+) -> str | None:
+    details = [parsed_response.error, _ON_OUR_WAY.get(outcome)]
     if outcome != Outcome.COMPLETED and exchange.end is not None:
-        ours = outcome == Outcome.REFUSED or (exchange.answer is not None and exchange.answer.ours)
+        ours = outcome == Outcome.REFUSED or (
+            exchange.response is not None and exchange.response.ours
+        )
         details = [exchange.end.error] if ours else [*details, exchange.end.error]
     texts = [text for text in details if text]
     if not texts:
@@ -320,17 +338,17 @@ def _error_detail(exchange: Exchange, answered: Answered, outcome: Outcome) -> s
 
 def _usage(
     wire_format: WireFormat,
-    asked: Asked,
+    parsed_request: ParsedRequest,
     parts: list[StoredPart],
-    answered: Answered,
+    parsed_response: ParsedResponse,
     outcome: Outcome,
 ) -> tuple[Usage | None, str]:
-    usage = answered.usage
-    if usage is None and asked.units and outcome == Outcome.COMPLETED:
-        return Usage(units=dict(asked.units)), "estimated"  # speech is billed by its text
+    usage = parsed_response.usage
+    if usage is None and parsed_request.units and outcome == Outcome.COMPLETED:
+        return Usage(units=dict(parsed_request.units)), "estimated"  # speech is billed by its text
     if wire_format.NAME in usage_estimate.FORMATS and outcome != Outcome.REFUSED:
         of_request = ((part.kind, part.data) for part in parts)
-        usage, is_estimated = usage_estimate.completed(usage, of_request, answered)
+        usage, is_estimated = usage_estimate.completed(usage, of_request, parsed_response)
         if is_estimated:
             return usage, "estimated"
     counted = (usage.tokens_in, usage.tokens_out, *usage.units.values()) if usage else ()
@@ -343,11 +361,13 @@ def _latency_ms(exchange: Exchange) -> float | None:
     return exchange.piece_times_ns[-1] / 1e6 if exchange.piece_times_ns else None
 
 
-def _ttft_ms(exchange: Exchange, answered: Answered, piece_ends: list[int]) -> float | None:
+def _ttft_ms(
+    exchange: Exchange, parsed_response: ParsedResponse, piece_ends: list[int]
+) -> float | None:
     """When the piece came that completed the first content."""
-    if answered.first_content_end is None or not piece_ends:
+    if parsed_response.first_content_end is None or not piece_ends:
         return None
-    index = bisect_right(piece_ends, answered.first_content_end - 1)
+    index = bisect_right(piece_ends, parsed_response.first_content_end - 1)
     return exchange.piece_times_ns[min(index, len(piece_ends) - 1)] / 1e6
 
 
@@ -357,7 +377,7 @@ def _is_stream(content_type: str) -> bool:
     )
 
 
-def _header(head: RequestHead | AnswerHead | None, name: str) -> str | None:
+def _header(head: RequestHead | ResponseHead | None, name: str) -> str | None:
     if head is None:
         return None
     return next((value for key, value in head.headers if key == name), None)
@@ -378,7 +398,7 @@ def heads(call: UnderstoodCall) -> dict[str, JSON]:
         "upstream_name": call.request.upstream_name if call.request else None,
         "usage_injected": call.request.usage_injected if call.request else None,
         "request": call.request.headers if call.request else None,
-        "answer": call.answer_head.headers if call.answer_head else None,
-        "headers_ms": call.answer_head.at_ns / 1e6 if call.answer_head else None,
+        "response": call.response_head.headers if call.response_head else None,
+        "headers_ms": call.response_head.at_ns / 1e6 if call.response_head else None,
         "first_byte_ms": call.first_byte_ms,
     }

@@ -9,7 +9,7 @@ from dataclasses import replace
 from capture.wire.binaries import references
 from capture.wire.json.lenient import load
 from capture.wire.shared import token_estimate
-from capture.wire.types import JSON, Answered, Usage
+from capture.wire.types import JSON, ParsedResponse, Usage
 
 # Conversations: of embeddings, images and audio the text tells too little.
 FORMATS = frozenset(
@@ -28,11 +28,11 @@ _LONGEST_WORD = 1000
 
 
 def completed(
-    usage: Usage | None, parts: Iterable[tuple[str, bytes]], answered: Answered
+    usage: Usage | None, parts: Iterable[tuple[str, bytes]], parsed_response: ParsedResponse
 ) -> tuple[Usage | None, bool]:
     """The usage with what is missing estimated, and whether anything was. `parts` are those of the
     request: kind and JSON."""
-    if answered.stop_reason in _UNFINISHED or not _was_answered(usage, answered):
+    if parsed_response.stop_reason in _UNFINISHED or not _was_answered(usage, parsed_response):
         return usage, False
     found = usage or Usage()
     if found.tokens_in is not None and found.tokens_out is not None:
@@ -40,13 +40,17 @@ def completed(
     return replace(
         found,
         tokens_in=_request(parts) if found.tokens_in is None else found.tokens_in,
-        tokens_out=_answer(answered) if found.tokens_out is None else found.tokens_out,
+        tokens_out=_response(parsed_response) if found.tokens_out is None else found.tokens_out,
     ), True
 
 
-def _was_answered(usage: Usage | None, answered: Answered) -> bool:
-    said = answered.content or answered.reasoning or answered.tool_calls
-    return bool(said) or (answered.complete and answered.error is None) or usage is not None
+def _was_answered(usage: Usage | None, parsed_response: ParsedResponse) -> bool:
+    said = parsed_response.content or parsed_response.reasoning or parsed_response.tool_calls
+    return (
+        bool(said)
+        or (parsed_response.complete and parsed_response.error is None)
+        or usage is not None
+    )
 
 
 def _request(parts: Iterable[tuple[str, bytes]]) -> int:
@@ -59,11 +63,11 @@ def _request(parts: Iterable[tuple[str, bytes]]) -> int:
     return token_estimate.request_tokens(messages, tools)
 
 
-def _answer(answered: Answered) -> int:
-    arguments = [call.arguments for call in answered.tool_calls]
-    names = [call.name or "" for call in answered.tool_calls]
-    return token_estimate.answer_tokens(
-        answered.content or "", answered.reasoning or "", *names, *arguments
+def _response(parsed_response: ParsedResponse) -> int:
+    arguments = [call.arguments for call in parsed_response.tool_calls]
+    names = [call.name or "" for call in parsed_response.tool_calls]
+    return token_estimate.response_tokens(
+        parsed_response.content or "", parsed_response.reasoning or "", *names, *arguments
     )
 
 

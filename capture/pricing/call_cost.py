@@ -22,8 +22,8 @@ def cost_of(
     outcome: str,
     provider: str,
     at: datetime,
-    asked: str | None,
-    answered: str | None,
+    parsed_request: str | None,
+    parsed_response: str | None,
     service_tier: str | None,
     speed: str | None,
 ) -> Cost:
@@ -34,8 +34,8 @@ def cost_of(
         return Cost.unknown("it failed")
     return prices.cost(
         usage,
-        asked=asked,
-        answered=answered,
+        parsed_request=parsed_request,
+        parsed_response=parsed_response,
         provider=provider,
         at=at,
         service_tier=service_tier,
@@ -58,10 +58,10 @@ def cost_of_call(prices: Prices, call: UnderstoodCall) -> Cost:
         outcome=call.outcome,
         provider=call.provider,
         at=call.timestamp,
-        asked=call.asked.model_id,
-        answered=call.answered.response_model,
-        service_tier=call.answered.service_tier,
-        speed=call.answered.speed,
+        parsed_request=call.parsed_request.model_id,
+        parsed_response=call.parsed_response.response_model,
+        service_tier=call.parsed_response.service_tier,
+        speed=call.parsed_response.speed,
     )
 
 

@@ -235,8 +235,8 @@ class OperatorPrices:
     def __bool__(self) -> bool:
         return bool(self._exact)
 
-    def find(self, asked: str | None, answered: str | None) -> Named | None:
-        names = [name.strip().lower() for name in (asked, answered) if name]
+    def find(self, parsed_request: str | None, parsed_response: str | None) -> Named | None:
+        names = [name.strip().lower() for name in (parsed_request, parsed_response) if name]
         for name in names:
             if name in self._exact:
                 return Named(name, self._exact[name])

@@ -76,8 +76,8 @@ class Prices:
         self,
         usage: Usage | None,
         *,
-        asked: str | None,
-        answered: str | None = None,
+        parsed_request: str | None,
+        parsed_response: str | None = None,
         provider: str | None = None,
         at: datetime,
         service_tier: str | None = None,
@@ -94,8 +94,8 @@ class Prices:
             return added(
                 self.cost(
                     share.usage,
-                    asked=share.model or asked,
-                    answered=share.model or answered,
+                    parsed_request=share.model or parsed_request,
+                    parsed_response=share.model or parsed_response,
                     provider=provider,
                     at=at,
                     service_tier=service_tier,
@@ -108,7 +108,7 @@ class Prices:
         day, minute = _day_and_minute(at)
         by_operator = None
         if self._operator:
-            by_operator = self._by_operator(asked, answered, provider, day)
+            by_operator = self._by_operator(parsed_request, parsed_response, provider, day)
         if usage is None:
             is_free = billing is Billing.OWN_MACHINE and by_operator is None
             return _FREE if is_free else _NO_USAGE
@@ -122,7 +122,7 @@ class Prices:
             return cost
         if billing is Billing.OWN_MACHINE:
             return _FREE
-        key = (asked, answered, provider, service_tier, speed, processing, day)
+        key = (parsed_request, parsed_response, provider, service_tier, speed, processing, day)
         found = self._published(*key, None)
         if found.by_the_minute:
             found = self._published(*key, minute)
@@ -132,7 +132,7 @@ class Prices:
         self,
         model: str,
         *,
-        answered: str | None = None,
+        parsed_response: str | None = None,
         provider: str | None = None,
         at: datetime | None = None,
         service_tier: str | None = None,
@@ -141,14 +141,14 @@ class Prices:
     ) -> Explanation:
         """What a call of `model` costs at that time (now), before any usage is known."""
         day, minute = _day_and_minute(at or datetime.now(UTC))
-        named = self._operator.find(model, answered)
+        named = self._operator.find(model, parsed_response)
         if named is not None:
-            prices = self._look_up_operator(model, answered, provider, day)
+            prices = self._look_up_operator(model, parsed_response, provider, day)
             assert prices is not None
             why = f"the operator's price of {named.pattern!r}"
             return Explanation(OPERATOR, prices.prices, why, model=named.pattern)
         found = self._published(
-            model, answered, provider, service_tier, speed, processing, day, minute
+            model, parsed_response, provider, service_tier, speed, processing, day, minute
         )
         match = found.match
         return Explanation(
@@ -161,14 +161,20 @@ class Prices:
         )
 
     def _look_up_operator(
-        self, asked: str | None, answered: str | None, provider: str | None, day: int
+        self,
+        parsed_request: str | None,
+        parsed_response: str | None,
+        provider: str | None,
+        day: int,
     ) -> ModelPrices | None:
         """The operator's price; what is billed beside tokens, and they left out, as published."""
-        named = self._operator.find(asked, answered)
+        named = self._operator.find(parsed_request, parsed_response)
         if named is None:
             return None
         prices = {price.unit: price for price in named.price}
-        published = self._published(asked, answered, provider, None, None, None, day, 0).prices
+        published = self._published(
+            parsed_request, parsed_response, provider, None, None, None, day, 0
+        ).prices
         for price in published.prices if published else ():
             if ("family", "tool_calls") in price.dimensions:
                 prices.setdefault(price.unit, replace(price, tiers=()))
@@ -176,8 +182,8 @@ class Prices:
 
     def _look_up_published(
         self,
-        asked: str | None,
-        answered: str | None,
+        parsed_request: str | None,
+        parsed_response: str | None,
         provider: str | None,
         service_tier: str | None,
         speed: str | None,
@@ -187,9 +193,9 @@ class Prices:
     ) -> _Found:
         """Prices change by the day, those of some models by the time of day: `minute` is needed for
         them alone."""
-        match = self._lists.find(asked, answered, provider)
+        match = self._lists.find(parsed_request, parsed_response, provider)
         if match is None:
-            name = answered or asked
+            name = parsed_response or parsed_request
             return _Found(None, f"no price is known for {name}" if name else "it names no model")
         if minute is None and match.depends_on_time_of_day:
             return _Found(None, "", match, by_the_minute=True)

@@ -83,10 +83,12 @@ class PublishedPrices:
 
     # --- which model a name means ---
 
-    def find(self, asked: str | None, answered: str | None, provider: str | None) -> Match | None:
+    def find(
+        self, parsed_request: str | None, parsed_response: str | None, provider: str | None
+    ) -> Match | None:
         """By the name of the model that answered. The one that was asked for counts where the
         answer names none: a gateway may have sent the call to another."""
-        name = answered or asked
+        name = parsed_response or parsed_request
         return self._find(name, provider) if name else None
 
     def _find(self, name: str, provider: str | None) -> Match | None:
@@ -124,9 +126,9 @@ class PublishedPrices:
         elif rest.startswith(_AMAZONS_OWN):
             yield "aws", rest
         for ref in (rest, bedrock["model"]) if bedrock else (rest,):
-            for maker in MAKERS:
-                if maker != "google" or "claude" not in ref:  # Google resells them
-                    yield maker, ref
+            for provider in MAKERS:
+                if provider != "google" or "claude" not in ref:  # Google resells them
+                    yield provider, ref
 
     def _hosts(self, provider_id: str | None) -> bool:
         """Whether it has a price list of its own for the models of others. What is not in it may
@@ -221,12 +223,12 @@ def _context(
         tier, processing = "", "batch"
     if (provider, tier) in _SAME_PRICE:
         tier = ""
-    asked = {
+    parsed_request = {
         "service_tier": tier,
         "speed": (speed or "").lower(),
         "processing": (processing or "").lower(),
     }
-    return {kind: value for kind, value in asked.items() if value not in _STANDARD}
+    return {kind: value for kind, value in parsed_request.items() if value not in _STANDARD}
 
 
 def _has_variant(

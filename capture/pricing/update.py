@@ -63,10 +63,10 @@ def _fetched(url: str) -> bytes:
     end = time.monotonic() + WHOLE_TIMEOUT_S
     data = bytearray()
     try:
-        with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as answer:
-            if answer.status_code != 200:
-                raise UpdateError(f"{shown} answers with status {answer.status_code}")
-            for piece in answer.iter_bytes():
+        with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as response:
+            if response.status_code != 200:
+                raise UpdateError(f"{shown} answers with status {response.status_code}")
+            for piece in response.iter_bytes():
                 data += piece
                 if len(data) > MAX_BYTES:
                     raise UpdateError(f"{shown} sends more than {MAX_BYTES:,} bytes")

@@ -16,14 +16,14 @@ from uuid import UUID
 from capture.admission.charge import Charge
 from capture.exchange import Outcome
 from capture.proxy import recorded_headers, usage_injection
-from capture.proxy.handler import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.proxy.handler import Pieces, ProxyRequest, ProxyResponse, ResponseAborted
 from capture.proxy.request_body import Body
 from capture.proxy.responses import ACTION_ID, unrecordable, upstream_failed
 from capture.proxy.runtime import Runtime
 from capture.proxy.usage_injection import Hider
 from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
-from capture.upstream.client import Answer, UpstreamCut, UpstreamError
+from capture.upstream.client import Response, UpstreamCut, UpstreamError
 from capture.upstream.routing import Way
 from capture.wire.stream_error import error_event
 from capture.wire.types import WireFormat
@@ -55,7 +55,7 @@ class Call:
         except SpoolError as error:
             if self.runtime.config.on_full == "block":
                 self.broken = str(error)
-                raise AnswerAborted(str(error)) from error
+                raise ResponseAborted(str(error)) from error
             if not self.lost:
                 self.lost = True
                 self.runtime.counters.unrecorded += 1
@@ -74,10 +74,10 @@ class Call:
         return own
 
 
-async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
+async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyResponse:
     request.cancel_when_agent_leaves()
     try:
-        answer = await send(request, call, sent)
+        response = await send(request, call, sent)
     except UpstreamError as error:
         return await failed(call, error)
     except BaseException:  # cancelled: the agent left, or the process is being stopped
@@ -85,52 +85,52 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyAnswer:
         call.record(call.entry.end, left_or_interrupted(request), "no answer had come yet")
         raise
     try:
-        kept_headers = recorded_headers.answer_headers(answer.headers)
-        headers = [*answer.headers, *call.headers]
+        kept_headers = recorded_headers.response_headers(response.headers)
+        headers = [*response.headers, *call.headers]
         if call.charge is not None:
-            call.charge.answered(answer.status, kept_headers)
-        hides = call.asking is not None and usage_injection.is_stream(answer.headers)
+            call.charge.response_began(response.status, kept_headers)
+        hides = call.asking is not None and usage_injection.is_stream(response.headers)
         if hides:
             headers = usage_injection.without_length(headers)
-        body = answer.body_at_once()
+        body = response.body_at_once()
         if body is not None:
-            call.record(call.entry.whole_answer, answer.status, kept_headers, body)
+            call.record(call.entry.whole_response, response.status, kept_headers, body)
             if call.charge is not None:
                 call.charge.piece(body)
                 await call.charge.settle(Outcome.COMPLETED)
             await call.entry.synced()
-            answer.close()
+            response.close()
             if hides:
                 body = Hider().whole(body)
-            return ProxyAnswer(answer.status, headers, body=body)
-        call.record(call.entry.head, answer.status, kept_headers)
-    except AnswerAborted as aborted:
+            return ProxyResponse(response.status, headers, body=body)
+        call.record(call.entry.head, response.status, kept_headers)
+    except ResponseAborted as aborted:
         call.settle_later(Outcome.INTERRUPTED)
-        answer.close()
+        response.close()
         return unrecordable(call.wire_format, call.action_id, aborted, may_retry=False)
     except BaseException:
         call.settle_later(left_or_interrupted(request))
-        answer.close()
+        response.close()
         raise
 
     def close() -> None:
         """Without an end the agent has left, or the process is being stopped."""
-        answer.close()
+        response.close()
         call.settle_later(left_or_interrupted(request))
-        with suppress(AnswerAborted):
+        with suppress(ResponseAborted):
             call.record(call.entry.end, left_or_interrupted(request), call.broken)
 
-    pieces = relay(call, answer, midstream_error(call, answer))
-    return ProxyAnswer(answer.status, headers, hidden(pieces) if hides else pieces, close=close)
+    pieces = relay(call, response, midstream_error(call, response))
+    return ProxyResponse(response.status, headers, hidden(pieces) if hides else pieces, close=close)
 
 
-def midstream_error(call: Call, answer: Answer) -> bytes | None:
+def midstream_error(call: Call, response: Response) -> bytes | None:
     """The event that would end this stream; None where the operator wants none, or none can be put
     in: into a body whose length was told, or that is compressed."""
     ends = call.charge is not None and call.runtime.config.budget_midstream
-    if not ends or answer.length is not None:
+    if not ends or response.length is not None:
         return None
-    headers = dict(answer.headers)
+    headers = dict(response.headers)
     if headers.get(b"content-encoding", b"identity") != b"identity":
         return None
     return error_event(
@@ -150,15 +150,15 @@ def ends_event(piece: bytes, event: bytes) -> bool:
     return piece.endswith(b"\n" if event.startswith(b"{") else (b"\n\n", b"\r\n\r\n"))
 
 
-async def send(request: ProxyRequest, call: Call, sent: Body) -> Answer:
+async def send(request: ProxyRequest, call: Call, sent: Body) -> Response:
     """As it came; or asking for usage, and as it came where the upstream refuses that."""
     (destination, target), upstream = call.way, call.runtime.upstream
     if call.asking is not None:
         headers = usage_injection.request_headers(request.raw_headers, call.asking)
-        answer = await upstream.send(destination, request.method, target, headers, call.asking)
-        if answer.status != 400:
-            return answer
-        answer.close()
+        response = await upstream.send(destination, request.method, target, headers, call.asking)
+        if response.status != 400:
+            return response
+        response.close()
         call.asking = None
     # Of no body and an empty one the upstream is told as we were.
     content = sent.content() if request.has_body or sent.size else None
@@ -177,18 +177,18 @@ async def hidden(pieces: Pieces) -> Pieces:
         await pieces.aclose()
 
 
-async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
+async def relay(call: Call, response: Response, too_dear: bytes | None) -> Pieces:
     """The upstream's bytes unchanged, each piece spooled first. `too_dear` is what ends a stream
     that passes its budget; None: it may."""
     entry = call.entry
-    left = answer.length
+    left = response.length
     last = False
     try:
         while not last:
-            piece = await answer.piece()
+            piece = await response.piece()
             if left is not None:
                 left -= len(piece)
-            last = not piece or left == 0 or answer.is_whole()
+            last = not piece or left == 0 or response.is_whole()
             if piece:
                 call.record(entry.piece, piece)
                 if call.charge is not None:
@@ -203,7 +203,7 @@ async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
                 yield piece, False
                 call.record(entry.piece, too_dear)
                 call.record(entry.end, Outcome.UPSTREAM_ERROR, TOO_DEAR)
-                answer.close()  # the upstream need not go on
+                response.close()  # the upstream need not go on
                 await call.charge.settle(Outcome.CLIENT_LEFT)
                 await entry.synced()
                 yield too_dear, True
@@ -217,29 +217,29 @@ async def relay(call: Call, answer: Answer, too_dear: bytes | None) -> Pieces:
     except UpstreamCut as cut:
         call.settle_later(Outcome.UPSTREAM_CUT)
         call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
-        raise AnswerAborted(str(cut)) from cut
+        raise ResponseAborted(str(cut)) from cut
 
 
 def left_or_interrupted(request: ProxyRequest) -> Outcome:
     return Outcome.CLIENT_LEFT if request.agent_left else Outcome.INTERRUPTED
 
 
-async def failed(call: Call, error: UpstreamError) -> ProxyAnswer:
+async def failed(call: Call, error: UpstreamError) -> ProxyResponse:
     """The upstream gave no answer: ours, in the shape that the agent's SDK reads."""
-    answer = upstream_failed(call.wire_format, call.action_id, error)
+    response = upstream_failed(call.wire_format, call.action_id, error)
     if call.charge is not None:
         ending = (
             call.charge.settle(Outcome.UPSTREAM_ERROR) if error.worked else call.charge.release()
         )
         await ending
     call.record(
-        call.entry.whole_answer,
-        answer.status_code,
-        recorded_headers.answer_headers(answer.raw_headers),
-        answer.body,
+        call.entry.whole_response,
+        response.status_code,
+        recorded_headers.response_headers(response.raw_headers),
+        response.body,
         outcome=Outcome.UPSTREAM_ERROR,
         error=str(error),
         ours=True,
     )
     await call.entry.synced()
-    return answer
+    return response

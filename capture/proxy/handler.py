@@ -28,7 +28,7 @@ Pieces = AsyncGenerator[tuple[bytes, bool], None]
 WATCH_AFTER_S = 0.05
 
 
-class AnswerAborted(Exception):
+class ResponseAborted(Exception):
     """The answer cannot be completed: the agent's connection is closed in the middle of it."""
 
 
@@ -91,7 +91,7 @@ class ProxyRequest(HttpRequest):
             self._watch.cancel()
 
 
-class ProxyAnswer(HttpResponseBase):
+class ProxyResponse(HttpResponseBase):
     """An answer with its headers as they go out; its body is whole, or comes in pieces."""
 
     streaming = True
@@ -131,7 +131,7 @@ class ProxyAnswer(HttpResponseBase):
 
 
 # A call that comes on an old connection while the process ends; agents try again.
-ENDED = ProxyAnswer(
+ENDED = ProxyResponse(
     503,
     [(b"content-type", b"application/json")],
     body=b'{"error": {"message": "AgentLedger is being restarted", "type": "api_error"}}',
@@ -139,7 +139,7 @@ ENDED = ProxyAnswer(
 
 
 class FastLane(ASGIHandler):
-    def __init__(self, view: Callable[[ProxyRequest], Awaitable[ProxyAnswer]]) -> None:
+    def __init__(self, view: Callable[[ProxyRequest], Awaitable[ProxyResponse]]) -> None:
         # Without super(): it loads the middleware.
         self.view = view
 
@@ -150,22 +150,22 @@ class FastLane(ASGIHandler):
             await ENDED.send_to(send)
             return
         request = ProxyRequest(scope, receive)
-        answer = None
+        response = None
         runtime.call_begins()
         try:
-            answer = await self.view(request)
-            await answer.send_to(send)
+            response = await self.view(request)
+            await response.send_to(send)
         except AgentLeft:
             pass
-        except AnswerAborted:
+        except ResponseAborted:
             pass  # returning without the answer's end makes servers close the connection
         except asyncio.CancelledError:
             if not request.agent_left:
                 raise
         finally:
-            if answer is not None and answer.pieces is not None:
-                await answer.pieces.aclose()
-            if answer is not None and answer.close_pieces is not None:
-                answer.close_pieces()
+            if response is not None and response.pieces is not None:
+                await response.pieces.aclose()
+            if response is not None and response.close_pieces is not None:
+                response.close_pieces()
             request.stop_watching()
             runtime.call_ends()

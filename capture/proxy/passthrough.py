@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from capture.admission.charge import Charge
 from capture.exchange import Outcome, new_action_id
 from capture.proxy import recorded_headers
-from capture.proxy.handler import AnswerAborted, Pieces, ProxyAnswer, ProxyRequest
+from capture.proxy.handler import Pieces, ProxyRequest, ProxyResponse, ResponseAborted
 from capture.proxy.request_body import Body, as_it_comes
 from capture.proxy.responses import upstream_failed
 from capture.proxy.runtime import Runtime
-from capture.upstream.client import Answer, UpstreamCut, UpstreamError
+from capture.upstream.client import Response, UpstreamCut, UpstreamError
 from capture.upstream.routing import Way
 from capture.wire import registry
 
@@ -22,7 +22,7 @@ async def pass_through(
     way: Way,
     taken: Body | None = None,
     charge: Charge | None = None,
-) -> ProxyAnswer:
+) -> ProxyResponse:
     """`taken` is what has been taken of the body; `charge` is that of a call under a budget."""
     content: bytes | AsyncIterator[bytes] | None = None
     if taken is not None and not taken.more:
@@ -32,7 +32,7 @@ async def pass_through(
         content = upload(request, taken)
     request.cancel_when_agent_leaves()
     try:
-        answer = await runtime.upstream.send(
+        response = await runtime.upstream.send(
             way.destination, request.method, way.target, request.raw_headers, content
         )
     except UpstreamError as error:
@@ -47,14 +47,14 @@ async def pass_through(
         if taken is not None:
             taken.discard()
     if charge is not None:
-        charge.answered(answer.status, recorded_headers.answer_headers(answer.headers))
+        charge.response_began(response.status, recorded_headers.response_headers(response.headers))
 
     def close() -> None:
-        answer.close()
+        response.close()
         if charge is not None:
             runtime.finish(charge.settle(Outcome.CLIENT_LEFT))
 
-    return ProxyAnswer(answer.status, answer.headers, passed(answer, charge), close=close)
+    return ProxyResponse(response.status, response.headers, passed(response, charge), close=close)
 
 
 async def upload(request: ProxyRequest, taken: Body | None) -> AsyncIterator[bytes]:
@@ -70,11 +70,11 @@ async def upload(request: ProxyRequest, taken: Body | None) -> AsyncIterator[byt
     request.body_taken = True
 
 
-async def passed(answer: Answer, charge: Charge | None) -> Pieces:
+async def passed(response: Response, charge: Charge | None) -> Pieces:
     try:
         while True:
-            piece = await answer.piece()
-            last = not piece or answer.is_whole()
+            piece = await response.piece()
+            last = not piece or response.is_whole()
             if charge is not None:
                 charge.piece(piece)
                 if last:
@@ -83,4 +83,4 @@ async def passed(answer: Answer, charge: Charge | None) -> Pieces:
             if last:
                 return
     except UpstreamCut as cut:
-        raise AnswerAborted from cut
+        raise ResponseAborted from cut

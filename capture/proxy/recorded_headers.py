@@ -49,7 +49,7 @@ def request_headers(headers: RawHeaders) -> list[tuple[str, str]]:
     return _kept(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
 
 
-def answer_headers(headers: RawHeaders) -> list[tuple[str, str]]:
+def response_headers(headers: RawHeaders) -> list[tuple[str, str]]:
     return _kept(headers, ANSWER_HEADERS, ANSWER_PREFIXES)
 
 

@@ -7,8 +7,8 @@ from math import ceil
 from uuid import UUID
 
 from capture.admission.decision import Refused
-from capture.proxy.handler import ProxyAnswer
-from capture.proxy.responses import error_answer
+from capture.proxy.handler import ProxyResponse
+from capture.proxy.responses import error_response
 from capture.wire.types import WireFormat
 
 _TYPES = {
@@ -20,8 +20,8 @@ _TYPES = {
 _BUDGET = ("budget_exceeded", "budget_unpriced")
 
 
-def refusal_answer(wire_format: WireFormat, action_id: UUID, refused: Refused) -> ProxyAnswer:
-    return error_answer(
+def refusal_response(wire_format: WireFormat, action_id: UUID, refused: Refused) -> ProxyResponse:
+    return error_response(
         wire_format,
         action_id,
         status=refused.status,

@@ -13,8 +13,8 @@ from uuid import UUID
 from capture.admission.decision import BudgetWarning, Refused
 from capture.exchange import Outcome, Refusal, RequestHead
 from capture.proxy import recorded_headers
-from capture.proxy.handler import ProxyAnswer
-from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.handler import ProxyResponse
+from capture.proxy.refusal_response import refusal_response
 from capture.proxy.request_body import READ_SIZE, Body
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
@@ -32,7 +32,7 @@ async def refuse(
     body: Body,
     refused: Refused,
     glance: Glance | None,
-) -> ProxyAnswer:
+) -> ProxyResponse:
     """`head` is that of the call as it would have gone upstream."""
     runtime.counters.refused += 1
     data, sha256 = await _beginning(body)
@@ -46,13 +46,13 @@ async def refuse(
         body_sha256=sha256,
     )
     head = replace(head, body_file=False, refusal=refusal)
-    answer = refusal_answer(registry.by_name(head.wire_format), action_id, refused)
+    response = refusal_response(registry.by_name(head.wire_format), action_id, refused)
     if not runtime.floods.takes(refused, head):
         try:
-            await _record(runtime, action_id, head, data, refused, answer)
+            await _record(runtime, action_id, head, data, refused, response)
         except SpoolError:  # the disk is full: the call is refused all the same
             runtime.counters.unrecorded += 1
-    return answer
+    return response
 
 
 async def _record(
@@ -61,13 +61,13 @@ async def _record(
     head: RequestHead,
     data: bytes,
     refused: Refused,
-    answer: ProxyAnswer,
+    response: ProxyResponse,
 ) -> None:
     entry = runtime.writer.begin(action_id, head, data)
-    entry.whole_answer(
-        answer.status_code,
-        recorded_headers.answer_headers(answer.raw_headers),
-        answer.body,
+    entry.whole_response(
+        response.status_code,
+        recorded_headers.response_headers(response.raw_headers),
+        response.body,
         outcome=Outcome.REFUSED,
         error=refused.message,
         ours=True,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from capture.exchange import new_action_id
-from capture.proxy.handler import ProxyAnswer
+from capture.proxy.handler import ProxyResponse
 from capture.upstream.client import UpstreamError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire.types import WireFormat
@@ -15,7 +15,7 @@ ACTION_ID = b"x-agentledger-action-id"
 DO_NOT_RETRY = (b"x-should-retry", b"false")
 
 
-def error_answer(
+def error_response(
     wire_format: WireFormat,
     action_id: UUID,
     *,
@@ -25,7 +25,7 @@ def error_answer(
     type: str = "api_error",
     may_retry: bool,
     more_headers: Sequence[tuple[bytes, bytes]] = (),
-) -> ProxyAnswer:
+) -> ProxyResponse:
     request_id = str(action_id)
     body = wire_format.error_body(message, type=type, code=code, request_id=request_id)
     encoded_id = request_id.encode()
@@ -39,11 +39,13 @@ def error_answer(
     ]
     if not may_retry:
         headers.append(DO_NOT_RETRY)
-    return ProxyAnswer(status, headers, body=body)
+    return ProxyResponse(status, headers, body=body)
 
 
-def upstream_failed(wire_format: WireFormat, action_id: UUID, error: UpstreamError) -> ProxyAnswer:
-    return error_answer(
+def upstream_failed(
+    wire_format: WireFormat, action_id: UUID, error: UpstreamError
+) -> ProxyResponse:
+    return error_response(
         wire_format,
         action_id,
         status=error.status,
@@ -54,8 +56,8 @@ def upstream_failed(wire_format: WireFormat, action_id: UUID, error: UpstreamErr
     )
 
 
-def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyAnswer:
-    return error_answer(
+def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyResponse:
+    return error_response(
         wire_format,
         new_action_id(),
         status=404,
@@ -67,8 +69,8 @@ def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyAn
 
 def unrecordable(
     wire_format: WireFormat, action_id: UUID, error: Exception, *, may_retry: bool
-) -> ProxyAnswer:
-    return error_answer(
+) -> ProxyResponse:
+    return error_response(
         wire_format,
         action_id,
         status=503,

@@ -20,7 +20,7 @@ from capture.admission.charge import Charge
 from capture.admission.decision import Refused
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.proxy import recorded_headers
-from capture.proxy.refusal_response import refusal_answer
+from capture.proxy.refusal_response import refusal_response
 from capture.proxy.refusals import refuse, told
 from capture.proxy.request_body import Body
 from capture.proxy.runtime import Ended, Runtime, running
@@ -28,7 +28,7 @@ from capture.spool.folder import SpoolError
 from capture.spool.writer import Entry
 from capture.upstream.client import RawHeaders, UpstreamError
 from capture.upstream.routing import Destination, UnknownUpstream
-from capture.upstream.websocket_client import Denied, answered, connected
+from capture.upstream.websocket_client import Denied, connected, headers_for_agent
 from capture.wire import registry
 from capture.wire.request_summary import glance
 from capture.wire.sockets.turns import Begins, Comes, Step, Turns
@@ -68,8 +68,8 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
         runtime = running()
         refused = _refusal(runtime, headers, fields)
         if refused is not None:
-            answer = refusal_answer(wire_format, new_action_id(), refused)
-            await deny(scope, send, answer.status_code, answer.raw_headers, answer.body)
+            response = refusal_response(wire_format, new_action_id(), refused)
+            await deny(scope, send, response.status_code, response.raw_headers, response.body)
             return
         runtime.admission.ingest.name_token(headers, fields)
         destination, target = runtime.destinations.of(
@@ -102,7 +102,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
     if found is None:
         runtime.counters.passed_through += 1
     assert upstream.response is not None
-    recording.headers = answered(list(upstream.response.headers.raw_items()))
+    recording.headers = headers_for_agent(list(upstream.response.headers.raw_items()))
     try:
         await send(
             {
@@ -278,7 +278,7 @@ class _Recording:
         if admission.looks_at_bodies:
             looked = glance(begins.body, self._wire_format, path=self._scope["path"])
         asking = admission.asking(
-            action_id, self._fields, looked, self._wire_format, self._destination.maker
+            action_id, self._fields, looked, self._wire_format, self._destination.provider
         )
         decision = await admission.admit(asking, self._fields, looked)
         head = self._head(begins.body)
@@ -289,7 +289,7 @@ class _Recording:
         charge = limiter.charge_of(asking, head, body)
         # Its messages are kept as the events of a stream.
         headers = [
-            *recorded_headers.answer_headers(self.headers),
+            *recorded_headers.response_headers(self.headers),
             ("content-type", "text/event-stream"),
         ]
         try:
@@ -300,7 +300,7 @@ class _Recording:
                 await charge.release()
             raise
         if charge is not None:
-            charge.answered(101, headers)
+            charge.response_began(101, headers)
         self._open[begins.turn] = _Turn(entry, charge)
         self._runtime.call_begins()
 
@@ -318,7 +318,7 @@ class _Recording:
             wire_format=self._wire_format.NAME,
             upstream=self._destination.shown,
             upstream_name=self._destination.name,
-            provider=self._destination.maker,
+            provider=self._destination.provider,
             headers=[
                 (name, value)
                 for name, value in recorded_headers.request_headers(headers)
@@ -346,9 +346,9 @@ class _Recording:
             return
         with suppress(SpoolError):
             outcome = Outcome.COMPLETED if error is None else Outcome.UPSTREAM_ERROR
-            self._entry(new_action_id(), self._head(b"{}"), b"{}").whole_answer(
+            self._entry(new_action_id(), self._head(b"{}"), b"{}").whole_response(
                 status,
-                recorded_headers.answer_headers(headers),
+                recorded_headers.response_headers(headers),
                 body,
                 outcome=outcome,
                 error=error,

@@ -20,7 +20,7 @@ def leave_word(folder: Folder, calls: Iterable[UnderstoodCall]) -> None:
     for call in calls:
         reserved = call.request.reserved_usd if call.request else None
         if call.outcome == Outcome.INTERRUPTED and reserved is not None:
-            status = call.answer_head.status if call.answer_head else None
+            status = call.response_head.status if call.response_head else None
             usd = charged_usd(call.cost.total_usd, reserved, status=status, outcome=call.outcome)
             lines.append(f"{call.action_id} {usd or 0:f}\n")
     if lines:

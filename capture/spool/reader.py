@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from capture.exchange import AnswerHead, End, Exchange, RequestHead
+from capture.exchange import End, Exchange, RequestHead, ResponseHead
 from capture.spool import frames
 from capture.spool.folder import Folder, SegmentName, SpoolError
 from capture.spool.frames import Frame, Kind
@@ -28,7 +28,7 @@ LEFT_OVER_AFTER_S = 3600.0
 KEEP_IN_ALL = 64 * 1024 * 1024
 
 _decode_request = msgspec.json.Decoder(RequestHead).decode
-_decode_answer = msgspec.json.Decoder(AnswerHead).decode
+_decode_response = msgspec.json.Decoder(ResponseHead).decode
 _decode_end = msgspec.json.Decoder(End).decode
 _length = struct.Struct(">I").unpack_from
 _time = struct.Struct(">Q").unpack_from
@@ -252,7 +252,7 @@ class Reader:
                 exchange.request = _decode_request(payload[4 : 4 + length])
                 exchange.body = payload[4 + length :]
             elif place.kind == Kind.HEAD:
-                exchange.answer = _decode_answer(payload)
+                exchange.response = _decode_response(payload)
             elif place.kind == Kind.PIECE:
                 exchange.piece_times_ns.append(_time(payload)[0])
                 exchange.pieces.append(payload[8:])

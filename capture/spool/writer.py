@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from capture.exchange import AnswerHead, End, Outcome, RequestHead
+from capture.exchange import End, Outcome, RequestHead, ResponseHead
 from capture.spool import frames
 from capture.spool.folder import Folder, SpoolError, try_lock
 from capture.spool.frames import Kind
@@ -252,12 +252,12 @@ class Entry:
 
     def head(self, status: int, headers: list[tuple[str, str]]) -> None:
         now = time.monotonic_ns() - self._started
-        self.write((Kind.HEAD, _encode(AnswerHead(status, headers, now))))
+        self.write((Kind.HEAD, _encode(ResponseHead(status, headers, now))))
 
     def piece(self, piece: bytes) -> None:
         self.write((Kind.PIECE, _time(time.monotonic_ns() - self._started) + piece))
 
-    def whole_answer(
+    def whole_response(
         self,
         status: int,
         headers: list[tuple[str, str]],
@@ -270,7 +270,7 @@ class Entry:
         """Head, body and end of an answer that is all there."""
         now = time.monotonic_ns() - self._started
         self._write_last(
-            (Kind.HEAD, _encode(AnswerHead(status, headers, now, ours))),
+            (Kind.HEAD, _encode(ResponseHead(status, headers, now, ours))),
             (Kind.PIECE, _time(now) + body),
             (Kind.END, _encode(End(outcome, now, error))),
         )

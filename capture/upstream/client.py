@@ -72,7 +72,7 @@ class UpstreamCut(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """The upstream's answer, its body still to come."""
 
     status: int
@@ -140,7 +140,7 @@ class Upstream:
         target: bytes,
         headers: RawHeaders,
         body: bytes | AsyncIterable[bytes] | None,
-    ) -> Answer:
+    ) -> Response:
         """Forward one request; `target` is the raw path with its query. Raises UpstreamError."""
         if not _is_target(target):
             raise UpstreamError("the request target is not a path", status=400, worked=False)
@@ -167,7 +167,7 @@ class Upstream:
             message = f"{name} did not answer: {_reason(error)}"
             raise UpstreamError(message, status=502, worked=True) from error
         headers = _answered(response.raw_headers)
-        return Answer(response.status, headers, _length(headers), response)
+        return Response(response.status, headers, _length(headers), response)
 
     async def close(self) -> None:
         await self._session.close()

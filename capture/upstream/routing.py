@@ -72,7 +72,7 @@ class Destination:
     authority: str  # host and port, for messages
     path: bytes  # without its last slash
     query: bytes
-    maker: str | None  # None: its host is nobody's that we know
+    provider: str | None  # None: its host is nobody's that we know
 
     @classmethod
     def of(cls, name: str, url: str) -> Destination:
@@ -83,7 +83,7 @@ class Destination:
             authority=parsed.raw_authority,
             path=parsed.raw_path.rstrip("/").encode(),
             query=parsed.raw_query_string.encode(),
-            maker=maker_of(parsed.host or ""),
+            provider=provider_of(parsed.host or ""),
         )
 
     @property
@@ -106,7 +106,7 @@ class Way(NamedTuple):
     target: bytes
 
 
-def maker_of(host: str) -> str | None:
+def provider_of(host: str) -> str | None:
     labels = host.lower().split(".")
     names = (".".join(labels[start:]) for start in range(len(labels) - 1))
     return next((_MAKERS[name] for name in names if name in _MAKERS), None)

@@ -25,10 +25,10 @@ _logger.setLevel(logging.WARNING)
 
 
 class Denied(Exception):
-    """The upstream answered the handshake with something else than a WebSocket."""
+    """The upstream headers_for_agent the handshake with something else than a WebSocket."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        super().__init__(f"the upstream answered {status}")
+        super().__init__(f"the upstream headers_for_agent {status}")
         self.status, self.headers, self.body = status, headers, body
 
 
@@ -70,11 +70,11 @@ async def connected(
             logger=_logger,
         )
     except InvalidStatus as error:
-        answer = error.response
+        response = error.response
         raise Denied(
-            answer.status_code,
-            answered(list(answer.headers.raw_items())),
-            bytes(answer.body or b""),
+            response.status_code,
+            headers_for_agent(list(response.headers.raw_items())),
+            bytes(response.body or b""),
         ) from error
     except TimeoutError:
         message = f"no WebSocket to {name} within {timeout_s:g} s"
@@ -85,7 +85,7 @@ async def connected(
         raise UpstreamError(message, status=502, worked=False) from error
 
 
-def answered(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """The headers of the upstream's handshake that the agent's gets too."""
     raw = [
         (name.lower().encode("latin-1"), value.encode("ascii", "surrogateescape"))

@@ -12,13 +12,13 @@ LONGEST = 2_000
 """Characters kept of an error that has no message field: an HTML page, an unknown shape."""
 
 
-def message_in(answer: JSON) -> str | None:
+def message_in(response: JSON) -> str | None:
     """The message of a decoded error body or event; None where there is no sign of an error."""
-    if isinstance(answer, list):  # Gemini's OpenAI-compatible API
-        return next(filter(None, map(message_in, objects(answer))), None)
-    if not isinstance(answer, dict):
+    if isinstance(response, list):  # Gemini's OpenAI-compatible API
+        return next(filter(None, map(message_in, objects(response))), None)
+    if not isinstance(response, dict):
         return None
-    error = answer.get("error")
+    error = response.get("error")
     if isinstance(error, dict) and error:
         return text(error.get("message")) or text(error.get("code")) or dump(error)[:LONGEST]
     if text(error):
@@ -35,18 +35,18 @@ def message_of_event(event: dict[str, JSON]) -> str:
 
 def message_of_body(body: bytes) -> str | None:
     """The message of an answer with an error status; None only for an empty body."""
-    answer, note = load(body)
+    response, note = load(body)
     if note is not None:
         # Characters take four bytes at most; more need not be decoded.
         start = body.strip()[: 4 * LONGEST].decode("utf-8", "replace")
         return clean(start[:LONGEST]) or None
-    found = message_in(answer)
-    if found is None and isinstance(answer, dict):
+    found = message_in(response)
+    if found is None and isinstance(response, dict):
         # AWS writes it in two ways.
-        flat = text(answer.get("message")) or text(answer.get("Message"))
-        found = flat or _detail(answer.get("detail"))
-    if found is None and answer not in (None, "", {}, []):
-        found = text(answer) or dump(answer)
+        flat = text(response.get("message")) or text(response.get("Message"))
+        found = flat or _detail(response.get("detail"))
+    if found is None and response not in (None, "", {}, []):
+        found = text(response) or dump(response)
         return found[:LONGEST]
     return found
 

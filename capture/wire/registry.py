@@ -125,7 +125,7 @@ FREE = frozenset(
 for_path = _by_path(_PATHS)
 """The format that a POST to a path speaks; None for all that we do not know."""
 
-for_kept_answer = _by_path(_KEPT)
+for_kept_response = _by_path(_KEPT)
 """The format of an answer that a GET of a path fetches."""
 
 for_socket = _by_path(_SOCKETS)

@@ -19,7 +19,7 @@ from capture.wire.json.fields import count, text
 from capture.wire.json.lenient import load
 from capture.wire.json.scanner import children
 from capture.wire.registry import by_name
-from capture.wire.types import JSON, Asked, WireFormat
+from capture.wire.types import JSON, ParsedRequest, WireFormat
 
 # A name in a path that decides, whatever the body says: Azure's.
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
@@ -94,8 +94,8 @@ def glance(body: bytes, wire_format: WireFormat, *, path: str, content_type: str
     """`body` without content-encoding."""
     in_path, deployments = _in_path(wire_format.NAME, path)
     if is_multipart(body, content_type):
-        asked = read_request(body, content_type)
-        return Glance(_distinct((in_path, asked.model_id, *deployments)))
+        parsed_request = read_request(body, content_type)
+        return Glance(_distinct((in_path, parsed_request.model_id, *deployments)))
     found = _read(body)
     if found is None:
         return Glance(_distinct((in_path, *deployments)))
@@ -120,8 +120,8 @@ def _read(body: bytes) -> _Body | None:
 @lru_cache(1024)
 def _in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
     """The model and the deployments that the path names: an empty body names nothing."""
-    asked: Asked = by_name(wire_format).parse_request(b"{}", path=path)
-    return asked.model_id, _DEPLOYMENT.findall(path)
+    parsed_request: ParsedRequest = by_name(wire_format).parse_request(b"{}", path=path)
+    return parsed_request.model_id, _DEPLOYMENT.findall(path)
 
 
 def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Asked:
+class ParsedRequest:
     """A request body, understood."""
 
     model_id: str | None = None
@@ -105,7 +105,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Answered:
+class ParsedResponse:
     """An answer body, understood."""
 
     response_model: str | None = None
@@ -136,10 +136,12 @@ class WireFormat(Protocol):
     NAME: str
     PROVIDER: str  # the maker of the API that speaks it at home: "openai", "anthropic"
 
-    def parse_request(self, body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+    def parse_request(
+        self, body: bytes, *, path: str = "", content_type: str = ""
+    ) -> ParsedRequest:
         """`body` without content-encoding; `path` decoded, which names the model in some APIs."""
 
-    def parse_answer(self, body: bytes, *, status: int, content_type: str) -> Answered:
+    def parse_response(self, body: bytes, *, status: int, content_type: str) -> ParsedResponse:
         """`body` without content-encoding."""
 
     def tool_results(self, message: bytes) -> list[ToolResult]:

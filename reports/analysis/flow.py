@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from reports.analysis.handoffs import Handover, handovers
+from reports.analysis.handoffs import Handoff, handoffs
 from reports.analysis.lineage import lineage, times_of
 from reports.queries.session_calls import SessionCall, ToolResult
 
@@ -85,11 +85,11 @@ class Flow:
 
 def flow(calls: Sequence[SessionCall], tool_results: Sequence[ToolResult]) -> Flow:
     """`calls` are in time order."""
-    passed = handovers(calls, lineage(calls, tool_results, times_of(calls)))
+    passed = handoffs(calls, lineage(calls, tool_results, times_of(calls)))
     return Flow(by_agent(calls, passed), by_run(calls, passed))
 
 
-def by_agent(calls: Sequence[SessionCall], passed: Sequence[Handover]) -> Graph:
+def by_agent(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Graph:
     nodes: dict[str | None, Node] = {}
     for call in calls:
         name = call.agent_name
@@ -108,16 +108,16 @@ def by_agent(calls: Sequence[SessionCall], passed: Sequence[Handover]) -> Graph:
     return Graph(list(nodes.values()), list(edges.values()))
 
 
-def _named_only(calls: Sequence[SessionCall], passed: Sequence[Handover]) -> Iterator[str]:
+def _named_only(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Iterator[str]:
     for one in passed:
         yield from (name for name in (one.source, one.target) if name is not None)
     for call in calls:
         yield from (name for name in (call.handoff_from, call.handoff_to) if name is not None)
 
 
-def by_run(calls: Sequence[SessionCall], passed: Sequence[Handover]) -> Graph:
+def by_run(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Graph:
     """An agent's run begins when the hand passes to it, and goes on until it does so again."""
-    begins: dict[int, list[Handover]] = {}
+    begins: dict[int, list[Handoff]] = {}
     for one in passed:
         if one.at is not None:
             begins.setdefault(one.at, []).append(one)

@@ -20,7 +20,7 @@ INFERRED = ("times",)
 _WHY_OF_EVIDENCE = {GIVEN: "parent", "tool": "tool", "times": "times"}
 
 
-class Handover(NamedTuple):
+class Handoff(NamedTuple):
     source: str | None  # agents by name; None: the calls that name none
     target: str | None
     # The place of the target's first call after it; None while it has not called.
@@ -28,21 +28,21 @@ class Handover(NamedTuple):
     why: str = "header"
 
 
-def handovers(calls: Sequence[SessionCall], links: Sequence[Link]) -> list[Handover]:
+def handoffs(calls: Sequence[SessionCall], links: Sequence[Link]) -> list[Handoff]:
     """Those that the calls' hand-off headers tell; where none does, those that follow from which
     call led to which. `calls` are in time order."""
     return _told(calls) or _implied(calls, links)
 
 
-def _told(calls: Sequence[SessionCall]) -> list[Handover]:
-    found: list[Handover] = []
+def _told(calls: Sequence[SessionCall]) -> list[Handoff]:
+    found: list[Handoff] = []
     counted: dict[tuple[str, str], int] = {}  # the target's call at which it was last counted
     last: dict[str, int] = {}  # each agent's last call
     announced: dict[str, dict[str, None]] = {}  # by target, since its last call
     unnamed: tuple[str, str] | None = None  # what the last call without a name said
 
     def count(source: str, target: str, at: int) -> None:
-        found.append(Handover(source, target, at))
+        found.append(Handoff(source, target, at))
         counted[source, target] = at
 
     for place, call in enumerate(calls):
@@ -63,7 +63,7 @@ def _told(calls: Sequence[SessionCall]) -> list[Handover]:
             announced.setdefault(taker, {})[agent] = None
         last[agent] = place
     found += [
-        Handover(source, target, None)
+        Handoff(source, target, None)
         for target, sources in announced.items()
         for source in sources
         if (source, target) not in counted
@@ -71,7 +71,7 @@ def _told(calls: Sequence[SessionCall]) -> list[Handover]:
     return found
 
 
-def _implied(calls: Sequence[SessionCall], links: Sequence[Link]) -> list[Handover]:
+def _implied(calls: Sequence[SessionCall], links: Sequence[Link]) -> list[Handoff]:
     found = []
     seen: set[tuple[int, str | None]] = set()
     for place, link in enumerate(links):
@@ -81,5 +81,5 @@ def _implied(calls: Sequence[SessionCall], links: Sequence[Link]) -> list[Handov
         source, target = calls[link.parent].agent_name, calls[place].agent_name
         if source != target and (link.parent, target) not in seen:
             seen.add((link.parent, target))
-            found.append(Handover(source, target, place, why))
+            found.append(Handoff(source, target, place, why))
     return found

@@ -48,7 +48,7 @@ def transcript(session: Session, *, agent: str | None, after: UUID | None) -> Tr
 
 def _blocks(records: list[Record]) -> Iterator[Block]:
     known: set[int] = set()
-    answers: set[str] = set()
+    responses: set[str] = set()
     for record in records:
         block = Block(record.row)
         if record.prompt is not None and record.row["prompt_ref"] not in known:
@@ -66,22 +66,22 @@ def _blocks(records: list[Record]) -> Iterator[Block]:
             if turn.who in SYSTEM and record.prompt is not None:
                 continue  # it is the system prompt
             # The model's own words were shown when they came.
-            if turn.who in ANSWERING and turn.text.strip() in answers:
+            if turn.who in ANSWERING and turn.text.strip() in responses:
                 block.n_known += 1
             else:
                 block.turns.append(turn)
-        answer = _answer(record)
-        if answer.pieces:
-            answers.add(answer.text.strip())
-            block.turns.append(answer)
+        response = _response(record)
+        if response.pieces:
+            responses.add(response.text.strip())
+            block.turns.append(response)
         yield block
 
 
-def _answer(record: Record) -> Turn:
+def _response(record: Record) -> Turn:
     row = record.row
     pieces = [Piece("text", row["content"])] if row["content"] else []
     pieces += [
         Piece("tool_call", pretty_text(one["arguments"]), one["name"], one["tool_call_id"])
         for one in record.tool_calls
     ]
-    return Turn("answer", pieces)
+    return Turn("response", pieces)

@@ -102,7 +102,7 @@ class Analytics(APIView):
             disposition = f'attachment; filename="{name}.csv"'
             table = _table(found, asked.column)
             return Response(table, headers={"content-disposition": disposition})
-        return Response(answer_of(asked, found))
+        return Response(response_of(asked, found))
 
 
 # --- what was asked ---
@@ -170,7 +170,7 @@ def found_of(asked: Asked) -> Summary:
     return summary(asked.period, asked.column, asked.filters, asked.limit)
 
 
-def answer_of(asked: Asked, found: Summary) -> dict[str, Any]:
+def response_of(asked: Asked, found: Summary) -> dict[str, Any]:
     return {**totals_of(asked, found), "series": list(_points(found, asked.column))}
 
 
@@ -181,7 +181,7 @@ def series_of_all(found: Summary) -> list[Figures]:
 
 def totals_of(asked: Asked, found: Summary) -> dict[str, Any]:
     """Without what was when."""
-    answer = {
+    response = {
         "since": start_of(asked.period.begin),
         "until": start_of(asked.period.end),
         "interval": asked.interval,
@@ -189,10 +189,10 @@ def totals_of(asked: Asked, found: Summary) -> dict[str, Any]:
         "total": _figures(added(found.total)),
     }
     if asked.column is not None:
-        answer["groups"] = [
+        response["groups"] = [
             {**names, **_figures(added(series))} for names, series in _groups(found, asked.column)
         ]
-    return answer
+    return response
 
 
 def _groups(found: Summary, by: str) -> Iterator[tuple[Figures, Series]]:

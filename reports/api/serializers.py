@@ -82,9 +82,9 @@ class CallSerializer(serializers.ModelSerializer[Call]):
     first_byte_ms = serializers.FloatField(allow_null=True)
     tokens_per_second = serializers.FloatField(allow_null=True)
     request_headers = Headers()
-    answer_headers = Headers()
+    response_headers = Headers()
     raw_request = serializers.CharField(allow_null=True)
-    raw_answer = serializers.CharField(allow_null=True)
+    raw_response = serializers.CharField(allow_null=True)
 
     class Meta:
         model = Call

@@ -79,7 +79,7 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "budgets": budgets_of(record.row),
         "rate": tokens_per_second(told),
         "offered": tools_offered(record),
-        "answer": _answer(record),
+        "response": _response(record),
         "results": told["tool_results"],
         "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
         "curl": curl(request, record, limit),
@@ -149,7 +149,7 @@ def _other(record: Record, with_id: UUID | None) -> ShortCall | None:
     return next(iter(short_calls(same.order_by("-timestamp", "-seq")[:1])), None)
 
 
-def _answer(record: Record) -> Turn:
+def _response(record: Record) -> Turn:
     row = record.row
     pieces = [Piece("thinking", row["reasoning"])] if row["reasoning"] else []
     pieces += [Piece("text", row["content"])] if row["content"] else []
@@ -160,7 +160,7 @@ def _answer(record: Record) -> Turn:
     if row["choices"]:
         choices = orjson.dumps(row["choices"], option=orjson.OPT_INDENT_2).decode()
         pieces.append(Piece("json", choices))
-    return Turn("answer", pieces)
+    return Turn("response", pieces)
 
 
 def _raw(record: Record, limit: int) -> dict[str, Any]:
@@ -169,9 +169,9 @@ def _raw(record: Record, limit: int) -> dict[str, Any]:
     return {
         "is_exact": body is not None,
         "request_text": (body or (text.data if text else b"")).decode(errors="replace"),
-        "answer_text": record.answer().data.decode(errors="replace"),
+        "response_text": record.response().data.decode(errors="replace"),
         "request_headers": record.row["heads"]["request"] or [],
-        "answer_headers": record.row["heads"]["answer"] or [],
+        "response_headers": record.row["heads"]["response"] or [],
     }
 
 

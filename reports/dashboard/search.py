@@ -26,7 +26,7 @@ MATCHED_IN = {
     "messages": "prompt",
     "tool_results": "tool result",
     "system_prompt": "system prompt",
-    "content": "answer",
+    "content": "response",
     "reasoning": "reasoning",
     "tool_calls": "tool call",
     "choices": "further choice",
@@ -38,7 +38,7 @@ MATCHED_IN = {
     "session_id": "session",
     "action_id": "call",
     "raw_request": "raw request",
-    "raw_answer": "raw answer",
+    "raw_response": "raw answer",
 }
 COLUMNS = (
     *("action_id", "session_id", "timestamp", "agent_name", "model_id", "status_code"),

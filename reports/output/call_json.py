@@ -32,8 +32,8 @@ CALL_FIELDS = (
     " handoff_to seq ttft_ms streaming method path wire_format response_model tokens_cache_read"
     " tokens_cache_write tokens_cache_write_1h tokens_reasoning tokens_audio_in tokens_audio_out"
     " tokens_image_in tokens_image_out usage_source price_source cache_savings_usd service_tier"
-    " attempt retry_of response_id fetch_of outcome budget_warning request_bytes answer_bytes"
-    " request_sha256 answer_sha256"
+    " attempt retry_of response_id fetch_of outcome budget_warning request_bytes response_bytes"
+    " request_sha256 response_sha256"
 ).split()
 BODY_FIELDS = (
     "content reasoning choices temperature max_tokens request_params usage units cost_parts notes"
@@ -189,10 +189,10 @@ def _raw_request(record: Record) -> JSON:
     return _text(record.request(), record.row["heads"]["request"])
 
 
-def _raw_answer(record: Record) -> JSON:
+def _raw_response(record: Record) -> JSON:
     if not is_shown_raw(record.row):
         return None
-    return _text(record.answer(), record.row["heads"]["answer"])
+    return _text(record.response(), record.row["heads"]["response"])
 
 
 def _text(text: Text | None, headers: list[list[str]] | None) -> str | None:
@@ -220,9 +220,9 @@ DERIVED = {
     "first_byte_ms": _of_heads("first_byte_ms"),
     "tokens_per_second": Derived(_tokens_per_second, _RATE),
     "request_headers": Derived(lambda record: record.row["heads"]["request"], ("heads",)),
-    "answer_headers": Derived(lambda record: record.row["heads"]["answer"], ("heads",)),
+    "response_headers": Derived(lambda record: record.row["heads"]["response"], ("heads",)),
     "raw_request": Derived(_raw_request, ("heads",), ("raw",)),
-    "raw_answer": Derived(_raw_answer, ("heads",), ("raw",)),
+    "raw_response": Derived(_raw_response, ("heads",), ("raw",)),
 }
 _COLUMNS = [*CALL_FIELDS, *BODY_FIELDS]
 FIELDS = [*_COLUMNS, *DERIVED]

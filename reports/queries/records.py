@@ -49,11 +49,11 @@ CALL_COLUMNS = [
     if (name := f.attname) not in ("session_id", "deleted_at")
 ]
 BODY_COLUMNS = [f.attname for f in CallBody._meta.concrete_fields if f.attname != "call_id"]
-_TEXTS = ("frame", "answer")
+_TEXTS = ("frame", "response")
 # Without these no record can be put together.
 _ALWAYS = {
     *("action_id", "seq", "timestamp", "scope", "wire_format", "notes"),
-    *("frame_encoding", "frame_is_whole", "answer_encoding"),
+    *("frame_encoding", "frame_is_whole", "response_encoding"),
 }
 
 
@@ -127,8 +127,8 @@ class Record:
         frame = self.row["frame"]
         return unpacked(frame, self.row["frame_encoding"]) if frame is not None else None
 
-    def answer(self) -> Text:
-        return unpacked(self.row["answer"], self.row["answer_encoding"])
+    def response(self) -> Text:
+        return unpacked(self.row["response"], self.row["response_encoding"])
 
     def request(self) -> Text | None:
         """The request's body; None where it was lost. With references in it, it is to be read;
@@ -234,7 +234,9 @@ def records(
 def _page(calls: QuerySet[Call], at_once: int) -> list[UUID]:
     ids = []
     size = 0
-    for action_id, came, went in calls.values_list("pk", "request_bytes", "answer_bytes")[:at_once]:
+    for action_id, came, went in calls.values_list("pk", "request_bytes", "response_bytes")[
+        :at_once
+    ]:
         ids.append(action_id)
         size += (came or 0) + went
         if size > BYTES_AT_ONCE:
@@ -300,7 +302,7 @@ def _find_texts(records: list[Record], wanted: Wanted) -> None:
 
 
 def _refers(row: Row) -> bool:
-    return bool((row["frame_encoding"] | row["answer_encoding"]) & REFERRING)
+    return bool((row["frame_encoding"] | row["response_encoding"]) & REFERRING)
 
 
 def _hang_on(records: list[Record], model: type[Model], order: str, name: str) -> None:
@@ -367,5 +369,5 @@ def _digests(record: Record) -> dict[bytes, None]:
         places = [place for part in record.parts for place in part.text.places]
     if _refers(record.row):
         frame = record.frame()
-        places = [*(frame.places if frame else ()), *places, *record.answer().places]
+        places = [*(frame.places if frame else ()), *places, *record.response().places]
     return dict.fromkeys(place.digest for place in places)

@@ -172,7 +172,10 @@ def _bodies(call: Call) -> Iterator[tuple[str, str]]:
     if body.frame is not None and body.frame_is_whole:
         request = unpacked(body.frame, body.frame_encoding)
         yield "raw_request", _said_in(request, heads["request"])
-    yield "raw_answer", _said_in(unpacked(body.answer, body.answer_encoding), heads["answer"])
+    yield (
+        "raw_response",
+        _said_in(unpacked(body.response, body.response_encoding), heads["response"]),
+    )
 
 
 def _said_in(text: Text, headers: list[list[str]] | None) -> str:

@@ -31,7 +31,7 @@ FILTERS = {
 # The fields of a call's JSON that each part of it is.
 SCOPES = {
     "prompt": ("messages", "system_prompt", "raw_request"),
-    "response": ("content", "reasoning", "choices", "raw_answer"),
+    "response": ("content", "reasoning", "choices", "raw_response"),
     "tool": ("tool_calls", "tool_results"),
     "agent": ("agent_name",),
     "user": ("user_id",),

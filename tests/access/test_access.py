@@ -47,14 +47,14 @@ def test_what_is_not_ours_reaches_the_provider(
 @pytest.mark.parametrize("path", ["/", "/health", "/api/sessions", "/session/x", "/explain/x"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"])
 def test_what_is_ours_does_not(ledger: Ledger, provider: Provider, path: str, method: str) -> None:
-    answer = httpx.request(method, ledger.url + path)
+    response = httpx.request(method, ledger.url + path)
     assert provider.counts()["received"] == 0
     if method in ("GET", "HEAD"):
-        assert answer.status_code == (404 if path.endswith("/x") else 200)
+        assert response.status_code == (404 if path.endswith("/x") else 200)
     elif method == "OPTIONS":
-        assert answer.status_code in (200, 405)
+        assert response.status_code in (200, 405)
     else:
-        assert answer.status_code == 405
+        assert response.status_code == 405
 
 
 # --- the rule ---
@@ -193,10 +193,10 @@ def test_a_key_locks_what_can_be_read(locked: Ledger, path: str) -> None:
     assert KEY_HEADER in refused.json()["detail"]
     for wrong in (b"k-2", b"K-1", "k-1\u00e9".encode()):
         program = {b"accept": b"application/json", KEY_HEADER.encode(): wrong}
-        answer = httpx.get(url, headers=program)
-        assert (answer.status_code, answer.json()) == (401, refused.json())
-    for answer in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):
-        assert answer.status_code in (200, 404)
+        response = httpx.get(url, headers=program)
+        assert (response.status_code, response.json()) == (401, refused.json())
+    for response in (httpx.get(url, headers={KEY_HEADER: "k-1"}), httpx.get(url + "?api_key=k-1")):
+        assert response.status_code in (200, 404)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -208,12 +208,12 @@ def test_a_client_that_looks_for_a_server_finds_one(
     probe = request(method, "/", [("accept", accept)] if accept else [])
     proxied = request(method, "/", [("via", "1.1 x")])
     for url, sent in ((locked.url, probe), (ledger.url, proxied)):
-        answer = exchange(url, sent, method=method)
-        assert answer.status == 200
-        assert answer.body == (b"AgentLedger is running" if method == "GET" else b"")
+        response = exchange(url, sent, method=method)
+        assert response.status == 200
+        assert response.body == (b"AgentLedger is running" if method == "GET" else b"")
 
 
-def test_the_answer_to_probes_is_at_the_root_alone(locked: Ledger) -> None:
+def test_the_response_to_probes_is_at_the_root_alone(locked: Ledger) -> None:
     for path in ("/api/sessions", "/session/x", "/explain/x", "/static/x", "/dashboard/x", "/mcp"):
         assert httpx.get(locked.url + path).status_code == 401
     assert httpx.post(locked.url).status_code == 401
@@ -239,22 +239,22 @@ def test_a_trusted_proxy_says_who_reads(fresh: Ledger) -> None:
     fresh.env["AGENTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
     with fresh:
         for told, status in (("8.8.8.8", 403), ("127.0.0.1", 200), ("127.0.0.1, 8.8.8.8", 403)):
-            answer = fresh.get("/api/sessions", headers={"x-forwarded-for": told})
-            assert answer.status_code == status
+            response = fresh.get("/api/sessions", headers={"x-forwarded-for": told})
+            assert response.status_code == status
         secure = {"x-forwarded-for": "::1", "x-forwarded-proto": "https"}
         assert fresh.get("/", headers=secure).json()["sessions"].startswith("https://")
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "Forwarded", "X-Real-IP", "via"])
 def test_without_a_key_nobody_reads_through_a_proxy(ledger: Ledger, header: str) -> None:
-    answer = httpx.get(f"{ledger.url}/api/sessions", headers={header: "127.0.0.1"})
-    assert answer.status_code == 403
-    assert "AGENTLEDGER_API_KEY" in answer.json()["detail"]
+    response = httpx.get(f"{ledger.url}/api/sessions", headers={header: "127.0.0.1"})
+    assert response.status_code == 403
+    assert "AGENTLEDGER_API_KEY" in response.json()["detail"]
 
 
 def test_without_a_key_another_sites_page_does_not_read(ledger: Ledger) -> None:
-    answer = httpx.get(f"{ledger.url}/api/sessions", headers={"host": "evil.example"})
-    assert answer.status_code == 403
+    response = httpx.get(f"{ledger.url}/api/sessions", headers={"host": "evil.example"})
+    assert response.status_code == 403
 
 
 def test_without_a_key_another_machine_does_not_read(fresh: Ledger, provider: Provider) -> None:

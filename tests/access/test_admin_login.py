@@ -76,8 +76,11 @@ def test_the_admin_takes_the_key(keyed: Ledger) -> None:
 def test_a_link_with_the_key_signs_in_and_leads_to_the_clean_address(keyed: Ledger) -> None:
     ready(keyed)
     with Browser(keyed) as browser:
-        answer = browser.get("/api/sessions", params={"limit": "5", "api_key": KEY})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/api/sessions?limit=5")
+        response = browser.get("/api/sessions", params={"limit": "5", "api_key": KEY})
+        assert (response.status_code, response.headers["location"]) == (
+            303,
+            "/api/sessions?limit=5",
+        )
         assert browser.get("/api/sessions").status_code == 200
         refused = browser.get("/api/sessions", params={"limit": "5", "api_key": "wrong"})
         assert refused.status_code == 401
@@ -95,10 +98,10 @@ def test_signing_in_leads_nowhere_else(keyed: Ledger, target: str) -> None:
 
 
 def test_a_page_of_another_site_signs_nobody_in(keyed: Ledger) -> None:
-    answer = httpx.post(
+    response = httpx.post(
         keyed.url + SIGN_IN, data={"api_key": KEY}, headers={"origin": "http://evil.example"}
     )
-    assert (answer.status_code, answer.cookies.get("agentledger")) == (403, None)
+    assert (response.status_code, response.cookies.get("agentledger")) == (403, None)
 
 
 def test_a_cookie_ends_with_signing_out_and_with_its_token(keyed: Ledger) -> None:
@@ -142,9 +145,9 @@ def test_behind_tls_cookies_are_secure(fresh: Ledger) -> None:
         tls = {"x-forwarded-for": "8.8.8.8", "x-forwarded-proto": "https"}
         with Browser(fresh, **tls, host="ledger.example") as browser:
             own = {"origin": "https://ledger.example"}
-            answer = browser.post(SIGN_IN, data={"api_key": KEY}, headers=own)
-            assert "secure" in answer.headers["set-cookie"].lower()
-            cookie = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+            response = browser.post(SIGN_IN, data={"api_key": KEY}, headers=own)
+            assert "secure" in response.headers["set-cookie"].lower()
+            cookie = {"cookie": response.headers["set-cookie"].partition(";")[0]}
             admin = browser.get("/admin/", headers=cookie)
             assert admin.status_code == 200
             assert "secure" in admin.headers["set-cookie"].lower()  # csrftoken

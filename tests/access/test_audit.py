@@ -21,8 +21,8 @@ WITH_KEY = {KEY_HEADER: KEY}
 
 
 def entries(ledger: Ledger, **parameters: Any) -> list[dict[str, Any]]:
-    answer = ledger.get("/api/audit", params=parameters, headers=WITH_KEY)
-    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    response = ledger.get("/api/audit", params=parameters, headers=WITH_KEY)
+    found: list[dict[str, Any]] = response.raise_for_status().json()
     return found
 
 
@@ -258,9 +258,9 @@ def test_pages_and_filters(fresh: Ledger) -> None:
         seen = []
         url: str | None = f"{fresh.url}/api/audit?limit=3&action=stop.create&api_key=x"
         while url is not None:
-            answer = httpx.get(url)
-            seen += [entry["id"] for entry in answer.json()]
-            url = answer.links["next"]["url"] if "next" in answer.links else None
+            response = httpx.get(url)
+            seen += [entry["id"] for entry in response.json()]
+            url = response.links["next"]["url"] if "next" in response.links else None
         assert seen == [8, 7, 6, 5, 4, 3, 2]
         assert [e["id"] for e in entries(fresh, object="user u2")] == [4]
         assert [e["id"] for e in entries(fresh, since=everything[2]["at"])] == [8, 7, 6]
@@ -277,6 +277,6 @@ def test_pages_and_filters(fresh: Ledger) -> None:
             {"actor": "a\0b"},
             {"what": "x"},
         ):
-            answer = fresh.get("/api/audit", params=parameters)
-            assert answer.status_code == 400, parameters
-            assert list(answer.json()) == list(parameters)
+            response = fresh.get("/api/audit", params=parameters)
+            assert response.status_code == 400, parameters
+            assert list(response.json()) == list(parameters)

@@ -109,16 +109,18 @@ def test_who_may_do_what(keyed: Ledger, secrets: dict[str, str], who: str, way: 
     with httpx.Client(base_url=keyed.url, headers=PROGRAM | headers) as client:
         for path in ALL:
             for method in ("GET", "POST", "DELETE"):
-                answer = client.request(method, path)
+                response = client.request(method, path)
                 expected = status_of(resolve(path).view_name, method, role)
-                said = f"{who} by {way}: {method} {path}: {answer.status_code} {answer.text[:200]}"
-                if expected is not None and not is_probe(path, method, answer):
-                    assert answer.status_code == expected, said
-                    assert expected == 405 or REFUSED.search(answer.json()["detail"]), said
+                said = (
+                    f"{who} by {way}: {method} {path}: {response.status_code} {response.text[:200]}"
+                )
+                if expected is not None and not is_probe(path, method, response):
+                    assert response.status_code == expected, said
+                    assert expected == 405 or REFUSED.search(response.json()["detail"]), said
                 elif expected is None:
-                    assert answer.status_code < 500, said
-                    assert not (answer.status_code == 401 and path != "/dashboard/sign-in"), said
-                    assert not REFUSED.search(answer.text) or path == "/dashboard/sign-in", said
+                    assert response.status_code < 500, said
+                    assert not (response.status_code == 401 and path != "/dashboard/sign-in"), said
+                    assert not REFUSED.search(response.text) or path == "/dashboard/sign-in", said
 
 
 def shown(ledger: Ledger, secret: str | None, way: str) -> dict[str, str]:
@@ -126,11 +128,11 @@ def shown(ledger: Ledger, secret: str | None, way: str) -> dict[str, str]:
         return {}
     if way == "header":
         return {KEY_HEADER: secret}
-    answer = httpx.post(f"{ledger.url}/dashboard/sign-in", data={"api_key": secret})
-    if "agentledger" not in answer.cookies:
+    response = httpx.post(f"{ledger.url}/dashboard/sign-in", data={"api_key": secret})
+    if "agentledger" not in response.cookies:
         return {"cookie": "agentledger=token:1:1xVxzU:XEeEgKWIV40nuXodvSQ4is_XhZNShGL4l0JtTFgL2pc"}
     token = "t" * 32
-    cookies = f"agentledger={answer.cookies['agentledger']}; csrftoken={token}"
+    cookies = f"agentledger={response.cookies['agentledger']}; csrftoken={token}"
     return {"cookie": cookies, "x-csrftoken": token}
 
 
@@ -151,8 +153,8 @@ def status_of(route: str, method: str, role: Role | None) -> int | None:
     return None if role.includes(rule.write) else 403
 
 
-def is_probe(path: str, method: str, answer: httpx.Response) -> bool:
-    return path == "/" and method == "GET" and answer.text == "AgentLedger is running"
+def is_probe(path: str, method: str, response: httpx.Response) -> bool:
+    return path == "/" and method == "GET" and response.text == "AgentLedger is running"
 
 
 def test_what_is_at_no_route_is_for_readers(keyed: Ledger) -> None:

@@ -118,16 +118,16 @@ def test_last_use_is_written(fresh: Ledger) -> None:
     assert [today in line for line in listed.splitlines()] == [False, True, True]
 
 
-def test_the_answer_does_not_tell_whether_a_token_exists(keyed: Ledger) -> None:
+def test_the_response_does_not_tell_whether_a_token_exists(keyed: Ledger) -> None:
     secret = make(keyed, "gone", "viewer")
     keyed.command("token", "revoke", "gone")
     program = {"accept": "application/json"}
-    answers = [
+    responses = [
         keyed.get("/api/sessions", headers=program | {KEY_HEADER: shown})
         for shown in (secret, "al_" + "y" * 43, "wrong")
     ]
-    assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.text for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {401}
+    assert len({response.text for response in responses}) == 1
 
 
 def test_without_a_key_a_token_reads_from_elsewhere(fresh: Ledger) -> None:
@@ -205,8 +205,8 @@ def test_ingest_tokens_hold_while_the_database_is_away(fresh: Ledger, postgresql
         fresh.kill()
         fresh.start()
         assert (call(fresh, secret), call(fresh, "al_" + "x" * 43)) == (200, 401)
-        answer = fresh.get("/api/sessions", headers={KEY_HEADER: "al_" + "x" * 43})
-        assert answer.status_code == 503
+        response = fresh.get("/api/sessions", headers={KEY_HEADER: "al_" + "x" * 43})
+        assert response.status_code == 503
         page = fresh.get("/admin/capture/stop/", headers={"accept": "text/html"})
         assert (page.status_code, "does not answer" in page.text) == (503, True)
         assert fresh.get("/health").status_code == 200
@@ -228,13 +228,13 @@ def test_guessing_is_slowed_down(guessed: Ledger) -> None:
     with guessed:
         wait_until(lambda: read(guessed, KEY) == 200)
         secret = make(guessed, "new", "viewer")
-        answers = [
+        responses = [
             guessed.get("/api/sessions", headers={KEY_HEADER: f"guess {n}"}) for n in range(9)
         ]
-        statuses = [answer.status_code for answer in answers]
+        statuses = [response.status_code for response in responses]
         assert statuses[:FREE_ATTEMPTS] == [401] * FREE_ATTEMPTS
         assert 429 in statuses
-        assert 1 <= int(answers[statuses.index(429)].headers["retry-after"]) <= 60
+        assert 1 <= int(responses[statuses.index(429)].headers["retry-after"]) <= 60
         slowed = guessed.get("/readyz", headers={KEY_HEADER: "guess"})
         assert slowed.json() == {"status": "ready"}
         # Who was let in before is not shut out, nor is who asks from elsewhere.

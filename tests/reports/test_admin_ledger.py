@@ -27,7 +27,7 @@ def read(
     if request.param == "postgresql":
         env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
     with Ledger(tmp_path_factory.mktemp(request.param), _provider.url, env=env) as ledger:
-        _provider.answer(*canned.as_json(canned.chat("It rains in Paris.")))
+        _provider.response(*canned.as_json(canned.chat("It rains in Paris.")))
         ledger.post("run-1", content=HOSTILE)
         ledger.post("run-1", content="And in London?")
         ledger.post("run-2", content="something else")
@@ -38,9 +38,9 @@ def read(
 
 def page(ledger: Ledger, path: str, **parameters: Any) -> str:
     with Browser(ledger) as browser:
-        answer = browser.get(f"{path}?{urlencode(parameters)}", follow_redirects=True)
-    assert answer.status_code == 200, answer.text[:2000]
-    return answer.text
+        response = browser.get(f"{path}?{urlencode(parameters)}", follow_redirects=True)
+    assert response.status_code == 200, response.text[:2000]
+    return response.text
 
 
 def test_sessions_are_listed_and_read(read: Ledger) -> None:
@@ -88,8 +88,8 @@ def test_nothing_can_be_changed_or_added(read: Ledger) -> None:
     with Browser(read) as browser:
         for path in (SESSIONS, CALLS):
             assert browser.get(f"{path}add/").status_code == 403
-        answer = browser.submit(f"{SESSIONS}1/change/", session_id="other")
-        assert answer.status_code == 403
+        response = browser.submit(f"{SESSIONS}1/change/", session_id="other")
+        assert response.status_code == 403
     assert {s["session_id"] for s in read.sessions()} >= {"run-1", "run-2"}
 
 

@@ -88,8 +88,8 @@ def fill(ledger: Ledger, first: int, last: int) -> None:
 
 
 def asked(ledger: Ledger) -> dict[str, tuple[int, list[str]]]:
-    answers = json.loads(in_django(ledger, ASK, *LISTS))
-    return {path: (n, queries) for path, (n, queries) in zip(LISTS, answers, strict=True)}
+    responses = json.loads(in_django(ledger, ASK, *LISTS))
+    return {path: (n, queries) for path, (n, queries) in zip(LISTS, responses, strict=True)}
 
 
 def test_a_list_asks_as_often_for_many_rows_as_for_few(read: Ledger) -> None:

@@ -26,16 +26,16 @@ def async_client(url: str, headers: dict[str, str]) -> AsyncAnthropic:
 
 def message(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as anthropic:
-        answer = anthropic.messages.with_raw_response.create(**MESSAGE)
-        yield answer.headers
-        yield answer.parse()
+        response = anthropic.messages.with_raw_response.create(**MESSAGE)
+        yield response.headers
+        yield response.parse()
 
 
 async def message_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
     async with async_client(url, headers) as anthropic:
-        answer = await anthropic.messages.with_raw_response.create(**MESSAGE)
-        yield answer.headers
-        yield answer.parse()
+        response = await anthropic.messages.with_raw_response.create(**MESSAGE)
+        yield response.headers
+        yield response.parse()
 
 
 def message_once(url: str, headers: dict[str, str]) -> Iterator[object]:

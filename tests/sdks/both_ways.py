@@ -21,7 +21,7 @@ from tests.support.provider import Provider, Received
 
 FOLDER = Path(__file__).parent
 
-Answer = list[canned.Step]
+Response = list[canned.Step]
 Facts = dict[str, Any]
 
 # What providers send beside the body, and SDKs read.
@@ -43,7 +43,7 @@ class Case:
     leaves a call with these facts on record. `raises` is the class of what it ends with."""
 
     call: str
-    answers: Sequence[Answer]
+    responses: Sequence[Response]
     recorded: Sequence[Facts] = ()
     raises: str | None = None
 
@@ -53,18 +53,18 @@ class Case:
 
 def reply(
     body: bytes, status: int = 200, content_type: str = "application/json", **headers: str
-) -> Answer:
+) -> Response:
     fields = [("content-type", content_type), *USUAL]
     fields += [(name.replace("_", "-"), value) for name, value in headers.items()]
     fields.append(("content-length", str(len(body))))
     return [canned.send(canned.head(status, fields, REASONS.get(status, "Overloaded")) + body)]
 
 
-def as_json(value: JSON, status: int = 200) -> Answer:
+def as_json(value: JSON, status: int = 200) -> Response:
     return reply(compact(value), status)
 
 
-def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Answer:
+def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Response:
     """`body` line by line, each a chunk; a cut one is not ended as chunks are."""
     fields = [("content-type", content_type), *USUAL, ("transfer-encoding", "chunked")]
     pieces = [canned.send(canned.chunk(line)) for line in body.splitlines(keepends=True)]
@@ -72,13 +72,13 @@ def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Answer:
     return [canned.send(canned.head(200, fields, REASONS[200])), *pieces, end]
 
 
-def as_server(exchange: Exchange) -> Answer:
+def as_server(exchange: Exchange) -> Response:
     if exchange.is_stream():
         return streamed(exchange.body, exchange.content_type)
     return reply(exchange.body, exchange.status, exchange.content_type)
 
 
-def cut_after_content(exchange: Exchange) -> Answer:
+def cut_after_content(exchange: Exchange) -> Response:
     """The stream up to the end of the event that brings its first content."""
     end = exchange.expected_with_first_content().first_content_end
     return streamed(exchange.body[:end], exchange.content_type, cut=True)
@@ -157,7 +157,7 @@ class BothWays:
         straight, through = self.straight[name], self.through[name]
         raised = next(iter(straight.raised), None) if straight.raised else None
         assert raised == case.raises, straight.raised
-        assert len(straight.received) == len(case.answers)
+        assert len(straight.received) == len(case.responses)
         assert through.values == straight.values
         assert through.raised == straight.raised
         assert through.received == straight.received
@@ -171,8 +171,8 @@ def run(module: str, cases: dict[str, Case], ledger: Ledger, provider: Provider)
     provider.reset()
     for _ in ("straight", "through"):
         for name, case in cases.items():
-            for answer in case.answers:
-                provider.answer(*answer, path=f"/case-{name}/", times=1)
+            for response in case.responses:
+                provider.response(*response, path=f"/case-{name}/", times=1)
     ran = subprocess.run(
         [
             *(sys.executable, "-W", "ignore", str(FOLDER / "run.py"), str(FOLDER / module)),

@@ -23,9 +23,9 @@ def client(url: str, headers: dict[str, str]) -> Groq:
 
 def chat(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as groq:
-        answer = groq.chat.completions.with_raw_response.create(**CHAT)
-        yield answer.headers
-        yield answer.parse()
+        response = groq.chat.completions.with_raw_response.create(**CHAT)
+        yield response.headers
+        yield response.parse()
 
 
 def chat_once(url: str, headers: dict[str, str]) -> Iterator[object]:
@@ -61,10 +61,10 @@ def transcription(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 def speech(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as groq:
-        answer = groq.audio.speech.create(
+        response = groq.audio.speech.create(
             model="canopylabs/orpheus-v1-english", voice="hannah", input="Hello"
         )
-        yield answer.read()
+        yield response.read()
 
 
 def models(url: str, headers: dict[str, str]) -> Iterator[object]:

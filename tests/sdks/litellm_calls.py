@@ -31,9 +31,9 @@ def asked(model: str, url: str, headers: dict[str, str], **more: Any) -> dict[st
     }
 
 
-def without_its_own(answer: Any) -> Any:
+def without_its_own(response: Any) -> Any:
     """Without what LiteLLM draws by lot or reads from its clock."""
-    told = answer.model_dump()
+    told = response.model_dump()
     for name in ("id", "created", "created_at"):
         told.pop(name, None)
     return told
@@ -44,8 +44,8 @@ def openai(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 
 async def openai_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
-    answer = await litellm.acompletion(**asked("openai/gpt-4o", f"{url}/v1", headers))
-    yield without_its_own(answer)
+    response = await litellm.acompletion(**asked("openai/gpt-4o", f"{url}/v1", headers))
+    yield without_its_own(response)
 
 
 def openai_again(url: str, headers: dict[str, str]) -> Iterator[object]:

@@ -104,10 +104,10 @@ def transcription_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
 
 def speech_stream(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url) as mistral:
-        answer: Any = mistral.audio.speech.complete(
+        response: Any = mistral.audio.speech.complete(
             model="voxtral-mini-tts", input="Hello", stream=True, http_headers=headers
         )
-        yield from answer
+        yield from response
 
 
 def conversation(url: str, headers: dict[str, str]) -> Iterator[object]:

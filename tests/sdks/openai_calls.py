@@ -29,16 +29,16 @@ def async_client(url: str, headers: dict[str, str]) -> AsyncOpenAI:
 
 def chat(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as openai:
-        answer = openai.chat.completions.with_raw_response.create(**CHAT, temperature=0.5)
-        yield answer.headers
-        yield answer.parse()
+        response = openai.chat.completions.with_raw_response.create(**CHAT, temperature=0.5)
+        yield response.headers
+        yield response.parse()
 
 
 async def chat_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
     async with async_client(url, headers) as openai:
-        answer = await openai.chat.completions.with_raw_response.create(**CHAT)
-        yield answer.headers
-        yield answer.parse()
+        response = await openai.chat.completions.with_raw_response.create(**CHAT)
+        yield response.headers
+        yield response.parse()
 
 
 def chat_once(url: str, headers: dict[str, str]) -> Iterator[object]:
@@ -150,10 +150,10 @@ def speech(url: str, headers: dict[str, str]) -> Iterator[object]:
         client(url, headers) as openai,
         openai.audio.speech.with_streaming_response.create(
             model="gpt-4o-mini-tts", voice="alloy", input="Hello"
-        ) as answer,
+        ) as response,
     ):
-        yield answer.headers
-        yield b"".join(answer.iter_bytes())
+        yield response.headers
+        yield b"".join(response.iter_bytes())
 
 
 def models(url: str, headers: dict[str, str]) -> Iterator[object]:

@@ -106,9 +106,9 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
     return kind
 
 
-def body_of(answer: Any) -> bytes | None:
+def body_of(response: Any) -> bytes | None:
     """None of a stream that was not read whole."""
-    body: bytes | None = getattr(answer, "_content", None)
+    body: bytes | None = getattr(response, "_content", None)
     return body
 
 

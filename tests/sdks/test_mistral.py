@@ -7,9 +7,9 @@ import pytest
 from capture.wire.types import JSON
 from tests.capture.wire.corpus import chat, endpoint
 from tests.sdks.both_ways import (
-    Answer,
     BothWays,
     Case,
+    Response,
     answered,
     as_json,
     by_name,
@@ -25,7 +25,7 @@ USAGE = {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10}
 COUNTED = {"tokens_in": 4, "tokens_out": 6}
 
 
-def completion(message: JSON, finish_reason: str) -> Answer:
+def completion(message: JSON, finish_reason: str) -> Response:
     choice = {"index": 0, "message": message, "finish_reason": finish_reason}
     return as_json(
         {

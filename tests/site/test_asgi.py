@@ -21,8 +21,8 @@ def test_calls_are_recorded(fresh: Ledger, lifespan: str) -> None:
     fresh.server = "uvicorn"
     fresh.arguments = ("--lifespan", lifespan)
     with fresh:
-        answer = httpx.post(f"{fresh.url}/v1/chat/completions", json=BODY, headers=HEADERS)
-        assert fresh.call("s")["action_id"] == answer.headers["x-agentledger-action-id"]
+        response = httpx.post(f"{fresh.url}/v1/chat/completions", json=BODY, headers=HEADERS)
+        assert fresh.call("s")["action_id"] == response.headers["x-agentledger-action-id"]
     wait_until(lambda: not list(fresh.spool.glob("*.spool")) or lifespan == "off")
 
 

@@ -83,7 +83,7 @@ def test_health_asks_the_server(ledger: Ledger) -> None:
 
 def test_health_of_nothing_is_bad(provider: Provider) -> None:
     assert health("1") == 1
-    provider.answer(["hang"])
+    provider.response(["hang"])
     assert health(str(provider.port)) == 1
 
 

@@ -32,8 +32,8 @@ def stream(ledger: Ledger, heard: list[bytes], session: str = "slow") -> None:
     headers = {"x-agentledger-session-id": session}
     url = f"{ledger.url}/v1/chat/completions"
     try:
-        with httpx.stream("POST", url, json=CALL, headers=headers, timeout=30) as answer:
-            heard.extend(answer.iter_raw())
+        with httpx.stream("POST", url, json=CALL, headers=headers, timeout=30) as response:
+            heard.extend(response.iter_raw())
     except httpx.RemoteProtocolError:
         heard.append(b"<cut>")
 
@@ -181,10 +181,10 @@ def test_a_sqlite_file_that_another_program_holds_does_not_stop_the_start(fresh:
         begin = time.monotonic()
         fresh.start()
         assert time.monotonic() - begin < BUSY_TIMEOUT_S
-        answer = fresh.post()
+        response = fresh.post()
     call = fresh.call("s")
     fresh.stop()
-    assert call["action_id"] == answer.headers["x-agentledger-action-id"]
+    assert call["action_id"] == response.headers["x-agentledger-action-id"]
 
 
 def test_a_spool_folder_that_cannot_be_written_is_said_in_one_line(fresh: Ledger) -> None:
@@ -210,7 +210,7 @@ def test_a_second_proxy_on_one_spool_gives_up_and_says_why(fresh: Ledger) -> Non
 def test_a_running_call_ends_before_the_process_does(
     fresh: Ledger, provider: Provider, number: int
 ) -> None:
-    provider.answer(*canned.stream(SLOW, pause=0.3))
+    provider.response(*canned.stream(SLOW, pause=0.3))
     fresh.start()
     thread, heard = start_stream(fresh)
     assert fresh.stop(number) == 0
@@ -224,7 +224,7 @@ def test_a_running_call_ends_before_the_process_does(
 def test_a_call_that_does_not_end_is_interrupted_after_its_time(
     fresh: Ledger, provider: Provider
 ) -> None:
-    provider.answer(*canned.stream(SLOW[:2])[:-1], canned.HANG)
+    provider.response(*canned.stream(SLOW[:2])[:-1], canned.HANG)
     fresh.env["AGENTLEDGER_SHUTDOWN_S"] = "0.5"
     fresh.start()
     thread, heard = start_stream(fresh)
@@ -238,7 +238,7 @@ def test_a_call_that_does_not_end_is_interrupted_after_its_time(
 
 
 def test_a_restart_may_overlap(fresh: Ledger, provider: Provider, tmp_path: Path) -> None:
-    provider.answer(*canned.stream(SLOW, pause=0.5))
+    provider.response(*canned.stream(SLOW, pause=0.5))
     fresh.start()
     thread, heard = start_stream(fresh)
     assert fresh.process is not None

@@ -255,14 +255,14 @@ def gemini_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
 
 
 def ollama(text: str, *, done: bool = True) -> dict[str, Any]:
-    answer = {
+    response = {
         "model": "llama3.2",
         "created_at": "2026-11-24T12:00:00Z",
         "message": {"role": "assistant", "content": text},
         "done": done,
     }
     ends = {"done_reason": "stop", "total_duration": 5, "prompt_eval_count": 8, "eval_count": 3}
-    return {**answer, **ends} if done else answer
+    return {**response, **ends} if done else response
 
 
 def ollama_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:

@@ -198,10 +198,10 @@ class Ledger:
         return httpx.get(self.url + path, timeout=60, **parameters)
 
     def sessions(self) -> list[dict[str, Any]]:
-        answer = self.get("/api/sessions?limit=1000")
-        if answer.status_code == 503:
+        response = self.get("/api/sessions?limit=1000")
+        if response.status_code == 503:
             return []
-        sessions: list[dict[str, Any]] = answer.raise_for_status().json()
+        sessions: list[dict[str, Any]] = response.raise_for_status().json()
         return sessions
 
     def n_recorded(self) -> int:
@@ -211,10 +211,10 @@ class Ledger:
         """The session's calls once there are `count`, in time order."""
 
         def found() -> list[dict[str, Any]] | None:
-            answer = self.get(f"/session/{quote(session_id, safe='')}")
-            if answer.status_code in (404, 503):
+            response = self.get(f"/session/{quote(session_id, safe='')}")
+            if response.status_code in (404, 503):
                 return None
-            calls: list[dict[str, Any]] = answer.raise_for_status().json()
+            calls: list[dict[str, Any]] = response.raise_for_status().json()
             return calls if len(calls) >= count else None
 
         calls: list[dict[str, Any]] = wait_until(found)
@@ -229,8 +229,8 @@ class Ledger:
         """One call, once it is recorded."""
 
         def found() -> dict[str, Any] | None:
-            answer = self.get(f"/explain/{action_id}")
-            return answer.json() if answer.status_code == 200 else None
+            response = self.get(f"/explain/{action_id}")
+            return response.json() if response.status_code == 200 else None
 
         call: dict[str, Any] = wait_until(found)
         return call

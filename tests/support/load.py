@@ -19,7 +19,7 @@ SESSION = "load"
 
 
 @dataclass
-class Answered:
+class ParsedResponse:
     action_id: str
     text: str
 
@@ -31,7 +31,7 @@ class Load:
     ledger: Ledger
     n_agents: int = 4
     pause_s: float = 0  # of each agent, between two calls
-    answered: list[Answered] = field(default_factory=list)
+    answered: list[ParsedResponse] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)  # statuses other than 200
     broken: list[httpx.TransportError] = field(default_factory=list)  # no answer, or half of one
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -74,19 +74,19 @@ class Load:
     def _call(self, client: httpx.Client, text: str, stream: bool) -> None:
         body = {"model": "m", "messages": [{"role": "user", "content": text}], "stream": stream}
         url = f"{self.ledger.url}/v1/chat/completions"
-        answer = client.post(url, json=body, headers={"x-agentledger-session-id": SESSION})
-        if answer.status_code != 200:
-            self.refused.append(answer.status_code)
+        response = client.post(url, json=body, headers={"x-agentledger-session-id": SESSION})
+        if response.status_code != 200:
+            self.refused.append(response.status_code)
             self._stop.wait(0.02)
             return
-        heard = _streamed_text(answer.text) if stream else _text(answer.json())
+        heard = _streamed_text(response.text) if stream else _text(response.json())
         expected = f"echo: {text}"
         assert heard == (expected.replace(" ", "") if stream else expected)
-        self.answered.append(Answered(answer.headers["x-agentledger-action-id"], heard))
+        self.answered.append(ParsedResponse(response.headers["x-agentledger-action-id"], heard))
 
 
-def _text(answer: dict[str, Any]) -> str:
-    text: str = answer["choices"][0]["message"]["content"]
+def _text(response: dict[str, Any]) -> str:
+    text: str = response["choices"][0]["message"]["content"]
     return text
 
 
@@ -103,8 +103,8 @@ def assert_all_recorded(ledger: Ledger, load: Load) -> None:
     assert len(claims) == len(load.answered) > 0
 
     def recorded() -> dict[str, dict[str, Any]] | None:
-        answer = ledger.get(f"/session/{SESSION}")
-        calls = answer.json() if answer.status_code == 200 else []
+        response = ledger.get(f"/session/{SESSION}")
+        calls = response.json() if response.status_code == 200 else []
         by_id = {call["action_id"]: call for call in calls}
         assert len(by_id) == len(calls)
         return by_id if claims.keys() <= by_id.keys() else None

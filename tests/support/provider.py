@@ -82,7 +82,7 @@ class Server:
             while (request := await self._request(reader, writer)) is not None:
                 self.received.append(request)
                 self.n_received += 1
-                if not await self._answer(request, reader, writer):
+                if not await self._response(request, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -135,7 +135,7 @@ class Server:
                 return program.steps
         return canned.steps(request.method, request.target, request)
 
-    async def _answer(
+    async def _response(
         self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         """Whether the connection stays open."""
@@ -181,8 +181,8 @@ class Server:
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             asked = json.loads(line)
-            answer = getattr(self, f"do_{asked.pop('do')}")(**asked)
-            writer.write(json.dumps(answer).encode() + b"\n")
+            response = getattr(self, f"do_{asked.pop('do')}")(**asked)
+            writer.write(json.dumps(response).encode() + b"\n")
             await writer.drain()
         asyncio.get_running_loop().stop()  # the test that started us is gone
 
@@ -253,7 +253,7 @@ class Provider:
             self._control.flush()
             return json.loads(self._control.readline())
 
-    def answer(self, *steps: list[Any], path: str = "", times: int | None = None) -> None:
+    def response(self, *steps: list[Any], path: str = "", times: int | None = None) -> None:
         """Program raw steps; see `whole`, `chunked`, `send` and the others below."""
         self._ask("program", steps=list(steps), path=path, times=times)
 

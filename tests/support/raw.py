@@ -12,7 +12,7 @@ TIMEOUT_S = 30.0
 
 
 @dataclass
-class RawAnswer:
+class RawResponse:
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # names in lower case
     body: bytes = b""
@@ -28,54 +28,54 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=TIMEOUT_S)
 
 
-def exchange(url: str, request: bytes, *, method: str = "POST") -> RawAnswer:
+def exchange(url: str, request: bytes, *, method: str = "POST") -> RawResponse:
     """Send these bytes, read one answer."""
     with connect(url) as connection:
         connection.sendall(request)
-        return read_answer(connection, has_body=method != "HEAD")
+        return read_response(connection, has_body=method != "HEAD")
 
 
-def read_answer(connection: socket.socket, *, has_body: bool = True) -> RawAnswer:
-    answer = RawAnswer()
+def read_response(connection: socket.socket, *, has_body: bool = True) -> RawResponse:
+    response = RawResponse()
     with connection.makefile("rb") as file:
         try:
-            _read_head(answer, file)
-            while 100 <= answer.status < 200:
-                answer.headers.clear()
-                _read_head(answer, file)
-            answer.whole = _read_body(answer, file, has_body=has_body)
+            _read_head(response, file)
+            while 100 <= response.status < 200:
+                response.headers.clear()
+                _read_head(response, file)
+            response.whole = _read_body(response, file, has_body=has_body)
         except ConnectionError:
             pass
-    return answer
+    return response
 
 
-def _read_head(answer: RawAnswer, file: BufferedReader) -> None:
+def _read_head(response: RawResponse, file: BufferedReader) -> None:
     line = file.readline()
     if not line:
         raise ConnectionError
-    answer.status = int(line.split(b" ")[1])
+    response.status = int(line.split(b" ")[1])
     while (line := file.readline()) not in (b"\r\n", b""):
         name, _, value = line.partition(b":")
-        answer.headers.append((name.lower(), value.strip()))
+        response.headers.append((name.lower(), value.strip()))
 
 
-def _read_body(answer: RawAnswer, file: BufferedReader, *, has_body: bool) -> bool:
-    if not has_body or answer.status in (204, 304):
+def _read_body(response: RawResponse, file: BufferedReader, *, has_body: bool) -> bool:
+    if not has_body or response.status in (204, 304):
         return True
-    if answer.header(b"transfer-encoding") == [b"chunked"]:
+    if response.header(b"transfer-encoding") == [b"chunked"]:
         while size_line := file.readline():
             size = int(size_line, 16)
             piece = file.read(size)
-            answer.body += piece
+            response.body += piece
             if len(piece) < size or not file.readline():
                 return False
             if size == 0:
                 return True
         return False
-    if length := answer.header(b"content-length"):
-        answer.body = file.read(int(length[0]))
-        return len(answer.body) == int(length[0])
-    answer.body = file.read()
+    if length := response.header(b"content-length"):
+        response.body = file.read(int(length[0]))
+        return len(response.body) == int(length[0])
+    response.body = file.read()
     return True
 
 

@@ -23,14 +23,14 @@ HELLO: Any = [{"role": "user", "content": "hello"}]
 ALL_AT_ONCE_S = 2.0
 
 
-def answer(tokens_out: int = 10) -> dict[str, Any]:
+def response(tokens_out: int = 10) -> dict[str, Any]:
     usage = {"prompt_tokens": 12, "completion_tokens": tokens_out, "total_tokens": 12 + tokens_out}
     return {**canned.chat("hi", model="penny"), "usage": usage}
 
 
 def program(provider: Provider, *, tokens_out: int = 10, after_s: float = 0) -> None:
-    steps = canned.as_json(answer(tokens_out))
-    provider.answer(*([canned.sleep(after_s)] if after_s else []), *steps)
+    steps = canned.as_json(response(tokens_out))
+    provider.response(*([canned.sleep(after_s)] if after_s else []), *steps)
 
 
 def client(ledger: Ledger, max_retries: int = 0, /, **headers: str) -> openai.AsyncOpenAI:

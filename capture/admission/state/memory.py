@@ -98,7 +98,7 @@ class MemoryState:
         while unknown := [account for account, _ in charged if account not in self._sums]:
             missing = await self._learn(unknown)
             if missing and not self._outage.passes:
-                return self._outage.answer()
+                return self._outage.response()
             charged = [(account, limit) for account, limit in charged if account not in missing]
         # From here on nothing is awaited: what is checked is what is counted on.
         now = self._clock.monotonic()

@@ -48,7 +48,7 @@ class Outage:
             self.reason = None
             logger.warning("%s is back", self._what)
 
-    def answer(self) -> Admitted | Refused:
+    def response(self) -> Admitted | Refused:
         if self.passes:
             return NOTHING_APPLIES
         return Refused(

@@ -108,10 +108,10 @@ class RedisState:
         try:
             return await self._admit(asking, limits, charged)
         except Unavailable as failure:
-            answer = self._outage.answer()
-            if isinstance(answer, Refused) and failure.was_asked:
+            response = self._outage.response()
+            if isinstance(response, Refused) and failure.was_asked:
                 self._tell_later(asking, NOTHING)  # it may hold what it asked for
-            return answer
+            return response
         except asyncio.CancelledError:  # the agent left
             self._tell_later(asking, NOTHING)
             raise
@@ -147,7 +147,7 @@ class RedisState:
             seeds |= await self._ledger.of(unknown)
             if missing := [account for account in unknown if account not in seeds]:
                 if not self._ledger_outage.passes:
-                    return self._ledger_outage.answer()
+                    return self._ledger_outage.response()
                 charged = [(a, limit) for a, limit in charged if a not in missing]
         balances = [
             Balance(account, limit, _usd(spent), _usd(held))

@@ -8,7 +8,7 @@ from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import load
 from capture.wire.shared import requests, responses, usage
 from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "ollama"
 PROVIDER = "ollama"
@@ -27,21 +27,23 @@ _LEFT_OUT = ("context", "images")
 _EMBEDDING_PATHS = ("/embed", "/embeddings")
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, ())
-    asked.stream = bool(raw) and not path.endswith(_EMBEDDING_PATHS) and _streams(raw)
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, ())
+    parsed_request.stream = bool(raw) and not path.endswith(_EMBEDDING_PATHS) and _streams(raw)
     for name in ("stream", *_LEFT_OUT):
-        asked.params.pop(name, None)
+        parsed_request.params.pop(name, None)
     top = texts(load(raw["system"])[0]) if "system" in raw else []
-    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
-    options = fields(asked.params.get("options"))
-    if asked.temperature is None:
-        asked.temperature = number(options.get("temperature"))
-    asked.max_tokens = count(options.get("num_predict"))  # -1 is none
-    return asked
+    parsed_request.system_prompt = requests.system_prompt(
+        top, requests.prompts_in(parsed_request, body)
+    )
+    options = fields(parsed_request.params.get("options"))
+    if parsed_request.temperature is None:
+        parsed_request.temperature = number(options.get("temperature"))
+    parsed_request.max_tokens = count(options.get("num_predict"))  # -1 is none
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body,
         status,
@@ -80,22 +82,22 @@ def _streams(raw: dict[str, bytes]) -> bool:
     return load(raw.get("stream", b"true"))[0] is not False
 
 
-class _Answer:
+class _Response:
     """An answer that comes in one object or in many."""
 
     def __init__(self) -> None:
-        self.answered = Answered()
+        self.parsed_response = ParsedResponse()
         self._choice = Choice()
         self._n_calls = 0
 
     def add(self, piece: dict[str, JSON]) -> bool:
         """Whether it brought text, thoughts or a tool call: `chat` has them in a message."""
-        answered = self.answered
-        answered.response_model = text(piece.get("model")) or answered.response_model
+        parsed_response = self.parsed_response
+        parsed_response.response_model = text(piece.get("model")) or parsed_response.response_model
         if piece.get("done") is True:
-            answered.complete = True
+            parsed_response.complete = True
         self._choice.stop_reason = text(piece.get("done_reason")) or self._choice.stop_reason
-        answered.usage = usage.ollama(piece) or answered.usage
+        parsed_response.usage = usage.ollama(piece) or parsed_response.usage
         message = fields(piece.get("message"))
         calls = objects(message.get("tool_calls"))
         # Each is whole; the numbers that newer servers give them begin anew with each line.
@@ -109,26 +111,26 @@ class _Answer:
             }
         )
 
-    def told(self) -> Answered:
-        tell_choices(self.answered, {0: self._choice})
-        return self.answered
+    def told(self) -> ParsedResponse:
+        tell_choices(self.parsed_response, {0: self._choice})
+        return self.parsed_response
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = _Answer()
-    answer.add(fields(value))
-    return answer.told()
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = _Response()
+    response.add(fields(value))
+    return response.told()
 
 
-def _parse_stream(body: bytes) -> Answered:
-    answer = _Answer()
-    answered = answer.answered
+def _parse_stream(body: bytes) -> ParsedResponse:
+    response = _Response()
+    parsed_response = response.parsed_response
     unread: list[int] = []
     for piece, end in ndjson.objects(body, unread):
         if piece.get("error"):
-            answered.error = errors.message_of_event(piece)
-            answered.complete = True
-        if answer.add(piece) and answered.first_content_end is None:
-            answered.first_content_end = end
-    answered.note = sse.note(unread, body)
-    return answer.told()
+            parsed_response.error = errors.message_of_event(piece)
+            parsed_response.complete = True
+        if response.add(piece) and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    parsed_response.note = sse.note(unread, body)
+    return response.told()

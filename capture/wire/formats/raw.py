@@ -6,19 +6,21 @@ from capture.wire import errors
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, text
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, Answered, Asked, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "raw"
 PROVIDER = "unknown"
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     """No parts and no parameters: which field holds the history is not known."""
-    asked, _ = requests.read_common(body, {}, ())
-    return Asked(model_id=asked.model_id, stream=asked.stream, note=asked.note)
+    parsed_request, _ = requests.read_common(body, {}, ())
+    return ParsedRequest(
+        model_id=parsed_request.model_id, stream=parsed_request.stream, note=parsed_request.note
+    )
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """No content and no usage: their meaning differs too much between APIs to be guessed."""
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
@@ -31,15 +33,17 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    return Answered(response_model=text(answer.get("model")), response_id=text(answer.get("id")))
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    return ParsedResponse(
+        response_model=text(response.get("model")), response_id=text(response.get("id"))
+    )
 
 
-def _parse_stream(body: bytes) -> Answered:
-    answered = Answered()
+def _parse_stream(body: bytes) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     for name, event, _ in sse.objects(body, []):
-        answered.complete = answered.complete or name == sse.DONE
-        if answered.error is None:
-            answered.error = errors.message_in(event)
-    return answered
+        parsed_response.complete = parsed_response.complete or name == sse.DONE
+        if parsed_response.error is None:
+            parsed_response.error = errors.message_in(event)
+    return parsed_response

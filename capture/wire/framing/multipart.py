@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from capture.wire.json.fields import number, text
 from capture.wire.json.lenient import clean
-from capture.wire.types import JSON, Asked
+from capture.wire.types import JSON, ParsedRequest
 
 FIELD_BYTES = 64 * 2**10
 """A longer field is told like a file."""
@@ -48,26 +48,26 @@ def is_multipart(body: bytes, content_type: str) -> bool:
     return content_type.lower().startswith("multipart/") or body.startswith(b"--")
 
 
-def read_request(body: bytes, content_type: str) -> Asked:
+def read_request(body: bytes, content_type: str) -> ParsedRequest:
     """The fields and the files are the parameters, those of one name a list; none are parts."""
     form = read(body, content_type)
-    asked = Asked(note=form.note and f"request: {form.note}")
+    parsed_request = ParsedRequest(note=form.note and f"request: {form.note}")
     by_name: dict[str, list[JSON]] = {}
     for name, value in form.entries:
         by_name.setdefault(name, []).append(value)
-    asked.params = {
+    parsed_request.params = {
         name: values[0] if len(values) == 1 else values for name, values in by_name.items()
     }
-    if model := text(asked.params.get("model")):
-        asked.model_id = model
-        del asked.params["model"]
-    if asked.params.get("stream") in ("true", "false", "True", "False"):
-        asked.stream = asked.params.pop("stream") in ("true", "True")
-    temperature = _number(asked.params.get("temperature"))
+    if model := text(parsed_request.params.get("model")):
+        parsed_request.model_id = model
+        del parsed_request.params["model"]
+    if parsed_request.params.get("stream") in ("true", "false", "True", "False"):
+        parsed_request.stream = parsed_request.params.pop("stream") in ("true", "True")
+    temperature = _number(parsed_request.params.get("temperature"))
     if temperature is not None:
-        asked.temperature = temperature
-        del asked.params["temperature"]
-    return asked
+        parsed_request.temperature = temperature
+        del parsed_request.params["temperature"]
+    return parsed_request
 
 
 def _number(value: JSON) -> float | None:

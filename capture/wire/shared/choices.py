@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, dump
-from capture.wire.types import JSON, Answered, ToolCall
+from capture.wire.types import JSON, ParsedResponse, ToolCall
 
 _LEGACY = -1
 """The index under which `function_call` is kept, of which there is one at most."""
@@ -125,16 +125,16 @@ class Choice:
         return call
 
 
-def tell_choices(answered: Answered, choices: Mapping[int, Choice]) -> None:
+def tell_choices(parsed_response: ParsedResponse, choices: Mapping[int, Choice]) -> None:
     for place, index in enumerate(sorted(choices)):
         choice = choices[index]
         if place == 0:
-            answered.content = choice.content()
-            answered.reasoning = choice.reasoning()
-            answered.tool_calls = choice.tool_calls()
-            answered.stop_reason = choice.stop_reason
+            parsed_response.content = choice.content()
+            parsed_response.reasoning = choice.reasoning()
+            parsed_response.tool_calls = choice.tool_calls()
+            parsed_response.stop_reason = choice.stop_reason
         else:
-            answered.choices.append(
+            parsed_response.choices.append(
                 {
                     "index": index,
                     "content": choice.content(),

@@ -9,7 +9,7 @@ from typing import TypeVar
 from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, load
 from capture.wire.shared.slices import cut
-from capture.wire.types import JSON, Asked, Part, PartKind
+from capture.wire.types import JSON, ParsedRequest, Part, PartKind
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ _PROMPT_HINTS = (b"system", b"developer", b"\\u00")
 
 def read_common(
     body: bytes, kinds: dict[str, PartKind], max_tokens: tuple[str, ...]
-) -> tuple[Asked, dict[str, bytes]]:
+) -> tuple[ParsedRequest, dict[str, bytes]]:
     """All but the system prompt, and the fields of the body as they stand in it.
 
     `max_tokens` are the names of that limit, the one that counts first.
@@ -29,10 +29,10 @@ def read_common(
     found = cut(body, kinds)
     if found is None:
         _, note = load(body)
-        return Asked(note=f"request: {note or 'not a JSON object'}"), {}
+        return ParsedRequest(note=f"request: {note or 'not a JSON object'}"), {}
     left = {name: value for name, value in found.fields.items() if name not in kinds}
     limits = (_take(left, name, count) for name in max_tokens)
-    asked = Asked(
+    parsed_request = ParsedRequest(
         model_id=_take(left, "model", text),
         stream=_take(left, "stream", _flag) or False,
         temperature=_take(left, "temperature", number),
@@ -43,11 +43,11 @@ def read_common(
     for name, raw in left.items():
         value, note = load(raw)
         if note is None:
-            asked.params[clean(name)] = clean_json(value)
+            parsed_request.params[clean(name)] = clean_json(value)
         else:
             unread.append(f"{clean(name)[:40]}: {note}")
-    asked.note = "; ".join(unread) or None
-    return asked, found.fields
+    parsed_request.note = "; ".join(unread) or None
+    return parsed_request, found.fields
 
 
 def _take(left: dict[str, bytes], name: str, read: Callable[[JSON], T | None]) -> T | None:
@@ -65,10 +65,10 @@ def _flag(value: JSON) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def prompts_in(asked: Asked, body: bytes) -> list[str]:
+def prompts_in(parsed_request: ParsedRequest, body: bytes) -> list[str]:
     """The texts of the messages by which the agent's maker, not its user, speaks."""
     found: list[str] = []
-    messages = [part for part in asked.parts if part.kind == "message"]
+    messages = [part for part in parsed_request.parts if part.kind == "message"]
     for place in sorted(_hinted(body, messages)):
         value = fields(load(body[messages[place].start : messages[place].end])[0])
         if value.get("role") in ("system", "developer"):
@@ -109,15 +109,15 @@ def plain_or_blocks(content: JSON) -> JSON:
     return clean_json(content)
 
 
-def join_tokens(asked: Asked, body: bytes) -> None:
+def join_tokens(parsed_request: ParsedRequest, body: bytes) -> None:
     """Makes one message of an input that is a list of token numbers, not one of each number."""
-    messages = [part for part in asked.parts if part.kind == "message"]
+    messages = [part for part in parsed_request.parts if part.kind == "message"]
     if not messages or not body[messages[0].start : messages[0].start + 1].isdigit():
         return
     start = body.rfind(b"[", 0, messages[0].start)
     end = body.find(b"]", messages[-1].end) + 1
     if start < 0 or not end:
         return
-    asked.parts = [part for part in asked.parts if part.kind != "message"]
-    asked.parts.append(Part("message", start, end))
-    asked.parts.sort(key=lambda part: part.start)
+    parsed_request.parts = [part for part in parsed_request.parts if part.kind != "message"]
+    parsed_request.parts.append(Part("message", start, end))
+    parsed_request.parts.sort(key=lambda part: part.start)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from capture.wire import errors
 from capture.wire.framing import sse
 from capture.wire.json.lenient import load
-from capture.wire.types import JSON, Answered
+from capture.wire.types import JSON, ParsedResponse
 
 
 def read(
@@ -15,21 +15,21 @@ def read(
     status: int,
     content_type: str,
     *,
-    whole: Callable[[JSON], Answered],
-    stream: Callable[[bytes], Answered],
+    whole: Callable[[JSON], ParsedResponse],
+    stream: Callable[[bytes], ParsedResponse],
     is_stream: Callable[[bytes, str], bool] = sse.is_stream,
-) -> Answered:
+) -> ParsedResponse:
     """What `whole` makes of a decoded JSON answer, or `stream` of events.
 
     `is_stream` tells which of them it is from the body and its content type.
     """
     if is_stream(body, content_type):
-        answered = stream(body)
+        parsed_response = stream(body)
     else:
         value, note = load(body)
-        answered = whole(value) if note is None else Answered(note=f"answer: {note}")
-        answered.complete = note is None
-        answered.error = errors.message_in(value) or answered.error
-    if status >= 400 and answered.error is None:
-        answered.error = errors.message_of_body(body)
-    return answered
+        parsed_response = whole(value) if note is None else ParsedResponse(note=f"answer: {note}")
+        parsed_response.complete = note is None
+        parsed_response.error = errors.message_in(value) or parsed_response.error
+    if status >= 400 and parsed_response.error is None:
+        parsed_response.error = errors.message_of_body(body)
+    return parsed_response

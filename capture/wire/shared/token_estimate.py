@@ -39,7 +39,7 @@ def text_tokens(text: str) -> int:
     return _round(_tokens(text, ASCII))
 
 
-def answer_tokens(*texts: str) -> int:
+def response_tokens(*texts: str) -> int:
     """Of an answer: its text, reasoning and the arguments of its tool calls."""
     return text_tokens("".join(texts)) + PER_ANSWER if any(texts) else 0
 

@@ -66,15 +66,15 @@ def openai(raw: JSON) -> Usage | None:
     return usage
 
 
-def responses(answer: dict[str, JSON]) -> Usage | None:
+def responses(response: dict[str, JSON]) -> Usage | None:
     """Of a response, with what its tools are billed apart from the model.
 
     The tokens of images that a tool made are another model's, so they are no part of `tokens_in`
     and `tokens_out` but the units `image_gen_tokens_in` and `image_gen_tokens_out`, and are billed
     apart.
     """
-    usage = openai(answer.get("usage"))
-    tools = fields(answer.get("tool_usage"))
+    usage = openai(response.get("usage"))
+    tools = fields(response.get("tool_usage"))
     images = fields(tools.get("image_gen"))
     billed = Usage()
     _add_unit(billed, "web_searches", fields(tools.get("web_search")).get("num_requests"))
@@ -86,7 +86,7 @@ def responses(answer: dict[str, JSON]) -> Usage | None:
     usage.units.update(billed.units)
     if "image_gen_tokens_in" in billed.units or "image_gen_tokens_out" in billed.units:
         own = replace(usage, raw={})
-        usage.billed = [Billed(None, own), Billed(_painter(answer), _painted(images))]
+        usage.billed = [Billed(None, own), Billed(_painter(response), _painted(images))]
     usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
     return usage
 
@@ -95,8 +95,8 @@ def responses(answer: dict[str, JSON]) -> Usage | None:
 _UNNAMED_PAINTER = "(the image generation tool's model)"
 
 
-def _painter(answer: dict[str, JSON]) -> str:
-    tools = [t for t in objects(answer.get("tools")) if t.get("type") == "image_generation"]
+def _painter(response: dict[str, JSON]) -> str:
+    tools = [t for t in objects(response.get("tools")) if t.get("type") == "image_generation"]
     names = {text(tool.get("model")) for tool in tools}
     return (names.pop() if len(names) == 1 else None) or _UNNAMED_PAINTER
 
@@ -128,23 +128,23 @@ def llama_cpp(timings: JSON) -> Usage | None:
     )
 
 
-def images(answer: dict[str, JSON]) -> Usage | None:
+def images(response: dict[str, JSON]) -> Usage | None:
     """Of an answer of the images API, or of the event that ends an image.
 
     `svg_usage` counts the model that wrote an SVG, apart from the one that painted; where both
     are there, the sum hides that they have different prices. `raw` keeps both. Images without
     any usage (DALL·E) are counted.
     """
-    painted = openai(answer.get("usage"))
+    painted = openai(response.get("usage"))
     if painted is not None and painted.tokens_image_out is None:
         # Older models have no details of what they put out: it is the image.
         painted.tokens_image_out = painted.tokens_out
-    written = openai(answer.get("svg_usage"))
+    written = openai(response.get("svg_usage"))
     if written is not None:
         written.tokens_reasoning = count(written.raw.get("reasoning_tokens"))
         written.raw = {"svg_usage": written.raw}
     found = added([usage for usage in (painted, written) if usage is not None])
-    made = objects(answer.get("data"))
+    made = objects(response.get("data"))
     if made and (found is None or found.tokens_in is found.tokens_out is None):
         found = found or Usage(raw={"images": len(made)})
         found.units["images"] = len(made)
@@ -224,9 +224,9 @@ def _less(usage: Usage, others: list[Usage]) -> Usage:
     return rest
 
 
-def counted(answer: dict[str, JSON]) -> Usage | None:
+def counted(response: dict[str, JSON]) -> Usage | None:
     """Of the endpoints that only count: `{"input_tokens": 14}`."""
-    tokens_in = count(answer.get("input_tokens"))
+    tokens_in = count(response.get("input_tokens"))
     if tokens_in is None:
         return None
     return Usage(tokens_in=tokens_in, raw={"input_tokens": tokens_in})
@@ -295,22 +295,22 @@ def in_headers(headers: Mapping[str, str]) -> Usage | None:
     return bedrock(counts)
 
 
-def llama(answer: dict[str, JSON]) -> Usage | None:
+def llama(response: dict[str, JSON]) -> Usage | None:
     names = ("prompt_token_count", "generation_token_count")
-    raw = {name: answer[name] for name in names if name in answer}
+    raw = {name: response[name] for name in names if name in response}
     tokens_in, tokens_out = (count(raw.get(name)) for name in names)
     if tokens_in is None and tokens_out is None:
         return None
     return Usage(tokens_in=tokens_in, tokens_out=tokens_out, raw=clean_json(raw))
 
 
-def titan(answer: dict[str, JSON]) -> Usage | None:
+def titan(response: dict[str, JSON]) -> Usage | None:
     """Of Amazon's Titan, texts and embeddings: these bring no results."""
-    tokens_in = count(answer.get("inputTextTokenCount"))
+    tokens_in = count(response.get("inputTextTokenCount"))
     if tokens_in is None:
         return None
     raw: dict[str, JSON] = {"inputTextTokenCount": tokens_in}
-    results = [result.get("tokenCount") for result in objects(answer.get("results"))]
+    results = [result.get("tokenCount") for result in objects(response.get("results"))]
     if results:
         raw["results"] = [{"tokenCount": n} for n in results]
     counts = [n for n in map(count, results) if n is not None]
@@ -331,17 +331,17 @@ def gemini(raw: JSON) -> Usage | None:
     prompts = objects(raw.get("promptTokensDetails"))
     prompts += objects(raw.get("toolUsePromptTokensDetails"))
     # The Live API has another name for the candidates.
-    answers = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
-    answer = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
+    responses = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
+    response = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
     usage = Usage(
         tokens_in=_sum(raw, "promptTokenCount", "toolUsePromptTokenCount"),
-        tokens_out=_sum(raw, answer, "thoughtsTokenCount"),
+        tokens_out=_sum(raw, response, "thoughtsTokenCount"),
         tokens_cache_read=count(raw.get("cachedContentTokenCount")),
         tokens_reasoning=count(raw.get("thoughtsTokenCount")),
         tokens_audio_in=_of_modality("audio", prompts, "tokenCount"),
-        tokens_audio_out=_of_modality("audio", answers, "tokenCount"),
+        tokens_audio_out=_of_modality("audio", responses, "tokenCount"),
         tokens_image_in=_of_modality("image", prompts, "tokenCount"),
-        tokens_image_out=_of_modality("image", answers, "tokenCount"),
+        tokens_image_out=_of_modality("image", responses, "tokenCount"),
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
@@ -353,16 +353,16 @@ def gemini_interaction(raw: JSON) -> Usage | None:
         return None
     prompts = objects(raw.get("input_tokens_by_modality"))
     prompts += objects(raw.get("tool_use_tokens_by_modality"))
-    answers = objects(raw.get("output_tokens_by_modality"))
+    responses = objects(raw.get("output_tokens_by_modality"))
     usage = Usage(
         tokens_in=_sum(raw, "total_input_tokens", "total_tool_use_tokens"),
         tokens_out=_sum(raw, "total_output_tokens", "total_thought_tokens"),
         tokens_cache_read=count(raw.get("total_cached_tokens")),
         tokens_reasoning=count(raw.get("total_thought_tokens")),
         tokens_audio_in=_of_modality("audio", prompts, "tokens"),
-        tokens_audio_out=_of_modality("audio", answers, "tokens"),
+        tokens_audio_out=_of_modality("audio", responses, "tokens"),
         tokens_image_in=_of_modality("image", prompts, "tokens"),
-        tokens_image_out=_of_modality("image", answers, "tokens"),
+        tokens_image_out=_of_modality("image", responses, "tokens"),
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")
@@ -372,10 +372,12 @@ def gemini_interaction(raw: JSON) -> Usage | None:
     return usage
 
 
-def gemini_counted(answer: dict[str, JSON]) -> Usage | None:
+def gemini_counted(response: dict[str, JSON]) -> Usage | None:
     """Of countTokens, like `counted`."""
     names = ("totalTokens", "totalBillableCharacters", "cachedContentTokenCount")
-    raw: dict[str, JSON] = {name: n for name in names if (n := count(answer.get(name))) is not None}
+    raw: dict[str, JSON] = {
+        name: n for name in names if (n := count(response.get(name))) is not None
+    }
     if not raw:
         return None
     return Usage(
@@ -389,12 +391,12 @@ _OLLAMA = ("prompt_eval_count", "eval_count")
 _OLLAMA_TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 
 
-def ollama(answer: dict[str, JSON]) -> Usage | None:
+def ollama(response: dict[str, JSON]) -> Usage | None:
     """None for a model that was only loaded. A prompt out of the cache may have no number."""
-    tokens_in, tokens_out = (count(answer.get(name)) for name in _OLLAMA)
+    tokens_in, tokens_out = (count(response.get(name)) for name in _OLLAMA)
     if tokens_in is None and tokens_out is None:
         return None
-    raw = {name: answer[name] for name in (*_OLLAMA, *_OLLAMA_TIMES) if name in answer}
+    raw = {name: response[name] for name in (*_OLLAMA, *_OLLAMA_TIMES) if name in response}
     return Usage(tokens_in=tokens_in, tokens_out=tokens_out, raw=clean_json(raw))
 
 

@@ -77,10 +77,10 @@ class GeminiLiveTurns:
         if self._heard:
             self._add({"role": "user", "parts": [{"text": self._heard}]})
             self._heard = ""
-        asked = orjson.dumps(self._setup)
+        parsed_request = orjson.dumps(self._setup)
         return Begins(
             self._turn,
-            asked[:-1]
+            parsed_request[:-1]
             + b'%b"contents":%b}' % (b"," if self._setup else b"", self._contents.as_array()),
         )
 

@@ -131,11 +131,13 @@ class RealtimeTurns:
         return [Comes(turn, as_event(message)), Ends(turn)]
 
     def _body(self, wishes: dict[str, bytes]) -> bytes:
-        asked = {**self._session, **wishes}
-        asked = {name: value for name, value in asked.items() if name not in _OF_THE_CHANNEL}
+        parsed_request = {**self._session, **wishes}
+        parsed_request = {
+            name: value for name, value in parsed_request.items() if name not in _OF_THE_CHANNEL
+        }
         # A response outside the conversation brings its own input.
-        asked["input"] = wishes.get("input") or self._items.as_array()
-        return as_object(asked)
+        parsed_request["input"] = wishes.get("input") or self._items.as_array()
+        return as_object(parsed_request)
 
 
 def _event(message: bytes) -> _Event | None:

@@ -150,17 +150,17 @@ def test_a_call_that_others_hold_up_is_tried_again_and_passes(
     assert settled(dime, "budget_session", session_id=session)["used"] == 2 * CENT
 
 
-def test_answers_say_what_is_left(dime: Ledger, provider: Provider, opened: Opened) -> None:
+def test_responses_say_what_is_left(dime: Ledger, provider: Provider, opened: Opened) -> None:
     program(provider)
     session, agent = str(uuid4()), str(uuid4())
     headers = {"x-agentledger-session-id": session, "x-agentledger-agent-name": agent}
     asking = opened(openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k", default_headers=headers))
     left = []
     for _ in range(3):
-        answer = asking.chat.completions.with_raw_response.create(
+        response = asking.chat.completions.with_raw_response.create(
             model="penny", messages=HELLO, max_tokens=10
         )
-        left.append(Decimal(answer.headers["x-agentledger-budget-remaining-usd"]))
+        left.append(Decimal(response.headers["x-agentledger-budget-remaining-usd"]))
     assert left == [10 * CENT, 9 * CENT, 8 * CENT]
     nobody = opened(openai.OpenAI(base_url=f"{dime.url}/v1", api_key="k"))
     free = nobody.chat.completions.with_raw_response.create(model="penny", messages=HELLO)
@@ -183,7 +183,7 @@ def test_what_fails_before_the_provider_works_costs_nothing(
 ) -> None:
     session = str(uuid4())
     overloaded = {"error": {"message": "overloaded", "type": "x", "code": "overloaded"}}
-    provider.answer(*canned.as_json(overloaded, 503), times=5)
+    provider.response(*canned.as_json(overloaded, 503), times=5)
     for _ in range(5):
         assert call(dime, session_id=session) == "overloaded"
     assert settled(dime, "budget_session", session_id=session)["used"] == 0
@@ -212,13 +212,13 @@ def test_streams_count_with_and_without_usage(dime: Ledger, provider: Provider) 
 
     async def both() -> None:
         async with client(dime, session_id=with_usage) as asking:
-            provider.answer(
+            provider.response(
                 *canned.stream(canned.data_events(canned.chat_chunks(["a"] * 20, model="penny"))),
                 times=1,
             )
             await streamed(asking, None, stream_options={"include_usage": True})
         async with client(dime, session_id=without) as asking:
-            provider.answer(*canned.stream(canned.data_events(CHUNKS)), times=1)
+            provider.response(*canned.stream(canned.data_events(CHUNKS)), times=1)
             await streamed(asking, None)
 
     asyncio.run(both())
@@ -232,7 +232,7 @@ def test_streams_count_with_and_without_usage(dime: Ledger, provider: Provider) 
 def test_hanging_up_again_and_again_is_no_way_round_a_budget(
     dime: Ledger, provider: Provider
 ) -> None:
-    provider.answer(
+    provider.response(
         *canned.stream(canned.data_events(CHUNKS[:15], done=False))[:-1], *[canned.sleep(0.1)] * 300
     )
     session = str(uuid4())
@@ -255,10 +255,10 @@ def test_hanging_up_again_and_again_is_no_way_round_a_budget(
     assert all(c["usage_source"] == "estimated" and c["cost_usd"] > 0 for c in left)
 
 
-def test_hanging_up_before_an_answer_costs_what_was_expected(
+def test_hanging_up_before_an_response_costs_what_was_expected(
     dime: Ledger, provider: Provider
 ) -> None:
-    provider.answer(canned.HANG)
+    provider.response(canned.HANG)
     session = str(uuid4())
     body = b'{"model": "unheard", "messages": [], "max_tokens": 40}'
     for n in range(1, 4):

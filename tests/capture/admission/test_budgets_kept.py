@@ -88,12 +88,12 @@ def test_kill_9_in_the_middle(kept: Ledger, provider: Provider) -> None:
     stopped = kept.recorder()
     program(provider)
     provider.reset()
-    provider.answer(*canned.as_json({"error": {"message": "x", "code": "bad"}}, 400), times=1)
+    provider.response(*canned.as_json({"error": {"message": "x", "code": "bad"}}, 400), times=1)
     assert call(kept, session_id="s") == "bad"
     program(provider)
     assert [call(kept, session_id="s") for _ in range(3)] == ["passed"] * 3
     provider.reset()
-    provider.answer(canned.HANG)
+    provider.response(canned.HANG)
     with running(provider, 2, kept, session_id="s"):
         assert standing(kept, "budget_session", session_id="s")["reserved"] == 2 * CENT
         kept.kill()
@@ -214,7 +214,7 @@ def test_a_process_is_killed_and_comes_back(
     # An answer that has cost 3 cents by the time of the kill: expected was one.
     chunks = canned.chat_chunks(["word "] * 27, usage=False, model="penny")
     words = canned.data_events(chunks[:-1], done=False)
-    provider.answer(*canned.stream(words)[:-1], canned.HANG)
+    provider.response(*canned.stream(words)[:-1], canned.HANG)
     with running_stream(provider, killed):
         wait_until(lambda: standing(other, "budget_session", session_id="s")["reserved"] == CENT)
         killed.kill()

@@ -203,7 +203,7 @@ def test_a_stream_that_costs_more_than_is_left_is_ended(
     session = str(uuid4())
     steps = canned.stream(pieces)
     slow = [step for one in steps[:-1] for step in (one, canned.sleep(0.002))]
-    provider.answer(*slow, steps[-1])
+    provider.response(*slow, steps[-1])
     n = 0
     with pytest.raises(error, match=ENDED):
         for _ in ask(ending.url, {"x-agentledger-session-id": session}):
@@ -222,7 +222,7 @@ def test_a_stream_that_costs_more_than_is_left_is_ended(
 def test_a_stream_gets_what_is_left(ending: Ledger, provider: Provider) -> None:
     """It costs six times what it was expected to, and the budget has that."""
     pieces = canned.data_events(canned.chat_chunks(["word "] * 60, usage=False, model="penny"))
-    provider.answer(*canned.stream(pieces))
+    provider.response(*canned.stream(pieces))
     session = str(uuid4())
     assert len(list(stream_of_openai(ending.url, {"x-agentledger-session-id": session}))) == 62
     assert settled(ending, "budget_session", session_id=session)["used"] > 6 * CENT

@@ -14,7 +14,7 @@ import pytest
 from capture.admission.charge import MAX_SEEN, Charge
 from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
-from capture.exchange import AnswerHead, End, Exchange, Outcome, RequestHead, new_action_id
+from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.prices import Prices
@@ -113,7 +113,7 @@ def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outco
         new_action_id(),
         request_head(ASKED),
         ASKED,
-        AnswerHead(200, headers, 1),
+        ResponseHead(200, headers, 1),
         list(pieces),
         [1] * len(pieces),
         End(outcome, 2),
@@ -142,7 +142,7 @@ def test_it_is_what_the_recorder_says(
     headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome
 ) -> None:
     async def use(charge: Charge) -> None:
-        charge.answered(200, headers)
+        charge.response_began(200, headers)
         for piece in pieces:
             charge.piece(piece)
 
@@ -150,27 +150,27 @@ def test_it_is_what_the_recorder_says(
     assert charged(use, outcome, Outcome.INTERRUPTED) == [recorded(headers, pieces, outcome)]
 
 
-def test_to_hang_up_before_the_answer_is_charged_what_was_expected() -> None:
+def test_to_hang_up_before_the_response_is_charged_what_was_expected() -> None:
     assert charged(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
 
     async def headers_alone(charge: Charge) -> None:
-        charge.answered(200, SSE_HEAD)
+        charge.response_began(200, SSE_HEAD)
 
     assert charged(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
 
 
 def test_an_error_of_the_provider_is_not_charged() -> None:
     async def use(charge: Charge) -> None:
-        charge.answered(429, JSON_HEAD)
+        charge.response_began(429, JSON_HEAD)
         charge.piece(b'{"error": {"message": "slow down"}}')
 
     assert charged(use, Outcome.COMPLETED) == [None]
     assert charged(nothing) == [None]
 
 
-def test_an_answer_too_long_to_be_kept_is_charged_what_was_expected() -> None:
+def test_an_response_too_long_to_be_kept_is_charged_what_was_expected() -> None:
     async def use(charge: Charge) -> None:
-        charge.answered(200, JSON_HEAD)
+        charge.response_began(200, JSON_HEAD)
         for _ in range(9):
             charge.piece(b" " * (MAX_SEEN // 8))
 
@@ -182,7 +182,7 @@ def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
     over: list[bool] = []
 
     async def use(charge: Charge) -> None:
-        charge.answered(200, SSE_HEAD)
+        charge.response_began(200, SSE_HEAD)
         for piece in words:
             charge.piece(piece)
             over.append(await charge.is_too_dear())

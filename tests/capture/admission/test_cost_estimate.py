@@ -83,7 +83,7 @@ def test_a_long_prompt_costs_what_its_tier_does() -> None:
     assert long == Decimal("0.765")
 
 
-def test_answers_are_expected_to_be_like_the_last_ones() -> None:
+def test_responses_are_expected_to_be_like_the_last_ones() -> None:
     expectations = Expectations(PRICES)
     assert expected(expectations, "mine", max_tokens=None) == Decimal("0.006")
     for tokens in (50, 150):

@@ -47,10 +47,10 @@ def openai_client(ledger: Ledger, **headers: str) -> openai.OpenAI:
 def test_without_the_ingest_key_nothing_passes(guarded: Ledger, provider: Provider) -> None:
     counters = guarded.get("/readyz").json()["counters"]
     for shown in ({}, {"x-agentledger-ingest-key": "wrong"}):
-        answer = httpx.post(f"{guarded.url}/v1/chat/completions", json=CALL, headers=shown)
-        assert answer.status_code == 401
-        assert "x-agentledger-ingest-key" in answer.json()["error"]["message"]
-        assert answer.headers["x-should-retry"] == "false"
+        response = httpx.post(f"{guarded.url}/v1/chat/completions", json=CALL, headers=shown)
+        assert response.status_code == 401
+        assert "x-agentledger-ingest-key" in response.json()["error"]["message"]
+        assert response.headers["x-should-retry"] == "false"
         assert httpx.get(f"{guarded.url}/v1/models", headers=shown).status_code == 401
     assert provider.counts()["received"] == 0
     after = guarded.get("/readyz").json()["counters"]
@@ -132,7 +132,7 @@ AZURE = "/openai/deployments/{}/chat/completions"
 def test_models_are_told_by_body_and_path(
     guarded: Ledger, provider: Provider, status: int, body: Any, path: str
 ) -> None:
-    provider.answer(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
+    provider.response(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
     assert ask(guarded, body, path).status_code == status
     assert provider.counts()["received"] == (status == 200)
 
@@ -140,9 +140,9 @@ def test_models_are_told_by_body_and_path(
 def test_a_compressed_body_tells_its_model_too(guarded: Ledger, provider: Provider) -> None:
     for model, status in (("o3", 403), ("gpt-4o", 200)):
         body = gzip.compress(json.dumps({**CALL, "model": model}).encode())
-        provider.answer(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
-        answer = ask(guarded, body, **{"content-encoding": "gzip"})
-        assert answer.status_code == status
+        provider.response(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
+        response = ask(guarded, body, **{"content-encoding": "gzip"})
+        assert response.status_code == status
 
 
 def test_of_a_large_refused_body_the_beginning_is_kept(guarded: Ledger, provider: Provider) -> None:
@@ -150,8 +150,8 @@ def test_of_a_large_refused_body_the_beginning_is_kept(guarded: Ledger, provider
         messages = [{"role": "user", "content": "x" * size}]
         body = json.dumps({"messages": messages, "model": "o3"}).encode()
         session = f"large-{size}"
-        answer = ask(guarded, body, **{"x-agentledger-session-id": session})
-        assert answer.status_code == 403
+        response = ask(guarded, body, **{"x-agentledger-session-id": session})
+        assert response.status_code == 403
         call = guarded.call(session)
         assert (call["model_id"], call["request_bytes"]) == ("o3", len(body))
         assert call["request_sha256"] == hashlib.sha256(body).hexdigest()
@@ -170,8 +170,8 @@ def test_of_a_flood_one_record_tells(guarded: Ledger, provider: Provider) -> Non
             async def some() -> None:
                 for _ in waiting:
                     url = f"{guarded.url}/v1/chat/completions"
-                    answer = await client.post(url, json={"model": "flooded"})
-                    assert answer.status_code == 403
+                    response = await client.post(url, json={"model": "flooded"})
+                    assert response.status_code == 403
 
             await asyncio.gather(*(some() for _ in range(8)))
 

@@ -66,14 +66,14 @@ def test_a_refusal_says_when_the_next_call_passes(slow: Ledger, provider: Provid
     began = time.monotonic()
     for _ in range(10):
         assert httpx.post(url, json=CALL, headers=headers).status_code == 200
-    answer = httpx.post(url, json=CALL, headers=headers)
+    response = httpx.post(url, json=CALL, headers=headers)
     took = time.monotonic() - began
-    assert answer.status_code == 429
-    wait_ms = int(answer.headers["retry-after-ms"])
+    assert response.status_code == 429
+    wait_ms = int(response.headers["retry-after-ms"])
     assert (60 - took) * 1000 - 1 <= wait_ms <= 60_000
-    assert int(answer.headers["retry-after"]) == -(-wait_ms // 1000)
-    assert "x-should-retry" not in answer.headers
-    error = answer.json()["error"]
+    assert int(response.headers["retry-after"]) == -(-wait_ms // 1000)
+    assert "x-should-retry" not in response.headers
+    error = response.json()["error"]
     assert error["code"] == "rate_limited"
     assert f"The rate limit of session {session} of 10 requests in 60 seconds" in error["message"]
     refused = slow.calls(session, count=11)[-1]

@@ -41,8 +41,8 @@ def command(ledger: Ledger, *arguments: str) -> subprocess.CompletedProcess[str]
 def status(ledger: Ledger, **fields: str) -> int:
     headers = {f"x-agentledger-{name.replace('_', '-')}": v for name, v in fields.items()}
     body = {"model": "m", "messages": []}
-    answer = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=headers)
-    return answer.status_code
+    response = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=headers)
+    return response.status_code
 
 
 def within_a_second(ledger: Ledger, expected: int, **fields: str) -> None:
@@ -182,8 +182,8 @@ def test_without_a_database_the_last_stops_known_are_in_force(
     ],
 )
 def test_what_cannot_be_a_stop(ledger: Ledger, facts: dict[str, Any]) -> None:
-    answer = add(ledger, **facts)
-    assert answer.status_code == 400, answer.text
+    response = add(ledger, **facts)
+    assert response.status_code == 400, response.text
     assert ledger.get("/api/stops").json() == []
 
 
@@ -204,8 +204,8 @@ def test_a_stop_that_is_not_there(ledger: Ledger) -> None:
 def test_pages_of_other_sites_change_nothing(ledger: Ledger, headers: dict[str, str]) -> None:
     body = {"scope": "everything", "reason": "x"}
     assert httpx.post(f"{ledger.url}/api/stops", json=body, headers=headers).status_code == 403
-    answer = httpx.delete(f"{ledger.url}/api/stops/1", headers=headers)
-    assert answer.status_code == 403
+    response = httpx.delete(f"{ledger.url}/api/stops/1", headers=headers)
+    assert response.status_code == 403
     assert ledger.get("/api/stops", headers=headers).json() == []
 
 

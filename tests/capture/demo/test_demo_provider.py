@@ -52,19 +52,21 @@ def claude(base_url: str) -> Iterator[anthropic.Anthropic]:
 
 
 def test_a_chat_completion_has_text_and_usage(gpt: openai.OpenAI) -> None:
-    answer = gpt.chat.completions.create(model="gpt-4o", messages=[USER])
-    assert answer.choices[0].message.content == SAID
-    assert answer.choices[0].finish_reason == "stop"
-    assert answer.model == "gpt-4o-2024-08-06"
-    assert answer.usage is not None
-    assert answer.usage.prompt_tokens > 0
-    assert answer.usage.completion_tokens == len(SAID) // 4
+    response = gpt.chat.completions.create(model="gpt-4o", messages=[USER])
+    assert response.choices[0].message.content == SAID
+    assert response.choices[0].finish_reason == "stop"
+    assert response.model == "gpt-4o-2024-08-06"
+    assert response.usage is not None
+    assert response.usage.prompt_tokens > 0
+    assert response.usage.completion_tokens == len(SAID) // 4
 
 
 @pytest.mark.parametrize("include_usage", [True, False])
 def test_a_chat_stream_has_usage_only_on_request(gpt: openai.OpenAI, include_usage: bool) -> None:
-    asked: Any = {"stream_options": {"include_usage": True}} if include_usage else {}
-    stream = gpt.chat.completions.create(model="gpt-4o", messages=[USER], stream=True, **asked)
+    parsed_request: Any = {"stream_options": {"include_usage": True}} if include_usage else {}
+    stream = gpt.chat.completions.create(
+        model="gpt-4o", messages=[USER], stream=True, **parsed_request
+    )
     chunks = list(stream)
     choices = [choice for chunk in chunks for choice in chunk.choices]
     assert "".join(choice.delta.content or "" for choice in choices) == SAID
@@ -75,12 +77,12 @@ def test_a_chat_stream_has_usage_only_on_request(gpt: openai.OpenAI, include_usa
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_chat_uses_the_tool_and_then_its_result(gpt: openai.OpenAI, streamed: bool) -> None:
-    asked: Any = {"model": "gpt-4o", "tools": [CHAT_TOOL]}
+    parsed_request: Any = {"model": "gpt-4o", "tools": [CHAT_TOOL]}
     if streamed:
-        with gpt.chat.completions.stream(messages=[USER], **asked) as stream:
+        with gpt.chat.completions.stream(messages=[USER], **parsed_request) as stream:
             choice: Any = stream.get_final_completion().choices[0]
     else:
-        choice = gpt.chat.completions.create(messages=[USER], **asked).choices[0]
+        choice = gpt.chat.completions.create(messages=[USER], **parsed_request).choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.content is None
     [tool_call] = choice.message.tool_calls
@@ -95,16 +97,16 @@ def test_a_chat_uses_the_tool_and_then_its_result(gpt: openai.OpenAI, streamed: 
         },
         {"role": "tool", "tool_call_id": tool_call.id, "content": "rain"},
     ]
-    answer = gpt.chat.completions.create(messages=history, **asked)
-    assert answer.choices[0].message.content == "The tool says: rain"
+    response = gpt.chat.completions.create(messages=history, **parsed_request)
+    assert response.choices[0].message.content == "The tool says: rain"
 
 
 def test_a_response_has_text_and_usage(gpt: openai.OpenAI) -> None:
-    answer = gpt.responses.create(model="gpt-4o", input="hello there", instructions="Be brief.")
-    assert answer.output_text == SAID
-    assert (answer.status, answer.instructions) == ("completed", "Be brief.")
-    assert answer.usage is not None
-    assert answer.usage.output_tokens == len(SAID) // 4
+    response = gpt.responses.create(model="gpt-4o", input="hello there", instructions="Be brief.")
+    assert response.output_text == SAID
+    assert (response.status, response.instructions) == ("completed", "Be brief.")
+    assert response.usage is not None
+    assert response.usage.output_tokens == len(SAID) // 4
 
 
 def test_a_response_streams_numbered_events(gpt: openai.OpenAI) -> None:
@@ -121,34 +123,36 @@ def test_a_response_streams_numbered_events(gpt: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_response_uses_the_tool_and_then_its_result(gpt: openai.OpenAI, streamed: bool) -> None:
-    asked: Any = {"model": "gpt-4o", "tools": [RESPONSES_TOOL]}
+    parsed_request: Any = {"model": "gpt-4o", "tools": [RESPONSES_TOOL]}
     if streamed:
-        with gpt.responses.stream(input="hello there", **asked) as stream:
-            answer: Any = stream.get_final_response()
+        with gpt.responses.stream(input="hello there", **parsed_request) as stream:
+            response: Any = stream.get_final_response()
     else:
-        answer = gpt.responses.create(input="hello there", **asked)
-    [item] = answer.output
+        response = gpt.responses.create(input="hello there", **parsed_request)
+    [item] = response.output
     assert (item.type, item.name) == ("function_call", "forecast")
     assert json.loads(item.arguments) == FITTING
 
     result = {"type": "function_call_output", "call_id": item.call_id, "output": "rain"}
     history: Any = [USER, item.to_dict(), result]
-    assert gpt.responses.create(input=history, **asked).output_text == "The tool says: rain"
+    assert (
+        gpt.responses.create(input=history, **parsed_request).output_text == "The tool says: rain"
+    )
 
 
 def test_a_message_has_text_and_usage(claude: anthropic.Anthropic) -> None:
-    answer = claude.messages.create(model="claude-opus-5-5", max_tokens=100, messages=[USER])
-    [block] = answer.content
+    response = claude.messages.create(model="claude-opus-5-5", max_tokens=100, messages=[USER])
+    [block] = response.content
     assert block.type == "text"
     assert block.text == SAID
-    assert answer.stop_reason == "end_turn"
-    assert answer.usage.input_tokens > 0
-    assert answer.usage.output_tokens == len(SAID) // 4
+    assert response.stop_reason == "end_turn"
+    assert response.usage.input_tokens > 0
+    assert response.usage.output_tokens == len(SAID) // 4
 
 
 def test_a_message_streams(claude: anthropic.Anthropic) -> None:
-    asked: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [USER]}
-    with claude.messages.stream(**asked) as stream:
+    parsed_request: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [USER]}
+    with claude.messages.stream(**parsed_request) as stream:
         pieces = list(stream.text_stream)
         message = stream.get_final_message()
     assert len(pieces) > 1
@@ -161,14 +165,14 @@ def test_a_message_streams(claude: anthropic.Anthropic) -> None:
 def test_a_message_uses_the_tool_and_then_its_result(
     claude: anthropic.Anthropic, streamed: bool
 ) -> None:
-    asked: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "tools": [ANTHROPIC_TOOL]}
+    parsed_request: Any = {"model": "claude-opus-5-5", "max_tokens": 100, "tools": [ANTHROPIC_TOOL]}
     if streamed:
-        with claude.messages.stream(messages=[USER], **asked) as stream:
-            answer: Any = stream.get_final_message()
+        with claude.messages.stream(messages=[USER], **parsed_request) as stream:
+            response: Any = stream.get_final_message()
     else:
-        answer = claude.messages.create(messages=[USER], **asked)
-    [block] = answer.content
-    assert (answer.stop_reason, block.name, block.input) == ("tool_use", "forecast", FITTING)
+        response = claude.messages.create(messages=[USER], **parsed_request)
+    [block] = response.content
+    assert (response.stop_reason, block.name, block.input) == ("tool_use", "forecast", FITTING)
 
     history: Any = [
         USER,
@@ -178,7 +182,7 @@ def test_a_message_uses_the_tool_and_then_its_result(
             "content": [{"type": "tool_result", "tool_use_id": block.id, "content": "rain"}],
         },
     ]
-    told = claude.messages.create(messages=history, **asked)
+    told = claude.messages.create(messages=history, **parsed_request)
     assert [b.text for b in told.content if b.type == "text"] == ["The tool says: rain"]
 
 
@@ -208,9 +212,9 @@ def test_a_missing_model_is_an_error_of_the_api(
     ],
 )
 def test_a_body_that_is_no_request_is_refused(base_url: str, path: str, body: bytes) -> None:
-    answer = httpx.post(base_url + path, content=body, trust_env=False)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    response = httpx.post(base_url + path, content=body, trust_env=False)
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_the_models_are_listed_in_both_shapes(
@@ -220,10 +224,10 @@ def test_the_models_are_listed_in_both_shapes(
     assert [model.id for model in claude.models.list()] == ["claude-opus-5-5"]
 
 
-def test_each_question_of_the_demo_has_an_answer_of_its_own(gpt: openai.OpenAI) -> None:
-    asked: Any = {"role": "user", "content": script.GUIDE}
-    answer = gpt.chat.completions.create(model="gpt-4o", messages=[asked])
-    assert answer.choices[0].message.content == script.LINES[script.GUIDE]
+def test_each_question_of_the_demo_has_an_response_of_its_own(gpt: openai.OpenAI) -> None:
+    parsed_request: Any = {"role": "user", "content": script.GUIDE}
+    response = gpt.chat.completions.create(model="gpt-4o", messages=[parsed_request])
+    assert response.choices[0].message.content == script.LINES[script.GUIDE]
 
 
 def test_it_stops_and_frees_its_port() -> None:

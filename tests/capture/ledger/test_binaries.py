@@ -264,8 +264,8 @@ def test_gemini_inline_data_both_ways(stack: Ledger, provider: Provider) -> None
     session_id, headers = session()
     sound = {"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": b64(SOUND)}}
     content = {"role": "model", "parts": [{"text": "hear"}, sound]}
-    answer = {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}]}
-    provider.answer(*canned.as_json(answer), path=":generateContent")
+    response = {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}]}
+    provider.response(*canned.as_json(response), path=":generateContent")
     client = genai.Client(
         api_key="k", http_options=types.HttpOptions(base_url=stack.url, headers=headers)
     )
@@ -316,7 +316,7 @@ def test_a_compressed_request_is_kept_decompressed(stack: Ledger, provider: Prov
 
 def transcribed(ledger: Ledger, provider: Provider) -> dict[str, Any]:
     session_id, headers = session()
-    provider.answer(*canned.as_json({"text": "hello"}), path="/audio/transcriptions")
+    provider.response(*canned.as_json({"text": "hello"}), path="/audio/transcriptions")
     with openai_client(ledger, headers) as client:
         client.audio.transcriptions.create(
             model="whisper-1", file=("a.mp3", SOUND, "audio/mpeg"), language="en"
@@ -347,13 +347,13 @@ def test_a_kept_sound_gives_the_form_again(keeping: Ledger, provider: Provider) 
 @pytest.mark.parametrize("encoding", [None, "gzip"])
 def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | None) -> None:
     session_id, headers = session()
-    answer = {"created": 1, "output_format": "png", "data": [{"b64_json": b64(PNG)}]}
-    body = json.dumps(answer).encode()
+    response = {"created": 1, "output_format": "png", "data": [{"b64_json": b64(PNG)}]}
+    body = json.dumps(response).encode()
     head = [("content-type", "application/json")]
     if encoding:
         body = gzip.compress(body)
         head.append(("content-encoding", encoding))
-    provider.answer(*canned.whole(body, 200, head), path="/images/generations")
+    provider.response(*canned.whole(body, 200, head), path="/images/generations")
     with openai_client(stack, headers) as client:
         made = client.images.generate(model="gpt-image-1", prompt="a cat")
     assert made.data and made.data[0].b64_json == b64(PNG)
@@ -361,7 +361,7 @@ def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | No
     [binary] = call["binaries"]
     assert (binary["media_type"], binary["width"]) == ("image/png", 320)
     assert binary["thumbnail"] is not None
-    assert (call["answer_bytes"], call["answer_sha256"]) == (
+    assert (call["response_bytes"], call["response_sha256"]) == (
         len(body),
         hashlib.sha256(body).hexdigest(),
     )
@@ -369,7 +369,9 @@ def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | No
         assert call["notes"] == [
             "the answer is kept without its content-encoding: there were binaries in it"
         ]
-        assert json.loads(call["raw_answer"])["data"] == [{"b64_json": reference(PNG, "image/png")}]
+        assert json.loads(call["raw_response"])["data"] == [
+            {"b64_json": reference(PNG, "image/png")}
+        ]
     else:
         assert call["notes"] is None
     assert_nowhere(stack, PNG)
@@ -380,7 +382,7 @@ def test_images_and_sounds_in_streams(stack: Ledger, provider: Provider) -> None
     usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
     partial = {"type": "image_generation.partial_image", "b64_json": b64(JPEG)}
     done = {"type": "image_generation.completed", "b64_json": b64(PNG), "usage": usage}
-    provider.answer(
+    provider.response(
         *canned.stream(canned.named_events([partial, done])), path="/images/generations", times=1
     )
     pieces = [SOUND[n : n + 1000] for n in range(0, len(SOUND), 1000)]
@@ -389,7 +391,7 @@ def test_images_and_sounds_in_streams(stack: Ledger, provider: Provider) -> None
         for piece in pieces
     ]
     chunks.append({"id": "c", "choices": [{"index": 0, "delta": {"content": "heard"}}]})
-    provider.answer(*canned.stream(canned.data_events(chunks)), path="/chat/completions", times=1)
+    provider.response(*canned.stream(canned.data_events(chunks)), path="/chat/completions", times=1)
     with openai_client(stack, headers) as client:
         list(client.images.generate(model="gpt-image-1", prompt="a cat", stream=True))
         list(
@@ -411,7 +413,7 @@ def test_images_and_sounds_in_streams(stack: Ledger, provider: Provider) -> None
 
 def test_speech_is_no_text(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session()
-    provider.answer(
+    provider.response(
         *canned.whole(SOUND, 200, [("content-type", "audio/mpeg")]), path="/audio/speech"
     )
     with openai_client(stack, headers) as client:
@@ -419,7 +421,7 @@ def test_speech_is_no_text(stack: Ledger, provider: Provider) -> None:
     assert spoken.content == SOUND
     call = stack.call(session_id)
     assert call["binaries"] == [described(SOUND, "audio/mpeg")]
-    assert (call["answer_bytes"], call["answer_sha256"]) == (
+    assert (call["response_bytes"], call["response_sha256"]) == (
         len(SOUND),
         hashlib.sha256(SOUND).hexdigest(),
     )

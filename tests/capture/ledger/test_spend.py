@@ -27,12 +27,12 @@ Sums = dict[tuple[str, str, str], Decimal]
 
 def post(ledger: Ledger, session: str | None = None, **names: str) -> str:
     given = {"session-id": session, **{name.replace("_", "-"): names[name] for name in names}}
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
         headers={f"x-agentledger-{name}": value for name, value in given.items() if value},
     )
-    action_id: str = answer.headers["x-agentledger-action-id"]
+    action_id: str = response.headers["x-agentledger-action-id"]
     return action_id
 
 
@@ -76,7 +76,7 @@ def test_each_call_is_added_to_its_session_agent_user_and_day(
     session, agent, user = (f"{name}-{uuid4()}" for name in ("run", "agent", "user"))
     ids = [post(stack, session, agent_name=agent, user_id=user) for _ in range(3)]
     ids += [post(stack, session, agent_name=agent), post(stack)]
-    provider.answer(*canned.as_json({"error": {"message": "no"}}, 500))
+    provider.response(*canned.as_json({"error": {"message": "no"}}, 500))
     ids.append(post(stack, session, user_id=user))
     calls = [stack.explain(id_) for id_ in ids]
     assert calls[-1]["cost_usd"] is None
@@ -94,13 +94,13 @@ def test_an_estimate_that_is_taken_back_was_not_spent(stack: Ledger, provider: P
     delta = event("response.output_text.delta", **place, delta="Do", logprobs=[])
     chunked = canned.head(200, [*canned.SSE_TYPE, ("transfer-encoding", "chunked")])
     pieces = canned.send(chunked), canned.send(canned.chunk(begun + delta))
-    provider.answer(*pieces, canned.CLOSE, times=1)
+    provider.response(*pieces, canned.CLOSE, times=1)
     with pytest.raises(openai.APIConnectionError):
         list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
     assert stack.call(session)["usage_source"] == "estimated"
     estimate = spent(stack)["session", session, ALL_DAYS]
     assert estimate > 0
-    provider.answer(*canned.as_json(response("resp_s", "completed")), times=1)
+    provider.response(*canned.as_json(response("resp_s", "completed")), times=1)
     agent.responses.retrieve("resp_s")
     calls = stack.calls(session, count=2)
     assert [call["cost_usd"] for call in calls][0] == 0

@@ -59,16 +59,21 @@ def test_a_response_in_the_background_is_counted_when_it_is_first_fetched(
     session = "background"
     agent = opened(client(stack, session))
     for status in ("queued", "in_progress", "completed", "completed"):
-        provider.answer(*as_json(response("resp_b", status)), times=1)
+        provider.response(*as_json(response("resp_b", status)), times=1)
     agent.responses.create(model="gpt-4o", input="Work", background=True)
     assert agent.responses.retrieve("resp_b").status == "in_progress"
     for _ in range(2):
         assert agent.responses.retrieve("resp_b").output_text == "Done."
 
-    asked, poll, first, again = stack.calls(session, count=4)
-    assert [c["method"] for c in (asked, poll, first, again)] == ["POST", "GET", "GET", "GET"]
-    assert asked["response_id"] == "resp_b"
-    assert [c["fetch_of"] for c in (poll, first, again)] == [asked["action_id"]] * 3
+    parsed_request, poll, first, again = stack.calls(session, count=4)
+    assert [c["method"] for c in (parsed_request, poll, first, again)] == [
+        "POST",
+        "GET",
+        "GET",
+        "GET",
+    ]
+    assert parsed_request["response_id"] == "resp_b"
+    assert [c["fetch_of"] for c in (poll, first, again)] == [parsed_request["action_id"]] * 3
     assert (first["tokens_in"], first["usage_source"]) == (1000, "provider")
     assert Decimal(str(first["cost_usd"])) == Decimal("0.0035")
     for free in (poll, again):
@@ -97,14 +102,14 @@ def test_a_stream_that_is_resumed_replaces_the_estimate_of_the_one_that_was_cut(
     )
     end = event("response.completed", sequence_number=2, response=response("resp_r", "completed"))
     chunked = [("content-type", "text/event-stream"), ("transfer-encoding", "chunked")]
-    provider.answer(send(head(200, chunked)), send(chunk(begun + delta)), CLOSE, times=1)
+    provider.response(send(head(200, chunked)), send(chunk(begun + delta)), CLOSE, times=1)
     agent = opened(client(stack, session))
     with pytest.raises(openai.APIConnectionError):
         list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
     [cut] = stack.calls(session)
     assert (cut["usage_source"], cut["outcome"]) == ("estimated", "upstream_cut")
 
-    provider.answer(*stream([end]), times=1)
+    provider.response(*stream([end]), times=1)
     list(agent.responses.retrieve("resp_r", stream=True, starting_after=1))
     cut, resumed = stack.calls(session, count=2)
     assert (resumed["tokens_in"], resumed["fetch_of"]) == (1000, cut["action_id"])

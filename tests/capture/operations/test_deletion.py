@@ -56,13 +56,13 @@ def send(ledger: Ledger, session: str | None, messages: list[Any], **fields: str
     headers = {PREFIX + name.replace("_", "-"): value for name, value in fields.items()}
     if session is not None:
         headers[PREFIX + "session-id"] = session
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "m", "messages": messages},
         headers=headers,
         timeout=30,
     )
-    action_id: str = answer.headers["x-agentledger-action-id"]
+    action_id: str = response.headers["x-agentledger-action-id"]
     return action_id
 
 
@@ -118,8 +118,8 @@ def test_a_deleted_session_is_gone_at_once_and_removed(
 
 def test_what_is_not_there_cannot_be_deleted(started: Ledger) -> None:
     for path in ("sessions/nothing", "sessions/%00", "calls/x", f"calls/{uuid4()}", "calls/%00"):
-        answer = httpx.delete(f"{started.url}/api/{path}")
-        assert (answer.status_code, list(answer.json())) == (404, ["detail"])
+        response = httpx.delete(f"{started.url}/api/{path}")
+        assert (response.status_code, list(response.json())) == (404, ["detail"])
 
 
 def test_a_tombstone_shows_which_call_it_was(started: Ledger) -> None:
@@ -129,7 +129,7 @@ def test_a_tombstone_shows_which_call_it_was(started: Ledger) -> None:
     [(seq, digest)] = rows(
         started, f"SELECT seq, digest FROM capture_tombstone WHERE seq = {call['seq']}"
     )
-    lines = (call["action_id"], call["request_sha256"], call["answer_sha256"])
+    lines = (call["action_id"], call["request_sha256"], call["response_sha256"])
     assert (seq, digest) == (call["seq"], sha256("\n".join(lines).encode()).hexdigest())
 
 
@@ -151,14 +151,14 @@ def test_a_call_that_was_running_never_comes_back(
 ) -> None:
     send(started, "s", [user("before")])
     started.call("s")
-    provider.answer(["sleep", 1.5], *canned.as_json(canned.chat("late")))
+    provider.response(["sleep", 1.5], *canned.as_json(canned.chat("late")))
     with ThreadPoolExecutor() as pool:
-        answer = pool.submit(started.post, "s", content="running")
+        response = pool.submit(started.post, "s", content="running")
         wait_until(lambda: len(provider.requests()) == 2)
         assert delete(started, "/api/sessions/s") == 204
-    assert answer.result().json()["choices"][0]["message"]["content"] == "late"
+    assert response.result().json()["choices"][0]["message"]["content"] == "late"
     wait_until(lambda: n_buried() == 2)
-    action_id = answer.result().headers["x-agentledger-action-id"]
+    action_id = response.result().headers["x-agentledger-action-id"]
     assert started.get("/session/s").status_code == 404
     assert started.get(f"/explain/{action_id}").status_code == 404
     assert count(started, "call") == 0
@@ -171,7 +171,7 @@ def test_a_deleted_call_is_off_its_sessions_totals(
     started: Ledger, n_buried: Callable[[], int], provider: Provider
 ) -> None:
     first = send(started, "s", [user("1")], agent_name="one", user_id="u")
-    provider.answer(*canned.as_json({"error": {"message": "no"}}, 400), times=1)
+    provider.response(*canned.as_json({"error": {"message": "no"}}, 400), times=1)
     second = send(started, "s", [user("2")], agent_name="two", user_id="u")
     started.calls("s", count=2)
     before = started.get("/api/sessions/s").json()
@@ -234,7 +234,7 @@ def test_a_tools_result_goes_with_the_call_that_brought_it(
     started: Ledger, provider: Provider
 ) -> None:
     tool_call = {"id": "t1", "function": {"name": "f", "arguments": "{}"}}
-    provider.answer(*canned.as_json(canned.chat("x", tool_calls=[tool_call])), times=1)
+    provider.response(*canned.as_json(canned.chat("x", tool_calls=[tool_call])), times=1)
     send(started, "s", [user("go")])
     brings = send(started, "s", [{"role": "tool", "tool_call_id": "t1", "content": "SECRET42"}])
     [first, _] = started.calls("s", count=2)
@@ -321,7 +321,7 @@ def test_nothing_of_the_text_is_left_in_the_files(fresh: Ledger, provider: Provi
     random = Random(1)
     long = "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLM", k=9000))
     texts = ["short secret of a message", long, "secret of an agent", "secret session"]
-    provider.answer(*canned.as_json(canned.chat("an answer")))
+    provider.response(*canned.as_json(canned.chat("an answer")))
     with fresh:
         for number in range(3):
             send(fresh, texts[3], [user(texts[0]), user(f"{number}")], agent_name=texts[2])

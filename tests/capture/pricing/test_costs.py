@@ -21,12 +21,12 @@ USER = {"role": "user", "content": "hello"}
 
 
 def post(ledger: Ledger, session: str, **body: Any) -> None:
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": [USER], **body},
         headers={"x-agentledger-session-id": session},
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def manage(ledger: Ledger, *arguments: str, **variables: str) -> str:
@@ -59,7 +59,7 @@ def test_a_call_is_priced_with_its_parts(stack: Ledger, provider: Provider) -> N
 
 
 def test_a_model_without_a_price_costs_null(stack: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json(canned.chat("x", model="house-model")))
+    provider.response(*canned.as_json(canned.chat("x", model="house-model")))
     post(stack, "unpriced", model="house-model")
     call = stack.call("unpriced")
     assert (call["cost_usd"], call["cost_parts"], call["price_source"]) == (None, None, "unknown")
@@ -70,7 +70,7 @@ def test_a_model_without_a_price_costs_null(stack: Ledger, provider: Provider) -
 
 def test_what_the_provider_reports_is_the_cost(stack: Ledger, provider: Provider) -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cost": 0.00123}
-    provider.answer(*canned.as_json(canned.chat("x", model="vendor/m") | {"usage": usage}))
+    provider.response(*canned.as_json(canned.chat("x", model="vendor/m") | {"usage": usage}))
     post(stack, "reported", model="vendor/m")
     call = stack.call("reported")
     assert (call["cost_usd"], call["price_source"]) == (0.00123, "provider")
@@ -89,13 +89,13 @@ def test_a_stream_without_usage_is_estimated_and_priced(stack: Ledger, provider:
 
 def test_speech_is_priced_by_its_text(stack: Ledger, provider: Provider) -> None:
     audio = [("content-type", "audio/mpeg")]
-    provider.answer(*canned.whole(b"\xff\xf3" * 500, headers=audio))
-    answer = httpx.post(
+    provider.response(*canned.whole(b"\xff\xf3" * 500, headers=audio))
+    response = httpx.post(
         f"{stack.url}/v1/audio/speech",
         json={"model": "tts-1", "input": "a" * 1000, "voice": "alloy"},
         headers={"x-agentledger-session-id": "speech"},
     )
-    assert answer.content == b"\xff\xf3" * 500
+    assert response.content == b"\xff\xf3" * 500
     call = stack.call("speech")
     assert (call["content"], call["tokens_out"], call["notes"]) == (None, None, None)
     assert call["cost_usd"] == 0.015  # 15 USD per million characters
@@ -114,8 +114,8 @@ def test_counts_in_bedrocks_headers_are_the_usage(stack: Ledger, provider: Provi
         ("x-amzn-bedrock-input-token-count", "1000"),
         ("x-amzn-bedrock-output-token-count", "100"),
     ]
-    answer = {"outputs": [{"text": "Hi", "stop_reason": "stop"}]}
-    provider.answer(*canned.as_json(answer, headers=counts))
+    response = {"outputs": [{"text": "Hi", "stop_reason": "stop"}]}
+    provider.response(*canned.as_json(response, headers=counts))
     httpx.post(
         f"{stack.url}/model/mistral.mistral-large-2402-v1:0/invoke",
         json={"prompt": "<s>[INST]Hi[/INST]"},
@@ -132,7 +132,7 @@ def test_counts_in_bedrocks_headers_are_the_usage(stack: Ledger, provider: Provi
 def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provider) -> None:
     result = {"result": {"type": "succeeded", "message": {"usage": {"input_tokens": 9}}}}
     lines = json.dumps(result).encode() + b"\n"
-    provider.answer(*canned.whole(lines, headers=[("content-type", "application/x-jsonl")]))
+    provider.response(*canned.whole(lines, headers=[("content-type", "application/x-jsonl")]))
     before = len(stack.sessions())
     headers = {"x-agentledger-session-id": "batch"}
     for method, path in (
@@ -142,16 +142,16 @@ def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provide
         ("GET", "/v1/files/file-1/content"),
     ):
         body: dict[str, Any] | None = {"requests": []} if method == "POST" else None
-        answer = httpx.request(method, f"{stack.url}{path}", json=body, headers=headers)
-        assert answer.content == lines
-        assert "x-agentledger-action-id" not in answer.headers
+        response = httpx.request(method, f"{stack.url}{path}", json=body, headers=headers)
+        assert response.content == lines
+        assert "x-agentledger-action-id" not in response.headers
     post(stack, "after the batches")
     stack.call("after the batches")
     assert len(stack.sessions()) == before + 1
 
 
 def test_counted_tokens_are_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json({"input_tokens": 2000}))
+    provider.response(*canned.as_json({"input_tokens": 2000}))
     httpx.post(
         f"{stack.url}/v1/messages/count_tokens",
         json={"model": "claude-opus-5-5", "messages": [USER]},
@@ -172,7 +172,7 @@ def test_the_operators_prices_come_first_and_the_file_wins(
         "AGENTLEDGER_PRICING": json.dumps(inline),
         "AGENTLEDGER_PRICING_FILE": "prices.json",
     }
-    provider.answer(*canned.as_json(canned.chat("x", model="my-model")), times=1)
+    provider.response(*canned.as_json(canned.chat("x", model="my-model")), times=1)
     with fresh:
         post(fresh, "mine", model="my-model")
         mine = fresh.call("mine")
@@ -214,7 +214,7 @@ def test_calls_are_priced_anew_and_keep_what_they_cost(
     if database == "postgresql":
         fresh.env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
     new = {"AGENTLEDGER_PRICING": '{"house-model": [1, 2]}'}
-    provider.answer(*canned.as_json(canned.chat("x", model="house-model")))
+    provider.response(*canned.as_json(canned.chat("x", model="house-model")))
     with fresh:
         post(fresh, "s", model="house-model")
         post(fresh, "s", model="house-model", stream=True)

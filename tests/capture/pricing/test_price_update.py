@@ -53,7 +53,7 @@ def test_a_running_recorder_takes_newer_prices_and_gives_them_back(
 ) -> None:
     url = f"{provider.url}/data.json"
     packed = [("content-type", "text/plain"), ("content-encoding", "gzip")]
-    provider.answer(*canned.whole(gzip.compress(NEWER), headers=packed), path="/data.json")
+    provider.response(*canned.whole(gzip.compress(NEWER), headers=packed), path="/data.json")
     with fresh:
         post(fresh, "before")
         assert fresh.call("before")["price_source"] == SOURCE
@@ -95,7 +95,7 @@ PATTERN[0]["models"][0]["match"] = {"regex": "("}
 
 
 @pytest.mark.parametrize(
-    ("answer", "complaint"),
+    ("response", "complaint"),
     [
         (canned.whole(b"not here", 404), "answers with status 404"),
         (canned.whole(b"<!doctype html><title>Sign in</title>"), "it is not JSON"),
@@ -114,12 +114,12 @@ PATTERN[0]["models"][0]["match"] = {"regex": "("}
     ],
 )
 def test_what_cannot_be_used_leaves_the_prices_as_they_were(
-    fresh: Ledger, provider: Provider, answer: list[Any], complaint: str
+    fresh: Ledger, provider: Provider, response: list[Any], complaint: str
 ) -> None:
     stored = catalog.path_in(fresh.spool)
     stored.parent.mkdir()
     stored.write_bytes(NEWER)
-    provider.answer(*answer)
+    provider.response(*response)
     status, said, error = prices(fresh, "--update", f"{provider.url}/data.json?token=secret")
     [line] = error.splitlines()
     assert (status, said) == (1, "")

@@ -36,7 +36,7 @@ def million(*counts: tuple[int, str]) -> Decimal:
 def cost(usage: Usage | None, model: str | None, provider: str | None = None, **more: Any) -> Cost:
     more.setdefault("at", NOW)
     prices = more.pop("prices", PUBLISHED)
-    cost: Cost = prices.cost(usage, asked=model, provider=provider, **more)
+    cost: Cost = prices.cost(usage, parsed_request=model, provider=provider, **more)
     return cost
 
 
@@ -759,10 +759,10 @@ def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
 
 def test_the_model_that_answered_is_priced() -> None:
     usage = tokens(1000, 0)
-    assert cost(usage, "auto", "openai", answered="gpt-4o").total_usd == Decimal("0.0025")
-    assert cost(usage, "gpt-4o", "openai", answered=None).total_usd == Decimal("0.0025")
+    assert cost(usage, "auto", "openai", parsed_response="gpt-4o").total_usd == Decimal("0.0025")
+    assert cost(usage, "gpt-4o", "openai", parsed_response=None).total_usd == Decimal("0.0025")
     # A gateway sent it elsewhere: what was asked for is not what it cost.
-    assert cost(usage, "gpt-4o", "openai", answered="llama3.2").total_usd is None
+    assert cost(usage, "gpt-4o", "openai", parsed_response="llama3.2").total_usd is None
     assert cost(usage, None, "openai").why == "it names no model"
 
 
@@ -917,8 +917,10 @@ def test_exact_names_count_before_globs_and_long_globs_before_short() -> None:
         '{"*": [9, 9], "gpt-*": [1, 1], "gpt-4o*": [2, 2], "gpt-4o": [3, 3], "snap-1": [4, 4]}'
     )
 
-    def of(asked: str | None, answered: str | None = None) -> Decimal | None:
-        return cost(tokens(1_000_000, 0), asked, answered=answered, prices=prices).total_usd
+    def of(parsed_request: str | None, parsed_response: str | None = None) -> Decimal | None:
+        return cost(
+            tokens(1_000_000, 0), parsed_request, parsed_response=parsed_response, prices=prices
+        ).total_usd
 
     assert of("gpt-4o") == 3
     assert of("gpt-4o-mini") == 2

@@ -124,7 +124,7 @@ def test_nothing_is_invented_for_a_call_without_headers(stack: Ledger, provider:
 def test_a_streamed_chat_is_recorded_as_it_was_heard(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     pieces = canned.data_events(canned.chat_chunks(["One ", "two ", "three"]))
-    provider.answer(*canned.stream(pieces, pause=0.05))
+    provider.response(*canned.stream(pieces, pause=0.05))
     with openai_client(stack, **headers) as client:
         stream = client.chat.completions.create(
             model="gpt-4o",
@@ -143,7 +143,7 @@ def test_a_streamed_chat_is_recorded_as_it_was_heard(stack: Ledger, provider: Pr
 
 def test_a_stream_without_usage_has_estimated_tokens(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    provider.answer(*canned.stream(canned.data_events(canned.chat_chunks(["Hi"], usage=False))))
+    provider.response(*canned.stream(canned.data_events(canned.chat_chunks(["Hi"], usage=False))))
     with openai_client(stack, **headers) as client:
         list(client.chat.completions.create(model="m", messages=[USER], stream=True))
     call = stack.call(session_id)
@@ -155,9 +155,9 @@ def test_a_stream_without_usage_has_estimated_tokens(stack: Ledger, provider: Pr
 
 def test_tool_results_come_from_the_next_call(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    asked = {"name": "look_up", "arguments": '{"word": "ledger"}'}
-    tool_call = {"id": "call_1", "type": "function", "function": asked}
-    provider.answer(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=1)
+    parsed_request = {"name": "look_up", "arguments": '{"word": "ledger"}'}
+    tool_call = {"id": "call_1", "type": "function", "function": parsed_request}
+    provider.response(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=1)
     with openai_client(stack, **headers) as client:
         first = client.chat.completions.create(model="m", messages=[USER])
         history: list[Any] = [
@@ -184,7 +184,7 @@ def test_results_are_told_apart_when_a_provider_uses_ids_again(
     """The second turn's tool message is the first's to the letter."""
     session_id, headers = session_header()
     tool_call = {"id": "call_0", "type": "function", "function": {"name": "go", "arguments": "{}"}}
-    provider.answer(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=4)
+    provider.response(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=4)
     turn: list[Any] = [
         {"role": "assistant", "tool_calls": [tool_call]},
         {"role": "tool", "tool_call_id": "call_0", "content": "ok"},
@@ -202,7 +202,7 @@ def test_results_are_told_apart_when_a_provider_uses_ids_again(
 
 def test_a_retry_names_the_call_that_it_tries_again(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    provider.answer(*canned.as_json({"error": {"message": "busy"}}, status=503), times=2)
+    provider.response(*canned.as_json({"error": {"message": "busy"}}, status=503), times=2)
     with openai_client(stack, **headers).with_options(max_retries=2) as client:
         client.chat.completions.create(model="m", messages=[USER])
         client.chat.completions.create(model="m", messages=[USER])
@@ -218,7 +218,7 @@ def test_counts_that_nobody_can_mean_hold_up_no_later_call(
 ) -> None:
     session_id, headers = session_header()
     usage = {"prompt_tokens": 2**63 - 1, "completion_tokens": 2**53, "total_tokens": 1}
-    provider.answer(*canned.as_json(canned.chat("x") | {"usage": usage}), times=3)
+    provider.response(*canned.as_json(canned.chat("x") | {"usage": usage}), times=3)
     with openai_client(stack, **headers) as client:
         for _ in range(3):
             client.chat.completions.create(model="m", messages=[USER])
@@ -240,10 +240,10 @@ def test_a_result_without_its_tool_call_stays_with_the_call_that_brought_it(
 def test_responses_are_recorded(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     with openai_client(stack, **headers) as client:
-        answer = client.responses.create(model="gpt-4o", instructions="Be brief.", input="hello")
+        response = client.responses.create(model="gpt-4o", instructions="Be brief.", input="hello")
         with client.responses.stream(model="gpt-4o", input="hello again") as stream:
             streamed = stream.get_final_response()
-    assert (answer.output_text, streamed.output_text) == ("echo: hello", "echo:helloagain")
+    assert (response.output_text, streamed.output_text) == ("echo: hello", "echo:helloagain")
     plain, second = stack.calls(session_id, count=2)
     assert (plain["content"], plain["system_prompt"]) == ("echo: hello", "Be brief.")
     assert plain["messages"] == "hello"
@@ -255,12 +255,16 @@ def test_responses_are_recorded(stack: Ledger, provider: Provider) -> None:
 
 def test_anthropic_messages_are_recorded(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    asked: dict[str, Any] = {"model": "claude-opus-5-5", "max_tokens": 64, "messages": [USER]}
+    parsed_request: dict[str, Any] = {
+        "model": "claude-opus-5-5",
+        "max_tokens": 64,
+        "messages": [USER],
+    }
     with anthropic_client(stack, **headers) as client:
-        answer = client.messages.create(**asked, system="Be brief.")
-        with client.messages.stream(**asked) as stream:
+        response = client.messages.create(**parsed_request, system="Be brief.")
+        with client.messages.stream(**parsed_request) as stream:
             streamed = stream.get_final_text()
-    assert answer.content[0].to_dict()["text"] == "echo: hello there"
+    assert response.content[0].to_dict()["text"] == "echo: hello there"
     plain, second = stack.calls(session_id, count=2)
     expected = {
         "provider": "anthropic",
@@ -277,10 +281,10 @@ def test_anthropic_messages_are_recorded(stack: Ledger, provider: Provider) -> N
     assert (second["content"], second["streaming"]) == (streamed, True)
 
 
-def test_an_error_answer_is_recorded_with_its_message(stack: Ledger, provider: Provider) -> None:
+def test_an_error_response_is_recorded_with_its_message(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     error = {"error": {"message": "no such model: m", "type": "invalid_request_error"}}
-    provider.answer(*canned.as_json(error, 404))
+    provider.response(*canned.as_json(error, 404))
     with openai_client(stack, **headers) as client, pytest.raises(openai.NotFoundError) as raised:
         client.chat.completions.create(model="m", messages=[USER])
     assert "no such model: m" in str(raised.value)
@@ -296,7 +300,7 @@ def test_an_error_in_mid_stream_is_recorded(stack: Ledger, provider: Provider) -
     session_id, headers = session_header()
     events = canned.message_events(["Half "])[:4]
     overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    provider.answer(*canned.stream(canned.named_events([*events, overloaded])))
+    provider.response(*canned.stream(canned.named_events([*events, overloaded])))
     with (
         anthropic_client(stack, **headers) as client,
         pytest.raises(anthropic.APIStatusError),
@@ -310,7 +314,7 @@ def test_an_error_in_mid_stream_is_recorded(stack: Ledger, provider: Provider) -
 
 def test_what_is_not_understood_is_recorded_as_text(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    provider.answer(
+    provider.response(
         *canned.whole(b"<html>Bad gateway</html>", 502, [("content-type", "text/html")])
     )
     with openai_client(stack, **headers) as client, pytest.raises(openai.InternalServerError):
@@ -347,10 +351,10 @@ def test_the_async_clients_work_as_well(stack: Ledger, provider: Provider) -> No
 
 def test_several_choices_and_refusals(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    answer = canned.chat("first")
+    response = canned.chat("first")
     second = {"role": "assistant", "content": None, "refusal": "I can't"}
-    answer["choices"].append({"index": 1, "message": second, "finish_reason": "stop"})
-    provider.answer(*canned.as_json(answer))
+    response["choices"].append({"index": 1, "message": second, "finish_reason": "stop"})
+    provider.response(*canned.as_json(response))
     with openai_client(stack, **headers) as client:
         client.chat.completions.create(model="m", messages=[USER], n=2)
     call = stack.call(session_id)
@@ -365,8 +369,8 @@ def test_a_growing_history_is_given_back_as_it_was_sent(stack: Ledger, provider:
     with openai_client(stack, **headers) as client:
         for turn in range(6):
             history.append({"role": "user", "content": f"turn {turn} é 漢字 \u2028"})
-            answer = client.chat.completions.create(model="m", messages=history)
-            history.append({"role": "assistant", "content": answer.choices[0].message.content})
+            response = client.chat.completions.create(model="m", messages=history)
+            history.append({"role": "assistant", "content": response.choices[0].message.content})
     calls = stack.calls(session_id, count=6)
     assert [call["messages"] for call in calls] == [history[: 2 * n + 1] for n in range(6)]
     assert json.dumps(calls[5]["notes"]) == "null"

@@ -68,7 +68,7 @@ def anthropic_client(ledger: Ledger, session: str) -> anthropic.Anthropic:
 
 
 def test_an_agent_that_leaves_in_mid_stream(impatient: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.stream(PIECES[:2])[:-1], *[canned.sleep(0.3), canned.send(b"")] * 30)
+    provider.response(*canned.stream(PIECES[:2])[:-1], *[canned.sleep(0.3), canned.send(b"")] * 30)
     session = str(uuid4())
     with openai_client(impatient, session) as client:
         stream = client.chat.completions.create(model="m", messages=[USER], stream=True)
@@ -80,8 +80,8 @@ def test_an_agent_that_leaves_in_mid_stream(impatient: Ledger, provider: Provide
     wait_until(lambda: provider.counts()["aborted"] == 1)
 
 
-def test_an_agent_that_leaves_before_the_answer(impatient: Ledger, provider: Provider) -> None:
-    provider.answer(canned.HANG)
+def test_an_agent_that_leaves_before_the_response(impatient: Ledger, provider: Provider) -> None:
+    provider.response(canned.HANG)
     session = str(uuid4())
     with connect(impatient.url) as connection:
         headers = [("x-agentledger-session-id", session)]
@@ -94,7 +94,7 @@ def test_an_agent_that_leaves_before_the_answer(impatient: Ledger, provider: Pro
 
 
 def test_an_agent_that_gives_up_waiting(impatient: Ledger, provider: Provider) -> None:
-    provider.answer(canned.sleep(0.8), *canned.as_json(canned.chat("late")))
+    provider.response(canned.sleep(0.8), *canned.as_json(canned.chat("late")))
     session = str(uuid4())
     with openai_client(impatient, session) as client, pytest.raises(openai.APITimeoutError):
         client.with_options(timeout=0.3).chat.completions.create(model="m", messages=[USER])
@@ -108,7 +108,7 @@ def test_an_agent_that_gives_up_waiting(impatient: Ledger, provider: Provider) -
 def test_an_upstream_that_cuts_a_stream(
     impatient: Ledger, provider: Provider, end: list[Any]
 ) -> None:
-    provider.answer(*canned.stream(PIECES[:2])[:-1], canned.sleep(0.2), end)
+    provider.response(*canned.stream(PIECES[:2])[:-1], canned.sleep(0.2), end)
     session = str(uuid4())
     heard: list[Any] = []
     with openai_client(impatient, session) as client:
@@ -123,7 +123,7 @@ def test_an_upstream_that_cuts_a_stream(
 
 
 def test_an_upstream_that_stalls_in_mid_stream(impatient: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.stream(PIECES[:2])[:-1], canned.HANG)
+    provider.response(*canned.stream(PIECES[:2])[:-1], canned.HANG)
     session = str(uuid4())
     with (
         openai_client(impatient, session) as client,
@@ -141,7 +141,7 @@ def test_an_upstream_that_stalls_in_mid_stream(impatient: Ledger, provider: Prov
 def test_an_upstream_that_is_too_slow_is_not_paid_twice(
     impatient: Ledger, provider: Provider
 ) -> None:
-    provider.answer(canned.HANG)
+    provider.response(canned.HANG)
     session = str(uuid4())
     with (
         openai_client(impatient, session, max_retries=2) as client,
@@ -157,10 +157,10 @@ def test_an_upstream_that_is_too_slow_is_not_paid_twice(
     assert raised.value.request_id == call["action_id"]
 
 
-def test_an_upstream_that_ends_without_an_answer_is_not_asked_again(
+def test_an_upstream_that_ends_without_an_response_is_not_asked_again(
     impatient: Ledger, provider: Provider
 ) -> None:
-    provider.answer(canned.CLOSE)
+    provider.response(canned.CLOSE)
     session = str(uuid4())
     with (
         openai_client(impatient, session, max_retries=2) as client,
@@ -203,17 +203,17 @@ def test_an_upstream_that_is_not_there_anthropic(cut_off: Ledger) -> None:
 
 
 def test_an_upstream_that_is_not_there_for_other_traffic(cut_off: Ledger) -> None:
-    answer = httpx.get(f"{cut_off.url}/v1/models")
-    assert answer.status_code == 502
-    assert "AgentLedger: " in answer.json()["error"]["message"]
+    response = httpx.get(f"{cut_off.url}/v1/models")
+    assert response.status_code == 502
+    assert "AgentLedger: " in response.json()["error"]["message"]
 
 
 def test_a_name_that_does_not_resolve(fresh: Ledger) -> None:
     fresh.upstream_url = "http://no-such-host.invalid"
     with fresh:
-        answer = httpx.post(f"{fresh.url}/v1/chat/completions", json={"model": "m"}, timeout=30)
-    assert answer.status_code == 502
-    assert "no-such-host.invalid" in answer.json()["error"]["message"]
+        response = httpx.post(f"{fresh.url}/v1/chat/completions", json={"model": "m"}, timeout=30)
+    assert response.status_code == 502
+    assert "no-such-host.invalid" in response.json()["error"]["message"]
 
 
 # --- connections that are kept ---
@@ -224,7 +224,7 @@ def test_a_kept_connection_that_the_upstream_has_closed_costs_no_call(
 ) -> None:
     for _ in range(10):
         provider.reset()
-        provider.answer(*canned.as_json(canned.chat("one")), canned.CLOSE, times=1)
+        provider.response(*canned.as_json(canned.chat("one")), canned.CLOSE, times=1)
         with openai_client(impatient, "kept") as client:
             client.chat.completions.create(model="m", messages=[USER])
             time.sleep(0.02)  # the close arrives while the connection lies idle
@@ -233,7 +233,7 @@ def test_a_kept_connection_that_the_upstream_has_closed_costs_no_call(
 
 def test_retries_of_the_sdk_are_calls_of_their_own(impatient: Ledger, provider: Provider) -> None:
     error = {"error": {"message": "busy", "type": "server_error"}}
-    provider.answer(*canned.as_json(error, 503), times=2)
+    provider.response(*canned.as_json(error, 503), times=2)
     session = str(uuid4())
     with openai_client(impatient, session, max_retries=3) as client:
         client.chat.completions.create(model="m", messages=[USER])

@@ -32,9 +32,9 @@ def proxy(
 
 
 def recorded(proxy: Ledger, headers: list[tuple[str, str | bytes]]) -> dict[str, object]:
-    answer = exchange(proxy.url, request("POST", PATH, [*JSON, *headers], BODY))
-    assert answer.status == 200
-    return proxy.explain(answer.header(b"x-agentledger-action-id")[0].decode())
+    response = exchange(proxy.url, request("POST", PATH, [*JSON, *headers], BODY))
+    assert response.status == 200
+    return proxy.explain(response.header(b"x-agentledger-action-id")[0].decode())
 
 
 ODD: dict[str, tuple[str | bytes, str | None]] = {
@@ -115,7 +115,7 @@ def bytes_on_disk(folder: Path) -> bytes:
 
 
 def test_no_credential_touches_the_disk(fresh: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.whole(b"{}", headers=[("set-cookie", SECRET), ("x-api-key", SECRET)]))
+    provider.response(*canned.whole(b"{}", headers=[("set-cookie", SECRET), ("x-api-key", SECRET)]))
     names = ["Authorization", "x-api-key", "api-key", "cookie", "x-goog-api-key", "x-odd-token"]
     headers = {name: f"Bearer {SECRET}" for name in names}
     session = str(uuid4())

@@ -36,7 +36,7 @@ HEAD, TAIL = b'{"model": "m", "messages": [{"role": "user", "content": "', b'"}]
 FRAME = len(HEAD) + len(TAIL)
 
 
-def asked(size: int) -> bytes:
+def parsed_request(size: int) -> bytes:
     """A call's body of exactly this size."""
     return HEAD + b"x" * (size - FRAME) + TAIL
 
@@ -71,15 +71,15 @@ class Memory:
 def test_a_call_of_any_size_is_forwarded_and_recorded(
     proxy: Ledger, provider: Provider, size: int, chunked: bool
 ) -> None:
-    body = asked(size)
+    body = parsed_request(size)
     session = str(uuid4())
-    answer = httpx.post(
+    response = httpx.post(
         proxy.url + PATH,
         content=in_pieces(body) if chunked else body,
         headers={"x-agentledger-session-id": session},
         timeout=60,
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     [received] = provider.requests()
     digest = hashlib.sha256(body).hexdigest()
     assert (received.size, received.sha256) == (size, digest)
@@ -90,8 +90,8 @@ def test_a_call_of_any_size_is_forwarded_and_recorded(
 
 
 def test_a_compressed_call_is_understood(proxy: Ledger, provider: Provider) -> None:
-    answer = post(proxy, gzip.compress(asked(3 * MB)), **{"content-encoding": "gzip"})
-    call = proxy.explain(answer.headers["x-agentledger-action-id"])
+    response = post(proxy, gzip.compress(parsed_request(3 * MB)), **{"content-encoding": "gzip"})
+    call = proxy.explain(response.headers["x-agentledger-action-id"])
     assert call["model_id"] == "m"
     assert len(call["messages"][0]["content"]) > 2 * MB
 
@@ -100,14 +100,14 @@ def test_an_upload_that_breaks_off_leaves_nothing(proxy: Ledger, provider: Provi
     session = str(uuid4())
     with connect(proxy.url) as connection:
         headers = [("x-agentledger-session-id", session)]
-        whole = request("POST", PATH, headers, asked(8 * MB))
+        whole = request("POST", PATH, headers, parsed_request(8 * MB))
         connection.sendall(whole[: 4 * MB])
     with connect(proxy.url) as connection:
         whole = request("POST", PATH, headers, chunks=[b"x" * MB] * 4)
         connection.sendall(whole[: 3 * MB])
     wait_until(lambda: not list(proxy.spool.glob("*.body")))
     assert provider.counts()["received"] == 0
-    post(proxy, asked(100), **dict(headers))
+    post(proxy, parsed_request(100), **dict(headers))
     assert proxy.call(session)["request_bytes"] == 100
 
 
@@ -117,10 +117,10 @@ def test_an_upload_that_is_not_recorded_goes_through_as_it_comes(
     memory = Memory(proxy)
     size = 150 * MB
     piece = bytes(MB)
-    answer = httpx.post(
+    response = httpx.post(
         f"{proxy.url}/v1/files", content=(piece for _ in range(size // MB)), timeout=60
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert provider.requests()[-1].size == size
     assert memory.grown() < FLAT
 
@@ -128,14 +128,14 @@ def test_an_upload_that_is_not_recorded_goes_through_as_it_comes(
 # --- answers ---
 
 
-def test_a_long_answer_is_the_same_on_record(proxy: Ledger, provider: Provider) -> None:
+def test_a_long_response_is_the_same_on_record(proxy: Ledger, provider: Provider) -> None:
     text = "y" * (20 * MB)
     body = json.dumps(canned.chat(text)).encode()
-    provider.answer(*canned.whole(body))
-    answer = post(proxy, asked(100))
-    assert answer.content == body
-    call = proxy.explain(answer.headers["x-agentledger-action-id"])
-    assert (call["answer_bytes"], call["content"]) == (len(body), text)
+    provider.response(*canned.whole(body))
+    response = post(proxy, parsed_request(100))
+    assert response.content == body
+    call = proxy.explain(response.headers["x-agentledger-action-id"])
+    assert (call["response_bytes"], call["content"]) == (len(body), text)
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1/files/1/content"])
@@ -145,11 +145,11 @@ def test_an_agent_that_reads_slowly_costs_no_memory(
     piece = canned.chunk(b"data: " + b"z" * 65_000 + b"\n\n")
     head = canned.head(200, [*canned.SSE_TYPE, ("transfer-encoding", "chunked")])
     flood = canned.flood(piece, 100 * MB // len(piece))
-    provider.answer(canned.send(head), flood, canned.send(canned.LAST_CHUNK))
+    provider.response(canned.send(head), flood, canned.send(canned.LAST_CHUNK))
     memory = Memory(proxy)
     most = n_read = 0
     with connect(proxy.url) as connection:
-        connection.sendall(request("POST", path, [("connection", "close")], asked(100)))
+        connection.sendall(request("POST", path, [("connection", "close")], parsed_request(100)))
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
             most = max(most, memory.grown())

@@ -31,7 +31,7 @@ def event(wire_format: str, kind: str = "text/event-stream; charset=utf-8") -> b
 
 def test_openai_chat(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.data_events(canned.chat_chunks(["one", "two"])[:3], done=False)
-    provider.answer(*canned.stream([*begun, event("openai_chat")]))
+    provider.response(*canned.stream([*begun, event("openai_chat")]))
     client = opened(openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k"))
     with pytest.raises(openai.APIError, match=SAID):
         list(client.chat.completions.create(model="m", messages=HELLO, stream=True))
@@ -40,7 +40,7 @@ def test_openai_chat(ledger: Ledger, provider: Provider, opened: Opened) -> None
 
 def test_openai_responses(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.named_events(canned.response_events(["one", "two"])[:4])
-    provider.answer(*canned.stream([*begun, event("openai_responses")]))
+    provider.response(*canned.stream([*begun, event("openai_responses")]))
     client = opened(openai.OpenAI(base_url=f"{ledger.url}/v1", api_key="k"))
     with pytest.raises(openai.APIError, match=SAID):
         list(client.responses.create(model="m", input="hello", stream=True))
@@ -48,7 +48,7 @@ def test_openai_responses(ledger: Ledger, provider: Provider, opened: Opened) ->
 
 def test_anthropic(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.named_events(canned.message_events(["one", "two"])[:4])
-    provider.answer(*canned.stream([*begun, event("anthropic_messages")]))
+    provider.response(*canned.stream([*begun, event("anthropic_messages")]))
     client = opened(anthropic.Anthropic(base_url=ledger.url, api_key="k"))
     with pytest.raises(anthropic.APIStatusError, match=SAID):
         list(client.messages.create(model="m", max_tokens=9, messages=HELLO, stream=True))
@@ -56,7 +56,7 @@ def test_anthropic(ledger: Ledger, provider: Provider, opened: Opened) -> None:
 
 def test_gemini(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.gemini_stream(["one", "two"], {})
-    provider.answer(*canned.stream([*begun, event("gemini", "text/event-stream")]))
+    provider.response(*canned.stream([*begun, event("gemini", "text/event-stream")]))
     options = {"base_url": ledger.url}
     client = opened(genai.Client(api_key="k", http_options=options))  # type: ignore[arg-type]
     with pytest.raises(errors.APIError, match=SAID):
@@ -67,7 +67,7 @@ def test_ollama(ledger: Ledger, provider: Provider, opened: Opened) -> None:
     begun = canned.ollama_stream(["one", "two"], {})[:2]
     ndjson = "application/x-ndjson"
     pieces = [*begun, event("ollama", ndjson)]
-    provider.answer(*canned.stream(pieces, headers=[("content-type", ndjson)]))
+    provider.response(*canned.stream(pieces, headers=[("content-type", ndjson)]))
     with pytest.raises(ollama.ResponseError, match=SAID):
         list(ollama.Client(host=ledger.url).chat(model="m", messages=HELLO, stream=True))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.support import canned
 from tests.support.ledger import Ledger, wait_until
 from tests.support.provider import Provider, Received
-from tests.support.raw import RawAnswer, connect, exchange, request
+from tests.support.raw import RawResponse, connect, exchange, request
 
 RECORDED, PASSED = "/v1/chat/completions", "/v1/other"
 BODY = b'{"model": "m", "messages": []}'
@@ -52,29 +52,29 @@ def received_fields(received: Received) -> dict[str, Any]:
     }
 
 
-def answered_fields(answer: RawAnswer) -> dict[str, Any]:
+def answered_fields(response: RawResponse) -> dict[str, Any]:
     return {
-        "status": answer.status,
-        "headers": [(name, value) for name, value in answer.headers if name not in FRAMING],
-        "body": answer.body,
-        "whole": answer.whole,
+        "status": response.status,
+        "headers": [(name, value) for name, value in response.headers if name not in FRAMING],
+        "body": response.body,
+        "whole": response.whole,
     }
 
 
-def compare(proxy: Ledger, provider: Provider, sent: bytes, method: str) -> RawAnswer:
+def compare(proxy: Ledger, provider: Provider, sent: bytes, method: str) -> RawResponse:
     """Send `sent` both ways; both ends must not be able to tell. The proxy's answer."""
     straight = exchange(provider.url, sent, method=method)
     through = exchange(proxy.url, sent, method=method)
     first, second = provider.requests()[-2:]
     one, other = received_fields(first), received_fields(second)
-    one_answer, other_answer = answered_fields(straight), answered_fields(through)
+    one_response, other_response = answered_fields(straight), answered_fields(through)
     if proxy.server == "daphne":  # Twisted groups headers by name, each in its order of values
         for fields in (one, other):
             fields["order"].sort()
-        for fields in (one_answer, other_answer):
+        for fields in (one_response, other_response):
             fields["headers"].sort(key=lambda header: header[0])
     assert one == other
-    assert one_answer == other_answer
+    assert one_response == other_response
     return through
 
 
@@ -150,15 +150,15 @@ def test_the_provider_gets_what_the_agent_sent(
 ) -> None:
     sent = REQUESTS[name]
     method = sent.split(b" ")[0].decode()
-    provider.answer(*canned.whole(b"{}"))
+    provider.response(*canned.whole(b"{}"))
     if method == "HEAD":
         provider.reset()
-        provider.answer(canned.send(canned.head(200, [*JSON, ("content-length", "2")])))
+        provider.response(canned.send(canned.head(200, [*JSON, ("content-length", "2")])))
     compare(proxy, provider, sent, method)
 
 
 def test_control_characters_in_a_header_are_carried(proxy: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.whole(b"{}"))
+    provider.response(*canned.whole(b"{}"))
     sent = request("GET", "/v1/x", [("x-a", b"1\x01\x0b\x1c\x1f2")])
     if proxy.server == "uvicorn":  # its parser refuses them
         assert exchange(proxy.url, sent).status == 400
@@ -168,7 +168,7 @@ def test_control_characters_in_a_header_are_carried(proxy: Ledger, provider: Pro
 
 @pytest.mark.parametrize("target", ["/v1/x#part", "/v1/x#", "/v1/x?a=1#b?c#d", "/v1/x?#"])
 def test_a_hash_in_a_target_is_carried(proxy: Ledger, provider: Provider, target: str) -> None:
-    provider.answer(*canned.whole(b"{}"))
+    provider.response(*canned.whole(b"{}"))
     sent = request("GET", target)
     if proxy.server == "uvicorn":  # its parser cuts the target there
         assert exchange(proxy.url, sent).status == 200
@@ -243,7 +243,7 @@ ANSWERS = {
 def test_the_agent_gets_what_the_provider_answered(
     proxy: Ledger, provider: Provider, name: str, path: str
 ) -> None:
-    provider.answer(*ANSWERS[name])
+    provider.response(*ANSWERS[name])
     straight = exchange(provider.url, request("POST", path, JSON, BODY))
     through = exchange(proxy.url, request("POST", path, JSON, BODY))
     assert answered_fields(straight) == answered_fields(through)
@@ -260,19 +260,19 @@ CUT = {
 @pytest.mark.parametrize("path", [RECORDED, PASSED])
 @pytest.mark.parametrize("end", [canned.CLOSE, canned.RESET], ids=["close", "reset"])
 @pytest.mark.parametrize("name", CUT)
-def test_a_cut_answer_does_not_look_whole(
+def test_a_cut_response_does_not_look_whole(
     proxy: Ledger, provider: Provider, name: str, end: list[Any], path: str
 ) -> None:
     # The pause lets the first piece arrive: a reset may overtake what was sent before it.
-    provider.answer(*CUT[name], canned.sleep(0.2), end)
-    answer = exchange(proxy.url, request("POST", path, JSON, BODY))
-    assert answer.status == 200
-    assert not answer.whole
+    provider.response(*CUT[name], canned.sleep(0.2), end)
+    response = exchange(proxy.url, request("POST", path, JSON, BODY))
+    assert response.status == 200
+    assert not response.whole
 
 
 @pytest.mark.parametrize("path", [RECORDED, PASSED])
 def test_a_piece_is_handed_on_when_it_comes(proxy: Ledger, provider: Provider, path: str) -> None:
-    provider.answer(*canned.stream([b"data: first\n\n"])[:-1], canned.HANG)
+    provider.response(*canned.stream([b"data: first\n\n"])[:-1], canned.HANG)
     with connect(proxy.url) as connection:
         connection.sendall(request("POST", path, JSON, BODY))
         seen = b""
@@ -299,30 +299,30 @@ def test_many_calls_on_one_connection(proxy: Ledger, provider: Provider) -> None
 
 
 def test_calls_at_once_do_not_mix(proxy: Ledger, provider: Provider) -> None:
-    answers: dict[int, RawAnswer] = {}
+    responses: dict[int, RawResponse] = {}
 
     def call(number: int) -> None:
         body = b'{"messages": [{"role": "user", "content": "%d"}]}' % number
         sent = request("POST", RECORDED, JSON, body)
-        answers[number] = exchange(proxy.url, sent)
+        responses[number] = exchange(proxy.url, sent)
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(30)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(b'"echo: %d"' % n in answers[n].body for n in range(30))
+    assert all(b'"echo: %d"' % n in responses[n].body for n in range(30))
 
 
 def test_a_target_never_names_another_host(proxy: Ledger, provider: Provider) -> None:
     assert exchange(proxy.url, request("GET", "@127.0.0.1:1/x"), method="GET").status == 400
     assert provider.counts()["received"] == 0
     # As to a forward proxy: refused, or its path taken for our own upstream.
-    answer = exchange(proxy.url, request("GET", "http://127.0.0.1:1/x"), method="GET")
-    if answer.status == 200:
+    response = exchange(proxy.url, request("GET", "http://127.0.0.1:1/x"), method="GET")
+    if response.status == 200:
         assert [received.target for received in provider.requests()] == ["/x"]
     else:
-        assert (answer.status, provider.counts()["received"]) == (400, 0)
+        assert (response.status, provider.counts()["received"]) == (400, 0)
 
 
 # --- whatever comes ---
@@ -342,7 +342,7 @@ TARGET_CHARACTERS = "abcXYZ019-._~!$&'()*+,;=:@%2F%20/"
     query=st.text(TARGET_CHARACTERS + "?", max_size=20),
     headers=HEADERS,
     body=st.none() | st.binary(max_size=2000),
-    answer_headers=HEADERS,
+    response_headers=HEADERS,
     pieces=st.lists(st.binary(min_size=1, max_size=3000), max_size=5),
     status=st.sampled_from([200, 201, 400, 404, 429, 500]),
     path=st.sampled_from(["/v1/x/", RECORDED + "/../"]),
@@ -355,13 +355,13 @@ def test_any_exchange_is_carried(
     query: str,
     headers: list[tuple[str, bytes]],
     body: bytes | None,
-    answer_headers: list[tuple[str, bytes]],
+    response_headers: list[tuple[str, bytes]],
     pieces: list[bytes],
     status: int,
     path: str,
 ) -> None:
     _provider.reset()
-    fields = [(name, value.decode("latin-1")) for name, value in answer_headers]
-    _provider.answer(*canned.stream(pieces, headers=fields, status=status))
+    fields = [(name, value.decode("latin-1")) for name, value in response_headers]
+    _provider.response(*canned.stream(pieces, headers=fields, status=status))
     full = path + target.replace("%", "%25") + ("?" + query.replace("%", "%25") if query else "")
     compare(proxy, _provider, request(method, full, headers, body), method)

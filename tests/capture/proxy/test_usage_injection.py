@@ -33,10 +33,13 @@ def events() -> list[bytes]:
 
 def test_a_stream_that_is_not_asked_is_asked() -> None:
     body = b' {"model":"m", "stream": true,"messages":[]}'
-    asked = asking(body, CHAT)
-    assert asked is not None
-    assert json.loads(asked) == {**json.loads(body), "stream_options": {"include_usage": True}}
-    assert asked.endswith(body[2:])
+    parsed_request = asking(body, CHAT)
+    assert parsed_request is not None
+    assert json.loads(parsed_request) == {
+        **json.loads(body),
+        "stream_options": {"include_usage": True},
+    }
+    assert parsed_request.endswith(body[2:])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def curious(
 def test_the_agent_sees_no_usage_and_the_ledger_does(
     curious: Ledger, provider: Provider, pause: float
 ) -> None:
-    provider.answer(*canned.stream(events(), pause=pause))
+    provider.response(*canned.stream(events(), pause=pause))
     session = f"s{pause}"
     headers = {"x-agentledger-session-id": session}
     with openai.OpenAI(
@@ -109,11 +112,11 @@ def test_an_upstream_that_refuses_the_question_is_asked_without(
     curious: Ledger, provider: Provider
 ) -> None:
     refusal = {"error": {"message": "unknown field stream_options"}}
-    provider.answer(*canned.as_json(refusal, status=400), times=1)
-    provider.answer(*canned.stream(SHOWN))
+    provider.response(*canned.as_json(refusal, status=400), times=1)
+    provider.response(*canned.stream(SHOWN))
     body = {"model": "m", "messages": [USER], "stream": True}
-    answer = httpx.post(f"{curious.url}/v1/chat/completions", json=body)
-    assert answer.content == b"".join(SHOWN)
+    response = httpx.post(f"{curious.url}/v1/chat/completions", json=body)
+    assert response.content == b"".join(SHOWN)
     first, second = provider.requests()
     assert b"stream_options" in first.body
-    assert second.body == answer.request.content
+    assert second.body == response.request.content

@@ -90,10 +90,10 @@ def realtime(connection: ServerConnection) -> None:
     """Two turns: a spoken answer that was asked for, then a tool call that a voice set off."""
     say(connection, {"type": "session.created", "event_id": "e1", "session": SESSION})
     item = hear(connection)["item"]
-    asked = hear(connection)
-    assert asked["type"] == "response.create"
+    parsed_request = hear(connection)
+    assert parsed_request["type"] == "response.create"
     user = {**item, "id": "item_1", "object": "realtime.item", "status": "completed"}
-    answer = {
+    response = {
         "id": "item_2",
         "type": "message",
         "role": "assistant",
@@ -110,7 +110,7 @@ def realtime(connection: ServerConnection) -> None:
             "type": "response.output_item.added",
             "response_id": "resp_1",
             "output_index": 0,
-            "item": {**answer, "status": "in_progress", "content": []},
+            "item": {**response, "status": "in_progress", "content": []},
         },
         {
             "type": "response.output_audio_transcript.delta",
@@ -128,10 +128,10 @@ def realtime(connection: ServerConnection) -> None:
             "content_index": 0,
             "delta": "AAAA",
         },
-        {"type": "conversation.item.done", "item": answer},
+        {"type": "conversation.item.done", "item": response},
         {
             "type": "response.done",
-            "response": {**started, "status": "completed", "output": [answer], "usage": USAGE},
+            "response": {**started, "status": "completed", "output": [response], "usage": USAGE},
         },
     )
     hear(connection)  # the agent's voice
@@ -223,7 +223,7 @@ def test_each_realtime_response_is_a_call(server: ServerName, bridged: Bridged) 
 
 def responses(connection: ServerConnection) -> None:
     for n in (1, 2):
-        asked = hear(connection)
+        parsed_request = hear(connection)
         whole = {
             "id": f"resp_{n}",
             "object": "response",
@@ -240,7 +240,7 @@ def responses(connection: ServerConnection) -> None:
             ],
             "usage": {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100},
         }
-        if asked["input"] == "fail":
+        if parsed_request["input"] == "fail":
             say(
                 connection,
                 {

@@ -100,12 +100,12 @@ def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
     fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
     own_postgresql.stop()
     with fresh:
-        answer = fresh.post()
-        assert answer.status_code == 200
+        response = fresh.post()
+        assert response.status_code == 200
         assert fresh.get("/api/sessions").status_code == 503
         assert fresh.get("/readyz").status_code == 200
         own_postgresql.start()
-        assert fresh.call("s")["action_id"] == answer.headers["x-agentledger-action-id"]
+        assert fresh.call("s")["action_id"] == response.headers["x-agentledger-action-id"]
 
 
 def test_sinks_wait_for_a_postgresql_that_went_away_and_go_on(

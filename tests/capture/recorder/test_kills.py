@@ -38,22 +38,22 @@ def kill_again_and_again(
     assert_all_recorded(ledger, load)
 
 
-def test_a_killed_proxy_loses_no_answer(durable: Ledger) -> None:
+def test_a_killed_proxy_loses_no_response(durable: Ledger) -> None:
     kill_again_and_again(durable, proxy=True, recorder=False, rounds=3)
 
 
-def test_a_killed_recorder_loses_no_answer(durable: Ledger) -> None:
+def test_a_killed_recorder_loses_no_response(durable: Ledger) -> None:
     kill_again_and_again(durable, proxy=False, recorder=True, rounds=4)
 
 
-def test_killing_both_loses_no_answer(durable: Ledger) -> None:
+def test_killing_both_loses_no_response(durable: Ledger) -> None:
     kill_again_and_again(durable, proxy=True, recorder=True, rounds=3)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("proxy", "recorder"), [(True, False), (False, True), (True, True)])
-def test_killing_for_long_loses_no_answer(durable: Ledger, proxy: bool, recorder: bool) -> None:
+def test_killing_for_long_loses_no_response(durable: Ledger, proxy: bool, recorder: bool) -> None:
     # A recorder that is killed all the time is started less and less often: without a pause there
     # would be a session of half a million calls to be read in the end.
     kill_again_and_again(durable, proxy=proxy, recorder=recorder, rounds=50, pause_s=0.1)

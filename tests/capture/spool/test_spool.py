@@ -271,7 +271,7 @@ async def test_an_end_that_finds_no_room_is_written_later() -> None:
         entry = writer.begin(new_action_id(), head(), b"{}")
         full = first_segment(folder).stat().st_size
         with no_file_beyond(full), pytest.raises(SpoolError):
-            entry.whole_answer(200, [], b"answer")
+            entry.whole_response(200, [], b"response")
         reader = Reader(folder, {})
         assert reader.read(max_calls=9, max_bytes=MB) == []
         writer.tidy()
@@ -293,7 +293,7 @@ async def test_what_was_cut_off_hides_no_later_call() -> None:
         segment = first_segment(folder)
         full = segment.stat().st_size
         with no_file_beyond(full), pytest.raises(SpoolError):
-            entry.whole_answer(200, [], b"answer")
+            entry.whole_response(200, [], b"response")
         with segment.open("ab") as file:  # for a moment this much was there
             file.write(frames.header(Kind.HEAD, action_id.bytes, 1, b"{}") + b"{}")
         reader.read(max_calls=9, max_bytes=MB)
@@ -325,7 +325,7 @@ async def test_a_segment_that_cannot_be_begun_leaves_nothing_behind() -> None:
 
 def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
     """A record of many pages becomes visible page by page."""
-    answer = os.urandom(60_000)
+    response = os.urandom(60_000)
     n_calls = 600
 
     def write(folder: Folder) -> None:
@@ -333,7 +333,7 @@ def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
             writer = Writer(folder, max_bytes=1000 * MB)
             for _ in range(n_calls):
                 entry = writer.begin(new_action_id(), head(), b"{}")
-                entry.whole_answer(200, [], answer)
+                entry.whole_response(200, [], response)
             writer.close()
 
         asyncio.run(run())
@@ -345,7 +345,7 @@ def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
         while n_read < n_calls:
             calls = reader.read(max_calls=100, max_bytes=MB)
             for call in calls:
-                assert reader.load(call).pieces == [answer]
+                assert reader.load(call).pieces == [response]
             reader.release(calls)
             n_read += len(calls)
         writing.result()

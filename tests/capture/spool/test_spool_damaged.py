@@ -26,10 +26,10 @@ def spooled(
         ledger.post(session="first")
         ledger.calls("first")
         with locked(ledger.folder / "agentledger.db"):
-            answers = [ledger.post() for _ in range(3)]
+            responses = [ledger.post() for _ in range(3)]
             ledger.recorder().kill()
             ledger.kill()
-    return ledger.folder, [answer.headers["x-agentledger-action-id"] for answer in answers]
+    return ledger.folder, [response.headers["x-agentledger-action-id"] for response in responses]
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def test_a_body_that_finds_no_room_is_let_pass_when_told_so(
     pieces = [body.encode()[start : start + 50_000] for start in range(0, len(body), 50_000)]
     with fresh:
         url = f"{fresh.url}/v1/chat/completions"
-        answer = httpx.post(url, content=iter(pieces) if chunked else body, timeout=30)
-        assert answer.status_code == 200
-        assert "x-agentledger-action-id" not in answer.headers
+        response = httpx.post(url, content=iter(pieces) if chunked else body, timeout=30)
+        assert response.status_code == 200
+        assert "x-agentledger-action-id" not in response.headers
         assert fresh.get("/readyz").json()["counters"]["unrecorded"] == 1
         [received] = provider.requests()
         assert received.body == body.encode()
@@ -82,12 +82,12 @@ class LoadWithoutClaims(Load):
     n_answered: int = 0
 
     def _call(self, client: httpx.Client, text: str, stream: bool) -> None:
-        answer = client.post(
+        response = client.post(
             f"{self.ledger.url}/v1/chat/completions",
             json=CALL,
             headers={"x-agentledger-session-id": SESSION},
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
         self.n_answered += 1
 
 
@@ -102,7 +102,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_loses_no_answer(fresh: Ledger, small_disk: Path) -> None:
+def test_a_full_disk_loses_no_response(fresh: Ledger, small_disk: Path) -> None:
     fresh.env["AGENTLEDGER_SPOOL_DIR"] = str(small_disk / "spool")
     with fresh:
         with Load(fresh) as load:

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from agentledger_site import conf
-from capture.upstream.routing import Destination, Destinations, UnknownUpstream, maker_of
+from capture.upstream.routing import Destination, Destinations, UnknownUpstream, provider_of
 from capture.wire import registry
 from tests.support.ledger import Ledger
 from tests.support.provider import Provider
@@ -89,7 +89,7 @@ def test_named_ones_are_reached_by_prefix_and_by_header() -> None:
         way(known, "/to/mistral/v1/chat/completions")
 
 
-def test_a_maker_that_is_named_is_its_formats_home() -> None:
+def test_a_provider_that_is_named_is_its_formats_home() -> None:
     known = destinations(UPSTREAMS='{"anthropic": "http://localhost:9/claude/"}')
     assert way(known, "/v1/messages") == ("anthropic", "http://localhost:9/claude/v1/messages")
     assert way(known, "/v1/responses")[0] == "openai"
@@ -111,8 +111,8 @@ def test_a_maker_that_is_named_is_its_formats_home() -> None:
         ("::1", None),
     ],
 )
-def test_makers_are_known_by_their_hosts(host: str, maker: str | None) -> None:
-    assert maker_of(host) == maker
+def test_providers_are_known_by_their_hosts(host: str, provider: str | None) -> None:
+    assert provider_of(host) == provider
 
 
 def test_a_query_is_not_shown() -> None:

@@ -35,7 +35,7 @@ from capture.wire.formats.openai import realtime as openai_realtime
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.framing import aws_event_stream
 from capture.wire.shared.slices import join, split
-from capture.wire.types import Answered, WireFormat
+from capture.wire.types import ParsedResponse, WireFormat
 from tests.capture.wire.corpus import anthropic, bedrock, chat, cohere, endpoint, live, responses
 from tests.capture.wire.corpus import gemini as gemini_exchanges
 from tests.capture.wire.corpus import ollama as ollama_exchanges
@@ -107,7 +107,7 @@ def named(exchange: Exchange) -> str:
 
 
 @pytest.mark.parametrize("exchange", STREAMS, ids=named)
-def test_stream_cut_anywhere_gives_the_beginning_of_the_answer(exchange: Exchange) -> None:
+def test_stream_cut_anywhere_gives_the_beginning_of_the_response(exchange: Exchange) -> None:
     whole = exchange.expected_with_first_content()
     for length in range(len(exchange.body)):
         part = exchange.parsed(exchange.body[:length])
@@ -132,18 +132,23 @@ def test_line_ends_bom_and_comments_change_nothing(exchange: Exchange, line_end:
     assert replace(parsed, first_content_end=None) == exchange.expected
 
 
-def assert_storable(answered: Answered) -> None:
+def assert_storable(parsed_response: ParsedResponse) -> None:
     """Texts that a database takes, numbers that make sense, JSON that can be written."""
-    texts = [answered.content, answered.reasoning, answered.error, answered.stop_reason]
-    texts += [answered.response_model, answered.response_id, answered.note]
-    texts += [answered.service_tier, answered.speed]
-    for call in answered.tool_calls:
+    texts = [
+        parsed_response.content,
+        parsed_response.reasoning,
+        parsed_response.error,
+        parsed_response.stop_reason,
+    ]
+    texts += [parsed_response.response_model, parsed_response.response_id, parsed_response.note]
+    texts += [parsed_response.service_tier, parsed_response.speed]
+    for call in parsed_response.tool_calls:
         texts += [call.id, call.name, call.arguments]
     for text in filter(None, texts):
         assert "\0" not in text
         text.encode()
-    json.dumps(answered.choices, allow_nan=False, ensure_ascii=False).encode()
-    if usage := answered.usage:
+    json.dumps(parsed_response.choices, allow_nan=False, ensure_ascii=False).encode()
+    if usage := parsed_response.usage:
         json.dumps(usage.raw, allow_nan=False, ensure_ascii=False).encode()
         for name in (field.name for field in fields(usage) if field.name.startswith("tokens_")):
             count = getattr(usage, name)
@@ -157,9 +162,11 @@ def assert_storable(answered: Answered) -> None:
 def parse_as_all(body: bytes, content_type: str = "") -> None:
     for wire_format in FORMATS:
         for status in (200, 500):
-            answered = wire_format.parse_answer(body, status=status, content_type=content_type)
-            assert_storable(answered)
-            end = answered.first_content_end
+            parsed_response = wire_format.parse_response(
+                body, status=status, content_type=content_type
+            )
+            assert_storable(parsed_response)
+            end = parsed_response.first_content_end
             assert end is None or 0 < end <= len(body)
 
 
@@ -200,7 +207,7 @@ ANSWERS = [exchange.body for exchange in EXCHANGES]
 
 @settings(max_examples=400)
 @given(changed(ANSWERS) | spliced(ANSWERS) | st.binary())
-def test_damaged_answers_never_raise(body: bytes) -> None:
+def test_damaged_responses_never_raise(body: bytes) -> None:
     parse_as_all(body)
 
 
@@ -251,12 +258,12 @@ def test_frames_of_anything_never_raise(body: bytes) -> None:
 @given(changed(REQUESTS) | spliced(REQUESTS) | st.binary())
 def test_damaged_requests_never_raise(body: bytes) -> None:
     for wire_format in FORMATS:
-        asked = wire_format.parse_request(body)
-        json.dumps(asked.params, allow_nan=False, ensure_ascii=False).encode()
-        (asked.system_prompt or "").encode()
-        assert asked.max_tokens is None or asked.max_tokens >= 0
-        pieces = [body[part.start : part.end] for part in asked.parts]
-        assert join(split(body, asked.parts), pieces) == body
+        parsed_request = wire_format.parse_request(body)
+        json.dumps(parsed_request.params, allow_nan=False, ensure_ascii=False).encode()
+        (parsed_request.system_prompt or "").encode()
+        assert parsed_request.max_tokens is None or parsed_request.max_tokens >= 0
+        pieces = [body[part.start : part.end] for part in parsed_request.parts]
+        assert join(split(body, parsed_request.parts), pieces) == body
         for piece in [*pieces, body]:
             for result in wire_format.tool_results(piece):
                 json.dumps(result.content, allow_nan=False, ensure_ascii=False).encode()
@@ -266,7 +273,7 @@ def test_damaged_requests_never_raise(body: bytes) -> None:
 def test_every_exchange_is_harmless_in_other_formats(wire_format: WireFormat) -> None:
     for exchange in EXCHANGES:
         for content_type in (SSE, exchange.content_type):
-            answered = wire_format.parse_answer(
+            parsed_response = wire_format.parse_response(
                 exchange.body, status=200, content_type=content_type
             )
-            assert_storable(answered)
+            assert_storable(parsed_response)

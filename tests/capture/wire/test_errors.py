@@ -47,15 +47,15 @@ FORMATS = [
 def test_error_is_read_whatever_its_shape(
     wire_format: str, body: bytes, message: str | None
 ) -> None:
-    answered = by_name(wire_format).parse_answer(body, status=500, content_type="")
-    assert answered.error == message
-    assert answered.content is None
+    parsed_response = by_name(wire_format).parse_response(body, status=500, content_type="")
+    assert parsed_response.error == message
+    assert parsed_response.content is None
 
 
-def test_answer_without_error_has_none() -> None:
+def test_response_without_error_has_none() -> None:
     for body in (b'{"error":null}', b'{"message":"Hi"}', b'{"detail":"x"}', b"text"):
         for wire_format in FORMATS:
-            parse = by_name(wire_format).parse_answer
+            parse = by_name(wire_format).parse_response
             assert parse(body, status=200, content_type="").error is None
 
 

@@ -43,13 +43,17 @@ def test_what_a_client_sends_is_read(content: bytes) -> None:
         },
         files={"file": ('a "b" ü.mp3', content, "audio/mpeg")},
     )
-    asked = read_request(request.read(), request.headers["content-type"])
-    assert (asked.model_id, asked.temperature, asked.note) == ("whisper-1", 0.0, None)
-    [filename] = [asked.params["file"].pop("filename")]
+    parsed_request = read_request(request.read(), request.headers["content-type"])
+    assert (parsed_request.model_id, parsed_request.temperature, parsed_request.note) == (
+        "whisper-1",
+        0.0,
+        None,
+    )
+    [filename] = [parsed_request.params["file"].pop("filename")]
     assert filename in ('a "b" ü.mp3', "a %22b%22 ü.mp3")
     file = described(content, content_type="audio/mpeg")
     del file["filename"]
-    assert asked.params == {"language": "grüßisch", "tags[]": ["a", "b"], "file": file}
+    assert parsed_request.params == {"language": "grüßisch", "tags[]": ["a", "b"], "file": file}
 
 
 @pytest.mark.parametrize(

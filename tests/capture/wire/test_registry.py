@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from capture.wire.registry import FREE, by_name, for_path
-from capture.wire.types import Answered, Asked
+from capture.wire.types import ParsedRequest, ParsedResponse
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,14 @@ def test_other_paths_have_no_format(path: str) -> None:
 def test_raw_reads_what_all_apis_have_in_common() -> None:
     raw = by_name("raw")
     assert raw.PROVIDER == "unknown"
-    assert raw.parse_request(b'{"model":"m","stream":true,"messages":[1]}') == Asked("m", True)
-    answered = raw.parse_answer(
+    assert raw.parse_request(b'{"model":"m","stream":true,"messages":[1]}') == ParsedRequest(
+        "m", True
+    )
+    parsed_response = raw.parse_response(
         b'{"id":"x","model":"m-1","choices":[]}', status=200, content_type="application/json"
     )
-    assert answered == Answered(response_model="m-1", response_id="x", complete=True)
-    streamed = raw.parse_answer(b'data: {"error":"no"}\n\n', status=200, content_type="")
+    assert parsed_response == ParsedResponse(response_model="m-1", response_id="x", complete=True)
+    streamed = raw.parse_response(b'data: {"error":"no"}\n\n', status=200, content_type="")
     assert (streamed.error, streamed.complete) == ("no", False)
     assert raw.tool_results(b'{"role":"tool"}') == []
 

@@ -87,7 +87,7 @@ def test_objects_tell_what_they_do_not_understand() -> None:
         (b"<html>", "text/html", False),
     ],
 )
-def test_streams_are_told_from_plain_answers(
+def test_streams_are_told_from_plain_responses(
     body: bytes, content_type: str, is_stream: bool
 ) -> None:
     assert sse.is_stream(body, content_type) is is_stream

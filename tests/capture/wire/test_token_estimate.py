@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire.shared.token_estimate import answer_tokens, request_tokens, text_tokens
+from capture.wire.shared.token_estimate import request_tokens, response_tokens, text_tokens
 
 SAMPLES = [
     pytest.param(
@@ -170,14 +170,16 @@ def test_estimate_is_near_the_count(text: str, counted: int, tolerance: float) -
 
 
 def test_empty_text_has_no_tokens_and_any_text_has_one() -> None:
-    assert text_tokens("") == answer_tokens() == answer_tokens("", "") == request_tokens([]) == 0
+    assert (
+        text_tokens("") == response_tokens() == response_tokens("", "") == request_tokens([]) == 0
+    )
     assert text_tokens("a") == text_tokens("é") == 1
 
 
-def test_frames_of_messages_and_answers_are_counted() -> None:
+def test_frames_of_messages_and_responses_are_counted() -> None:
     assert request_tokens(["x" * 40, "y" * 20]) == 10 + 4 + 5 + 4
     assert request_tokens(["x" * 40], tools="{" * 37) == 10 + 4 + 10
-    assert answer_tokens("x" * 40) == answer_tokens("x" * 20, "y" * 20) == 10 + 3
+    assert response_tokens("x" * 40) == response_tokens("x" * 20, "y" * 20) == 10 + 3
 
 
 def test_other_scripts_do_not_count_as_ascii() -> None:

@@ -24,7 +24,7 @@ def team(
         env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
     with Ledger(tmp_path_factory.mktemp(request.param), _provider.url, env=env) as ledger:
         first = ask(ledger, "run", "orchestrator", handoff_to="writer")
-        _provider.answer(*as_json({"error": {"message": "Oh no"}}, 500), times=1)
+        _provider.response(*as_json({"error": {"message": "Oh no"}}, 500), times=1)
         ask(ledger, "run", "writer", parent_action_id=first)
         ask(ledger, "run", "orchestrator")
         recorded(ledger, "run", 3)

@@ -42,9 +42,9 @@ SUMS = (
 
 
 def analytics(ledger: Ledger, query: str = "", **parameters: Any) -> Figures:
-    answer = ledger.get(f"/api/analytics{query}", params=parameters or None)
-    assert answer.status_code == 200, answer.text
-    figures: Figures = answer.json()
+    response = ledger.get(f"/api/analytics{query}", params=parameters or None)
+    assert response.status_code == 200, response.text
+    figures: Figures = response.json()
     return figures
 
 
@@ -114,10 +114,10 @@ def make_a_call(ledger: Ledger, provider: Provider, random: random.Random) -> st
     }
     kind = random.choice(["plain", "plain", "stream", "error"])
     if kind == "error":
-        provider.answer(*canned.as_json({"error": {"message": "no"}}, 500), times=1)
+        provider.response(*canned.as_json({"error": {"message": "no"}}, 500), times=1)
     elif model == "house-model":
-        provider.answer(*canned.as_json(canned.chat("x", model=model)), times=1)
-    answer = httpx.post(
+        provider.response(*canned.as_json(canned.chat("x", model=model)), times=1)
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={
             "model": model,
@@ -127,7 +127,7 @@ def make_a_call(ledger: Ledger, provider: Provider, random: random.Random) -> st
         headers={f"x-agentledger-{name}": value for name, value in names.items() if value},
     )
     provider.reset()
-    action_id: str = answer.headers["x-agentledger-action-id"]
+    action_id: str = response.headers["x-agentledger-action-id"]
     return action_id
 
 
@@ -139,11 +139,11 @@ def resumed(ledger: Ledger, provider: Provider) -> list[str]:
     delta = event("response.output_text.delta", **place, delta="Do", logprobs=[])
     chunked = canned.head(200, [*canned.SSE_TYPE, ("transfer-encoding", "chunked")])
     pieces = canned.send(chunked), canned.send(canned.chunk(begun + delta))
-    provider.answer(*pieces, canned.CLOSE, times=1)
+    provider.response(*pieces, canned.CLOSE, times=1)
     with pytest.raises(openai.APIConnectionError):
         list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
     ledger.calls("resumed")
-    provider.answer(*canned.as_json(response("r", "completed")), times=1)
+    provider.response(*canned.as_json(response("r", "completed")), times=1)
     agent.responses.retrieve("r")
     provider.reset()
     return [call["action_id"] for call in ledger.calls("resumed", count=2)]
@@ -204,8 +204,8 @@ def test_groups_are_those_of_the_calls(
     grouped: dict[str | None, list[Figures]] = defaultdict(list)
     for call in calls:
         grouped[call[name]].append(call)
-    answer = analytics(ledger, by=by, limit=limit, interval="hour")
-    groups = answer["groups"]
+    response = analytics(ledger, by=by, limit=limit, interval="hour")
+    groups = response["groups"]
     named = [group for group in groups if not group["is_other"]]
     assert len(named) == min(limit, len(grouped))
     for group in named:
@@ -222,8 +222,8 @@ def test_groups_are_those_of_the_calls(
         assert told(other) | unknown == expected(rest)
         check_percentiles(other, rest)
     for key in ("call_count", "error_count", "cost_usd"):
-        points = sum(point[key] or 0 for point in answer["series"])
-        assert points == pytest.approx(answer["total"][key])
+        points = sum(point[key] or 0 for point in response["series"])
+        assert points == pytest.approx(response["total"][key])
 
 
 FILTERS: list[dict[str, str]] = [
@@ -246,16 +246,16 @@ def test_filters_are_those_of_sessions(
     ledger, calls = busy
     filters = {name: value for name, value in asked.items() if name != "by"}
     wanted = [call for call in calls if all(call[n] == v for n, v in filters.items())]
-    answer = analytics(ledger, **asked)
-    assert told(answer["total"]) == expected(wanted)
-    check_percentiles(answer["total"], wanted)
+    response = analytics(ledger, **asked)
+    assert told(response["total"]) == expected(wanted)
+    check_percentiles(response["total"], wanted)
     if "by" in asked:
         name = BY[asked["by"]]
-        assert {group[name] for group in answer["groups"]} == {call[name] for call in wanted}
+        assert {group[name] for group in response["groups"]} == {call[name] for call in wanted}
 
 
 def test_rollups_are_corrected_with_prices(fresh: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json(canned.chat("x", model="house-model")), times=2)
+    provider.response(*canned.as_json(canned.chat("x", model="house-model")), times=2)
     body = {"model": "house-model", "messages": [{"role": "user", "content": "hello"}]}
     with fresh:
         for _ in range(2):
@@ -284,8 +284,8 @@ def test_a_flood_of_refused_calls_counts_each(fresh: Ledger, provider: Provider)
     with fresh, httpx.Client() as agent:
         for _ in range(200):
             body = {"model": "m", "messages": []}
-            answer = agent.post(f"{fresh.url}/v1/chat/completions", json=body)
-            assert answer.status_code == 403
+            response = agent.post(f"{fresh.url}/v1/chat/completions", json=body)
+            assert response.status_code == 403
         wait_until(lambda: analytics(fresh)["total"]["refused_count"] == 200)
         total = analytics(fresh)["total"]
     assert (total["call_count"], total["error_count"], total["latency_p50_ms"]) == (200, 0, None)
@@ -308,10 +308,10 @@ def test_calls_from_before_are_summed_up(
     with fresh:
         wait_until(lambda: fresh.get("/readyz").status_code == 200)
         fresh.explain(make_a_call(fresh, provider, random.Random(99)))
-        for by, answer in before.items():
+        for by, response in before.items():
             now = analytics(fresh, by=by)
-            assert now["total"]["call_count"] == answer["total"]["call_count"] + 1
-            is_new = [g for g in now["groups"] if g not in answer["groups"]]
+            assert now["total"]["call_count"] == response["total"]["call_count"] + 1
+            is_new = [g for g in now["groups"] if g not in response["groups"]]
             assert len(is_new) == 1
 
 
@@ -322,15 +322,15 @@ def test_a_range_is_widened_to_whole_hours(busy: tuple[Ledger, list[Figures]]) -
     ledger, calls = busy
     first = min(datetime.fromisoformat(call["timestamp"]) for call in calls)
     hour = first.replace(minute=0, second=0, microsecond=0)
-    answer = analytics(
+    response = analytics(
         ledger,
         since=(hour + timedelta(minutes=59)).isoformat(),
         until=(hour + timedelta(hours=1, minutes=10)).isoformat(),
     )
-    assert answer["interval"] == "hour"
-    assert datetime.fromisoformat(answer["since"]) == hour
-    assert datetime.fromisoformat(answer["until"]) == hour + timedelta(hours=2)
-    assert answer["total"]["call_count"] == len(calls)
+    assert response["interval"] == "hour"
+    assert datetime.fromisoformat(response["since"]) == hour
+    assert datetime.fromisoformat(response["until"]) == hour + timedelta(hours=2)
+    assert response["total"]["call_count"] == len(calls)
     begin, end = ((hour + timedelta(hours=hours)).isoformat() for hours in (3, 300))
     later = analytics(ledger, since=begin, until=end)
     assert (later["total"]["call_count"], later["series"]) == (0, [])
@@ -346,18 +346,18 @@ def test_days_that_are_not_whole_have_their_hours(
     ledger, calls = busy
     end = datetime.now(UTC) + timedelta(hours=1)
     begin = end - timedelta(hours=hours)
-    answer = analytics(ledger, since=begin.isoformat(), until=end.isoformat(), interval="day")
-    wanted = [c for c in calls if c["timestamp"] >= answer["since"]]
-    assert answer["total"]["call_count"] == len(wanted)
-    starts = [point["start"] for point in answer["series"]]
-    assert all(answer["since"] <= start < answer["until"] for start in starts)
+    response = analytics(ledger, since=begin.isoformat(), until=end.isoformat(), interval="day")
+    wanted = [c for c in calls if c["timestamp"] >= response["since"]]
+    assert response["total"]["call_count"] == len(wanted)
+    starts = [point["start"] for point in response["series"]]
+    assert all(response["since"] <= start < response["until"] for start in starts)
 
 
 def test_a_plus_that_was_not_encoded_is_one(ledger: Ledger, provider: Provider) -> None:
     ledger.explain(make_a_call(ledger, provider, random.Random(1)))
     query = "?since=2026-01-01T00:00:00+00:00&until=2026-01-02T02:00:00+01:00"
-    answer = analytics(ledger, query)
-    assert (answer["since"], answer["until"]) == (
+    response = analytics(ledger, query)
+    assert (response["since"], response["until"]) == (
         "2026-01-01T00:00:00+00:00",
         "2026-01-02T01:00:00+00:00",
     )
@@ -391,10 +391,10 @@ BAD = {
 
 @pytest.mark.parametrize("query", BAD)
 def test_bad_input_is_refused_with_what_is_accepted(stack: Ledger, query: str) -> None:
-    answer = stack.get(f"/api/analytics?{query}")
-    assert answer.status_code == 400
-    assert BAD[query] in answer.text
-    assert any(part.split("=")[0] in answer.text for part in query.split("&"))
+    response = stack.get(f"/api/analytics?{query}")
+    assert response.status_code == 400
+    assert BAD[query] in response.text
+    assert any(part.split("=")[0] in response.text for part in query.split("&"))
 
 
 def test_the_key_may_be_a_parameter(fresh: Ledger) -> None:
@@ -409,10 +409,10 @@ def test_the_key_may_be_a_parameter(fresh: Ledger) -> None:
 
 def test_csv_holds_no_formulas(busy: tuple[Ledger, list[Figures]]) -> None:
     ledger, calls = busy
-    answer = ledger.get("/api/analytics?by=agent&interval=hour&format=csv")
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.headers["content-disposition"].startswith('attachment; filename="analytics-')
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    response = ledger.get("/api/analytics?by=agent&interval=hour&format=csv")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"].startswith('attachment; filename="analytics-')
+    rows = list(csv.DictReader(io.StringIO(response.text)))
     points = analytics(ledger, by="agent", interval="hour")["series"]
     assert len(rows) == len(points)
     for row, point in zip(rows, points, strict=True):

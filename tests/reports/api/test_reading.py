@@ -51,8 +51,8 @@ def seven(
 
 
 def listed(ledger: Ledger, query: str = "") -> tuple[list[str], httpx.Response]:
-    answer = ledger.get(f"/api/sessions{query}").raise_for_status()
-    return [session["session_id"] for session in answer.json()], answer
+    response = ledger.get(f"/api/sessions{query}").raise_for_status()
+    return [session["session_id"] for session in response.json()], response
 
 
 NEWEST_FIRST = [f"run-{number}" for number in reversed(range(7))]
@@ -64,20 +64,20 @@ def test_the_newest_session_is_first(seven: Ledger) -> None:
 
 @pytest.mark.parametrize(("limit", "offset"), [(3, 0), (3, 3), (3, 6), (7, 0), (1, 2), (5, 100)])
 def test_sessions_come_in_pages(seven: Ledger, limit: int, offset: int) -> None:
-    ids, answer = listed(seven, f"?limit={limit}&offset={offset}")
+    ids, response = listed(seven, f"?limit={limit}&offset={offset}")
     assert ids == NEWEST_FIRST[offset : offset + limit]
-    assert answer.headers["x-total-count"] == "7"
-    assert ("next" in answer.links) == (offset + limit < 7)
-    assert ("prev" in answer.links) == (offset > 0)
+    assert response.headers["x-total-count"] == "7"
+    assert ("next" in response.links) == (offset + limit < 7)
+    assert ("prev" in response.links) == (offset > 0)
 
 
 def test_links_lead_through_all_pages(seven: Ledger) -> None:
     seen = []
     url = f"{seven.url}/api/sessions?limit=3"
     while url:
-        answer = httpx.get(url)
-        seen += [session["session_id"] for session in answer.json()]
-        url = answer.links.get("next", {}).get("url", "")
+        response = httpx.get(url)
+        seen += [session["session_id"] for session in response.json()]
+        url = response.links.get("next", {}).get("url", "")
     assert seen == NEWEST_FIRST
 
 
@@ -85,9 +85,9 @@ def test_links_lead_through_all_pages(seven: Ledger) -> None:
     "query", "limit=0 limit=1001 limit=-1 limit=ten limit=1e2 limit= offset=-1 offset=x".split()
 )
 def test_a_bad_page_is_refused_with_what_is_accepted(seven: Ledger, query: str) -> None:
-    answer = seven.get(f"/api/sessions?{query}")
-    assert answer.status_code == 400
-    [(name, [accepted])] = answer.json().items()
+    response = seven.get(f"/api/sessions?{query}")
+    assert response.status_code == 400
+    [(name, [accepted])] = response.json().items()
     assert name == query.split("=")[0]
     assert "whole number" in accepted
 
@@ -114,8 +114,8 @@ def test_calls_are_sorted_by_what_is_asked_for(seven: Ledger, column: str, filte
 
 def test_an_empty_ledger_has_no_sessions(fresh: Ledger) -> None:
     with fresh:
-        answer = fresh.get("/api/sessions")
-    assert (answer.json(), answer.headers["x-total-count"]) == ([], "0")
+        response = fresh.get("/api/sessions")
+    assert (response.json(), response.headers["x-total-count"]) == ([], "0")
 
 
 def test_a_sessions_totals(ledger: Ledger, provider: Provider) -> None:
@@ -123,7 +123,7 @@ def test_a_sessions_totals(ledger: Ledger, provider: Provider) -> None:
     headers = {"x-agentledger-agent-name": "a", "x-agentledger-user-id": "u"}
     for _ in range(2):
         post(ledger, session_id, **headers)
-    provider.answer(*canned.as_json({"error": {"message": "no"}}, 400))
+    provider.response(*canned.as_json({"error": {"message": "no"}}, 400))
     post(ledger, session_id, **{"x-agentledger-agent-name": "b"})
     calls = ledger.calls(session_id, count=3)
     [session] = [s for s in ledger.sessions() if s["session_id"] == session_id]
@@ -214,10 +214,10 @@ def test_calls_without_a_session_are_in_none(ledger: Ledger, provider: Provider)
     ],
 )
 def test_what_is_not_there_is_said_in_json(stack: Ledger, path: str) -> None:
-    answer = stack.get(path)
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("application/json")
-    assert answer.json()["detail"]
+    response = stack.get(path)
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.json()["detail"]
 
 
 # --- JSON that not all readers take ---
@@ -234,9 +234,9 @@ ODD_ARGUMENTS = '{"id": 123456789012345678901234567890, "text": "\\ud83d"}'
 
 def test_odd_json_can_be_read(stack: Ledger, provider: Provider) -> None:
     tool_call = {"id": "t", "function": {"name": "f", "arguments": ODD_ARGUMENTS}}
-    answer = canned.chat("x", tool_calls=[tool_call])
-    answer["usage"]["odd"] = LARGE
-    provider.answer(*canned.as_json(answer))
+    response = canned.chat("x", tool_calls=[tool_call])
+    response["usage"]["odd"] = LARGE
+    provider.response(*canned.as_json(response))
     session = f"odd-{uuid4()}"
     headers = [("content-type", "application/json"), ("x-agentledger-session-id", session)]
     exchange(stack.url, request("POST", "/v1/chat/completions", headers, ODD_REQUEST))
@@ -286,15 +286,15 @@ def test_a_browser_gets_a_page_and_a_program_json(
     page = ledger.get(path, headers=BROWSER)
     assert page.headers["content-type"].startswith("text/html")
     for accept in ("*/*", "application/json"):
-        answer = ledger.get(path, headers={"accept": accept})
-        assert answer.headers["content-type"] == "application/json"
-        answer.json()
+        response = ledger.get(path, headers={"accept": accept})
+        assert response.headers["content-type"] == "application/json"
+        response.json()
     for style_sheet in set(re.findall(r'/static/[^"]+', page.text)):
         assert ledger.get(style_sheet).status_code == 200
 
 
 def test_what_agents_said_is_escaped_in_pages(ledger: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json(canned.chat("<img src=x onerror=alert(1)>")))
+    provider.response(*canned.as_json(canned.chat("<img src=x onerror=alert(1)>")))
     action_id = post(ledger, "escaped").headers["x-agentledger-action-id"]
     assert "<img src=x" in ledger.explain(action_id)["content"]
     assert "<img src=x" not in ledger.get(f"/explain/{action_id}", headers=BROWSER).text

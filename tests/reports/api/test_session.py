@@ -25,8 +25,8 @@ def converse(ledger: Ledger, session: str, n_calls: int, **fields: str) -> list[
     for number in range(n_calls):
         history.append({"role": "user", "content": f"question {number}"})
         body = {"model": "m", "messages": history, "tools": [{"type": "function"}]}
-        answer = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=headers)
-        action_ids.append(answer.headers["x-agentledger-action-id"])
+        response = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=headers)
+        action_ids.append(response.headers["x-agentledger-action-id"])
         history.append({"role": "assistant", "content": f"answer {number}"})
     return action_ids
 
@@ -37,9 +37,9 @@ def test_pages_lead_through_all_calls(stack: Ledger, provider: Provider) -> None
     seen = []
     url = f"{stack.url}/session/pages?limit=2&fields=action_id,messages"
     while url:
-        answer = httpx.get(url).raise_for_status()
-        seen += answer.json()
-        url = answer.links.get("next", {}).get("url", "")
+        response = httpx.get(url).raise_for_status()
+        seen += response.json()
+        url = response.links.get("next", {}).get("url", "")
     assert [call["action_id"] for call in seen] == action_ids
     assert [len(call["messages"]) for call in seen] == [1, 3, 5, 7, 9]
     assert list(seen[0]) == ["action_id", "messages"]
@@ -87,9 +87,9 @@ def test_a_bad_parameter_is_refused_by_name(
     session = f"bad-{uuid4()}"
     converse(ledger, session, 1)
     ledger.calls(session)
-    answer = ledger.get(f"/session/{session}?{query}")
-    assert answer.status_code == 400
-    assert list(answer.json()) == [name]
+    response = ledger.get(f"/session/{session}?{query}")
+    assert response.status_code == 400
+    assert list(response.json()) == [name]
 
 
 def test_what_has_not_changed_is_not_sent_again(stack: Ledger, provider: Provider) -> None:
@@ -108,7 +108,7 @@ def test_what_has_not_changed_is_not_sent_again(stack: Ledger, provider: Provide
 
 def test_a_tools_result_changes_the_tag(ledger: Ledger, provider: Provider) -> None:
     tool_call = {"id": "t1", "function": {"name": "f", "arguments": "{}"}}
-    provider.answer(*canned.as_json(canned.chat("x", tool_calls=[tool_call])))
+    provider.response(*canned.as_json(canned.chat("x", tool_calls=[tool_call])))
     converse(ledger, "tools", 1)
     ledger.calls("tools")
     before = ledger.get("/session/tools?limit=1")
@@ -127,9 +127,9 @@ def test_a_tools_result_changes_the_tag(ledger: Ledger, provider: Provider) -> N
 def test_head_has_the_tag_and_no_body(stack: Ledger, provider: Provider) -> None:
     converse(stack, "head", 1)
     stack.calls("head")
-    answer = httpx.head(f"{stack.url}/session/head")
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert answer.headers["etag"] == stack.get("/session/head").headers["etag"]
+    response = httpx.head(f"{stack.url}/session/head")
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["etag"] == stack.get("/session/head").headers["etag"]
 
 
 def test_long_sessions_come_whole(stack: Ledger, provider: Provider) -> None:
@@ -176,8 +176,8 @@ def test_a_call_is_linked_to_those_around_it(stack: Ledger, provider: Provider) 
 def test_a_call_alone_is_linked_to_nothing(stack: Ledger, provider: Provider) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
     unknown = {PREFIX + "parent-action-id": str(uuid4())}
-    answer = httpx.post(f"{stack.url}/v1/chat/completions", json=body, headers=unknown)
-    call = stack.explain(answer.headers["x-agentledger-action-id"])
+    response = httpx.post(f"{stack.url}/v1/chat/completions", json=body, headers=unknown)
+    call = stack.explain(response.headers["x-agentledger-action-id"])
     assert call["links"] == {
         "session": None, "parent": None, "previous": None, "next": None, "children": []
     }  # fmt: skip

@@ -23,8 +23,8 @@ def call(ledger: Ledger, session: str, model: str = "gpt-4o", **fields: str) -> 
     headers |= {PREFIX + name.replace("_", "-"): value for name, value in fields.items()}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
-    answer = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=raw)
-    action_id: str = answer.headers["x-agentledger-action-id"]
+    response = httpx.post(f"{ledger.url}/v1/chat/completions", json=body, headers=raw)
+    action_id: str = response.headers["x-agentledger-action-id"]
     return action_id
 
 
@@ -42,7 +42,7 @@ def filled(
         call(ledger, "first", model="gpt-4o-mini", agent_name="writer", app_id="shop")
         for _ in range(3):
             call(ledger, "costly", user_id="bob", app_id="100%_shop")
-        _provider.answer(*canned.as_json({"error": {"message": "no"}}, 400))
+        _provider.response(*canned.as_json({"error": {"message": "no"}}, 400))
         call(ledger, "failed", agent_name="writer", user_id="Ann-2")
         _provider.reset()
         call(ledger, "refused", model="denied")
@@ -57,10 +57,10 @@ def patch(ledger: Ledger, session: str, **changes: Any) -> httpx.Response:
 
 
 def ids(ledger: Ledger, **query: Any) -> list[str]:
-    answer = ledger.get("/api/sessions", params=query).raise_for_status()
-    found = [session["session_id"] for session in answer.json()]
+    response = ledger.get("/api/sessions", params=query).raise_for_status()
+    found = [session["session_id"] for session in response.json()]
     if "limit" not in query:
-        assert answer.headers["x-total-count"] == str(len(found))
+        assert response.headers["x-total-count"] == str(len(found))
     return found
 
 
@@ -109,8 +109,8 @@ def test_sessions_are_found(filled: Ledger, query: dict[str, Any], expected: lis
 
 
 def test_a_plus_that_was_not_encoded_is_an_offset(filled: Ledger) -> None:
-    answer = filled.get("/api/sessions?since=2020-01-01T00:00:00+02:00")
-    assert len(answer.raise_for_status().json()) == 5
+    response = filled.get("/api/sessions?since=2020-01-01T00:00:00+02:00")
+    assert len(response.raise_for_status().json()) == 5
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_a_plus_that_was_not_encoded_is_an_offset(filled: Ledger) -> None:
 def test_what_cannot_be_read_is_refused_by_name(
     filled: Ledger, query: str, name: str, accepted: str
 ) -> None:
-    answer = filled.get(f"/api/sessions?{query}")
-    assert answer.status_code == 400
-    [(given, [said])] = answer.json().items()
+    response = filled.get(f"/api/sessions?{query}")
+    assert response.status_code == 400
+    [(given, [said])] = response.json().items()
     assert given == name
     assert accepted in said
 
@@ -154,10 +154,10 @@ def test_cursors_lead_through_every_session_once(filled: Ledger, order: str) -> 
     seen = []
     url = f"{filled.url}/api/sessions?order={order}&limit=2&api_key=secret"
     while url:
-        answer = httpx.get(url).raise_for_status()
-        seen += [session["session_id"] for session in answer.json()]
-        assert answer.headers["x-total-count"] == "5"
-        url = answer.links.get("next", {}).get("url", "")
+        response = httpx.get(url).raise_for_status()
+        seen += [session["session_id"] for session in response.json()]
+        assert response.headers["x-total-count"] == "5"
+        url = response.links.get("next", {}).get("url", "")
         assert "secret" not in url
     assert seen == ids(filled, order=order)
 
@@ -173,7 +173,7 @@ def test_a_page_goes_on_where_it_was_when_new_calls_come(
     call(ledger, "run-3")
     wait_until(lambda: ledger.n_recorded() == 6)
     second = httpx.get(first.links["next"]["url"])
-    shown = [s["session_id"] for answer in (first, second) for s in answer.json()]
+    shown = [s["session_id"] for response in (first, second) for s in response.json()]
     assert shown == ["run-3", "run-2", "run-1", "run-0"]
 
 
@@ -222,9 +222,9 @@ def test_labels_notes_and_pins_stay_when_calls_come(stack: Ledger, provider: Pro
 def test_a_bad_change_is_refused_by_name(
     filled: Ledger, changes: dict[str, Any], name: str
 ) -> None:
-    answer = patch(filled, "first", **changes)
-    assert answer.status_code == 400
-    assert list(answer.json()) == [name]
+    response = patch(filled, "first", **changes)
+    assert response.status_code == 400
+    assert list(response.json()) == [name]
 
 
 def test_a_change_to_no_session_is_a_404(filled: Ledger) -> None:

@@ -29,13 +29,13 @@ def agent(session: str, name: str | None = None, **told: str | None) -> dict[str
 
 def ask(ledger: Ledger, session: str, name: str | None = None, **told: str | None) -> str:
     """One call; its action_id."""
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
         headers=agent(session, name, **told),
         timeout=30,
     )
-    return answer.headers["x-agentledger-action-id"]
+    return response.headers["x-agentledger-action-id"]
 
 
 def two_agents(ledger: Ledger, session: str) -> None:
@@ -72,7 +72,7 @@ def team(ledger: Ledger, provider: Provider, session: str, *, n_coders: int = 6)
     ids = [ask(ledger, session, "lead")]
     for number in range(n_coders):
         if number == 2:
-            provider.answer(*as_json({"error": {"message": "Oh no"}}, 500), times=1)
+            provider.response(*as_json({"error": {"message": "Oh no"}}, 500), times=1)
         ids.append(ask(ledger, session, "coder", parent_action_id=ids[0]))
     ids.append(ask(ledger, session, "tester"))
     ids.append(ask(ledger, session, "lead"))
@@ -84,8 +84,8 @@ def spent(ledger: Ledger, provider: Provider, session: str) -> list[str]:
     """The second call comes when the budget is spent. Their action_ids."""
     usage = {"prompt_tokens": 2_000_000, "completion_tokens": 1, "total_tokens": 2_000_001}
     message = {"role": "assistant", "content": "Much."}
-    answer = {"model": "gpt-4o", "choices": [{"index": 0, "message": message}], "usage": usage}
-    provider.answer(*as_json(answer), times=1)
+    response = {"model": "gpt-4o", "choices": [{"index": 0, "message": message}], "usage": usage}
+    provider.response(*as_json(response), times=1)
     ids = [ask(ledger, session, "spender")]
     recorded(ledger, session, 1)
     ids.append(ask(ledger, session, "spender"))

@@ -19,8 +19,8 @@ from tests.support.provider import Provider
 def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     _provider.reset()
     with Ledger(tmp_path_factory.mktemp("analytics"), _provider.url) as ledger:
-        _provider.answer(*canned.as_json({"error": {"message": "no"}}, status=500), times=1)
-        _provider.answer(*canned.as_json(canned.chat("fine")))
+        _provider.response(*canned.as_json({"error": {"message": "no"}}, status=500), times=1)
+        _provider.response(*canned.as_json(canned.chat("fine")))
         for agent, model in (("writer", "gpt-4o"), ("writer", "gpt-4o"), ("reader", "gpt-4o-mini")):
             httpx.post(
                 f"{ledger.url}/v1/chat/completions",

@@ -115,10 +115,10 @@ def test_files_are_kept_for_good(one_call: Ledger) -> None:
     files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
     assert len(files) > 3
     for path in files:
-        answer = one_call.get(path)
-        assert answer.status_code == 200, path
+        response = one_call.get(path)
+        assert response.status_code == 200, path
         assert re.match(r"/static/[0-9a-f]{12}/", path)
-        assert "immutable" in answer.headers["cache-control"]
+        assert "immutable" in response.headers["cache-control"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

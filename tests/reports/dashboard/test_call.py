@@ -43,13 +43,13 @@ def assistant(text: str) -> dict[str, Any]:
 
 
 def send(ledger: Ledger, messages: list[Any], session: str, **more: Any) -> str:
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": messages, **more},
         headers={"x-agentledger-session-id": session, "x-agentledger-agent-name": "planner"},
         timeout=30,
     )
-    action_id: str = answer.headers["x-agentledger-action-id"]
+    action_id: str = response.headers["x-agentledger-action-id"]
     ledger.explain(action_id)
     return action_id
 
@@ -100,7 +100,7 @@ def test_tools_are_told_with_their_results(
 ) -> None:
     function = {"name": "weather", "arguments": '{"city":"Lisbon"}'}
     calls = [{"id": "call_7", "type": "function", "function": function}]
-    provider.answer(*canned.as_json(canned.chat("", tool_calls=calls)))
+    provider.response(*canned.as_json(canned.chat("", tool_calls=calls)))
     first = send(pages, [user("Weather?")], "tools", tools=[TOOL])
     provider.reset()
     result = {"role": "tool", "tool_call_id": "call_7", "content": "17 degrees"}
@@ -142,7 +142,7 @@ def test_budgets_say_what_was_used_before_and_after(
     pages: Ledger, open_page: Open, provider: Provider
 ) -> None:
     usage = {"prompt_tokens": 100_000, "completion_tokens": 0, "total_tokens": 100_000}
-    provider.answer(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 0.25 USD
+    provider.response(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 0.25 USD
     ids = [send(pages, [user(f"dear {n}")], "dear") for n in range(2)]
     page = open_page(address(pages, ids[1]))
     policy = page.locator("section", has=page.get_by_role("heading", name="Policy"))
@@ -163,7 +163,7 @@ def test_budgets_say_what_was_used_before_and_after(
 
 def test_each_message_says_its_share(pages: Ledger, open_page: Open, provider: Provider) -> None:
     usage = {"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000}
-    provider.answer(*canned.as_json({**canned.chat("Yes."), "usage": usage}))
+    provider.response(*canned.as_json({**canned.chat("Yes."), "usage": usage}))
     action_id = send(pages, [user("x" * 300), assistant("y" * 100)], "shares")
     page = open_page(address(pages, action_id, "?view=full"))
     shares = page.locator(".turn .share").all_inner_texts()
@@ -178,7 +178,7 @@ def test_each_message_says_its_share(pages: Ledger, open_page: Open, provider: P
 def test_messages_are_copied_as_they_were_said(
     pages: Ledger, open_page: Open, provider: Provider
 ) -> None:
-    provider.answer(*canned.as_json(canned.chat("fine")))
+    provider.response(*canned.as_json(canned.chat("fine")))
     action_id = send(pages, [user("a\u202eb\U000e0041c")], "copied")
     page = open_page(address(pages, action_id), permissions=["clipboard-read", "clipboard-write"])
     expect(page.locator(".hidden-character")).to_have_text(["U+202E", "U+E0041"])
@@ -229,7 +229,7 @@ def test_images_are_told_by_size_and_hash(pages: Ledger, open_page: Open) -> Non
 
 
 def test_what_was_said_runs_nothing(pages: Ledger, open_page: Open, provider: Provider) -> None:
-    provider.answer(*canned.as_json(canned.chat(HOSTILE)))
+    provider.response(*canned.as_json(canned.chat(HOSTILE)))
     action_id = send(
         pages, [user(HOSTILE), {"role": HOSTILE, "content": [HOSTILE, 7]}], HOSTILE[:9]
     )

@@ -35,13 +35,13 @@ def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def say(ledger: Ledger, text: str, *, session: str = "s", agent: str = "writer") -> str:
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": [{"role": "user", "content": text}]},
         headers={"x-agentledger-session-id": session, "x-agentledger-agent-name": agent},
         timeout=30,
     )
-    return answer.headers["x-agentledger-action-id"]
+    return response.headers["x-agentledger-action-id"]
 
 
 def is_live(page: Page) -> None:
@@ -73,7 +73,7 @@ def test_a_call_of_an_sdk_comes_in_by_itself(pages: Ledger, open_page: Open) -> 
 def test_a_running_call_shows_at_once_and_ends_in_place(
     pages: Ledger, open_page: Open, provider: Provider
 ) -> None:
-    provider.answer(canned.HOLD, *canned.as_json(canned.chat("done")))
+    provider.response(canned.HOLD, *canned.as_json(canned.chat("done")))
     page = open_page(pages.url)
     is_live(page)
     with ThreadPoolExecutor(1) as pool:
@@ -99,7 +99,7 @@ def test_what_broke_today_is_said_without_a_click(
     expect(page.locator("[data-figure=errors_today]")).to_have_text(str(n_errors))
     expect(page.locator("[data-figure=warnings_today]")).to_have_text("0")
     spent(pages, provider, "spent")  # its second call comes with a warning
-    provider.answer(*canned.as_json({"error": {"message": "Oh no"}}, 500), times=1)
+    provider.response(*canned.as_json({"error": {"message": "Oh no"}}, 500), times=1)
     failed = say(pages, "fails")
     errors = page.locator("[data-figure=errors_today]")
     expect(errors).to_have_text(str(n_errors + 1), timeout=15000)

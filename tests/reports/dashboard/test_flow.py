@@ -214,7 +214,7 @@ def test_calls_under_way_are_on_their_agents(
     recorded(worked, "reviewed", 1)
     page = open_page(f"{worked.url}/dashboard/flow/?session=reviewed")
     flow(page)
-    provider.answer(sleep(3), *as_json({}), times=1)
+    provider.response(sleep(3), *as_json({}), times=1)
     thread = ask_for_long(worked, "reviewed", "reviewer")
     reviewer = page.locator("svg [data-node=reviewer]")
     expect(reviewer).to_have_attribute("aria-label", re.compile("1 running"))
@@ -256,11 +256,11 @@ def test_hostile_names_are_text(worked: Ledger, open_page: Open) -> None:
 def test_what_is_not_there_is_said(worked: Ledger, open_page: Open) -> None:
     page = open_page(f"{worked.url}/dashboard/flow/?session=two&node=nobody")
     expect(page.get_by_role("alert")).to_contain_text("No agent nobody")
-    answer = worked.get("/dashboard/flow/?session=nowhere", headers={"accept": "text/html"})
-    assert answer.status_code == 404 and "There is no session" in answer.text
+    response = worked.get("/dashboard/flow/?session=nowhere", headers={"accept": "text/html"})
+    assert response.status_code == 404 and "There is no session" in response.text
     assert worked.get("/dashboard/flow.json?session=nowhere").status_code == 404
-    answer = worked.get("/dashboard/flow/?mode=no", headers={"accept": "text/html"})
-    assert answer.status_code == 400 and "one of agg, exp, all" in answer.text
+    response = worked.get("/dashboard/flow/?mode=no", headers={"accept": "text/html"})
+    assert response.status_code == 400 and "one of agg, exp, all" in response.text
     assert worked.get("/dashboard/flow.json").json() == {"session": ["a session's id"]}
 
 

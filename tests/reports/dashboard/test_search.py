@@ -28,7 +28,7 @@ def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
             ("two", "writer", HOSTILE),
             *(("many", "crowd", f"common word {n}") for n in range(60)),
         ]
-        _provider.answer(*canned.as_json(canned.chat("fine")))
+        _provider.response(*canned.as_json(canned.chat("fine")))
         for session, agent, text in said:
             httpx.post(
                 f"{ledger.url}/v1/chat/completions",

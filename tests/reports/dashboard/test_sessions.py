@@ -27,7 +27,7 @@ def pages(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
         history: list[dict[str, Any]] = [{"role": "system", "content": "You plan."}]
         for n, agent in enumerate(("planner", "planner", "writer")):
             history.append({"role": "user", "content": f"question {n}"})
-            _provider.answer(*canned.as_json(canned.chat(f"answer {n}")))
+            _provider.response(*canned.as_json(canned.chat(f"answer {n}")))
             send(ledger, history, "talk", agent)
             _provider.reset()
             history.append({"role": "assistant", "content": f"answer {n}"})
@@ -128,7 +128,7 @@ def test_the_budget_is_drawn_where_the_curve_comes_near_it(
     limit = page.locator("#growth-limit")
     expect(limit).to_have_text("The budget of $5.00 is far above the curve.")
     usage = {"prompt_tokens": 500_000, "completion_tokens": 0, "total_tokens": 500_000}
-    provider.answer(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 1.25 USD
+    provider.response(*canned.as_json({**canned.chat("Much."), "usage": usage}))  # 1.25 USD
     n_before = pages.n_recorded()
     for _ in range(2):
         send(pages, [{"role": "user", "content": "x"}], "dear", "spender")

@@ -42,8 +42,8 @@ def worked(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("trace")
     with Ledger(folder, _provider.url, env=env) as ledger:
         two_agents(ledger, "two")
-        answer = stream([PIECE] * 5 + [b"data: [DONE]\n\n"], pause=0.05)
-        _provider.answer(*answer, times=1)
+        response = stream([PIECE] * 5 + [b"data: [DONE]\n\n"], pause=0.05)
+        _provider.response(*response, times=1)
         ask(ledger, "streamed", "writer")
         warned = spent(ledger, _provider, "spent")
         ask(ledger, HOSTILE, HOSTILE)
@@ -241,7 +241,7 @@ def test_calls_under_way_are_hatched_and_end_in_place(
     recorded(worked.ledger, "live", 1)
     page = open_page(worked.trace("live"))
     assert rows(page) == ["first"]
-    provider.answer(*stream([PIECE] * 8 + [b"data: [DONE]\n\n"], pause=0.5), times=1)
+    provider.response(*stream([PIECE] * 8 + [b"data: [DONE]\n\n"], pause=0.5), times=1)
     thread = ask_for_long(worked.ledger, "live", "second")
     running = page.locator(".bar.running")
     expect(running).to_have_count(1)
@@ -265,8 +265,8 @@ def test_hostile_names_are_text(worked: Worked, open_page: Open) -> None:
 def test_what_is_not_there_is_said(worked: Worked, open_page: Open) -> None:
     page = open_page(worked.trace("team", "&sel=01a217c5-8853-72dd-b973-cf8834162a7a"))
     expect(page.locator("#missing")).to_contain_text("No call 01a217c5")
-    answer = worked.ledger.get("/dashboard/trace/?session=no", headers={"accept": "text/html"})
-    assert answer.status_code == 404 and "There is no session" in answer.text
+    response = worked.ledger.get("/dashboard/trace/?session=no", headers={"accept": "text/html"})
+    assert response.status_code == 404 and "There is no session" in response.text
     assert worked.ledger.get("/dashboard/trace.json?session=no").status_code == 404
 
 

@@ -97,12 +97,12 @@ def refused(ledger: Ledger, query: str = "", **headers: str) -> httpx.Response:
         connect(f"{ledger.url.replace('http', 'ws')}/ws?{query}", additional_headers=headers),
     ):
         pass
-    answer = caught.value.response
-    return httpx.Response(answer.status_code, content=bytes(answer.body or b""))
+    response = caught.value.response
+    return httpx.Response(response.status_code, content=bytes(response.body or b""))
 
 
 def test_calls_come_as_they_are_recorded(stack: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json(canned.chat("It rains.")))
+    provider.response(*canned.as_json(canned.chat("It rains.")))
     with listening(stack) as (listener, hello):
         stack.post("run-1", content="How is the weather?")
         [call] = listener.calls(1)
@@ -124,9 +124,9 @@ HELD = [canned.HOLD, *canned.as_json(canned.chat("done"))]
 
 
 def test_a_running_call_is_told_and_ends(stack: Ledger, provider: Provider) -> None:
-    provider.answer(*HELD)
+    provider.response(*HELD)
     with ThreadPoolExecutor(1) as pool, listening(stack, "session=slow") as (listener, _):
-        answer = pool.submit(stack.post, "slow", content="take your time")
+        response = pool.submit(stack.post, "slow", content="take your time")
         [begun] = listener.until("started")["started"]
         assert (begun["session_id"], begun["outcome"], begun["model_id"]) == (
             "slow",
@@ -139,7 +139,7 @@ def test_a_running_call_is_told_and_ends(stack: Ledger, provider: Provider) -> N
             assert hello["running"] == []
             assert hello["now"]["running"] == 1
         provider.release()
-        assert answer.result().status_code == 200
+        assert response.result().status_code == 200
         [call] = listener.calls(1)
         assert call["action_id"] == begun["action_id"]
     with listening(stack, "session=slow") as (_, hello):
@@ -147,7 +147,7 @@ def test_a_running_call_is_told_and_ends(stack: Ledger, provider: Provider) -> N
 
 
 def test_a_running_call_that_its_agent_leaves_ends(ledger: Ledger, provider: Provider) -> None:
-    provider.answer(*HELD)
+    provider.response(*HELD)
     with listening(ledger, "session=left") as (listener, _):
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(
@@ -204,7 +204,7 @@ def test_who_missed_too_much_is_told_of_a_gap(ledger: Ledger, provider: Provider
 
 
 def test_filters_are_the_servers(ledger: Ledger, provider: Provider) -> None:
-    provider.answer(*canned.as_json({"error": {"message": "no"}}, status=400), path="", times=1)
+    provider.response(*canned.as_json({"error": {"message": "no"}}, status=400), path="", times=1)
     queries = {
         "agent=writer": ["w"],
         "agent=writer&session=f2": [],
@@ -286,8 +286,8 @@ def test_rows_come_as_the_page_shows_them(ledger: Ledger, provider: Provider) ->
     ],
 )
 def test_a_bad_query_is_refused_by_name(ledger: Ledger, query: str, name: str) -> None:
-    answer = refused(ledger, query)
-    assert answer.status_code == 400 and name in answer.json()
+    response = refused(ledger, query)
+    assert response.status_code == 400 and name in response.json()
 
 
 def test_a_reader_that_is_too_slow_is_told_of_a_gap(stack: Ledger, provider: Provider) -> None:
@@ -303,7 +303,7 @@ def test_a_reader_that_is_too_slow_is_told_of_a_gap(stack: Ledger, provider: Pro
                 sent = pool.map(
                     lambda n: stack.post("flood", content=f"{n} {'x' * 190}"), range(80)
                 )
-                assert all(answer.status_code == 200 for answer in sent)
+                assert all(response.status_code == 200 for response in sent)
                 told = 0
                 while told < 80:
                     message = quick.until("calls")
@@ -377,12 +377,12 @@ def test_what_runs_in_another_process_is_shown(
             folder.mkdir()
         one, two = (Ledger(folder, provider.url, env=env) for folder in folders)
         with one, two, listening(one) as (listener, _), ThreadPoolExecutor(1) as pool:
-            provider.answer(*HELD)
-            answer = pool.submit(two.post, "elsewhere")
+            provider.response(*HELD)
+            response = pool.submit(two.post, "elsewhere")
             [begun] = listener.until("started")["started"]
             assert begun["session_id"] == "elsewhere"
             provider.release()
-            assert answer.result().status_code == 200
+            assert response.result().status_code == 200
             [call] = listener.calls(1)
             assert call["action_id"] == begun["action_id"]
             with listening(one) as (_, hello):

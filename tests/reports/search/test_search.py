@@ -22,23 +22,23 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Ledger]:
 
 
 def search(ledger: Ledger, q: str, **filters: Any) -> list[dict[str, Any]]:
-    answer = ledger.get("/api/search", params={"q": q, **filters})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-complete"] == "true"
-    hits: list[dict[str, Any]] = answer.json()
+    response = ledger.get("/api/search", params={"q": q, **filters})
+    assert response.status_code == 200, response.text
+    assert response.headers["x-complete"] == "true"
+    hits: list[dict[str, Any]] = response.json()
     return hits
 
 
 def say(ledger: Ledger, text: str, session: str | None = None, **fields: str) -> str:
     """One call; its action_id once it is recorded."""
     names = {**({"session_id": session} if session else {}), **fields}
-    answer = httpx.post(
+    response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "m", "messages": [{"role": "user", "content": text}]},
         headers={f"x-agentledger-{k.replace('_', '-')}": v for k, v in names.items()},
         timeout=30,
     )
-    action_id = answer.headers["x-agentledger-action-id"]
+    action_id = response.headers["x-agentledger-action-id"]
     ledger.explain(action_id)
     return action_id
 
@@ -64,8 +64,8 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
         "function": {"name": "look_up_quokka", "arguments": '{"city": "M\\u00fcnchen"}'},
     }
     said: dict[str, Any] = {"tool_calls": [tool_call], "reasoning_content": "pondering wombats"}
-    provider.answer(*canned.as_json(canned.chat("an answer of capybaras", **said)), times=1)
-    answer = httpx.post(
+    provider.response(*canned.as_json(canned.chat("an answer of capybaras", **said)), times=1)
+    response = httpx.post(
         f"{stack.url}/v1/chat/completions",
         json={
             "model": "model-ocelot",
@@ -81,7 +81,7 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
             "x-agentledger-app-id": "app-tapir",
         },
     )
-    action_id = answer.headers["x-agentledger-action-id"]
+    action_id = response.headers["x-agentledger-action-id"]
     stack.explain(action_id)
     expected = {
         "narwhal": "messages",
@@ -142,14 +142,14 @@ RESULTS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("form", RESULTS)
 def test_a_scope_says_where_the_words_must_be(stack: Ledger, provider: Provider, form: str) -> None:
     path, body = RESULTS[form]
-    provider.answer(*canned.as_json({}), times=1)
+    provider.response(*canned.as_json({}), times=1)
     agent = f"scoped {form}"
-    answer = httpx.post(
+    response = httpx.post(
         f"{stack.url}{path}",
         json={"model": "m", **body},
         headers={"x-agentledger-agent-name": agent},
     )
-    action_id = answer.headers["x-agentledger-action-id"]
+    action_id = response.headers["x-agentledger-action-id"]
     stack.explain(action_id)
     for _ in range(2):  # before the index has it, and after
         [hit] = search(stack, "lisbon", scope="tool", agent_name=agent)
@@ -163,20 +163,20 @@ def test_a_scope_says_where_the_words_must_be(stack: Ledger, provider: Provider,
 
 
 def test_a_scope_that_is_none_is_refused(stack: Ledger) -> None:
-    answer = stack.get("/api/search", params={"q": "x", "scope": "tool,body"})
-    assert answer.status_code == 400
-    assert "'body' not known; known: prompt, response" in answer.json()["scope"][0]
+    response = stack.get("/api/search", params={"q": "x", "scope": "tool,body"})
+    assert response.status_code == 400
+    assert "'body' not known; known: prompt, response" in response.json()["scope"][0]
 
 
 def test_errors_are_found_and_calls_that_are_not_understood(
     stack: Ledger, provider: Provider
 ) -> None:
     error = {"error": {"message": "failed to connect to the flux capacitor"}}
-    provider.answer(*canned.as_json(error, 503), times=1)
+    provider.response(*canned.as_json(error, 503), times=1)
     action_id = say(stack, "x")
     indexed(stack)
-    answer = stack.get("/api/search?q=failed+to+connect+capacitor")
-    assert [(hit["action_id"], hit["field"]) for hit in answer.json()] == [
+    response = stack.get("/api/search?q=failed+to+connect+capacitor")
+    assert [(hit["action_id"], hit["field"]) for hit in response.json()] == [
         (action_id, "error_detail")
     ]
 
@@ -188,12 +188,12 @@ def test_a_message_of_a_growing_history_belongs_to_the_call_that_brought_it(
     ids = []
     for text in ("first gnu", "second ibex", "third okapi"):
         messages.append({"role": "user", "content": text})
-        answer = httpx.post(
+        response = httpx.post(
             f"{stack.url}/v1/chat/completions",
             json={"model": "m", "messages": messages},
             headers={"x-agentledger-session-id": "history"},
         )
-        ids.append(answer.headers["x-agentledger-action-id"])
+        ids.append(response.headers["x-agentledger-action-id"])
         stack.explain(ids[-1])
     for _ in range(2):
         assert [hit["action_id"] for hit in search(stack, "gnu")] == [ids[0]]
@@ -272,7 +272,7 @@ def test_long_texts_are_found_whole(stack: Ledger) -> None:
 
 def test_filters(stack: Ledger, provider: Provider) -> None:
     one = say(stack, "filtered", "f-1", agent_name="a", user_id="u", app_id="p", environment="e")
-    provider.answer(*canned.as_json({"error": {"message": "no"}}, 500), times=1)
+    provider.response(*canned.as_json({"error": {"message": "no"}}, 500), times=1)
     two = say(stack, "filtered", "f-2", agent_name="b")
     made = stack.explain(two)["timestamp"]
     for _ in range(2):
@@ -315,13 +315,13 @@ def test_a_rare_users_calls_are_found_within_sessions_and_without(
 
 def test_pages_are_stable_while_calls_arrive(stack: Ledger) -> None:
     ids = [say(stack, f"paged {n}") for n in range(5)]
-    answer = stack.get("/api/search?q=paged&limit=2")
+    response = stack.get("/api/search?q=paged&limit=2")
     say(stack, "paged later")
-    found = answer.json()
-    while "next" in answer.links:
-        answer = stack.get(answer.links["next"]["url"].removeprefix(stack.url))
-        assert len(answer.json()) <= 2
-        found += answer.json()
+    found = response.json()
+    while "next" in response.links:
+        response = stack.get(response.links["next"]["url"].removeprefix(stack.url))
+        assert len(response.json()) <= 2
+        found += response.json()
     assert [hit["action_id"] for hit in found] == ids[::-1]
 
 
@@ -343,9 +343,9 @@ def test_pages_are_stable_while_calls_arrive(stack: Ledger) -> None:
     ],
 )
 def test_bad_input_is_refused_with_the_field(stack: Ledger, query: str, field: str) -> None:
-    answer = stack.get(f"/api/search?{query}")
-    assert answer.status_code == 400
-    assert list(answer.json()) == [field]
+    response = stack.get(f"/api/search?{query}")
+    assert response.status_code == 400
+    assert list(response.json()) == [field]
 
 
 @pytest.mark.parametrize(
@@ -400,13 +400,13 @@ def test_a_message_is_found_with_the_call_that_is_left_of_those_that_sent_it(
     ]
     action_ids = []
     for text in ("first", "second"):
-        answer = httpx.post(
+        response = httpx.post(
             f"{stack.url}/v1/chat/completions",
             json={"model": "m", "messages": history},
             headers={"x-agentledger-session-id": session},
             timeout=30,
         )
-        action_ids.append(answer.headers["x-agentledger-action-id"])
+        action_ids.append(response.headers["x-agentledger-action-id"])
         history = [*history, {"role": "user", "content": text}]
     stack.calls(session, count=2)
     indexed(stack)
@@ -437,9 +437,9 @@ def test_a_search_that_was_cut_goes_on_where_it_stopped(fresh: Ledger) -> None:
                 text = f"{'gecko' if n % 60 == 0 else ''} {'Wörd ' * 50_000}"
                 body = {"model": "m", "messages": [{"role": "user", "content": text}]}
                 headers = {"x-agentledger-session-id": "s"}
-                answer = agent.post("/v1/chat/completions", json=body, headers=headers)
+                response = agent.post("/v1/chat/completions", json=body, headers=headers)
                 if n % 60 == 0:
-                    marked.append(answer.headers["x-agentledger-action-id"])
+                    marked.append(response.headers["x-agentledger-action-id"])
             wait_until(lambda: fresh.n_recorded() == 300)
             pages = [agent.get("/api/search?q=gecko")]
             while "next" in pages[-1].links:

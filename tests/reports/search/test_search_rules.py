@@ -98,12 +98,12 @@ def test_the_hits_are_those_of_the_rules(
     told: tuple[Ledger, dict[str, list[str]]], query: str
 ) -> None:
     ledger, said = told
-    answer = ledger.get("/api/search", params={"q": query, "limit": 200})
+    response = ledger.get("/api/search", params={"q": query, "limit": 200})
     wanted = words(query)
     if not wanted:
-        assert answer.status_code == 400
+        assert response.status_code == 400
         return
-    hits = {hit["action_id"] for hit in answer.raise_for_status().json()}
+    hits = {hit["action_id"] for hit in response.raise_for_status().json()}
     assert hits == {
         action_id
         for action_id, fields in said.items()

@@ -8,17 +8,17 @@ from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.json.fields import fields
 from capture.wire.shared import responses, usage
-from capture.wire.types import JSON, Answered, Asked, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "anthropic_count_tokens"
 PROVIDER = "anthropic"
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     return anthropic_messages.parse_request(body, path=path, content_type=content_type)
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
     )
@@ -33,5 +33,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.anthropic_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    return Answered(usage=usage.counted(fields(value)))
+def _parse_whole(value: JSON) -> ParsedResponse:
+    return ParsedResponse(usage=usage.counted(fields(value)))

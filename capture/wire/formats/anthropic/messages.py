@@ -10,7 +10,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "anthropic_messages"
 PROVIDER = "anthropic"
@@ -24,16 +24,18 @@ _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 _model_in_path = re.compile(r"/models/([^/:]+):(?:rawPredict|streamRawPredict)$")
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, ("max_tokens",))
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, ("max_tokens",))
     top = texts(load(raw["system"])[0]) if "system" in raw else []
-    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
-    if asked.model_id is None and (found := _model_in_path.search(path)):
-        asked.model_id = text(found[1])
-    return asked
+    parsed_request.system_prompt = requests.system_prompt(
+        top, requests.prompts_in(parsed_request, body)
+    )
+    if parsed_request.model_id is None and (found := _model_in_path.search(path)):
+        parsed_request.model_id = text(found[1])
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=read_whole, stream=_parse_stream)
 
 
@@ -87,25 +89,27 @@ class _Block:
         return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
-def read_whole(value: JSON) -> Answered:
+def read_whole(value: JSON) -> ParsedResponse:
     message = fields(value)
-    answered = Answered(usage=usage.anthropic(message.get("usage")))
-    _tell_message(answered, message)
-    _tell_tier(answered, fields(message.get("usage")))
-    _tell_blocks(answered, [_Block(start, ended=True) for start in objects(message.get("content"))])
-    return answered
+    parsed_response = ParsedResponse(usage=usage.anthropic(message.get("usage")))
+    _tell_message(parsed_response, message)
+    _tell_tier(parsed_response, fields(message.get("usage")))
+    _tell_blocks(
+        parsed_response, [_Block(start, ended=True) for start in objects(message.get("content"))]
+    )
+    return parsed_response
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
-    answered = read_events(sse.objects(body, unread))
-    answered.note = sse.note(unread, body)
-    return answered
+    parsed_response = read_events(sse.objects(body, unread))
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response
 
 
-def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
     """The name, the object and the end in the body of each event of a stream."""
-    answered = Answered()
+    parsed_response = ParsedResponse()
     blocks: list[_Block] = []
     by_index: dict[int, _Block] = {}
     counts: dict[str, JSON] = {}
@@ -122,44 +126,44 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
             block.ended = True
         elif name == "message_start":
             message = fields(event.get("message"))
-            _tell_message(answered, message)
+            _tell_message(parsed_response, message)
             counts = dict(fields(message.get("usage")))
         elif name == "message_delta":
             reason = text(fields(event.get("delta")).get("stop_reason"))
-            answered.stop_reason = reason or answered.stop_reason
+            parsed_response.stop_reason = reason or parsed_response.stop_reason
             # Totals so far, not additions; what is null or left out has not changed.
             news = {key: n for key, n in fields(event.get("usage")).items() if n is not None}
             counts.update(news)
             counts_are_final = counts_are_final or "output_tokens" in news
         elif name == "message_stop":
-            answered.complete = True
+            parsed_response.complete = True
         elif name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
-            answered.complete = True
-        if answered.first_content_end is None and block and block.has_content():
-            answered.first_content_end = end
-    answered.usage = usage.anthropic(counts)
-    _tell_tier(answered, counts)
-    if answered.usage and not counts_are_final:
-        answered.usage.tokens_out = None  # message_start has a placeholder there
-        answered.usage.billed = []
-    _tell_blocks(answered, blocks)
-    return answered
+            parsed_response.error = errors.message_of_event(event)
+            parsed_response.complete = True
+        if parsed_response.first_content_end is None and block and block.has_content():
+            parsed_response.first_content_end = end
+    parsed_response.usage = usage.anthropic(counts)
+    _tell_tier(parsed_response, counts)
+    if parsed_response.usage and not counts_are_final:
+        parsed_response.usage.tokens_out = None  # message_start has a placeholder there
+        parsed_response.usage.billed = []
+    _tell_blocks(parsed_response, blocks)
+    return parsed_response
 
 
-def _tell_message(answered: Answered, message: dict[str, JSON]) -> None:
-    answered.response_model = text(message.get("model"))
-    answered.response_id = text(message.get("id"))
-    answered.stop_reason = text(message.get("stop_reason"))
+def _tell_message(parsed_response: ParsedResponse, message: dict[str, JSON]) -> None:
+    parsed_response.response_model = text(message.get("model"))
+    parsed_response.response_id = text(message.get("id"))
+    parsed_response.stop_reason = text(message.get("stop_reason"))
 
 
-def _tell_tier(answered: Answered, counts: dict[str, JSON]) -> None:
-    answered.service_tier = text(counts.get("service_tier"))
-    answered.speed = text(counts.get("speed"))
+def _tell_tier(parsed_response: ParsedResponse, counts: dict[str, JSON]) -> None:
+    parsed_response.service_tier = text(counts.get("service_tier"))
+    parsed_response.speed = text(counts.get("speed"))
 
 
-def _tell_blocks(answered: Answered, blocks: list[_Block]) -> None:
-    answered.content = joined([piece for block in blocks for piece in block.text])
+def _tell_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+    parsed_response.content = joined([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.thinking) for block in blocks if block.thinking]
-    answered.reasoning = joined(thoughts, "\n\n")
-    answered.tool_calls = [block.tool_call() for block in blocks if block.kind in _TOOL_USES]
+    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.tool_calls = [block.tool_call() for block in blocks if block.kind in _TOOL_USES]

@@ -10,7 +10,7 @@ from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "bedrock_converse"
 PROVIDER = "aws"
@@ -27,17 +27,19 @@ EVENTS = (
 _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "toolConfig": "tools"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, ())
-    tell_path(asked, path)
-    tell_limits(asked, "inferenceConfig", "maxTokens")
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, ())
+    tell_path(parsed_request, path)
+    tell_limits(parsed_request, "inferenceConfig", "maxTokens")
     blocks = objects(load(raw["system"])[0]) if "system" in raw else []
     top = [piece for block in blocks for piece in _texts_in(block)]
-    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
-    return asked
+    parsed_request.system_prompt = requests.system_prompt(
+        top, requests.prompts_in(parsed_request, body)
+    )
+    return parsed_request
 
 
-def tell_path(asked: Asked, path: str) -> None:
+def tell_path(parsed_request: ParsedRequest, path: str) -> None:
     """The model, and whether a stream is asked for, which no body says.
 
     The model may be an ARN with slashes and colons in it; the prefix of a profile (`us.`) is
@@ -46,21 +48,21 @@ def tell_path(asked: Asked, path: str) -> None:
     before, _, operation = path.rpartition("/")
     _, found, model = f"/{before}".rpartition("/model/")
     if found:
-        asked.model_id = text(model) or asked.model_id
-        asked.stream = operation.endswith("-stream")
+        parsed_request.model_id = text(model) or parsed_request.model_id
+        parsed_request.stream = operation.endswith("-stream")
 
 
-def tell_limits(asked: Asked, name: str, *max_tokens: str) -> None:
+def tell_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> None:
     """`max_tokens` are the names of that limit in the settings, the one that counts first."""
-    settings = fields(asked.params.get(name))
+    settings = fields(parsed_request.params.get(name))
     limits = (count(settings.get(limit)) for limit in max_tokens)
     found = next((limit for limit in limits if limit is not None), None)
-    asked.max_tokens = asked.max_tokens if found is None else found
+    parsed_request.max_tokens = parsed_request.max_tokens if found is None else found
     temperature = number(settings.get("temperature"))
-    asked.temperature = asked.temperature if temperature is None else temperature
+    parsed_request.temperature = parsed_request.temperature if temperature is None else temperature
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body,
         status,
@@ -147,30 +149,30 @@ def _texts_in(block: dict[str, JSON]) -> list[str]:
     return texts(block.get("text")) + texts(guarded.get("text")) + texts(cited.get("content"))
 
 
-def read_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    answered = Answered(stop_reason=text(answer.get("stopReason")))
-    _tell_metadata(answered, answer)
+def read_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    parsed_response = ParsedResponse(stop_reason=text(response.get("stopReason")))
+    _tell_metadata(parsed_response, response)
     blocks = []
-    for content in objects(fields(fields(answer.get("output")).get("message")).get("content")):
+    for content in objects(fields(fields(response.get("output")).get("message")).get("content")):
         block = _Block()
         block.add(content)
         block.ended = True
         blocks.append(block)
-    _tell_blocks(answered, blocks)
-    return answered
+    _tell_blocks(parsed_response, blocks)
+    return parsed_response
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     notes: list[str] = []
-    answered = read_events(aws_event_stream.objects(body, notes))
-    answered.note = "; ".join(notes) or None
-    return answered
+    parsed_response = read_events(aws_event_stream.objects(body, notes))
+    parsed_response.note = "; ".join(notes) or None
+    return parsed_response
 
 
-def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
     """The name, the object and the end in the body of each event of a stream."""
-    answered = Answered()
+    parsed_response = ParsedResponse()
     blocks: dict[int, _Block] = {}
     for name, event, end in events:
         index = event.get("contentBlockIndex")
@@ -180,32 +182,32 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
             if block is None:
                 block = blocks[number] = _Block()
             brought = block.add(fields(event.get("delta")) or fields(event.get("start")))
-            if brought and answered.first_content_end is None:
-                answered.first_content_end = end
+            if brought and parsed_response.first_content_end is None:
+                parsed_response.first_content_end = end
         elif name == "contentBlockStop" and number in blocks:
             blocks[number].ended = True
         elif name == "messageStop":
-            answered.stop_reason = text(event.get("stopReason"))
-            answered.complete = True
+            parsed_response.stop_reason = text(event.get("stopReason"))
+            parsed_response.complete = True
         elif name == "metadata":
-            _tell_metadata(answered, event)
-            answered.complete = True
+            _tell_metadata(parsed_response, event)
+            parsed_response.complete = True
         elif name == aws_event_stream.ERROR:
-            answered.error = errors.message_of_event(event)
-            answered.complete = True
-    _tell_blocks(answered, list(blocks.values()))
-    return answered
+            parsed_response.error = errors.message_of_event(event)
+            parsed_response.complete = True
+    _tell_blocks(parsed_response, list(blocks.values()))
+    return parsed_response
 
 
-def _tell_metadata(answered: Answered, metadata: dict[str, JSON]) -> None:
-    answered.usage = usage.bedrock(metadata.get("usage"))
-    answered.service_tier = text(fields(metadata.get("serviceTier")).get("type"))
+def _tell_metadata(parsed_response: ParsedResponse, metadata: dict[str, JSON]) -> None:
+    parsed_response.usage = usage.bedrock(metadata.get("usage"))
+    parsed_response.service_tier = text(fields(metadata.get("serviceTier")).get("type"))
     router = fields(fields(metadata.get("trace")).get("promptRouter"))
-    answered.response_model = text(router.get("invokedModelId"))
+    parsed_response.response_model = text(router.get("invokedModelId"))
 
 
-def _tell_blocks(answered: Answered, blocks: list[_Block]) -> None:
-    answered.content = joined([piece for block in blocks for piece in block.text])
+def _tell_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+    parsed_response.content = joined([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.reasoning) for block in blocks if block.reasoning]
-    answered.reasoning = joined(thoughts, "\n\n")
-    answered.tool_calls = [block.tool_call(block.call) for block in blocks if block.call]
+    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.tool_calls = [block.tool_call(block.call) for block in blocks if block.call]

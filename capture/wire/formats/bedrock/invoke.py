@@ -19,7 +19,7 @@ from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import load
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult, WireFormat
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, WireFormat
 
 NAME = "bedrock_invoke"
 PROVIDER = "aws"
@@ -47,17 +47,19 @@ _LISTS = ("results", "outputs", "generations", "choices")
 _REASONS = ("stop_reason", "completionReason", "finish_reason")
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, _max_tokens)
-    bedrock_converse.tell_path(asked, path)
-    bedrock_converse.tell_limits(asked, "inferenceConfig", "maxTokens", "max_new_tokens")
-    bedrock_converse.tell_limits(asked, "textGenerationConfig", "maxTokenCount")
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, _max_tokens)
+    bedrock_converse.tell_path(parsed_request, path)
+    bedrock_converse.tell_limits(parsed_request, "inferenceConfig", "maxTokens", "max_new_tokens")
+    bedrock_converse.tell_limits(parsed_request, "textGenerationConfig", "maxTokenCount")
     top = texts(load(raw["system"])[0]) if "system" in raw else []
-    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
-    return asked
+    parsed_request.system_prompt = requests.system_prompt(
+        top, requests.prompts_in(parsed_request, body)
+    )
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body,
         status,
@@ -79,31 +81,31 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return bedrock_converse.error_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    if answer.get("type") == "message":
-        return anthropic_messages.read_whole(answer)
-    if fields(answer.get("output")):
-        return bedrock_converse.read_whole(answer)
-    answered = Answered()
-    if any("message" in choice for choice in objects(answer.get("choices"))):
-        answered = openai_chat.read_whole(answer)
-    answered.content = answered.content or joined(_texts_in(answer))
-    answered.stop_reason = answered.stop_reason or _stop_reason_in(answer)
-    answered.usage = answered.usage or usage.llama(answer) or usage.titan(answer)
-    return answered
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    if response.get("type") == "message":
+        return anthropic_messages.read_whole(response)
+    if fields(response.get("output")):
+        return bedrock_converse.read_whole(response)
+    parsed_response = ParsedResponse()
+    if any("message" in choice for choice in objects(response.get("choices"))):
+        parsed_response = openai_chat.read_whole(response)
+    parsed_response.content = parsed_response.content or joined(_texts_in(response))
+    parsed_response.stop_reason = parsed_response.stop_reason or _stop_reason_in(response)
+    parsed_response.usage = parsed_response.usage or usage.llama(response) or usage.titan(response)
+    return parsed_response
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     notes: list[str] = []
     metrics: dict[str, JSON] = {}
-    answered = _read_events(_native(body, metrics, notes))
+    parsed_response = _read_events(_native(body, metrics, notes))
     # The model's own count tells more, where there is one.
-    if answered.usage is None or answered.usage.tokens_out is None:
-        answered.usage = usage.bedrock(metrics) or answered.usage
-    answered.complete = answered.complete or bool(metrics)
-    answered.note = "; ".join(notes) or None
-    return answered
+    if parsed_response.usage is None or parsed_response.usage.tokens_out is None:
+        parsed_response.usage = usage.bedrock(metrics) or parsed_response.usage
+    parsed_response.complete = parsed_response.complete or bool(metrics)
+    parsed_response.note = "; ".join(notes) or None
+    return parsed_response
 
 
 def _native(body: bytes, metrics: dict[str, JSON], notes: list[str]) -> Events:
@@ -132,11 +134,11 @@ def _unpacked(chunk: JSON) -> JSON:
         return None
 
 
-def _read_events(events: Events) -> Answered:
+def _read_events(events: Events) -> ParsedResponse:
     """By the first event, whose events they all are."""
     first = next(events, None)
     if first is None:
-        return Answered()
+        return ParsedResponse()
     events = chain([first], events)
     event = first[1]
     if event.get("type") in ("message_start", "ping", "error"):
@@ -163,28 +165,28 @@ def _named(events: Events) -> Events:
                 yield key, fields(event[key]), end
 
 
-def _read_pieces(events: Events) -> Answered:
-    answered = Answered()
+def _read_pieces(events: Events) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     pieces: list[str] = []
     for name, event, end in events:
         if name == aws_event_stream.ERROR:
-            answered.error = errors.message_of_event(event)
-            answered.complete = True
+            parsed_response.error = errors.message_of_event(event)
+            parsed_response.complete = True
             continue
         brought = _texts_in(event)
         pieces += brought
-        if brought and answered.first_content_end is None:
-            answered.first_content_end = end
-        answered.stop_reason = _stop_reason_in(event) or answered.stop_reason
-    answered.content = joined(pieces)
-    return answered
+        if brought and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+        parsed_response.stop_reason = _stop_reason_in(event) or parsed_response.stop_reason
+    parsed_response.content = joined(pieces)
+    return parsed_response
 
 
-def _texts_in(answer: dict[str, JSON]) -> list[str]:
+def _texts_in(response: dict[str, JSON]) -> list[str]:
     return next(
         (
             found
-            for entry in _places(answer)
+            for entry in _places(response)
             for name in _TEXTS
             if (found := texts(entry.get(name)))
         ),
@@ -192,11 +194,11 @@ def _texts_in(answer: dict[str, JSON]) -> list[str]:
     )
 
 
-def _stop_reason_in(answer: dict[str, JSON]) -> str | None:
-    reasons = (text(entry.get(name)) for entry in _places(answer) for name in _REASONS)
+def _stop_reason_in(response: dict[str, JSON]) -> str | None:
+    reasons = (text(entry.get(name)) for entry in _places(response) for name in _REASONS)
     return next(filter(None, reasons), None)
 
 
-def _places(answer: dict[str, JSON]) -> list[dict[str, JSON]]:
+def _places(response: dict[str, JSON]) -> list[dict[str, JSON]]:
     """Where a text or a reason may be: the answer, and the first entries of its lists."""
-    return [answer, *(entry for name in _LISTS for entry in objects(answer.get(name))[:1])]
+    return [response, *(entry for name in _LISTS for entry in objects(response.get(name))[:1])]

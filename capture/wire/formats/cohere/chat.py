@@ -7,7 +7,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, load
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "cohere_chat"
 PROVIDER = "cohere"
@@ -18,13 +18,13 @@ _PLAN = -1
 """The index under which the plan is kept, of which there is one at most."""
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ("max_tokens",))
-    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ("max_tokens",))
+    parsed_request.system_prompt = requests.system_prompt(requests.prompts_in(parsed_request, body))
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=read_stream)
 
 
@@ -95,47 +95,49 @@ class _Message:
             self._thoughts.setdefault(index, []).extend(pieces)
         return bool(pieces)
 
-    def tell(self, answered: Answered) -> None:
-        answered.content = joined(self.content)
-        answered.reasoning = joined(["".join(some) for some in self._thoughts.values()], "\n\n")
-        answered.tool_calls = [call.whole() for call in self.calls.values()]
+    def tell(self, parsed_response: ParsedResponse) -> None:
+        parsed_response.content = joined(self.content)
+        parsed_response.reasoning = joined(
+            ["".join(some) for some in self._thoughts.values()], "\n\n"
+        )
+        parsed_response.tool_calls = [call.whole() for call in self.calls.values()]
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    answered = Answered(
-        response_id=text(answer.get("id")),
-        stop_reason=text(answer.get("finish_reason")),
-        usage=usage.cohere(answer.get("usage")),
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    parsed_response = ParsedResponse(
+        response_id=text(response.get("id")),
+        stop_reason=text(response.get("finish_reason")),
+        usage=usage.cohere(response.get("usage")),
     )
     message = _Message()
-    message.add_whole(fields(answer.get("message")))
-    message.tell(answered)
-    return answered
+    message.add_whole(fields(response.get("message")))
+    message.tell(parsed_response)
+    return parsed_response
 
 
-def read_stream(body: bytes) -> Answered:
-    answered = Answered()
+def read_stream(body: bytes) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     message = _Message()
     unread: list[int] = []
     for name, event, end in sse.objects(body, unread):
         delta = fields(event.get("delta"))
         if name == "message-end":
-            answered.stop_reason = text(delta.get("finish_reason"))
-            answered.usage = usage.cohere(delta.get("usage"))
-            answered.error = errors.message_in(delta) or answered.error
-            answered.complete = True
+            parsed_response.stop_reason = text(delta.get("finish_reason"))
+            parsed_response.usage = usage.cohere(delta.get("usage"))
+            parsed_response.error = errors.message_in(delta) or parsed_response.error
+            parsed_response.complete = True
         elif name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
-            answered.complete = True
+            parsed_response.error = errors.message_of_event(event)
+            parsed_response.complete = True
         elif name == "message-start":
-            answered.response_id = text(event.get("id"))
+            parsed_response.response_id = text(event.get("id"))
         else:
             index = event.get("index")
             number = index if isinstance(index, int) else 0
             brought = message.add(name, number, fields(delta.get("message")))
-            if brought and answered.first_content_end is None:
-                answered.first_content_end = end
-    answered.note = sse.note(unread, body)
-    message.tell(answered)
-    return answered
+            if brought and parsed_response.first_content_end is None:
+                parsed_response.first_content_end = end
+    parsed_response.note = sse.note(unread, body)
+    message.tell(parsed_response)
+    return parsed_response

@@ -7,17 +7,17 @@ from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.json.fields import fields
 from capture.wire.shared import responses, usage
-from capture.wire.types import JSON, Answered, Asked, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "gemini_count_tokens"
 PROVIDER = "google"
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     return gemini.parse_request(body, path=path, content_type=content_type)
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=gemini.read_stream)
 
 
@@ -30,5 +30,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.google_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    return Answered(usage=usage.gemini_counted(fields(value)))
+def _parse_whole(value: JSON) -> ParsedResponse:
+    return ParsedResponse(usage=usage.gemini_counted(fields(value)))

@@ -9,7 +9,7 @@ from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.json.fields import fields
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "gemini_embeddings"
 PROVIDER = "google"
@@ -17,13 +17,13 @@ PROVIDER = "google"
 _parts: dict[str, PartKind] = {"content": "message", "requests": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ())
-    asked.model_id = gemini.model_of(path, asked.model_id)
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ())
+    parsed_request.model_id = gemini.model_of(path, parsed_request.model_id)
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=gemini.read_stream)
 
 
@@ -35,5 +35,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.google_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    return Answered(usage=usage.gemini(fields(value).get("usageMetadata")))
+def _parse_whole(value: JSON) -> ParsedResponse:
+    return ParsedResponse(usage=usage.gemini(fields(value).get("usageMetadata")))

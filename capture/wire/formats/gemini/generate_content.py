@@ -16,7 +16,7 @@ from capture.wire.json.lenient import clean_json, load
 from capture.wire.json.partial_arguments import PartialArgs
 from capture.wire.shared import requests, responses, usage
 from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "gemini"
 PROVIDER = "google"
@@ -36,23 +36,23 @@ _model_in_path = re.compile(r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+)
 _GROUNDED_ONCE = ("gemini-1", "gemini-2")
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, ())
-    asked.model_id = model_of(path, asked.model_id)
-    asked.stream = asked.stream or path.endswith(":streamGenerateContent")
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, ())
+    parsed_request.model_id = model_of(path, parsed_request.model_id)
+    parsed_request.stream = parsed_request.stream or path.endswith(":streamGenerateContent")
     prompts = [texts_in(load(raw[name])[0]) for name in raw if _parts.get(name) == "system"]
-    asked.system_prompt = requests.system_prompt(*prompts)
-    params = asked.params
+    parsed_request.system_prompt = requests.system_prompt(*prompts)
+    params = parsed_request.params
     config = fields(params.get("generationConfig") or params.get("generation_config"))
-    if asked.temperature is None:
-        asked.temperature = number(config.get("temperature"))
-    asked.max_tokens = count(config.get("maxOutputTokens"))
-    if asked.max_tokens is None:
-        asked.max_tokens = count(config.get("max_output_tokens"))
-    return asked
+    if parsed_request.temperature is None:
+        parsed_request.temperature = number(config.get("temperature"))
+    parsed_request.max_tokens = count(config.get("maxOutputTokens"))
+    if parsed_request.max_tokens is None:
+        parsed_request.max_tokens = count(config.get("max_output_tokens"))
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body, status, content_type, whole=_parse_whole, stream=read_stream, is_stream=_is_stream
     )
@@ -147,20 +147,22 @@ class _Candidate(Choice):
         }
 
 
-class _Answer:
+class _Response:
     """An answer that comes in one chunk or in many."""
 
     def __init__(self) -> None:
-        self.answered = Answered()
+        self.parsed_response = ParsedResponse()
         self.candidates: dict[int, _Candidate] = {}
         self.blocked: str | None = None
         self._counts: dict[str, JSON] = {}
 
     def add(self, chunk: dict[str, JSON]) -> bool:
         """Whether the chunk brought content."""
-        answered = self.answered
-        answered.response_model = answered.response_model or text(chunk.get("modelVersion"))
-        answered.response_id = answered.response_id or text(chunk.get("responseId"))
+        parsed_response = self.parsed_response
+        parsed_response.response_model = parsed_response.response_model or text(
+            chunk.get("modelVersion")
+        )
+        parsed_response.response_id = parsed_response.response_id or text(chunk.get("responseId"))
         # Totals so far, not additions; what is left out has not changed.
         for name, n in fields(chunk.get("usageMetadata")).items():
             if n is not None:
@@ -183,39 +185,39 @@ class _Answer:
             return self.blocked is not None
         return all(candidate.stop_reason for candidate in candidates)
 
-    def told(self) -> Answered:
-        answered = self.answered
-        tell_choices(answered, self.candidates)
-        answered.stop_reason = answered.stop_reason or self.blocked
-        answered.usage = usage.gemini(self._counts)
-        answered.service_tier = _billed_tier(self._counts)
+    def told(self) -> ParsedResponse:
+        parsed_response = self.parsed_response
+        tell_choices(parsed_response, self.candidates)
+        parsed_response.stop_reason = parsed_response.stop_reason or self.blocked
+        parsed_response.usage = usage.gemini(self._counts)
+        parsed_response.service_tier = _billed_tier(self._counts)
         searches = sum(candidate.searches for candidate in self.candidates.values())
-        if searches and answered.usage:
-            once = (answered.response_model or "").startswith(_GROUNDED_ONCE)
-            answered.usage.units["web_searches"] = 1 if once else searches
-        return answered
+        if searches and parsed_response.usage:
+            once = (parsed_response.response_model or "").startswith(_GROUNDED_ONCE)
+            parsed_response.usage.units["web_searches"] = 1 if once else searches
+        return parsed_response
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = _Answer()
-    answer.add(fields(value))
-    return answer.told()
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = _Response()
+    response.add(fields(value))
+    return response.told()
 
 
-def read_stream(body: bytes) -> Answered:
-    answer = _Answer()
-    answered = answer.answered
+def read_stream(body: bytes) -> ParsedResponse:
+    response = _Response()
+    parsed_response = response.parsed_response
     unread: list[int] = []
     done = False
     for name, chunk, end in _chunks(body, unread):
         done = done or name == sse.DONE  # gateways send it
         if chunk.get("error"):
-            answered.error = errors.message_of_event(chunk)
-        if answer.add(chunk) and answered.first_content_end is None:
-            answered.first_content_end = end
-    answered.complete = done or answered.error is not None or answer.is_complete()
-    answered.note = sse.note(unread, body)
-    return answer.told()
+            parsed_response.error = errors.message_of_event(chunk)
+        if response.add(chunk) and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    parsed_response.complete = done or parsed_response.error is not None or response.is_complete()
+    parsed_response.note = sse.note(unread, body)
+    return response.told()
 
 
 def _is_stream(body: bytes, content_type: str) -> bool:

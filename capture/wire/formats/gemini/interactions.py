@@ -8,7 +8,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "gemini_interactions"
 PROVIDER = "google"
@@ -20,22 +20,22 @@ _parts: dict[str, PartKind] = {
 }
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     """Without a model where an `agent` is asked instead, which chooses one itself."""
-    asked, raw = requests.read_common(body, _parts, ())
-    if asked.model_id:
-        asked.model_id = asked.model_id.removeprefix("models/")
+    parsed_request, raw = requests.read_common(body, _parts, ())
+    if parsed_request.model_id:
+        parsed_request.model_id = parsed_request.model_id.removeprefix("models/")
     if "system_instruction" in raw:
         prompt = gemini.texts_in(load(raw["system_instruction"])[0])
-        asked.system_prompt = requests.system_prompt(prompt)
-    config = fields(asked.params.get("generation_config"))
-    if asked.temperature is None:
-        asked.temperature = number(config.get("temperature"))
-    asked.max_tokens = count(config.get("max_output_tokens"))
-    return asked
+        parsed_request.system_prompt = requests.system_prompt(prompt)
+    config = fields(parsed_request.params.get("generation_config"))
+    if parsed_request.temperature is None:
+        parsed_request.temperature = number(config.get("temperature"))
+    parsed_request.max_tokens = count(config.get("max_output_tokens"))
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
@@ -94,18 +94,18 @@ class _Step:
         return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def _parse_whole(value: JSON) -> ParsedResponse:
     interaction = fields(value)
-    answered = Answered()
-    _tell_interaction(answered, interaction)
-    _tell_end(answered, interaction)
-    _tell_steps(answered, _steps_of(interaction))
-    answered.usage = usage.gemini_interaction(interaction.get("usage"))
-    return answered
+    parsed_response = ParsedResponse()
+    _tell_interaction(parsed_response, interaction)
+    _tell_end(parsed_response, interaction)
+    _tell_steps(parsed_response, _steps_of(interaction))
+    parsed_response.usage = usage.gemini_interaction(interaction.get("usage"))
+    return parsed_response
 
 
-def _parse_stream(body: bytes) -> Answered:
-    answered = Answered()
+def _parse_stream(body: bytes) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     steps: dict[int, _Step] = {}
     final: list[_Step] = []
     counts: JSON = None
@@ -126,21 +126,21 @@ def _parse_stream(body: bytes) -> Answered:
             step.ended = True
         elif name == "interaction.completed":
             final = _steps_of(interaction)
-            _tell_end(answered, interaction)
-            answered.complete = True
+            _tell_end(parsed_response, interaction)
+            parsed_response.complete = True
         elif name == sse.DONE:
-            answered.complete = True
+            parsed_response.complete = True
         elif name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
-            answered.complete = True
-        _tell_interaction(answered, interaction)
+            parsed_response.error = errors.message_of_event(event)
+            parsed_response.complete = True
+        _tell_interaction(parsed_response, interaction)
         has_content = step.has_content() if step else any(map(_Step.has_content, final))
-        if has_content and answered.first_content_end is None:
-            answered.first_content_end = end
-    answered.usage = usage.gemini_interaction(counts)
-    answered.note = sse.note(unread, body)
-    _tell_steps(answered, final or list(steps.values()))
-    return answered
+        if has_content and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    parsed_response.usage = usage.gemini_interaction(counts)
+    parsed_response.note = sse.note(unread, body)
+    _tell_steps(parsed_response, final or list(steps.values()))
+    return parsed_response
 
 
 def _steps_of(interaction: dict[str, JSON]) -> list[_Step]:
@@ -152,23 +152,27 @@ def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
     return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
 
 
-def _tell_interaction(answered: Answered, interaction: dict[str, JSON]) -> None:
-    answered.response_id = text(interaction.get("id")) or answered.response_id
-    answered.response_model = text(interaction.get("model")) or answered.response_model
-    answered.service_tier = text(interaction.get("service_tier")) or answered.service_tier
+def _tell_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
+    parsed_response.response_id = text(interaction.get("id")) or parsed_response.response_id
+    parsed_response.response_model = (
+        text(interaction.get("model")) or parsed_response.response_model
+    )
+    parsed_response.service_tier = (
+        text(interaction.get("service_tier")) or parsed_response.service_tier
+    )
 
 
-def _tell_end(answered: Answered, interaction: dict[str, JSON]) -> None:
-    answered.stop_reason = text(interaction.get("status"))
-    if answered.stop_reason == "failed":
+def _tell_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
+    parsed_response.stop_reason = text(interaction.get("status"))
+    if parsed_response.stop_reason == "failed":
         told = objects(interaction.get("errors"))
         told += [fields(step.get("error")) for step in objects(interaction.get("steps"))]
         messages = (errors.message_in({"error": error}) for error in told)
-        answered.error = next(filter(None, messages), None) or "an error without a message"
+        parsed_response.error = next(filter(None, messages), None) or "an error without a message"
 
 
-def _tell_steps(answered: Answered, steps: list[_Step]) -> None:
-    answered.content = joined([piece for step in steps for piece in step.text])
+def _tell_steps(parsed_response: ParsedResponse, steps: list[_Step]) -> None:
+    parsed_response.content = joined([piece for step in steps for piece in step.text])
     thoughts = ["".join(step.thoughts) for step in steps if step.thoughts]
-    answered.reasoning = joined(thoughts, "\n\n")
-    answered.tool_calls = [step.tool_call() for step in steps if step.is_tool_call()]
+    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.tool_calls = [step.tool_call() for step in steps if step.is_tool_call()]

@@ -12,13 +12,13 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text
 from capture.wire.json.lenient import clean, dump
 from capture.wire.shared import responses, usage
-from capture.wire.types import JSON, Answered, ToolCall
+from capture.wire.types import JSON, ParsedResponse, ToolCall
 
 __all__ = [
     "NAME",
     "PROVIDER",
     "error_body",
-    "parse_answer",
+    "parse_response",
     "parse_request",
     "tool_results",
 ]
@@ -27,17 +27,17 @@ NAME = "gemini_live"
 PROVIDER = "google"
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def _parse_whole(value: JSON) -> ParsedResponse:
     """The answer to a handshake that failed: it holds an error or nothing of a turn."""
-    return Answered()
+    return ParsedResponse()
 
 
-def _parse_stream(body: bytes) -> Answered:
-    answered = Answered()
+def _parse_stream(body: bytes) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     written: list[str] = []
     spoken: list[str] = []
     thoughts: list[str] = []
@@ -54,25 +54,25 @@ def _parse_stream(body: bytes) -> Answered:
         for call in objects(fields(message.get("toolCall")).get("functionCalls")):
             has_content = True
             arguments = clean(dump(call.get("args") or {}))
-            answered.tool_calls.append(
+            parsed_response.tool_calls.append(
                 ToolCall(text(call.get("id")), text(call.get("name")), arguments)
             )
         counts.update(fields(message.get("usageMetadata")))
         if message.get("error"):
-            answered.error = errors.message_of_event(message)
+            parsed_response.error = errors.message_of_event(message)
         if content.get("interrupted") is True:
-            answered.stop_reason = "interrupted"
+            parsed_response.stop_reason = "interrupted"
         if content.get("turnComplete") is True:
-            answered.complete = True
-            answered.stop_reason = answered.stop_reason or "turn_complete"
-        if has_content and answered.first_content_end is None:
-            answered.first_content_end = end
-    if answered.tool_calls:
-        answered.complete = True  # the agent's results begin the next turn
-        answered.stop_reason = answered.stop_reason or "tool_calls"
-    answered.complete = answered.complete or answered.error is not None
-    answered.content = joined(written or spoken)
-    answered.reasoning = joined(thoughts)
-    answered.usage = usage.gemini(counts)
-    answered.note = sse.note(unread, body)
-    return answered
+            parsed_response.complete = True
+            parsed_response.stop_reason = parsed_response.stop_reason or "turn_complete"
+        if has_content and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    if parsed_response.tool_calls:
+        parsed_response.complete = True  # the agent's results begin the next turn
+        parsed_response.stop_reason = parsed_response.stop_reason or "tool_calls"
+    parsed_response.complete = parsed_response.complete or parsed_response.error is not None
+    parsed_response.content = joined(written or spoken)
+    parsed_response.reasoning = joined(thoughts)
+    parsed_response.usage = usage.gemini(counts)
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response

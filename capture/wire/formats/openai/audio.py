@@ -12,7 +12,7 @@ from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, joined, text
 from capture.wire.json.lenient import clean, load, unmarked
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_audio"
 PROVIDER = "openai"
@@ -26,17 +26,17 @@ _PIECES = {"transcript.text.delta": "delta", "transcription.text.delta": "text"}
 _WHOLES = ("transcript.text.done", "transcription.done")
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     """Speech is asked for by a JSON object, and billed by its `input`; all else by a form."""
     if multipart.is_multipart(body, content_type):
         return multipart.read_request(body, content_type)
-    asked, raw = requests.read_common(body, _parts, ())
+    parsed_request, raw = requests.read_common(body, _parts, ())
     if "input" in raw and (spoken := load(raw["input"])[0]) and isinstance(spoken, str):
-        asked.units["input_characters"] = len(spoken)
-    return asked
+        parsed_request.units["input_characters"] = len(spoken)
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     kind = content_type.lower()
     is_stream = sse.is_stream(body, kind) and not _is_binary(kind)
     if status >= 400 or is_stream or _is_json(body, kind):
@@ -66,41 +66,41 @@ def _is_binary(kind: str) -> bool:
     return bool(kind) and "json" not in kind and not kind.startswith(_TEXTS)
 
 
-def _parse_plain(body: bytes, kind: str) -> Answered:
+def _parse_plain(body: bytes, kind: str) -> ParsedResponse:
     """A transcript, or the audio. Neither has an end that could be seen."""
     if _is_binary(kind):
-        return Answered()
+        return ParsedResponse()
     try:
         transcript = body.decode("utf-8", "strict" if not kind else "replace")
     except UnicodeDecodeError:
-        return Answered()
+        return ParsedResponse()
     if not kind and "\0" in transcript:
-        return Answered()
-    return Answered(content=clean(transcript.removeprefix("\ufeff")) or None)
+        return ParsedResponse()
+    return ParsedResponse(content=clean(transcript.removeprefix("\ufeff")) or None)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    counts = fields(answer.get("usage"))
-    if not counts and (seconds := answer.get("duration")) is not None:
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    counts = fields(response.get("usage"))
+    if not counts and (seconds := response.get("duration")) is not None:
         # Whisper's verbose answers: what it is billed by.
         counts = {"type": "duration", "seconds": seconds}
-    return Answered(
-        response_model=text(answer.get("model")),
-        response_id=text(answer.get("id")),
-        content=text(answer.get("text")),
+    return ParsedResponse(
+        response_model=text(response.get("model")),
+        response_id=text(response.get("id")),
+        content=text(response.get("text")),
         usage=usage.openai(counts),
     )
 
 
-def _parse_stream(body: bytes) -> Answered:
-    answered = Answered()
+def _parse_stream(body: bytes) -> ParsedResponse:
+    parsed_response = ParsedResponse()
     pieces: list[str] = []
     unread: list[int] = []
     for name, event, end in sse.objects(body, unread):
         has_content = False
         if name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
+            parsed_response.error = errors.message_of_event(event)
         elif name in _PIECES:
             piece = event.get(_PIECES[name])
             if piece and isinstance(piece, str):
@@ -114,12 +114,12 @@ def _parse_stream(body: bytes) -> Answered:
         elif name == "speech.audio.delta":
             has_content = bool(event.get("audio") or event.get("audio_data"))
         if name in _WHOLES or name == "speech.audio.done":
-            answered.complete = True
-            answered.response_model = text(event.get("model"))
-            answered.usage = usage.openai(event.get("usage"))
-        if has_content and answered.first_content_end is None:
-            answered.first_content_end = end
-    answered.content = joined(pieces)
-    answered.complete = answered.complete or answered.error is not None
-    answered.note = sse.note(unread, body)
-    return answered
+            parsed_response.complete = True
+            parsed_response.response_model = text(event.get("model"))
+            parsed_response.usage = usage.openai(event.get("usage"))
+        if has_content and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    parsed_response.content = joined(pieces)
+    parsed_response.complete = parsed_response.complete or parsed_response.error is not None
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response

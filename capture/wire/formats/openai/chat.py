@@ -13,7 +13,7 @@ from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.shared import requests, responses, usage
 from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_chat"
 PROVIDER = "openai"
@@ -21,13 +21,13 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"messages": "message", "tools": "tools", "functions": "tools"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ("max_completion_tokens", "max_tokens"))
-    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ("max_completion_tokens", "max_tokens"))
+    parsed_request.system_prompt = requests.system_prompt(requests.prompts_in(parsed_request, body))
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=read_whole, stream=read_stream)
 
 
@@ -49,33 +49,33 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def read_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    answered = Answered(
-        response_model=text(answer.get("model")),
-        response_id=text(answer.get("id")),
-        usage=usage.openai(_usage_in(answer)) or usage.llama_cpp(answer.get("timings")),
-        service_tier=billed_tier(answer.get("service_tier")),
+def read_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    parsed_response = ParsedResponse(
+        response_model=text(response.get("model")),
+        response_id=text(response.get("id")),
+        usage=usage.openai(_usage_in(response)) or usage.llama_cpp(response.get("timings")),
+        service_tier=billed_tier(response.get("service_tier")),
     )
     choices: dict[int, Choice] = {}
-    for place, entry in enumerate(objects(answer.get("choices"))):
+    for place, entry in enumerate(objects(response.get("choices"))):
         choices[place] = choice = Choice()
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
-    tell_choices(answered, choices)
-    return answered
+    tell_choices(parsed_response, choices)
+    return parsed_response
 
 
-def read_stream(body: bytes) -> Answered:
+def read_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
-    answered = read_events(sse.objects(body, unread))
-    answered.note = sse.note(unread, body)
-    return answered
+    parsed_response = read_events(sse.objects(body, unread))
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response
 
 
-def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
+def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
     """The name, the object and the end in the body of each event of a stream."""
-    answered = Answered()
+    parsed_response = ParsedResponse()
     choices: dict[int, Choice] = {}
     counts: dict[str, JSON] | None = None
     timings: JSON = None
@@ -85,29 +85,29 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> Answered:
         if name == sse.DONE:
             done = True
             continue
-        answered.response_model = answered.response_model or text(chunk.get("model"))
-        answered.response_id = answered.response_id or text(chunk.get("id"))
+        parsed_response.response_model = parsed_response.response_model or text(chunk.get("model"))
+        parsed_response.response_id = parsed_response.response_id or text(chunk.get("id"))
         counts = _usage_in(chunk) or counts
         timings = chunk.get("timings") or timings
         tier = chunk.get("service_tier") or tier
         if chunk.get("error") or name == "error":
-            answered.error = errors.message_of_event(chunk)
+            parsed_response.error = errors.message_of_event(chunk)
         for entry in objects(chunk.get("choices")):
             index = entry.get("index")
             number = index if isinstance(index, int) else 0
             choice = choices.get(number)
             if choice is None:
                 choice = choices[number] = Choice()
-            if choice.add(fields(entry.get("delta"))) and answered.first_content_end is None:
-                answered.first_content_end = end
+            if choice.add(fields(entry.get("delta"))) and parsed_response.first_content_end is None:
+                parsed_response.first_content_end = end
             choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
-    answered.complete = done or all_stopped or answered.error is not None
-    answered.usage = usage.openai(counts) or usage.llama_cpp(timings)
-    answered.service_tier = billed_tier(tier)
-    tell_choices(answered, choices)
-    return answered
+    parsed_response.complete = done or all_stopped or parsed_response.error is not None
+    parsed_response.usage = usage.openai(counts) or usage.llama_cpp(timings)
+    parsed_response.service_tier = billed_tier(tier)
+    tell_choices(parsed_response, choices)
+    return parsed_response
 
 
 def billed_tier(tier: JSON) -> str | None:

@@ -11,7 +11,7 @@ from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_completions"
 PROVIDER = "openai"
@@ -19,13 +19,13 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"prompt": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ("max_tokens",))
-    requests.join_tokens(asked, body)
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ("max_tokens",))
+    requests.join_tokens(parsed_request, body)
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
@@ -37,20 +37,20 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def _parse_whole(value: JSON) -> ParsedResponse:
     return openai_chat.read_whole(_as_chat(fields(value)))
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
     events = ((name, _as_chat(chunk), end) for name, chunk, end in sse.objects(body, unread))
-    answered = openai_chat.read_events(events)
-    answered.note = sse.note(unread, body)
-    return answered
+    parsed_response = openai_chat.read_events(events)
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response
 
 
-def _as_chat(answer: dict[str, JSON]) -> dict[str, JSON]:
-    for choice in objects(answer.get("choices")):
+def _as_chat(response: dict[str, JSON]) -> dict[str, JSON]:
+    for choice in objects(response.get("choices")):
         if "text" in choice:
             choice["message"] = choice["delta"] = {"content": choice["text"]}
-    return answer
+    return response

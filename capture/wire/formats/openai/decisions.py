@@ -10,7 +10,7 @@ from capture.wire.json.fields import fields, text
 from capture.wire.json.lenient import clean_json, dump
 from capture.wire.shared import requests, usage
 from capture.wire.shared import responses as answering
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_decisions"
 PROVIDER = "openai"
@@ -18,13 +18,13 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"input": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ())
-    asked.system_prompt = requests.system_prompt(requests.prompts_in(asked, body))
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ())
+    parsed_request.system_prompt = requests.system_prompt(requests.prompts_in(parsed_request, body))
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """The content is the JSON text of the answers."""
     return answering.read(
         body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
@@ -39,12 +39,12 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    answers = answer.get("answers")
-    return Answered(
-        response_model=text(answer.get("model")),
-        response_id=text(answer.get("id")),
-        content=dump(clean_json(answers)) if answers else None,
-        usage=usage.openai(answer.get("usage")),
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    responses = response.get("answers")
+    return ParsedResponse(
+        response_model=text(response.get("model")),
+        response_id=text(response.get("id")),
+        content=dump(clean_json(responses)) if responses else None,
+        usage=usage.openai(response.get("usage")),
     )

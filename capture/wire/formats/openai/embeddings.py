@@ -8,7 +8,7 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.shared import requests, responses
-from capture.wire.types import Answered, Asked, PartKind, ToolResult
+from capture.wire.types import ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_embeddings"
 PROVIDER = "openai"
@@ -16,13 +16,13 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"input": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, _ = requests.read_common(body, _parts, ())
-    requests.join_tokens(asked, body)
-    return asked
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, _ = requests.read_common(body, _parts, ())
+    requests.join_tokens(parsed_request, body)
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """`tokens_out` stays None: the API tells none, not even 0."""
     return responses.read(
         body,

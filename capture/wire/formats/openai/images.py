@@ -10,7 +10,7 @@ from capture.wire import errors
 from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, joined, objects, text
 from capture.wire.shared import requests, responses, usage
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolResult, Usage
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, Usage
 
 NAME = "openai_images"
 PROVIDER = "openai"
@@ -18,14 +18,14 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"prompt": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     """Edits and variations are forms."""
     if multipart.is_multipart(body, content_type):
         return multipart.read_request(body, content_type)
     return requests.read_common(body, _parts, ())[0]
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
@@ -37,32 +37,32 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    answer = fields(value)
-    prompts = [text(image.get("revised_prompt")) for image in objects(answer.get("data"))]
-    return Answered(
-        response_model=text(answer.get("model")),
-        response_id=text(answer.get("id")),
+def _parse_whole(value: JSON) -> ParsedResponse:
+    response = fields(value)
+    prompts = [text(image.get("revised_prompt")) for image in objects(response.get("data"))]
+    return ParsedResponse(
+        response_model=text(response.get("model")),
+        response_id=text(response.get("id")),
         content=joined([prompt for prompt in prompts if prompt], "\n"),
-        usage=usage.images(answer),
+        usage=usage.images(response),
     )
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     """Each image's last event has the usage of that image."""
-    answered = Answered()
+    parsed_response = ParsedResponse()
     usages: list[Usage] = []
     unread: list[int] = []
     for name, event, end in sse.objects(body, unread):
         if name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
+            parsed_response.error = errors.message_of_event(event)
         elif name.endswith(".completed"):
-            answered.complete = True
+            parsed_response.complete = True
             counted = usage.images(event)
             usages += [counted] if counted else []
-        if "b64_json" in event and answered.first_content_end is None:
-            answered.first_content_end = end
-    answered.complete = answered.complete or answered.error is not None
-    answered.usage = usage.added(usages)
-    answered.note = sse.note(unread, body)
-    return answered
+        if "b64_json" in event and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    parsed_response.complete = parsed_response.complete or parsed_response.error is not None
+    parsed_response.usage = usage.added(usages)
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response

@@ -9,17 +9,17 @@ from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.json.fields import fields
 from capture.wire.shared import responses as answering
 from capture.wire.shared import usage
-from capture.wire.types import JSON, Answered, Asked, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "openai_input_tokens"
 PROVIDER = "openai"
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     return openai_responses.parse_request(body, path=path, content_type=content_type)
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return answering.read(
         body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
     )
@@ -34,5 +34,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
-    return Answered(usage=usage.counted(fields(value)))
+def _parse_whole(value: JSON) -> ParsedResponse:
+    return ParsedResponse(usage=usage.counted(fields(value)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.shared import requests, responses
-from capture.wire.types import Answered, Asked, PartKind, ToolResult
+from capture.wire.types import ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_moderations"
 PROVIDER = "openai"
@@ -16,11 +16,11 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"input": "message"}
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     return requests.read_common(body, _parts, ())[0]
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(
         body,
         status,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.formats.openai.responses import error_body, tool_results
 from capture.wire.shared import responses as answering
-from capture.wire.types import JSON, Answered
+from capture.wire.types import JSON, ParsedResponse
 
 __all__ = [
     "NAME",
     "PROVIDER",
     "error_body",
-    "parse_answer",
+    "parse_response",
     "parse_request",
     "tool_results",
 ]
@@ -26,14 +26,14 @@ PROVIDER = "openai"
 parse_request = openai_responses.parse_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def _parse_whole(value: JSON) -> ParsedResponse:
     """The answer to a handshake that failed: it holds an error or nothing of a response."""
-    return Answered()
+    return ParsedResponse()
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     return openai_responses.read_stream(body, ("response.done",))

@@ -12,7 +12,7 @@ from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.shared import requests, responses, usage
 from capture.wire.shared.output_items import SAID, TOOL_CALLS, Items, says_something
-from capture.wire.types import JSON, Answered, Asked, PartKind, ToolCall, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "openai_responses"
 PROVIDER = "openai"
@@ -23,14 +23,16 @@ ENDS = ("response.completed", "response.incomplete", "response.failed", "respons
 """The events of which one is a stream's last."""
 
 
-def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Asked:
-    asked, raw = requests.read_common(body, _parts, ("max_output_tokens",))
+def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
+    parsed_request, raw = requests.read_common(body, _parts, ("max_output_tokens",))
     top = texts(load(raw["instructions"])[0]) if "instructions" in raw else []
-    asked.system_prompt = requests.system_prompt(top, requests.prompts_in(asked, body))
-    return asked
+    parsed_request.system_prompt = requests.system_prompt(
+        top, requests.prompts_in(parsed_request, body)
+    )
+    return parsed_request
 
 
-def parse_answer(body: bytes, *, status: int, content_type: str) -> Answered:
+def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
 
 
@@ -47,22 +49,22 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> Answered:
+def _parse_whole(value: JSON) -> ParsedResponse:
     response = fields(value)
-    answered = Answered()
-    _tell_response(answered, response)
-    _tell_output(answered, objects(response.get("output")))
-    _tell_stop(answered, response)
-    return answered
+    parsed_response = ParsedResponse()
+    _tell_response(parsed_response, response)
+    _tell_output(parsed_response, objects(response.get("output")))
+    _tell_stop(parsed_response, response)
+    return parsed_response
 
 
-def _parse_stream(body: bytes) -> Answered:
+def _parse_stream(body: bytes) -> ParsedResponse:
     return read_stream(body, ENDS)
 
 
-def read_stream(body: bytes, ends: Container[str]) -> Answered:
+def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     """A stream of which an event of `ends` is the last."""
-    answered = Answered()
+    parsed_response = ParsedResponse()
     items = Items()
     last: dict[str, JSON] = {}
     ended = False
@@ -74,29 +76,29 @@ def read_stream(body: bytes, ends: Container[str]) -> Answered:
             ended = ended or name in ends
             has_content = any(map(says_something, objects(last.get("output"))))
         elif name == "error" or event.get("error"):
-            answered.error = errors.message_of_event(event)
-        if has_content and answered.first_content_end is None:
-            answered.first_content_end = end
-    _tell_response(answered, last)
+            parsed_response.error = errors.message_of_event(event)
+        if has_content and parsed_response.first_content_end is None:
+            parsed_response.first_content_end = end
+    _tell_response(parsed_response, last)
     # An interrupted stream has no last response; some copies of the API leave its output empty.
     output = objects(last.get("output")) if ended else []
-    _tell_output(answered, output or items.assembled())
+    _tell_output(parsed_response, output or items.assembled())
     if ended:
-        _tell_stop(answered, last)
-        answered.error = answered.error or errors.message_in(last)
-    answered.complete = ended or answered.error is not None
-    answered.note = sse.note(unread, body)
-    return answered
+        _tell_stop(parsed_response, last)
+        parsed_response.error = parsed_response.error or errors.message_in(last)
+    parsed_response.complete = ended or parsed_response.error is not None
+    parsed_response.note = sse.note(unread, body)
+    return parsed_response
 
 
-def _tell_response(answered: Answered, response: dict[str, JSON]) -> None:
-    answered.response_model = text(response.get("model"))
-    answered.response_id = text(response.get("id"))
-    answered.usage = usage.responses(response)
-    answered.service_tier = billed_tier(response.get("service_tier"))
+def _tell_response(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
+    parsed_response.response_model = text(response.get("model"))
+    parsed_response.response_id = text(response.get("id"))
+    parsed_response.usage = usage.responses(response)
+    parsed_response.service_tier = billed_tier(response.get("service_tier"))
 
 
-def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
+def _tell_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) -> None:
     content: list[str] = []
     reasoning: list[str] = []
     for item in output:
@@ -108,9 +110,9 @@ def _tell_output(answered: Answered, output: list[dict[str, JSON]]) -> None:
         elif kind == "reasoning":
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
         elif isinstance(kind, str) and kind in TOOL_CALLS:
-            answered.tool_calls.append(_tool_call(item, kind))
-    answered.content = joined(content)
-    answered.reasoning = joined(reasoning, "\n\n")
+            parsed_response.tool_calls.append(_tool_call(item, kind))
+    parsed_response.content = joined(content)
+    parsed_response.reasoning = joined(reasoning, "\n\n")
 
 
 def _tool_call(item: dict[str, JSON], kind: str) -> ToolCall:
@@ -124,11 +126,11 @@ def _tool_call(item: dict[str, JSON], kind: str) -> ToolCall:
     )
 
 
-def _tell_stop(answered: Answered, response: dict[str, JSON]) -> None:
+def _tell_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     status = text(response.get("status"))
     if status in ("incomplete", "cancelled"):
         # Realtime tells the details under another name.
         told = response.get("incomplete_details") or response.get("status_details")
-        answered.stop_reason = text(fields(told).get("reason")) or status
+        parsed_response.stop_reason = text(fields(told).get("reason")) or status
     else:
-        answered.stop_reason = "tool_calls" if answered.tool_calls else status
+        parsed_response.stop_reason = "tool_calls" if parsed_response.tool_calls else status

@@ -66,14 +66,14 @@ def asking(
     return Asking(uuid4(), session, agent, user, "gpt-4o", expected)
 
 
-def admitted(answer: Admitted | Refused) -> Admitted:
-    assert isinstance(answer, Admitted), answer
-    return answer
+def admitted(response: Admitted | Refused) -> Admitted:
+    assert isinstance(response, Admitted), response
+    return response
 
 
-def refused(answer: Admitted | Refused) -> Refused:
-    assert isinstance(answer, Refused), answer
-    return answer
+def refused(response: Admitted | Refused) -> Refused:
+    assert isinstance(response, Refused), response
+    return response
 
 
 def by_name(standings: list[Standing]) -> dict[str, Standing]:

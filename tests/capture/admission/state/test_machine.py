@@ -103,13 +103,13 @@ class Machine(RuleBasedStateMachine):
     ) -> Any:
         call = Asking(uuid4(), session, agent, user, "m", usd)
         expected, budgets = self.expected(call), self.budgets(call)
-        answer: Admitted | Refused = self.run(self.bench.state.admit(call))
-        if isinstance(answer, Refused):
-            assert answer.code == expected
+        response: Admitted | Refused = self.run(self.bench.state.admit(call))
+        if isinstance(response, Refused):
+            assert response.code == expected
             return multiple()
         assert expected == "admitted"
-        assert answer.reserved_usd == usd
-        assert answer.remaining_usd == min(self.left(key, n) for key, n in budgets.items())
+        assert response.reserved_usd == usd
+        assert response.remaining_usd == min(self.left(key, n) for key, n in budgets.items())
         for key in self.limits(call):
             self.calls[key].append(self.bench.now)
         self.held[call] = (usd, list(budgets))

@@ -75,11 +75,11 @@ def test_two_processes_share_budgets_and_limits(redis_server: RedisServer) -> No
         limits = Limits(overall=30)
         async with state(redis_server, limits) as one, state(redis_server, limits) as other:
             budgeted = [s.admit(asking(session="s")) for _ in range(50) for s in (one, other)]
-            answers = await asyncio.gather(*budgeted)
-            assert sum(isinstance(answer, Admitted) for answer in answers) == 10
+            responses = await asyncio.gather(*budgeted)
+            assert sum(isinstance(response, Admitted) for response in responses) == 10
             free = [s.admit(asking()) for _ in range(50) for s in (one, other)]
-            answers = await asyncio.gather(*free)
-            assert sum(isinstance(answer, Admitted) for answer in answers) == 20
+            responses = await asyncio.gather(*free)
+            assert sum(isinstance(response, Admitted) for response in responses) == 20
 
     asyncio.run(scenario())
 
@@ -189,8 +189,8 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisSe
             admitted(await one.admit(asking(session="s")))
             with redis_server.client() as client:
                 client.script_flush()
-            answers = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(20)])
-            assert sum(isinstance(answer, Admitted) for answer in answers) == 9
+            responses = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(20)])
+            assert sum(isinstance(response, Admitted) for response in responses) == 9
 
     asyncio.run(scenario())
 
@@ -283,9 +283,9 @@ def test_when_redis_goes_away_calls_are_refused_if_the_operator_wants_that(
     async def scenario() -> None:
         own_server.stop()
         async with state(own_server, on_failure="block") as one:
-            answer = refused(await one.admit(asking(session="s")))
-            assert (answer.status, answer.code) == (503, "limiter_unavailable")
-            assert (answer.may_retry, answer.retry_after_s) == (True, 1.0)
+            response = refused(await one.admit(asking(session="s")))
+            assert (response.status, response.code) == (503, "limiter_unavailable")
+            assert (response.may_retry, response.retry_after_s) == (True, 1.0)
 
     asyncio.run(scenario())
 
@@ -296,14 +296,14 @@ def test_an_agent_does_not_wait_for_a_redis_that_does_not_answer(own_server: Red
             assert own_server.process is not None
             own_server.process.send_signal(signal.SIGSTOP)
             began = time.monotonic()
-            answers = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(300)])
-            answers += [await one.admit(asking(session="s")) for _ in range(20)]
+            responses = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(300)])
+            responses += [await one.admit(asking(session="s")) for _ in range(20)]
             assert time.monotonic() - began < 10
             own_server.process.send_signal(signal.SIGCONT)
-            return answers
+            return responses
 
-    answers = asyncio.run(scenario())
-    assert answers == [Admitted((), Decimal(0), None)] * 320
+    responses = asyncio.run(scenario())
+    assert responses == [Admitted((), Decimal(0), None)] * 320
 
 
 def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(

@@ -46,9 +46,9 @@ def at_once(bench: Bench, n: int, **of: str) -> list[Admitted | Refused]:
 def test_of_a_hundred_calls_at_once_under_a_budget_of_ten_ten_pass(
     bench: MakeBench, budgets: Budgets, of: dict[str, str]
 ) -> None:
-    answers = at_once(bench(budgets=budgets), 100, **of)
-    assert sum(isinstance(answer, Admitted) for answer in answers) == 10
-    others = [answer for answer in answers if isinstance(answer, Refused)]
+    responses = at_once(bench(budgets=budgets), 100, **of)
+    assert sum(isinstance(response, Admitted) for response in responses) == 10
+    others = [response for response in responses if isinstance(response, Refused)]
     assert {(r.status, r.code, r.retry_after_s, r.may_retry) for r in others} == {
         (429, "budget_reserved", 1.0, True)
     }
@@ -67,9 +67,9 @@ def test_of_a_hundred_calls_at_once_under_a_budget_of_ten_ten_pass(
 def test_of_a_hundred_calls_at_once_under_a_limit_of_ten_ten_pass(
     bench: MakeBench, limits: Limits, of: dict[str, str]
 ) -> None:
-    answers = at_once(bench(limits), 100, **of)
-    assert sum(isinstance(answer, Admitted) for answer in answers) == 10
-    others = [answer for answer in answers if isinstance(answer, Refused)]
+    responses = at_once(bench(limits), 100, **of)
+    assert sum(isinstance(response, Admitted) for response in responses) == 10
+    others = [response for response in responses if isinstance(response, Refused)]
     assert {(r.status, r.code, r.may_retry) for r in others} == {(429, "rate_limited", True)}
 
 
@@ -86,9 +86,9 @@ def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
     b.now += 10
     admitted(b.run(b.state.admit(asking())))
     b.now += 5
-    answer = refused(b.run(b.state.admit(asking())))
-    assert answer.retry_after_s == 45
-    assert answer.facts == {
+    response = refused(b.run(b.state.admit(asking())))
+    assert response.retry_after_s == 45
+    assert response.facts == {
         "rate_limit": "all",
         "key": None,
         "used": 2,
@@ -108,9 +108,9 @@ def test_of_several_limits_the_longest_wait_is_told(bench: MakeBench) -> None:
     b.now += 20
     admitted(b.run(b.state.admit(asking(session="s"))))
     b.now += 10
-    answer = refused(b.run(b.state.admit(asking(session="s"))))
-    assert (answer.facts["rate_limit"], answer.retry_after_s) == ("session", 50)
-    assert answer.message == (
+    response = refused(b.run(b.state.admit(asking(session="s"))))
+    assert (response.facts["rate_limit"], response.retry_after_s) == ("session", 50)
+    assert response.message == (
         "The rate limit of session s of 1 requests in 60 seconds is reached;"
         " the next one passes in 50.000 s."
     )
@@ -141,8 +141,8 @@ def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) 
     b = bench(budgets=Budgets(session=Decimal("1")))
     dear, failed = asking("0.6", session="s"), asking("0.3", session="s")
     assert admitted(b.run(b.state.admit(dear))).remaining_usd == 1
-    answer = admitted(b.run(b.state.admit(failed)))
-    assert (answer.reserved_usd, answer.remaining_usd) == (Decimal("0.3"), Decimal("0.4"))
+    response = admitted(b.run(b.state.admit(failed)))
+    assert (response.reserved_usd, response.remaining_usd) == (Decimal("0.3"), Decimal("0.4"))
     b.run(b.state.settle(dear, Decimal("0.7")))
     b.run(b.state.release(failed))
     [standing] = b.run(b.state.standing(session_id="s"))
@@ -170,8 +170,8 @@ def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
     one = asking("0.1")
     admitted(b.run(b.state.admit(one)))
     b.run(b.state.settle(one, Decimal("0.3000000001")))
-    answer = refused(b.run(b.state.admit(asking("0"))))
-    assert answer == Refused(
+    response = refused(b.run(b.state.admit(asking("0"))))
+    assert response == Refused(
         status=402,
         code="budget_exceeded",
         message=(
@@ -197,10 +197,10 @@ def test_a_spent_budget_is_told_rather_than_a_held_one(bench: MakeBench) -> None
         one = asking(session=key)
         admitted(b.run(b.state.admit(one)))
         b.run(b.state.settle(one, Decimal(1)))
-    answer = refused(b.run(b.state.admit(asking(session="new"))))
-    assert (answer.code, answer.facts["budget"]) == ("budget_exceeded", "daily")
-    answer = refused(b.run(b.state.admit(asking(session="s"))))
-    assert answer.message == "The session budget of s is spent: 1 of 1 USD; it resets never."
+    response = refused(b.run(b.state.admit(asking(session="new"))))
+    assert (response.code, response.facts["budget"]) == ("budget_exceeded", "daily")
+    response = refused(b.run(b.state.admit(asking(session="s"))))
+    assert response.message == "The session budget of s is spent: 1 of 1 USD; it resets never."
 
 
 def test_keys_do_not_share_budgets(bench: MakeBench) -> None:
@@ -248,9 +248,9 @@ def test_where_budgets_only_warn_calls_go_through_marked(bench: MakeBench) -> No
     one = asking(session="s")
     assert admitted(b.run(b.state.admit(one))).warnings == ()
     b.run(b.state.settle(one, Decimal("1.5")))
-    answer = admitted(b.run(b.state.admit(asking(session="s"))))
-    assert answer.warnings == (BudgetWarning("session", "s", Decimal("1.5"), Decimal(1)),)
-    assert answer.remaining_usd == 0
+    response = admitted(b.run(b.state.admit(asking(session="s"))))
+    assert response.warnings == (BudgetWarning("session", "s", Decimal("1.5"), Decimal(1)),)
+    assert response.remaining_usd == 0
 
 
 def test_both_blocks(bench: MakeBench) -> None:
@@ -260,8 +260,8 @@ def test_both_blocks(bench: MakeBench) -> None:
 
 def test_a_model_without_a_price_passes_marked(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
-    answer = admitted(b.run(b.state.admit(asking(None, session="s"))))
-    assert answer == Admitted(
+    response = admitted(b.run(b.state.admit(asking(None, session="s"))))
+    assert response == Admitted(
         (BudgetWarning("unpriced", "gpt-4o", Decimal(0), None),), Decimal(0), Decimal(1)
     )
     assert admitted(b.run(b.state.admit(asking(None)))).warnings == ()
@@ -269,8 +269,8 @@ def test_a_model_without_a_price_passes_marked(bench: MakeBench) -> None:
 
 def test_a_model_without_a_price_is_refused_where_the_operator_wants_that(bench: MakeBench) -> None:
     b = bench(Limits(overall=1), Budgets(session=Decimal(1), unpriced="block"))
-    answer = refused(b.run(b.state.admit(asking(None, session="s"))))
-    assert (answer.code, answer.may_retry) == ("budget_unpriced", False)
+    response = refused(b.run(b.state.admit(asking(None, session="s"))))
+    assert (response.code, response.may_retry) == ("budget_unpriced", False)
     admitted(b.run(b.state.admit(asking(None))))
 
 
@@ -296,8 +296,8 @@ def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: M
     async def all_at_once() -> list[Admitted | Refused]:
         return await asyncio.gather(*map(b.state.admit, calls))
 
-    answers = b.run(all_at_once())
-    ran = [c for c, a in zip(calls, answers, strict=True) if isinstance(a, Admitted)]
+    responses = b.run(all_at_once())
+    ran = [c for c, a in zip(calls, responses, strict=True) if isinstance(a, Admitted)]
     for call in ran:
         b.run(b.state.settle(call, Decimal(3)))
     [standing] = b.run(b.state.standing())
@@ -308,8 +308,8 @@ def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: M
 
 def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(10)))
-    answers = at_once(b, 100, usd="3")
-    assert sum(isinstance(answer, Admitted) for answer in answers) == 4
+    responses = at_once(b, 100, usd="3")
+    assert sum(isinstance(response, Admitted) for response in responses) == 4
     [standing] = b.run(b.state.standing())
     assert used_and_held(standing) == (0, 12)
     assert standing.left == 0
@@ -331,18 +331,18 @@ def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
 
 
 def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> None:
-    asked: list[Account] = []
+    parsed_request: list[Account] = []
 
     async def spent_before(account: Account) -> Decimal:
-        asked.append(account)
+        parsed_request.append(account)
         await asyncio.sleep(0.01)
         return Decimal(95)
 
     b = bench(budgets=Budgets(session=Decimal(100), daily=Decimal(100)), spent_before=spent_before)
-    answers = at_once(b, 20, session="s")
-    assert sum(isinstance(answer, Admitted) for answer in answers) == 5
+    responses = at_once(b, 20, session="s")
+    assert sum(isinstance(response, Admitted) for response in responses) == 5
     at_once(b, 20, session="s")
-    assert sorted(asked) == [Account("daily", None, DAY), Account("session", "s", None)]
+    assert sorted(parsed_request) == [Account("daily", None, DAY), Account("session", "s", None)]
 
 
 def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench: MakeBench) -> None:
@@ -355,8 +355,8 @@ def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench:
 
     b = bench(Limits(overall=2), Budgets(session=Decimal(1)), spent_before=spent_before)
     for _ in range(2):
-        answer = admitted(b.run(b.state.admit(asking(session="s"))))
-        assert answer.remaining_usd is None
+        response = admitted(b.run(b.state.admit(asking(session="s"))))
+        assert response.remaining_usd is None
     assert b.state.degraded == "the ledger's sums: no database"
     assert refused(b.run(b.state.admit(asking(session="s")))).code == "rate_limited"
     is_away = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
+from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 START_USAGE = {
@@ -66,14 +66,14 @@ def end(reason: str | None, **usage: JSON) -> dict[str, JSON]:
     }
 
 
-def answer(**expected: Any) -> Answered:
+def response(**expected: Any) -> ParsedResponse:
     common = {
         "response_model": "claude-sonnet-4-5-20250929",
         "response_id": "msg_1",
         "service_tier": "standard",
         "complete": True,
     }
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
 def counted(tokens_out: int | None, **more: JSON) -> Usage:
@@ -138,7 +138,9 @@ EXCHANGES = [
             end("end_turn", output_tokens=15),
             STOP,
         ),
-        answer(content="Hello, wörld", stop_reason="end_turn", usage=counted(15, output_tokens=15)),
+        response(
+            content="Hello, wörld", stop_reason="end_turn", usage=counted(15, output_tokens=15)
+        ),
         first_content=b'"Hello"',
     ),
     Exchange(
@@ -167,7 +169,7 @@ EXCHANGES = [
             end("tool_use", output_tokens=40, output_tokens_details={"thinking_tokens": 9}),
             STOP,
         ),
-        answer(
+        response(
             content="Looking.",
             reasoning="Let me see",
             stop_reason="tool_use",
@@ -203,7 +205,7 @@ EXCHANGES = [
             end(None, output_tokens=9, input_tokens=12, cache_read_input_tokens=None),
             STOP,
         ),
-        answer(
+        response(
             content="a",
             stop_reason="pause_turn",
             service_tier=None,
@@ -235,7 +237,7 @@ EXCHANGES = [
             end("end_turn", output_tokens=7),
             STOP,
         ),
-        answer(
+        response(
             content="Found it.",
             stop_reason="end_turn",
             tool_calls=[ToolCall("srvtoolu_1", "web_search", '{"query":"x"}')],
@@ -252,7 +254,7 @@ EXCHANGES = [
             text(0, "Hel"),
             {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
         ),
-        answer(content="Hel", error="Overloaded", usage=counted(None)),
+        response(content="Hel", error="Overloaded", usage=counted(None)),
         first_content=b'"Hel"',
     ),
     Exchange(
@@ -264,7 +266,7 @@ EXCHANGES = [
             arguments(0, '{"a": [1'),
             block(1, "tool_use", id="toolu_2", name="g", input={}),
         ),
-        answer(
+        response(
             complete=False,
             tool_calls=[ToolCall("toolu_1", "f", '{"a": [1'), ToolCall("toolu_2", "g", "")],
             usage=counted(None),
@@ -292,7 +294,7 @@ EXCHANGES = [
                 "usage": {"input_tokens": 3, "output_tokens": 4},
             }
         ),
-        answer(
+        response(
             content="Two calls.",
             reasoning="Hm.\n\nSo.",
             stop_reason="tool_use",
@@ -319,7 +321,7 @@ EXCHANGES = [
                 "usage": ITERATED,
             }
         ),
-        answer(
+        response(
             content="Short now.",
             stop_reason="end_turn",
             service_tier="priority",
@@ -387,7 +389,7 @@ EXCHANGES = [
             ),
             STOP,
         ),
-        answer(
+        response(
             content="a",
             stop_reason="end_turn",
             service_tier=None,
@@ -411,7 +413,7 @@ EXCHANGES = [
         "anthropic_messages",
         b'{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"},'
         b'"request_id":"req_1"}',
-        Answered(error="invalid x-api-key", complete=True),
+        ParsedResponse(error="invalid x-api-key", complete=True),
         status=401,
         content_type=PLAIN,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus import anthropic
 from tests.capture.wire.corpus.exchanges import FRAMES, PLAIN, Exchange, compact, event_frame, frame
 
@@ -85,7 +85,7 @@ def converse(
         name,
         "bedrock_converse",
         body,
-        Answered(**{"complete": True, **expected}),
+        ParsedResponse(**{"complete": True, **expected}),
         first_content,
         content_type=FRAMES,
     )
@@ -96,18 +96,18 @@ def invoke(name: str, body: bytes, first_content: bytes | None = None, **expecte
         name,
         "bedrock_invoke",
         body,
-        Answered(**{"complete": True, **expected}),
+        ParsedResponse(**{"complete": True, **expected}),
         first_content,
         content_type=FRAMES,
     )
 
 
-def whole(wire_format: str, name: str, answer: JSON, **expected: Any) -> Exchange:
+def whole(wire_format: str, name: str, response: JSON, **expected: Any) -> Exchange:
     return Exchange(
         name,
         wire_format,
-        compact(answer),
-        Answered(**{"complete": True, **expected}),
+        compact(response),
+        ParsedResponse(**{"complete": True, **expected}),
         content_type=PLAIN,
     )
 
@@ -253,7 +253,9 @@ CONVERSE = [
         "error body",
         "bedrock_converse",
         b'{"message":"The security token included in the request is invalid."}',
-        Answered(error="The security token included in the request is invalid.", complete=True),
+        ParsedResponse(
+            error="The security token included in the request is invalid.", complete=True
+        ),
         status=403,
         content_type=PLAIN,
     ),
@@ -261,7 +263,7 @@ CONVERSE = [
         "error body of the gateway, labelled as a stream",
         "bedrock_converse",
         b'{"Message":"User is not authorized"}',
-        Answered(error="User is not authorized", complete=True),
+        ParsedResponse(error="User is not authorized", complete=True),
         status=403,
         content_type=FRAMES,
     ),
@@ -568,7 +570,7 @@ INVOKE = [
         "error body",
         "bedrock_invoke",
         b'{"message":"Malformed input request: #: required key [messages] not found"}',
-        Answered(
+        ParsedResponse(
             error="Malformed input request: #: required key [messages] not found", complete=True
         ),
         status=400,

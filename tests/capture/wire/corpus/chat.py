@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, data
 
 DONE = b"data: [DONE]\n\n"
@@ -54,10 +54,10 @@ def whole(message: JSON, stop: str = "stop", **more: JSON) -> bytes:
     return data(body).removeprefix(b"data: ").rstrip()
 
 
-def answer(**expected: Any) -> Answered:
+def response(**expected: Any) -> ParsedResponse:
     """What most of these say, but for `expected`."""
     common = {"response_model": "gpt-4o-2024-08-06", "response_id": "chatcmpl-1", "complete": True}
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
 COUNTED = Usage(
@@ -110,21 +110,21 @@ EXCHANGES = [
             chunk({}) | {"choices": [], "usage": USAGE},
             DONE,
         ),
-        answer(content="Grüße 😀", stop_reason="stop", usage=COUNTED),
+        response(content="Grüße 😀", stop_reason="stop", usage=COUNTED),
         first_content="Grüße".encode(),
     ),
     Exchange(
         "stream without [DONE] or usage, cut before the last blank line",
         "openai_chat",
         data(ROLE, chunk({"content": "Hi"}), chunk({}, "length")).removesuffix(b"\n\n"),
-        answer(content="Hi", stop_reason="length"),
+        response(content="Hi", stop_reason="length"),
         first_content=b'"Hi"',
     ),
     Exchange(
         "stream cut by the upstream",
         "openai_chat",
         data(ROLE, chunk({"content": "Hi"}), chunk({"content": " th"}), b'data: {"id":"chatc'),
-        answer(content="Hi th", complete=False, note="the last event is cut short"),
+        response(content="Hi th", complete=False, note="the last event is cut short"),
         first_content=b'"Hi"',
     ),
     Exchange(
@@ -141,7 +141,7 @@ EXCHANGES = [
             chunk({}) | {"choices": [], "usage": USAGE},
             DONE,
         ),
-        answer(
+        response(
             content="one!",
             stop_reason="stop",
             choices=[{"index": 1, "content": "two", "stop_reason": "length", "tool_calls": []}],
@@ -162,7 +162,7 @@ EXCHANGES = [
             chunk({}, "tool_calls"),
             DONE,
         ),
-        answer(
+        response(
             stop_reason="tool_calls",
             tool_calls=[
                 ToolCall("call_1", "weather", '{"city": "Rom"}'),
@@ -183,7 +183,7 @@ EXCHANGES = [
             chunk({}, "tool_calls"),
             DONE,
         ),
-        answer(
+        response(
             stop_reason="tool_calls",
             tool_calls=[ToolCall("call_1", "f", '{"a":1} '), ToolCall("call_2", "g", '{"b":2}')],
         ),
@@ -198,7 +198,7 @@ EXCHANGES = [
             chunk(fragment(None, ":2}")),
             chunk({}, "tool_calls"),
         ),
-        answer(
+        response(
             stop_reason="tool_calls",
             tool_calls=[ToolCall(None, "f", "{}"), ToolCall(None, "f", '{"b":2}')],
         ),
@@ -214,7 +214,7 @@ EXCHANGES = [
             chunk({}, "function_call"),
             DONE,
         ),
-        answer(stop_reason="function_call", tool_calls=[ToolCall(None, "f", '{"a":1}')]),
+        response(stop_reason="function_call", tool_calls=[ToolCall(None, "f", '{"a":1}')]),
         first_content=b'"f"',
     ),
     Exchange(
@@ -229,14 +229,14 @@ EXCHANGES = [
             chunk({}, "tool_calls"),
             DONE,
         ),
-        answer(stop_reason="tool_calls", tool_calls=[ToolCall("c1", "sh", "ls -l")]),
+        response(stop_reason="tool_calls", tool_calls=[ToolCall("c1", "sh", "ls -l")]),
         first_content=b'"sh"',
     ),
     Exchange(
         "refusal",
         "openai_chat",
         data(ROLE, chunk({"refusal": "I can't"}), chunk({"refusal": "."}), chunk({}, "stop"), DONE),
-        answer(content="I can't.", stop_reason="stop"),
+        response(content="I can't.", stop_reason="stop"),
         first_content=b"I can't",
     ),
     Exchange(
@@ -262,7 +262,7 @@ EXCHANGES = [
             ),
             DONE,
         ),
-        answer(
+        response(
             content="42",
             reasoning="Let me think",
             stop_reason="stop",
@@ -296,7 +296,7 @@ EXCHANGES = [
             chunk({}, "stop"),
             DONE,
         ),
-        answer(
+        response(
             content="yes",
             reasoning="hm",
             stop_reason="stop",
@@ -324,7 +324,7 @@ EXCHANGES = [
             ),
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -353,7 +353,7 @@ EXCHANGES = [
             },
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -381,7 +381,7 @@ EXCHANGES = [
             },
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -410,7 +410,7 @@ EXCHANGES = [
                 error={"code": 502, "message": "Provider disconnected"},
             ),
         ),
-        answer(content="Hi", stop_reason="error", error="Provider disconnected"),
+        response(content="Hi", stop_reason="error", error="Provider disconnected"),
         first_content=b'"Hi"',
     ),
     Exchange(
@@ -421,7 +421,7 @@ EXCHANGES = [
             chunk({"content": "Hi"}),
             {"error": {"message": "The server had an error", "type": "server_error", "code": None}},
         ),
-        answer(content="Hi", error="The server had an error"),
+        response(content="Hi", error="The server had an error"),
         first_content=b'"Hi"',
     ),
     Exchange(
@@ -440,7 +440,7 @@ EXCHANGES = [
             {"id": "", "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": None}]},
             DONE,
         ),
-        answer(content="Hi", stop_reason="content_filter"),
+        response(content="Hi", stop_reason="content_filter"),
         first_content=b'"Hi"',
     ),
     Exchange(
@@ -467,7 +467,7 @@ EXCHANGES = [
             ),
             DONE,
         ),
-        answer(
+        response(
             content="Well: ok",
             reasoning="Hm, ",
             stop_reason="tool_calls",
@@ -492,21 +492,21 @@ EXCHANGES = [
             chunk({}, "stop"),
             DONE,
         ),
-        answer(content="hi there", stop_reason="stop"),
+        response(content="hi there", stop_reason="stop"),
         first_content=b'"hi "',
     ),
     Exchange(
         "plain answer",
         "openai_chat",
         whole({"role": "assistant", "content": "Hello!", "refusal": None, "annotations": []}),
-        answer(content="Hello!", stop_reason="stop", usage=COUNTED),
+        response(content="Hello!", stop_reason="stop", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
         "plain answer behind blank lines, called text/plain",
         "openai_chat",
         b"\n\n\n" + whole({"role": "assistant", "content": "Hello!"}),
-        answer(content="Hello!", stop_reason="stop", usage=COUNTED),
+        response(content="Hello!", stop_reason="stop", usage=COUNTED),
         content_type="text/plain",
     ),
     Exchange(
@@ -525,7 +525,7 @@ EXCHANGES = [
             },
             "tool_calls",
         ),
-        answer(
+        response(
             reasoning="Both.",
             stop_reason="tool_calls",
             usage=COUNTED,
@@ -541,7 +541,7 @@ EXCHANGES = [
         "Groq, plain: x_groq counts memory, not tokens",
         "openai_chat",
         whole({"content": "Hi"}, usage=None, x_groq={"usage": {"dram_cached_tokens": 512}}),
-        answer(content="Hi", stop_reason="stop"),
+        response(content="Hi", stop_reason="stop"),
         content_type=PLAIN,
     ),
     Exchange(
@@ -554,7 +554,7 @@ EXCHANGES = [
             chunk({"role": "assistant", "content": ""}, None, usage=PAID),
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -581,7 +581,7 @@ EXCHANGES = [
                 "cost_details": {"upstream_inference_cost": 0.2, "server_tool_cost": 0.05},
             },
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -606,7 +606,7 @@ EXCHANGES = [
             {"content": "Hi"},
             usage={"prompt_tokens": 3, "completion_tokens": 1, "cost_in_usd_ticks": 318319000},
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -627,7 +627,7 @@ EXCHANGES = [
             chunk({}) | {"choices": [], "usage": ALL_KINDS, "service_tier": None},
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             service_tier="priority",
@@ -648,7 +648,7 @@ EXCHANGES = [
         "plain, cache writes by how long they are kept, asked for any tier",
         "openai_chat",
         whole({"content": "Hi"}, usage=KEPT_LONG, service_tier="auto"),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(tokens_in=8, tokens_out=1, tokens_cache_write=6, raw=KEPT_LONG),
@@ -663,7 +663,7 @@ EXCHANGES = [
             "model_length",
             usage={"prompt_tokens": 4, "completion_tokens": 1, "prompt_audio_seconds": 12},
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="model_length",
             usage=Usage(
@@ -683,7 +683,7 @@ EXCHANGES = [
             chunk({}, "stop", timings={"cache_n": 30, "prompt_n": 6, "predicted_n": 2}),
             DONE,
         ),
-        answer(
+        response(
             content="Hi",
             stop_reason="stop",
             usage=Usage(
@@ -699,14 +699,14 @@ EXCHANGES = [
         "llama.cpp, plain: usage counts before timings",
         "openai_chat",
         whole({"content": "Hi"}, timings={"prompt_n": 1, "predicted_n": 1}),
-        answer(content="Hi", stop_reason="stop", usage=COUNTED),
+        response(content="Hi", stop_reason="stop", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
         "vLLM: an error body of its own",
         "openai_chat",
         b'{"object":"error","message":"model not found","type":"NotFoundError","code":404}',
-        Answered(error="model not found", complete=True),
+        ParsedResponse(error="model not found", complete=True),
         status=404,
         content_type=PLAIN,
     ),
@@ -714,7 +714,7 @@ EXCHANGES = [
         "error body",
         "openai_chat",
         b'{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"x"}}',
-        Answered(error="Rate limit reached", complete=True),
+        ParsedResponse(error="Rate limit reached", complete=True),
         status=429,
         content_type=PLAIN,
     ),
@@ -722,7 +722,7 @@ EXCHANGES = [
         "plain answer cut short",
         "openai_chat",
         b'{"id":"chatcmpl-1","model":"gp',
-        Answered(note="answer: not JSON at character 27"),
+        ParsedResponse(note="answer: not JSON at character 27"),
         content_type=PLAIN,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
+from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 USAGE: JSON = {
@@ -53,8 +53,8 @@ def end(reason: str, usage: JSON = USAGE, **more: JSON) -> dict[str, JSON]:
     return {"type": "message-end", "delta": {"finish_reason": reason, "usage": usage, **more}}
 
 
-def answer(**expected: Any) -> Answered:
-    return Answered(**{"response_id": "c14c80c3", "complete": True, **expected})
+def response(**expected: Any) -> ParsedResponse:
+    return ParsedResponse(**{"response_id": "c14c80c3", "complete": True, **expected})
 
 
 EXCHANGES = [
@@ -84,7 +84,9 @@ EXCHANGES = [
             {"type": "content-end", "index": 0},
             end("COMPLETE"),
         ),
-        answer(content="The tallest are emperor pingüins.", stop_reason="COMPLETE", usage=COUNTED),
+        response(
+            content="The tallest are emperor pingüins.", stop_reason="COMPLETE", usage=COUNTED
+        ),
         first_content=b'"The tallest are"',
     ),
     Exchange(
@@ -102,7 +104,7 @@ EXCHANGES = [
             {"type": "tool-call-end", "index": 1},
             end("TOOL_CALL"),
         ),
-        answer(
+        response(
             reasoning="I will look.",
             tool_calls=[
                 ToolCall("weather_1", "weather", '{"city": "Köln"}'),
@@ -117,7 +119,7 @@ EXCHANGES = [
         "tool calls alone",
         "cohere_chat",
         named(START, call(0, "f_1", "f"), arguments(0, '{"a":1}'), end("TOOL_CALL")),
-        answer(
+        response(
             tool_calls=[ToolCall("f_1", "f", '{"a":1}')], stop_reason="TOOL_CALL", usage=COUNTED
         ),
         first_content=b'"f_1"',
@@ -136,7 +138,7 @@ EXCHANGES = [
             {"type": "content-end", "index": 1},
             end("MAX_TOKENS"),
         ),
-        answer(content="42", reasoning="Let me see.", stop_reason="MAX_TOKENS", usage=COUNTED),
+        response(content="42", reasoning="Let me see.", stop_reason="MAX_TOKENS", usage=COUNTED),
         first_content=b'"Let me "',
     ),
     Exchange(
@@ -147,7 +149,7 @@ EXCHANGES = [
             text(0, "The"),
             end("ERROR", None, error="model overloaded, please retry"),
         ),
-        answer(content="The", stop_reason="ERROR", error="model overloaded, please retry"),
+        response(content="The", stop_reason="ERROR", error="model overloaded, please retry"),
         first_content=b'"The"',
     ),
     Exchange(
@@ -160,7 +162,7 @@ EXCHANGES = [
             arguments(7, "of no call"),
             text(0, "a"),
         ),
-        answer(content="a", complete=False),
+        response(content="a", complete=False),
         first_content=b'"text":"a"',
     ),
     Exchange(
@@ -190,7 +192,7 @@ EXCHANGES = [
                 "usage": {"billed_units": {"input_tokens": 5, "output_tokens": 8}},
             }
         ),
-        answer(
+        response(
             content="Looking now.",
             reasoning="I will look.\n\nHm.",
             tool_calls=[ToolCall("weather_1", "weather", '{"city":"Rom"}')],
@@ -215,14 +217,16 @@ EXCHANGES = [
                 "meta": EMBEDDED,
             }
         ),
-        Answered(response_id="5807ee2e", usage=Usage(tokens_in=2, raw=EMBEDDED), complete=True),
+        ParsedResponse(
+            response_id="5807ee2e", usage=Usage(tokens_in=2, raw=EMBEDDED), complete=True
+        ),
         content_type=PLAIN,
     ),
     Exchange(
         "error body",
         "cohere_chat",
         b'{"id":"5f1a","message":"invalid api token"}',
-        Answered(response_id="5f1a", error="invalid api token", complete=True),
+        ParsedResponse(response_id="5f1a", error="invalid api token", complete=True),
         status=401,
         content_type=PLAIN,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from capture.wire.types import JSON, Answered, Usage
+from capture.wire.types import JSON, ParsedResponse, Usage
 from tests.capture.wire.corpus.chat import COUNTED, DONE, USAGE
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, data, named
 
@@ -32,7 +32,7 @@ COMPLETIONS = [
             text_chunk("") | {"choices": [], "usage": USAGE},
             DONE,
         ),
-        Answered(
+        ParsedResponse(
             response_model="gpt-3.5-turbo-instruct",
             response_id="cmpl-1",
             content="Grüße, 😀",
@@ -46,7 +46,7 @@ COMPLETIONS = [
         "stream cut in the middle",
         "openai_completions",
         data(text_chunk("one"), text_chunk(" t"), b'data: {"id"'),
-        Answered(
+        ParsedResponse(
             response_model="gpt-3.5-turbo-instruct",
             response_id="cmpl-1",
             content="one t",
@@ -66,7 +66,7 @@ COMPLETIONS = [
                 ]
             }
         ),
-        Answered(
+        ParsedResponse(
             response_model="gpt-3.5-turbo-instruct",
             response_id="cmpl-1",
             content="one",
@@ -87,7 +87,7 @@ COMPLETIONS = [
                 "choices": [{"message": {"content": "return a"}, "finish_reason": "stop"}],
             }
         ),
-        Answered(
+        ParsedResponse(
             response_model="codestral-latest",
             response_id="f1",
             content="return a",
@@ -110,7 +110,7 @@ def embedded(vector: JSON) -> bytes:
     )
 
 
-EMBEDDED = Answered(
+EMBEDDED = ParsedResponse(
     response_model="text-embedding-3-small",
     usage=Usage(tokens_in=5, raw={"prompt_tokens": 5, "total_tokens": 5}),
     complete=True,
@@ -135,7 +135,7 @@ EMBEDDINGS = [
         "a copy that says that nothing was put out",
         "openai_embeddings",
         compact({"model": "m", "usage": {"prompt_tokens": 5, "completion_tokens": 0}}),
-        Answered(
+        ParsedResponse(
             response_model="m",
             usage=Usage(
                 tokens_in=5, tokens_out=0, raw={"prompt_tokens": 5, "completion_tokens": 0}
@@ -173,7 +173,7 @@ IMAGES = [
         "GPT Image",
         "openai_images",
         compact({"created": 1, "data": [{"b64_json": IMAGE}], "usage": PAINTED}),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=50,
                 tokens_out=272,
@@ -189,7 +189,7 @@ IMAGES = [
         "an SVG, written and painted",
         "openai_images",
         compact({"data": [{"b64_json": IMAGE}], "usage": PAINTED, "svg_usage": WRITTEN}),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=150,
                 tokens_out=1172,
@@ -206,7 +206,7 @@ IMAGES = [
         "an SVG alone",
         "openai_images",
         compact({"data": [{"b64_json": IMAGE}], "svg_usage": WRITTEN}),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=100, tokens_out=900, tokens_reasoning=300, raw={"svg_usage": WRITTEN}
             ),
@@ -220,7 +220,7 @@ IMAGES = [
         compact(
             {"data": [{"url": "https://x/1", "revised_prompt": "A red fox"}, {"b64_json": IMAGE}]}
         ),
-        Answered(
+        ParsedResponse(
             content="A red fox",
             usage=Usage(units={"images": 2}, raw={"images": 2}),
             complete=True,
@@ -231,7 +231,7 @@ IMAGES = [
         "xAI: a price, no tokens",
         "openai_images",
         compact({"data": [{"b64_json": IMAGE}], "usage": {"cost_in_usd_ticks": 200000000}}),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 units={"images": 1},
                 reported_cost_usd=Decimal("0.02"),
@@ -256,7 +256,7 @@ IMAGES = [
                 "usage": PAINTED_BEFORE_DETAILS,
             },
         ),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=50,
                 tokens_out=272,
@@ -275,7 +275,7 @@ IMAGES = [
             {"type": "image_edit.completed", "b64_json": IMAGE, "usage": PAINTED},
             {"type": "image_edit.completed", "b64_json": IMAGE, "usage": PAINTED},
         ),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=100,
                 tokens_out=544,
@@ -291,7 +291,7 @@ IMAGES = [
         "error in mid-stream",
         "openai_images",
         named({"type": "error", "error": {"code": "moderation_blocked", "message": "No."}}),
-        Answered(error="No.", complete=True),
+        ParsedResponse(error="No.", complete=True),
     ),
 ]
 
@@ -321,7 +321,7 @@ AUDIO = [
         "a transcript, by tokens",
         "openai_audio",
         compact({"text": "Grüße", "usage": HEARD}),
-        Answered(content="Grüße", usage=HEARD_TOKENS, complete=True),
+        ParsedResponse(content="Grüße", usage=HEARD_TOKENS, complete=True),
         content_type=PLAIN,
     ),
     Exchange(
@@ -337,7 +337,7 @@ AUDIO = [
                 "usage": {"type": "duration", "seconds": 9},
             }
         ),
-        Answered(
+        ParsedResponse(
             content="Grüße",
             usage=Usage(units={"audio_seconds": 9}, raw={"type": "duration", "seconds": 9}),
             complete=True,
@@ -348,7 +348,7 @@ AUDIO = [
         "a translation, by its duration",
         "openai_audio",
         compact({"language": "english", "duration": 8.47, "text": "Hello"}),
-        Answered(
+        ParsedResponse(
             content="Hello",
             usage=Usage(units={"audio_seconds": 8.47}, raw={"type": "duration", "seconds": 8.47}),
             complete=True,
@@ -359,14 +359,14 @@ AUDIO = [
         "subtitles",
         "openai_audio",
         SRT.encode(),
-        Answered(content=SRT),
+        ParsedResponse(content=SRT),
         content_type="text/plain; charset=utf-8",
     ),
     Exchange(
         "plain text that would be JSON",
         "openai_audio",
         b"42",
-        Answered(content="42"),
+        ParsedResponse(content="42"),
         content_type="text/plain",
     ),
     Exchange(
@@ -378,7 +378,7 @@ AUDIO = [
             {"type": "transcript.text.segment", "id": "seg_1", "text": "Grüße", "speaker": "A"},
             {"type": "transcript.text.done", "text": "Grüße", "usage": HEARD},
         ),
-        Answered(content="Grüße", usage=HEARD_TOKENS, complete=True),
+        ParsedResponse(content="Grüße", usage=HEARD_TOKENS, complete=True),
         first_content="Grü".encode(),
     ),
     Exchange(
@@ -392,7 +392,7 @@ AUDIO = [
                 "usage": HEARD_BY_MISTRAL,
             }
         ),
-        Answered(
+        ParsedResponse(
             response_model="voxtral-mini-2507",
             content="Grüße",
             usage=COUNTED_BY_MISTRAL,
@@ -415,7 +415,7 @@ AUDIO = [
                 "usage": HEARD_BY_MISTRAL,
             },
         ),
-        Answered(
+        ParsedResponse(
             response_model="voxtral-mini-2507",
             content="Grüße",
             usage=COUNTED_BY_MISTRAL,
@@ -427,7 +427,7 @@ AUDIO = [
         "Mistral: speech",
         "openai_audio",
         compact({"audio_data": "SUQzBA=="}),
-        Answered(complete=True),
+        ParsedResponse(complete=True),
         content_type=PLAIN,
     ),
     Exchange(
@@ -437,28 +437,28 @@ AUDIO = [
             {"type": "speech.audio.delta", "audio_data": "SUQzBA=="},
             {"type": "speech.audio.done", "usage": HEARD_BY_MISTRAL},
         ),
-        Answered(usage=COUNTED_BY_MISTRAL, complete=True),
+        ParsedResponse(usage=COUNTED_BY_MISTRAL, complete=True),
         first_content=b"SUQzBA==",
     ),
     Exchange(
         "a transcript, cut short",
         "openai_audio",
         named({"type": "transcript.text.delta", "delta": "Grü"}),
-        Answered(content="Grü"),
+        ParsedResponse(content="Grü"),
         first_content="Grü".encode(),
     ),
     Exchange(
         "speech",
         "openai_audio",
         MP3,
-        Answered(),
+        ParsedResponse(),
         content_type="audio/mpeg",
     ),
     Exchange(
         "speech without a content type",
         "openai_audio",
         MP3,
-        Answered(),
+        ParsedResponse(),
         content_type="",
     ),
     Exchange(
@@ -472,7 +472,7 @@ AUDIO = [
                 "usage": {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115},
             },
         ),
-        Answered(
+        ParsedResponse(
             usage=Usage(
                 tokens_in=14,
                 tokens_out=101,
@@ -486,7 +486,7 @@ AUDIO = [
         "error body",
         "openai_audio",
         b'{"error":{"message":"Invalid file format.","type":"invalid_request_error"}}',
-        Answered(error="Invalid file format.", complete=True),
+        ParsedResponse(error="Invalid file format.", complete=True),
         status=400,
         content_type=PLAIN,
     ),
@@ -494,7 +494,7 @@ AUDIO = [
         "error event",
         "openai_audio",
         data({"error": {"message": "Oh no"}}),
-        Answered(error="Oh no", complete=True),
+        ParsedResponse(error="Oh no", complete=True),
     ),
 ]
 
@@ -517,7 +517,9 @@ OTHERS = [
                 "results": [{"flagged": True, "categories": {"violence": True}}],
             }
         ),
-        Answered(response_model="omni-moderation-2024-09-26", response_id="modr-1", complete=True),
+        ParsedResponse(
+            response_model="omni-moderation-2024-09-26", response_id="modr-1", complete=True
+        ),
         content_type=PLAIN,
     ),
     Exchange(
@@ -530,7 +532,7 @@ OTHERS = [
                 "usage": DECIDED,
             }
         ),
-        Answered(
+        ParsedResponse(
             response_model="gpt-6-luna",
             content='[{"type":"predicate","name":"spam","probability":0.93}]',
             usage=Usage(
@@ -549,21 +551,21 @@ OTHERS = [
         "count of a response's input",
         "openai_input_tokens",
         b'{"object":"response.input_tokens","input_tokens":11}',
-        Answered(usage=Usage(tokens_in=11, raw={"input_tokens": 11}), complete=True),
+        ParsedResponse(usage=Usage(tokens_in=11, raw={"input_tokens": 11}), complete=True),
         content_type=PLAIN,
     ),
     Exchange(
         "count of a message's input",
         "anthropic_count_tokens",
         b'{"input_tokens":2095,"context_management":{"original_input_tokens":3000}}',
-        Answered(usage=Usage(tokens_in=2095, raw={"input_tokens": 2095}), complete=True),
+        ParsedResponse(usage=Usage(tokens_in=2095, raw={"input_tokens": 2095}), complete=True),
         content_type=PLAIN,
     ),
     Exchange(
         "count refused",
         "anthropic_count_tokens",
         b'{"type":"error","error":{"type":"rate_limit_error","message":"Too many"}}',
-        Answered(error="Too many", complete=True),
+        ParsedResponse(error="Too many", complete=True),
         status=429,
         content_type=PLAIN,
     ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from zlib import crc32
 
 from capture.wire.registry import by_name
-from capture.wire.types import JSON, Answered
+from capture.wire.types import JSON, ParsedResponse
 
 SSE = "text/event-stream; charset=utf-8"
 PLAIN = "application/json"
@@ -24,19 +24,19 @@ class Exchange:
     name: str
     wire_format: str
     body: bytes
-    expected: Answered
+    expected: ParsedResponse
     first_content: bytes | None = None
     status: int = 200
     content_type: str = SSE
 
-    def parsed(self, body: bytes | None = None) -> Answered:
-        return by_name(self.wire_format).parse_answer(
+    def parsed(self, body: bytes | None = None) -> ParsedResponse:
+        return by_name(self.wire_format).parse_response(
             self.body if body is None else body,
             status=self.status,
             content_type=self.content_type,
         )
 
-    def expected_with_first_content(self) -> Answered:
+    def expected_with_first_content(self) -> ParsedResponse:
         if self.first_content is None:
             return self.expected
         brought = self.body.index(self.first_content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact
 
 PROMPT = {"promptTokenCount": 8, "totalTokenCount": 8}
@@ -46,9 +46,9 @@ def array(*chunks: JSON) -> bytes:
     return b"[" + b"\n,\r\n".join(found) + b"\n]\n"
 
 
-def answer(**expected: Any) -> Answered:
+def response(**expected: Any) -> ParsedResponse:
     common = {"response_model": "gemini-2.5-flash", "response_id": "r1", "complete": True}
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
 def call(name: str, args: JSON = None, **more: JSON) -> dict[str, JSON]:
@@ -134,23 +134,23 @@ GENERATED = [
         "text",
         "gemini",
         events(*TEXT),
-        answer(content='Hello, "wörld} \u2028\\', stop_reason="STOP", usage=COUNTED),
+        response(content='Hello, "wörld} \u2028\\', stop_reason="STOP", usage=COUNTED),
         first_content=b"Hello",
     ),
     Exchange(
         "text, as an array",
         "gemini",
         array(*TEXT),
-        answer(content='Hello, "wörld} \u2028\\', stop_reason="STOP", usage=COUNTED),
+        response(content='Hello, "wörld} \u2028\\', stop_reason="STOP", usage=COUNTED),
         first_content=b"Hello",
         content_type="application/json; charset=UTF-8",
     ),
-    Exchange("thoughts and calls", "gemini", events(*THOUGHTS), answer(**THOUGHT), b"Let me"),
+    Exchange("thoughts and calls", "gemini", events(*THOUGHTS), response(**THOUGHT), b"Let me"),
     Exchange(
         "thoughts and calls, as an array",
         "gemini",
         array(*THOUGHTS),
-        answer(**THOUGHT),
+        response(**THOUGHT),
         first_content=b"Let me",
         content_type=PLAIN,
     ),
@@ -158,13 +158,13 @@ GENERATED = [
         "blocked prompt",
         "gemini",
         events(BLOCKED),
-        answer(stop_reason="PROHIBITED_CONTENT", usage=PROMPT_COUNTED),
+        response(stop_reason="PROHIBITED_CONTENT", usage=PROMPT_COUNTED),
     ),
     Exchange(
         "blocked prompt, whole",
         "gemini",
         compact(BLOCKED),
-        answer(stop_reason="PROHIBITED_CONTENT", usage=PROMPT_COUNTED),
+        response(stop_reason="PROHIBITED_CONTENT", usage=PROMPT_COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
@@ -175,7 +175,7 @@ GENERATED = [
             chunk(candidate({"text": ", zwei"}, index=1, stop="MAX_TOKENS")),
             chunk(candidate({"text": ", two"}, index=0, stop="STOP"), usage=USAGE),
         ),
-        answer(
+        response(
             content="One, two",
             stop_reason="STOP",
             choices=[
@@ -198,7 +198,7 @@ GENERATED = [
             chunk(candidate({"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}})),
             chunk(candidate({"text": "It is 1."}, stop="STOP"), usage=USAGE),
         ),
-        answer(content="It is 1.", stop_reason="STOP", usage=COUNTED),
+        response(content="It is 1.", stop_reason="STOP", usage=COUNTED),
         first_content=b"It is",
     ),
     Exchange(
@@ -207,7 +207,7 @@ GENERATED = [
         events(
             chunk({"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed: x("})
         ),
-        answer(stop_reason="MALFORMED_FUNCTION_CALL", usage=PROMPT_COUNTED),
+        response(stop_reason="MALFORMED_FUNCTION_CALL", usage=PROMPT_COUNTED),
     ),
     Exchange(
         "call whose arguments come one by one",
@@ -248,7 +248,7 @@ GENERATED = [
                 usage={"promptTokenCount": 3, "trafficType": "ON_DEMAND_PRIORITY"},
             ),
         ),
-        answer(
+        response(
             stop_reason="STOP",
             tool_calls=[
                 ToolCall(
@@ -278,7 +278,7 @@ GENERATED = [
                 modelVersion="gemini-3-pro-preview",
             ),
         ),
-        answer(
+        response(
             response_model="gemini-3-pro-preview",
             content="Rome",
             stop_reason="STOP",
@@ -296,21 +296,21 @@ GENERATED = [
         "error in mid-stream on lines of its own",
         "gemini",
         events(TEXT[0], json.dumps(ERROR, indent=2).encode() + b"\n"),
-        answer(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
+        response(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
         first_content=b"Hello",
     ),
     Exchange(
         "error in mid-stream as an event",
         "gemini",
         events(TEXT[0], ERROR),
-        answer(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
+        response(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
         first_content=b"Hello",
     ),
     Exchange(
         "error in mid-array",
         "gemini",
         array(TEXT[0], ERROR),
-        answer(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
+        response(content="Hello", usage=PROMPT_COUNTED, error="Quota exceeded {for} metric"),
         first_content=b"Hello",
         content_type=PLAIN,
     ),
@@ -318,14 +318,14 @@ GENERATED = [
         "end of a gateway's stream",
         "gemini",
         events(TEXT[0], b"data: [DONE]\r\n\r\n"),
-        answer(content="Hello", usage=PROMPT_COUNTED),
+        response(content="Hello", usage=PROMPT_COUNTED),
         first_content=b"Hello",
     ),
     Exchange(
         "error body",
         "gemini",
         json.dumps(ERROR, indent=2).encode(),
-        Answered(error="Quota exceeded {for} metric", complete=True),
+        ParsedResponse(error="Quota exceeded {for} metric", complete=True),
         status=429,
         content_type=PLAIN,
     ),
@@ -333,7 +333,7 @@ GENERATED = [
         "error body of an array",
         "gemini",
         array(ERROR),
-        Answered(error="Quota exceeded {for} metric", complete=True),
+        ParsedResponse(error="Quota exceeded {for} metric", complete=True),
         status=429,
         content_type=PLAIN,
     ),
@@ -343,7 +343,7 @@ GENERATED = [
         json.dumps(
             chunk(candidate({"text": "Hi"}, stop="MAX_TOKENS"), usage=LONG_USAGE), indent=2
         ).encode(),
-        answer(
+        response(
             content="Hi",
             stop_reason="MAX_TOKENS",
             usage=Usage(
@@ -364,7 +364,7 @@ GENERATED = [
         "whole, candidates without numbers",
         "gemini",
         compact(chunk(candidate({"text": "a"}, stop="STOP"), candidate(stop="SAFETY"), usage={})),
-        answer(
+        response(
             content="a",
             stop_reason="STOP",
             choices=[{"index": 1, "content": None, "stop_reason": "SAFETY", "tool_calls": []}],
@@ -375,14 +375,14 @@ GENERATED = [
         "embeddings",
         "gemini_embeddings",
         compact({"embeddings": [{"values": [0.1]}], "usageMetadata": {"promptTokenCount": 4}}),
-        Answered(usage=Usage(tokens_in=4, raw={"promptTokenCount": 4}), complete=True),
+        ParsedResponse(usage=Usage(tokens_in=4, raw={"promptTokenCount": 4}), complete=True),
         content_type=PLAIN,
     ),
     Exchange(
         "counted",
         "gemini_count_tokens",
         compact({"totalTokens": 31, "promptTokensDetails": []}),
-        Answered(usage=Usage(tokens_in=31, raw={"totalTokens": 31}), complete=True),
+        ParsedResponse(usage=Usage(tokens_in=31, raw={"totalTokens": 31}), complete=True),
         content_type=PLAIN,
     ),
 ]
@@ -457,14 +457,14 @@ STEPS = [
 ]
 
 
-def interaction(**expected: Any) -> Answered:
+def interaction(**expected: Any) -> ParsedResponse:
     common = {
         "response_model": "gemini-3-pro-preview",
         "response_id": "int_1",
         "complete": True,
         "stop_reason": "completed",
     }
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
 INTERACTIONS = [
@@ -609,7 +609,7 @@ INTERACTIONS = [
         "error body",
         "gemini_interactions",
         compact({"error": {"code": "invalid_request", "message": "no such model"}}),
-        Answered(error="no such model", complete=True),
+        ParsedResponse(error="no such model", complete=True),
         status=404,
         content_type=PLAIN,
     ),

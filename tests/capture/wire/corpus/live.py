@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capture.wire.types import Answered, ToolCall, Usage
+from capture.wire.types import ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, data
 
 # https://platform.openai.com/docs/api-reference/realtime-server-events/response/done
@@ -67,7 +67,7 @@ EXCHANGES = [
                 },
             },
         ),
-        expected=Answered(
+        expected=ParsedResponse(
             response_id="resp_1",
             content="Grüße aus Paris.",
             stop_reason="completed",
@@ -92,13 +92,13 @@ EXCHANGES = [
                 },
             },
         ),
-        expected=Answered(response_id="resp_1", stop_reason="turn_detected", complete=True),
+        expected=ParsedResponse(response_id="resp_1", stop_reason="turn_detected", complete=True),
     ),
     Exchange(
         name="a denied handshake",
         wire_format="openai_realtime",
         body=compact({"error": {"message": "Incorrect API key provided"}}),
-        expected=Answered(error="Incorrect API key provided", complete=True),
+        expected=ParsedResponse(error="Incorrect API key provided", complete=True),
         status=401,
         content_type=PLAIN,
     ),
@@ -113,7 +113,7 @@ EXCHANGES = [
                 "usageMetadata": {"promptTokenCount": 10, "responseTokenCount": 5},
             }
         ),
-        expected=Answered(
+        expected=ParsedResponse(
             tool_calls=[ToolCall("f1", "clock", '{"zone":"UTC"}')],
             stop_reason="tool_calls",
             usage=Usage(
@@ -135,7 +135,7 @@ EXCHANGES = [
             {"serverContent": {"interrupted": True}},
             {"serverContent": {"turnComplete": True}, "usageMetadata": LIVE_USAGE},
         ),
-        expected=Answered(
+        expected=ParsedResponse(
             content="It is noon.",
             reasoning="Hm.",
             stop_reason="interrupted",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Answered, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import LINES, PLAIN, Exchange, compact
 
 TIMES: dict[str, JSON] = {
@@ -38,9 +38,9 @@ def call(name: str, arguments: JSON, **more: JSON) -> dict[str, JSON]:
     return {**more, "function": {"name": name, "arguments": arguments}}
 
 
-def answer(**expected: Any) -> Answered:
+def response(**expected: Any) -> ParsedResponse:
     common = {"response_model": "llama3.2", "complete": True, "stop_reason": "stop"}
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
 EMPTY = {"role": "assistant", "content": ""}
@@ -50,7 +50,7 @@ EXCHANGES = [
         "chat",
         "ollama",
         lines(message("Hello"), message(", wörld"), done(message=EMPTY, **TIMES)),
-        answer(content="Hello, wörld", usage=COUNTED),
+        response(content="Hello, wörld", usage=COUNTED),
         first_content=b"Hello",
         content_type=LINES,
     ),
@@ -73,7 +73,7 @@ EXCHANGES = [
             ),
             done(message=EMPTY, **TIMES),
         ),
-        answer(
+        response(
             content="Looking.",
             reasoning="Let me see",
             tool_calls=[
@@ -95,7 +95,7 @@ EXCHANGES = [
             line(response=" upon"),
             done("length", response="", context=[1, 2, 3], **TIMES),
         ),
-        answer(content="Once upon", reasoning="Hm.", stop_reason="length", usage=COUNTED),
+        response(content="Once upon", reasoning="Hm.", stop_reason="length", usage=COUNTED),
         first_content=b"Hm.",
         content_type=LINES,
     ),
@@ -103,7 +103,7 @@ EXCHANGES = [
         "prompt out of the cache",
         "ollama",
         lines(message("Hi"), done(None, message=EMPTY, eval_count=0, total_duration=5)),
-        answer(
+        response(
             content="Hi",
             stop_reason=None,
             usage=Usage(tokens_out=0, raw={"eval_count": 0, "total_duration": 5}),
@@ -115,7 +115,7 @@ EXCHANGES = [
         "error in mid-stream",
         "ollama",
         lines(message("Hel"), {"error": "an error was encountered while running the model"}),
-        answer(
+        response(
             content="Hel",
             stop_reason=None,
             error="an error was encountered while running the model",
@@ -127,7 +127,7 @@ EXCHANGES = [
         "lines that are labelled as one object",
         "ollama",
         lines(message("Hi"), done(message=EMPTY, **TIMES)),
-        answer(content="Hi", usage=COUNTED),
+        response(content="Hi", usage=COUNTED),
         first_content=b"Hi",
         content_type="application/json; charset=utf-8",
     ),
@@ -135,14 +135,14 @@ EXCHANGES = [
         "load only",
         "ollama",
         compact(done("load", message=EMPTY)),
-        answer(stop_reason="load"),
+        response(stop_reason="load"),
         content_type=PLAIN,
     ),
     Exchange(
         "unload only",
         "ollama",
         compact(done("unload", response="")),
-        answer(stop_reason="unload"),
+        response(stop_reason="unload"),
         content_type=PLAIN,
     ),
     Exchange(
@@ -159,7 +159,7 @@ EXCHANGES = [
                 **TIMES,
             )
         ),
-        answer(
+        response(
             content="Hi",
             reasoning="Hm.",
             tool_calls=[ToolCall(None, "now", "{}")],
@@ -171,14 +171,14 @@ EXCHANGES = [
         "generate, whole",
         "ollama",
         compact(done(response="Hi", context=[1], **TIMES)),
-        answer(content="Hi", usage=COUNTED),
+        response(content="Hi", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
         "embed",
         "ollama",
         compact({"model": "nomic", "embeddings": [[0.1]], "prompt_eval_count": 8}),
-        answer(
+        response(
             response_model="nomic",
             stop_reason=None,
             usage=Usage(tokens_in=8, raw={"prompt_eval_count": 8}),
@@ -189,14 +189,14 @@ EXCHANGES = [
         "embeddings, the old way",
         "ollama",
         compact({"embedding": [0.1, 0.2]}),
-        Answered(complete=True),
+        ParsedResponse(complete=True),
         content_type=PLAIN,
     ),
     Exchange(
         "error body",
         "ollama",
         compact({"error": "model 'x' not found"}),
-        Answered(error="model 'x' not found", complete=True),
+        ParsedResponse(error="model 'x' not found", complete=True),
         status=404,
         content_type=PLAIN,
     ),

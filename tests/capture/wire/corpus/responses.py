@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from capture.wire.types import JSON, Answered, Billed, ToolCall, Usage
+from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 USAGE = {
@@ -57,7 +57,7 @@ CUSTOM_CALL = {
 WEB_SEARCH = {"id": "ws_1", "type": "web_search_call", "status": "completed"}
 
 
-def response(status: str, output: list[JSON], **more: JSON) -> dict[str, JSON]:
+def response_object(status: str, output: list[JSON], **more: JSON) -> dict[str, JSON]:
     return {
         "id": "resp_1",
         "object": "response",
@@ -72,11 +72,11 @@ def response(status: str, output: list[JSON], **more: JSON) -> dict[str, JSON]:
 
 
 def whole(status: str, output: list[JSON], **more: JSON) -> bytes:
-    return compact(response(status, output, **more))
+    return compact(response_object(status, output, **more))
 
 
 def terminal(status: str, output: list[JSON], **more: JSON) -> dict[str, JSON]:
-    return {"type": f"response.{status}", "response": response(status, output, **more)}
+    return {"type": f"response.{status}", "response": response_object(status, output, **more)}
 
 
 def added(index: int, item: dict[str, JSON], **emptied: JSON) -> dict[str, JSON]:
@@ -95,13 +95,13 @@ def done(kind: str, index: int, **more: JSON) -> dict[str, JSON]:
     return {"type": f"response.{kind}.done", "output_index": index, **more}
 
 
-def answer(**expected: Any) -> Answered:
+def response(**expected: Any) -> ParsedResponse:
     common = {"response_model": "gpt-5.4-2026-03-05", "response_id": "resp_1", "complete": True}
-    return Answered(**{**common, **expected})
+    return ParsedResponse(**{**common, **expected})
 
 
-CREATED = {"type": "response.created", "response": response("in_progress", [])}
-IN_PROGRESS = {"type": "response.in_progress", "response": response("in_progress", [])}
+CREATED = {"type": "response.created", "response": response_object("in_progress", [])}
+IN_PROGRESS = {"type": "response.in_progress", "response": response_object("in_progress", [])}
 TEXT = [
     added(0, MESSAGE, content=[]),
     {
@@ -150,7 +150,7 @@ EXCHANGES = [
             done("output_item", 0, item=MESSAGE),
             terminal("completed", [MESSAGE], usage=USAGE),
         ),
-        answer(content="Hi there", stop_reason="completed", usage=COUNTED),
+        response(content="Hi there", stop_reason="completed", usage=COUNTED),
         first_content=b'"delta":"Hi"',
     ),
     Exchange(
@@ -166,7 +166,7 @@ EXCHANGES = [
                 incomplete_details={"reason": "max_output_tokens"},
             ),
         ),
-        answer(content="Hi there", stop_reason="max_output_tokens", usage=COUNTED),
+        response(content="Hi there", stop_reason="max_output_tokens", usage=COUNTED),
         first_content=b'"delta":"Hi"',
     ),
     Exchange(
@@ -176,7 +176,7 @@ EXCHANGES = [
             CREATED,
             terminal("failed", [], error={"code": "server_error", "message": "Try again"}),
         ),
-        answer(stop_reason="failed", error="Try again"),
+        response(stop_reason="failed", error="Try again"),
     ),
     Exchange(
         "error event",
@@ -186,14 +186,14 @@ EXCHANGES = [
             *TEXT,
             {"type": "error", "code": "rate_limit", "message": "Slow down", "param": None},
         ),
-        answer(content="Hi there", error="Slow down"),
+        response(content="Hi there", error="Slow down"),
         first_content=b'"delta":"Hi"',
     ),
     Exchange(
         "error event with an error object",
         "openai_responses",
         named({"type": "error", "error": {"type": "server_error", "message": "Oh no"}}),
-        Answered(error="Oh no", complete=True),
+        ParsedResponse(error="Oh no", complete=True),
     ),
     Exchange(
         "reasoning, then tool calls",
@@ -213,7 +213,7 @@ EXCHANGES = [
             delta("custom_tool_call_input", 3, "ls -l"),
             terminal("completed", [REASONING, WEB_SEARCH, FUNCTION_CALL, CUSTOM_CALL], usage=USAGE),
         ),
-        answer(
+        response(
             reasoning="First.\n\nThen.",
             stop_reason="tool_calls",
             tool_calls=[
@@ -242,7 +242,7 @@ EXCHANGES = [
             delta("output_text", 4, " and", content_index=0),
             delta("refusal", 4, " no", content_index=1),
         ),
-        answer(
+        response(
             content="Hi there and no",
             reasoning="First.\n\nraw",
             tool_calls=[
@@ -269,7 +269,7 @@ EXCHANGES = [
                 terminal("completed", [], usage=USAGE),
             )
         ),
-        answer(
+        response(
             content="Hi there",
             stop_reason="tool_calls",
             tool_calls=[ToolCall("c", "f", "{}")],
@@ -285,7 +285,7 @@ EXCHANGES = [
             [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}],
             usage=USAGE,
         ),
-        answer(content="No.", stop_reason="completed", usage=COUNTED),
+        response(content="No.", stop_reason="completed", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
@@ -300,7 +300,7 @@ EXCHANGES = [
                 WEB_SEARCH,
             ],
         ),
-        answer(
+        response(
             stop_reason="tool_calls",
             tool_calls=[
                 ToolCall("c1", "local_shell", '{"command":["ls"]}'),
@@ -314,14 +314,14 @@ EXCHANGES = [
         "in the background",
         "openai_responses",
         whole("queued", []),
-        answer(stop_reason="queued"),
+        response(stop_reason="queued"),
         content_type=PLAIN,
     ),
     Exchange(
         "plain, failed",
         "openai_responses",
         whole("failed", [], error={"code": "server_error", "message": "Oh no"}),
-        answer(stop_reason="failed", error="Oh no"),
+        response(stop_reason="failed", error="Oh no"),
         content_type=PLAIN,
     ),
     Exchange(
@@ -330,7 +330,7 @@ EXCHANGES = [
         named(
             {
                 "type": "response.created",
-                "response": response("in_progress", [], service_tier="auto"),
+                "response": response_object("in_progress", [], service_tier="auto"),
             },
             *TEXT,
             terminal(
@@ -342,7 +342,7 @@ EXCHANGES = [
                 service_tier="flex",
             ),
         ),
-        answer(
+        response(
             content="Hi there",
             stop_reason="completed",
             service_tier="flex",
@@ -382,30 +382,30 @@ EXCHANGES = [
         "tools that were not used",
         "openai_responses",
         whole("completed", [MESSAGE], usage=USAGE, tool_usage=NO_TOOL_USAGE),
-        answer(content="Hi there", stop_reason="completed", usage=COUNTED),
+        response(content="Hi there", stop_reason="completed", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
         "steered away",
         "openai_responses",
         whole("incomplete", [MESSAGE], usage=USAGE, incomplete_details={"reason": "steered"}),
-        answer(content="Hi there", stop_reason="steered", usage=COUNTED),
+        response(content="Hi there", stop_reason="steered", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
         "in the background, streamed, left while it was queued",
         "openai_responses",
         named(
-            {"type": "response.created", "response": response("queued", [])},
-            {"type": "response.queued", "response": response("queued", [])},
+            {"type": "response.created", "response": response_object("queued", [])},
+            {"type": "response.queued", "response": response_object("queued", [])},
         ),
-        answer(complete=False),
+        response(complete=False),
     ),
     Exchange(
         "cancelled",
         "openai_responses",
         whole("cancelled", []),
-        answer(stop_reason="cancelled"),
+        response(stop_reason="cancelled"),
         content_type=PLAIN,
     ),
     Exchange(
@@ -417,14 +417,14 @@ EXCHANGES = [
             done("output_item", 0, item={"id": "cmp_1", "type": "compaction"}),
             terminal("completed", [{"id": "cmp_1", "type": "compaction"}, MESSAGE], usage=USAGE),
         ),
-        answer(content="Hi there", stop_reason="completed", usage=COUNTED),
+        response(content="Hi there", stop_reason="completed", usage=COUNTED),
         first_content=b'"response.completed"',
     ),
     Exchange(
         "a history made shorter",
         "openai_responses",
         compact(COMPACTED),
-        Answered(response_id="resp_1", usage=COUNTED, complete=True),
+        ParsedResponse(response_id="resp_1", usage=COUNTED, complete=True),
         content_type=PLAIN,
     ),
 ]

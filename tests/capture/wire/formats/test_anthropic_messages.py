@@ -11,7 +11,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
@@ -22,20 +22,25 @@ def test_request_is_read() -> None:
         b'"Today is Monday."}],"messages":[{"role":"user","content":"Hi"},{"role":"system",'
         b'"content":"Be kind."}],"tools":[{"name":"f"}],"thinking":{"type":"adaptive"}}'
     )
-    asked = anthropic_messages.parse_request(body)
-    assert asked.model_id == "claude-sonnet-4-5"
-    assert asked.stream is True
-    assert asked.max_tokens == 1024
-    assert asked.system_prompt == "You are terse.\n\nToday is Monday.\n\nBe kind."
-    assert asked.params == {"thinking": {"type": "adaptive"}}
-    assert [part.kind for part in asked.parts] == ["system", "message", "message", "tools"]
-    assert body[asked.parts[1].start : asked.parts[1].end] == b'{"role":"user","content":"Hi"}'
+    parsed_request = anthropic_messages.parse_request(body)
+    assert parsed_request.model_id == "claude-sonnet-4-5"
+    assert parsed_request.stream is True
+    assert parsed_request.max_tokens == 1024
+    assert parsed_request.system_prompt == "You are terse.\n\nToday is Monday.\n\nBe kind."
+    assert parsed_request.params == {"thinking": {"type": "adaptive"}}
+    assert [part.kind for part in parsed_request.parts] == ["system", "message", "message", "tools"]
+    assert (
+        body[parsed_request.parts[1].start : parsed_request.parts[1].end]
+        == b'{"role":"user","content":"Hi"}'
+    )
 
 
 def test_system_prompt_that_is_a_text() -> None:
-    asked = anthropic_messages.parse_request(b'{"system": "You are terse.", "messages": []}')
-    assert asked.system_prompt == "You are terse."
-    assert [part.kind for part in asked.parts] == ["system"]
+    parsed_request = anthropic_messages.parse_request(
+        b'{"system": "You are terse.", "messages": []}'
+    )
+    assert parsed_request.system_prompt == "You are terse."
+    assert [part.kind for part in parsed_request.parts] == ["system"]
 
 
 @pytest.mark.parametrize(

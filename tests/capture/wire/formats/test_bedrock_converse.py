@@ -19,19 +19,23 @@ BODY = (
 
 
 @pytest.mark.parametrize("exchange", CONVERSE, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
 def test_request_is_read() -> None:
-    asked = bedrock_converse.parse_request(BODY, path="/model/amazon.nova-pro-v1:0/converse")
-    assert asked.model_id == "amazon.nova-pro-v1:0"
-    assert asked.stream is False
-    assert (asked.temperature, asked.max_tokens) == (0.5, 512)
-    assert asked.system_prompt == "You are terse.\n\nToday is Monday.\n\nBe kind."
-    assert asked.params == {"inferenceConfig": {"maxTokens": 512, "temperature": 0.5, "topP": 0.9}}
-    assert [part.kind for part in asked.parts] == ["message", "message", "system", "tools"]
-    tools = asked.parts[-1]
+    parsed_request = bedrock_converse.parse_request(
+        BODY, path="/model/amazon.nova-pro-v1:0/converse"
+    )
+    assert parsed_request.model_id == "amazon.nova-pro-v1:0"
+    assert parsed_request.stream is False
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (0.5, 512)
+    assert parsed_request.system_prompt == "You are terse.\n\nToday is Monday.\n\nBe kind."
+    assert parsed_request.params == {
+        "inferenceConfig": {"maxTokens": 512, "temperature": 0.5, "topP": 0.9}
+    }
+    assert [part.kind for part in parsed_request.parts] == ["message", "message", "system", "tools"]
+    tools = parsed_request.parts[-1]
     assert list(json.loads(BODY[tools.start : tools.end])) == ["tools", "toolChoice"]
 
 
@@ -61,8 +65,8 @@ ARN = "arn:aws:bedrock:us-east-1:123456789012"
     ],
 )
 def test_path_tells_model_and_stream(path: str, model: str | None, stream: bool) -> None:
-    asked = bedrock_converse.parse_request(b"{}", path=path)
-    assert (asked.model_id, asked.stream) == (model, stream)
+    parsed_request = bedrock_converse.parse_request(b"{}", path=path)
+    assert (parsed_request.model_id, parsed_request.stream) == (model, stream)
 
 
 def test_tool_results_are_read() -> None:

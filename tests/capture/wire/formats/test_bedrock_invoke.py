@@ -11,7 +11,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 
 @pytest.mark.parametrize("exchange", INVOKE, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
@@ -20,15 +20,15 @@ def test_request_for_claude_is_read() -> None:
         b'{"anthropic_version":"bedrock-2023-05-31","max_tokens":1024,"temperature":1,"system":'
         b'"You are terse.","messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"f"}]}'
     )
-    asked = bedrock_invoke.parse_request(
+    parsed_request = bedrock_invoke.parse_request(
         body, path="/model/us.anthropic.claude-opus-4-1-20250805-v1:0/invoke-with-response-stream"
     )
-    assert asked.model_id == "us.anthropic.claude-opus-4-1-20250805-v1:0"
-    assert asked.stream is True
-    assert (asked.temperature, asked.max_tokens) == (1, 1024)
-    assert asked.system_prompt == "You are terse."
-    assert asked.params == {"anthropic_version": "bedrock-2023-05-31"}
-    assert [part.kind for part in asked.parts] == ["system", "message", "tools"]
+    assert parsed_request.model_id == "us.anthropic.claude-opus-4-1-20250805-v1:0"
+    assert parsed_request.stream is True
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (1, 1024)
+    assert parsed_request.system_prompt == "You are terse."
+    assert parsed_request.params == {"anthropic_version": "bedrock-2023-05-31"}
+    assert [part.kind for part in parsed_request.parts] == ["system", "message", "tools"]
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_request_for_claude_is_read() -> None:
 def test_requests_for_other_models_are_read(
     body: JSON, max_tokens: int | None, temperature: float | None, kinds: list[str]
 ) -> None:
-    asked = bedrock_invoke.parse_request(json.dumps(body).encode(), path="/model/m/invoke")
-    assert (asked.model_id, asked.stream) == ("m", False)
-    assert (asked.max_tokens, asked.temperature) == (max_tokens, temperature)
-    assert [part.kind for part in asked.parts] == kinds
+    parsed_request = bedrock_invoke.parse_request(json.dumps(body).encode(), path="/model/m/invoke")
+    assert (parsed_request.model_id, parsed_request.stream) == ("m", False)
+    assert (parsed_request.max_tokens, parsed_request.temperature) == (max_tokens, temperature)
+    assert [part.kind for part in parsed_request.parts] == kinds
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
@@ -22,13 +22,13 @@ def test_request_is_read() -> None:
         b'{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"f"}}],'
         b'"temperature":0.3,"max_tokens":100,"stream":true,"p":0.9,"documents":["d"]}'
     )
-    asked = cohere_chat.parse_request(body)
-    assert asked.model_id == "command-a-03-2025"
-    assert asked.stream is True
-    assert (asked.temperature, asked.max_tokens) == (0.3, 100)
-    assert asked.system_prompt == "Be terse."
-    assert asked.params == {"p": 0.9, "documents": ["d"]}
-    assert [part.kind for part in asked.parts] == ["message", "message", "tools"]
+    parsed_request = cohere_chat.parse_request(body)
+    assert parsed_request.model_id == "command-a-03-2025"
+    assert parsed_request.stream is True
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (0.3, 100)
+    assert parsed_request.system_prompt == "Be terse."
+    assert parsed_request.params == {"p": 0.9, "documents": ["d"]}
+    assert [part.kind for part in parsed_request.parts] == ["message", "message", "tools"]
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_error_body_is_coheres() -> None:
 
 def test_what_is_embedded_is_read() -> None:
     body = b'{"model":"embed-v4.0","texts":["a","b"],"input_type":"search_document"}'
-    asked = cohere_embeddings.parse_request(body)
-    assert asked.model_id == "embed-v4.0"
-    assert asked.params == {"input_type": "search_document"}
-    assert [(part.kind, body[part.start : part.end]) for part in asked.parts] == [
+    parsed_request = cohere_embeddings.parse_request(body)
+    assert parsed_request.model_id == "embed-v4.0"
+    assert parsed_request.params == {"input_type": "search_document"}
+    assert [(part.kind, body[part.start : part.end]) for part in parsed_request.parts] == [
         ("message", b'"a"'),
         ("message", b'"b"'),
     ]

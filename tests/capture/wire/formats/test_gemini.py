@@ -10,18 +10,18 @@ from capture.wire.formats.gemini import embeddings as gemini_embeddings
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import interactions as gemini_interactions
 from capture.wire.json.partial_arguments import PartialArgs
-from capture.wire.types import Asked, Part, ToolResult
+from capture.wire.types import ParsedRequest, Part, ToolResult
 from tests.capture.wire.corpus.exchanges import PLAIN, SSE, Exchange
 from tests.capture.wire.corpus.gemini import EXCHANGES, array, events
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
-def pieces(body: bytes, asked: Asked) -> list[tuple[str, bytes]]:
-    return [(part.kind, body[part.start : part.end]) for part in asked.parts]
+def pieces(body: bytes, parsed_request: ParsedRequest) -> list[tuple[str, bytes]]:
+    return [(part.kind, body[part.start : part.end]) for part in parsed_request.parts]
 
 
 def test_request_is_read() -> None:
@@ -32,16 +32,16 @@ def test_request_is_read() -> None:
         b'"generationConfig":{"temperature":0.5,"maxOutputTokens":100,"topP":1}}'
     )
     path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
-    asked = gemini.parse_request(body, path=path)
-    assert asked.model_id == "gemini-2.5-flash"
-    assert asked.stream is True
-    assert asked.system_prompt == "You are terse.\n\nBe kind."
-    assert (asked.temperature, asked.max_tokens) == (0.5, 100)
-    assert asked.params == {
+    parsed_request = gemini.parse_request(body, path=path)
+    assert parsed_request.model_id == "gemini-2.5-flash"
+    assert parsed_request.stream is True
+    assert parsed_request.system_prompt == "You are terse.\n\nBe kind."
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (0.5, 100)
+    assert parsed_request.params == {
         "cachedContent": "cachedContents/1",
         "generationConfig": {"temperature": 0.5, "maxOutputTokens": 100, "topP": 1},
     }
-    assert pieces(body, asked) == [
+    assert pieces(body, parsed_request) == [
         ("system", b'{"parts":[{"text":"You are terse."},{"text":"Be kind."}]}'),
         ("message", b'{"role":"user","parts":[{"text":"Hi"}]}'),
         ("message", b'{"role":"model","parts":[]}'),
@@ -55,11 +55,11 @@ def test_request_in_snake_case_with_single_values_for_lists() -> None:
         b'"system_instruction":{"parts":{"text":"You are terse."}},'
         b'"generation_config":{"temperature":0,"max_output_tokens":5}}'
     )
-    asked = gemini.parse_request(body, path="v1/models/m:generateContent")
-    assert (asked.model_id, asked.stream) == ("m", False)
-    assert asked.system_prompt == "You are terse."
-    assert (asked.temperature, asked.max_tokens) == (0, 5)
-    assert pieces(body, asked) == [
+    parsed_request = gemini.parse_request(body, path="v1/models/m:generateContent")
+    assert (parsed_request.model_id, parsed_request.stream) == ("m", False)
+    assert parsed_request.system_prompt == "You are terse."
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (0, 5)
+    assert pieces(body, parsed_request) == [
         ("message", b'{"role":"user","parts":{"text":"Hi"}}'),
         ("system", b'{"parts":{"text":"You are terse."}}'),
     ]
@@ -84,21 +84,21 @@ def test_model_is_named_by_the_path(path: str, model: str) -> None:
 
 
 def test_request_that_is_no_json_still_names_its_model() -> None:
-    asked = gemini.parse_request(b"{", path="/v1/models/m:streamGenerateContent")
-    assert (asked.model_id, asked.stream) == ("m", True)
-    assert asked.note is not None
+    parsed_request = gemini.parse_request(b"{", path="/v1/models/m:streamGenerateContent")
+    assert (parsed_request.model_id, parsed_request.stream) == ("m", True)
+    assert parsed_request.note is not None
 
 
 def test_embeddings_request_is_read() -> None:
     body = b'{"requests":[{"model":"models/e","content":{"parts":[{"text":"a"}]}},{"content":{}}]}'
     path = "/v1/models/e:batchEmbedContents"
-    asked = gemini_embeddings.parse_request(body, path=path)
-    assert asked.model_id == "e"
-    assert [kind for kind, _ in pieces(body, asked)] == ["message", "message"]
+    parsed_request = gemini_embeddings.parse_request(body, path=path)
+    assert parsed_request.model_id == "e"
+    assert [kind for kind, _ in pieces(body, parsed_request)] == ["message", "message"]
     body = b'{"model":"models/e","content":{"parts":[{"text":"a"}]},"taskType":"X"}'
-    asked = gemini_embeddings.parse_request(body)
-    assert (asked.model_id, asked.params) == ("e", {"taskType": "X"})
-    assert pieces(body, asked) == [("message", b'{"parts":[{"text":"a"}]}')]
+    parsed_request = gemini_embeddings.parse_request(body)
+    assert (parsed_request.model_id, parsed_request.params) == ("e", {"taskType": "X"})
+    assert pieces(body, parsed_request) == [("message", b'{"parts":[{"text":"a"}]}')]
 
 
 def test_tool_results_are_read() -> None:
@@ -135,25 +135,25 @@ def test_interactions_request_is_read() -> None:
         b'"previous_interaction_id":"int_0",'
         b'"generation_config":{"temperature":1,"max_output_tokens":9}}'
     )
-    asked = gemini_interactions.parse_request(body)
-    assert asked.model_id == "gemini-3-pro-preview"
-    assert asked.stream is True
-    assert asked.system_prompt == "You are terse."
-    assert (asked.temperature, asked.max_tokens) == (1, 9)
-    assert asked.params == {
+    parsed_request = gemini_interactions.parse_request(body)
+    assert parsed_request.model_id == "gemini-3-pro-preview"
+    assert parsed_request.stream is True
+    assert parsed_request.system_prompt == "You are terse."
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (1, 9)
+    assert parsed_request.params == {
         "previous_interaction_id": "int_0",
         "generation_config": {"temperature": 1, "max_output_tokens": 9},
     }
-    kinds = [kind for kind, _ in pieces(body, asked)]
+    kinds = [kind for kind, _ in pieces(body, parsed_request)]
     assert kinds == ["message", "message", "system", "tools"]
 
 
 @pytest.mark.parametrize("given", [b'"Hi"', b'{"type":"text","text":"Hi"}'])
 def test_interactions_input_that_is_no_list(given: bytes) -> None:
     body = b'{"agent":"deep-research","input":' + given + b"}"
-    asked = gemini_interactions.parse_request(body)
-    assert (asked.model_id, asked.params) == (None, {"agent": "deep-research"})
-    assert asked.parts == [Part("message", 33, 33 + len(given))]
+    parsed_request = gemini_interactions.parse_request(body)
+    assert (parsed_request.model_id, parsed_request.params) == (None, {"agent": "deep-research"})
+    assert parsed_request.parts == [Part("message", 33, 33 + len(given))]
 
 
 def test_interactions_tool_result_is_read() -> None:
@@ -215,19 +215,23 @@ def test_line_ends_without_a_brace_are_no_error() -> None:
     body = (
         b'data: {\r\ndata: "candidates":[{"content":{"parts":[{"text":"a"}]}}]\r\ndata: }\r\n\r\n'
     )
-    assert gemini.parse_answer(body, status=200, content_type=SSE).content == "a"
+    assert gemini.parse_response(body, status=200, content_type=SSE).content == "a"
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
 @pytest.mark.parametrize("write", [events, array])
-def test_answer_of_100_mb_is_read_in_linear_time(write: Callable[..., bytes], is_cut: bool) -> None:
+def test_response_of_100_mb_is_read_in_linear_time(
+    write: Callable[..., bytes], is_cut: bool
+) -> None:
     long = 'line \\ of "text"\n' * 6_000
     body = write(*[{"candidates": [{"content": {"parts": [{"text": long}]}}]}] * 1_000)
     assert len(body) > 100_000_000
     started = time.process_time()
-    answered = gemini.parse_answer(body[:-10] if is_cut else body, status=200, content_type=PLAIN)
+    parsed_response = gemini.parse_response(
+        body[:-10] if is_cut else body, status=200, content_type=PLAIN
+    )
     assert time.process_time() - started < 10
-    assert answered.content == long * (999 if is_cut else 1_000)
+    assert parsed_response.content == long * (999 if is_cut else 1_000)
 
 
 def test_quotes_and_backslashes_that_never_end_are_read_in_linear_time() -> None:
@@ -235,5 +239,5 @@ def test_quotes_and_backslashes_that_never_end_are_read_in_linear_time() -> None
     for end in (b"\\", b'"', b"{", b"\\\\"):
         for filler in (b'\\"', b"\\", b'"', b"{", b"}", b'{"', b'{"a":"{'):
             body = b'[{"a":"' + filler * (1_000_000 // len(filler)) + end
-            gemini.parse_answer(body, status=200, content_type=PLAIN)
+            gemini.parse_response(body, status=200, content_type=PLAIN)
     assert time.process_time() - started < 20

@@ -6,18 +6,18 @@ import time
 import pytest
 
 from capture.wire.formats import ollama
-from capture.wire.types import Asked, ToolResult
+from capture.wire.types import ParsedRequest, ToolResult
 from tests.capture.wire.corpus.exchanges import LINES, Exchange
 from tests.capture.wire.corpus.ollama import EXCHANGES, lines, message
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
-def pieces(body: bytes, asked: Asked) -> list[tuple[str, bytes]]:
-    return [(part.kind, body[part.start : part.end]) for part in asked.parts]
+def pieces(body: bytes, parsed_request: ParsedRequest) -> list[tuple[str, bytes]]:
+    return [(part.kind, body[part.start : part.end]) for part in parsed_request.parts]
 
 
 def test_chat_request_is_read() -> None:
@@ -26,17 +26,17 @@ def test_chat_request_is_read() -> None:
         b'{"role":"user","content":"What is this?","images":["aGk="]}],"tools":[{}],'
         b'"think":true,"keep_alive":-1,"options":{"temperature":0.5,"num_predict":100,"seed":1}}'
     )
-    asked = ollama.parse_request(body, path="/api/chat")
-    assert asked.model_id == "llama3.2"
-    assert asked.stream is True
-    assert asked.system_prompt == "You are terse."
-    assert (asked.temperature, asked.max_tokens) == (0.5, 100)
-    assert asked.params == {
+    parsed_request = ollama.parse_request(body, path="/api/chat")
+    assert parsed_request.model_id == "llama3.2"
+    assert parsed_request.stream is True
+    assert parsed_request.system_prompt == "You are terse."
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (0.5, 100)
+    assert parsed_request.params == {
         "think": True,
         "keep_alive": -1,
         "options": {"temperature": 0.5, "num_predict": 100, "seed": 1},
     }
-    assert pieces(body, asked) == [
+    assert pieces(body, parsed_request) == [
         ("message", b'{"role":"system","content":"You are terse."}'),
         ("message", b'{"role":"user","content":"What is this?","images":["aGk="]}'),
         ("tools", b"[{}]"),
@@ -48,16 +48,16 @@ def test_generate_request_is_read() -> None:
         b'{"model":"m","system":"You are terse.","prompt":"Hi","template":"{{ .Prompt }}",'
         b'"context":[1,2,3],"images":["aGk="],"raw":false,"options":{"num_predict":-1}}'
     )
-    asked = ollama.parse_request(body, path="/api/generate")
-    assert asked.stream is True
-    assert asked.system_prompt == "You are terse."
-    assert asked.max_tokens is None
-    assert asked.params == {
+    parsed_request = ollama.parse_request(body, path="/api/generate")
+    assert parsed_request.stream is True
+    assert parsed_request.system_prompt == "You are terse."
+    assert parsed_request.max_tokens is None
+    assert parsed_request.params == {
         "template": "{{ .Prompt }}",
         "raw": False,
         "options": {"num_predict": -1},
     }
-    assert pieces(body, asked) == [("system", b'"You are terse."'), ("message", b'"Hi"')]
+    assert pieces(body, parsed_request) == [("system", b'"You are terse."'), ("message", b'"Hi"')]
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_generate_request_is_read() -> None:
     ],
 )
 def test_it_streams_unless_told_not_to(path: str, body: bytes, streams: bool) -> None:
-    asked = ollama.parse_request(body, path=path)
-    assert asked.stream is streams
-    assert "stream" not in asked.params
+    parsed_request = ollama.parse_request(body, path=path)
+    assert parsed_request.stream is streams
+    assert "stream" not in parsed_request.params
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ def test_it_streams_unless_told_not_to(path: str, body: bytes, streams: bool) ->
     ],
 )
 def test_embeddings_request_is_read(path: str, body: bytes, texts: list[bytes]) -> None:
-    asked = ollama.parse_request(body, path=path)
-    assert asked.params == {"truncate": True}
-    assert pieces(body, asked) == [("message", text) for text in texts]
+    parsed_request = ollama.parse_request(body, path=path)
+    assert parsed_request.params == {"truncate": True}
+    assert pieces(body, parsed_request) == [("message", text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -119,25 +119,29 @@ def test_error_body_is_ollamas() -> None:
     assert json.loads(body) == {"error": "No"}
 
 
-def test_one_line_of_a_stream_is_no_whole_answer() -> None:
+def test_one_line_of_a_stream_is_no_whole_response() -> None:
     body = lines(message("Hi"))
     for content_type in (LINES, "application/json"):
-        answered = ollama.parse_answer(body, status=200, content_type=content_type)
-        assert answered.content == "Hi"
-        assert answered.complete is False
-        assert answered.first_content_end == len(body)
+        parsed_response = ollama.parse_response(body, status=200, content_type=content_type)
+        assert parsed_response.content == "Hi"
+        assert parsed_response.complete is False
+        assert parsed_response.first_content_end == len(body)
 
 
 def test_object_on_several_lines_is_whole() -> None:
     body = json.dumps({"model": "m", "response": "Hi", "done": True}, indent=2).encode()
-    answered = ollama.parse_answer(body, status=200, content_type="application/json")
-    assert (answered.content, answered.complete, answered.note) == ("Hi", True, None)
-    assert answered.first_content_end is None
+    parsed_response = ollama.parse_response(body, status=200, content_type="application/json")
+    assert (parsed_response.content, parsed_response.complete, parsed_response.note) == (
+        "Hi",
+        True,
+        None,
+    )
+    assert parsed_response.first_content_end is None
 
 
-def test_answer_of_100_mb_is_read_in_linear_time() -> None:
+def test_response_of_100_mb_is_read_in_linear_time() -> None:
     body = lines(*[message("x" * 100_000, thinking="y")] * 1_000) + b"\n" * 1_000_000
     started = time.process_time()
-    answered = ollama.parse_answer(body, status=200, content_type=LINES)
+    parsed_response = ollama.parse_response(body, status=200, content_type=LINES)
     assert time.process_time() - started < 10
-    assert len(answered.content or "") == 100_000_000
+    assert len(parsed_response.content or "") == 100_000_000

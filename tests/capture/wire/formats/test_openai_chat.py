@@ -5,13 +5,13 @@ import json
 import pytest
 
 from capture.wire.formats.openai import chat as openai_chat
-from capture.wire.types import Asked, Part, ToolResult
+from capture.wire.types import ParsedRequest, Part, ToolResult
 from tests.capture.wire.corpus.chat import EXCHANGES, chunk
 from tests.capture.wire.corpus.exchanges import SSE, Exchange, data
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
@@ -24,18 +24,18 @@ def test_request_is_read() -> None:
         b' "stream_options": {"include_usage": true}, "tools": [{"type": "function"}],'
         b' "tool_choice": "auto", "functions": null}'
     )
-    asked = openai_chat.parse_request(body)
-    assert asked.model_id == "gpt-4o"
-    assert asked.stream is True
-    assert asked.system_prompt == "Be brief.\n\nIn French.\n\nPolitely."
-    assert asked.temperature == 0.5
-    assert asked.max_tokens == 100
-    assert asked.params == {
+    parsed_request = openai_chat.parse_request(body)
+    assert parsed_request.model_id == "gpt-4o"
+    assert parsed_request.stream is True
+    assert parsed_request.system_prompt == "Be brief.\n\nIn French.\n\nPolitely."
+    assert parsed_request.temperature == 0.5
+    assert parsed_request.max_tokens == 100
+    assert parsed_request.params == {
         "max_tokens": 7,
         "stream_options": {"include_usage": True},
         "tool_choice": "auto",
     }
-    assert [(part.kind, body[part.start : part.end]) for part in asked.parts] == [
+    assert [(part.kind, body[part.start : part.end]) for part in parsed_request.parts] == [
         ("message", b'{"role": "system", "content": "Be brief."}'),
         ("message", b'{"role":"user","content":"the system is down"}'),
         (
@@ -45,7 +45,7 @@ def test_request_is_read() -> None:
         ),
         ("tools", b'[{"type": "function"}]'),
     ]
-    assert asked.note is None
+    assert parsed_request.note is None
 
 
 def test_system_role_may_be_written_with_escapes() -> None:
@@ -54,12 +54,16 @@ def test_system_role_may_be_written_with_escapes() -> None:
 
 
 def test_numbers_that_make_no_sense_stay_among_the_parameters() -> None:
-    asked = openai_chat.parse_request(
+    parsed_request = openai_chat.parse_request(
         b'{"model":7,"temperature":"hot","max_tokens":-1,"stream":"yes","seed":18446744073709551617}'
     )
-    assert (asked.model_id, asked.temperature, asked.max_tokens) == (None, None, None)
-    assert asked.stream is False
-    assert asked.params == {
+    assert (parsed_request.model_id, parsed_request.temperature, parsed_request.max_tokens) == (
+        None,
+        None,
+        None,
+    )
+    assert parsed_request.stream is False
+    assert parsed_request.params == {
         "model": 7,
         "temperature": "hot",
         "max_tokens": -1,
@@ -78,7 +82,7 @@ def test_numbers_that_make_no_sense_stay_among_the_parameters() -> None:
     ],
 )
 def test_request_that_is_no_json_object_is_noted(body: bytes, note: str) -> None:
-    assert openai_chat.parse_request(body) == Asked(note=note)
+    assert openai_chat.parse_request(body) == ParsedRequest(note=note)
 
 
 def test_odd_request_is_read_all_the_same() -> None:
@@ -87,21 +91,21 @@ def test_odd_request_is_read_all_the_same() -> None:
         b'"messages":[{"role":"system","content":"\\ud83d and \\ud83d\\ude00"}],'
         b'"metadata":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     )
-    asked = openai_chat.parse_request(body)
-    assert asked.model_id == "m"
-    assert asked.system_prompt == "\ufffd and 😀"
-    assert asked.temperature is None
-    assert asked.params == {"temperature": "nan", "logit_bias": {"a\ufffd": "-inf"}}
-    assert asked.note == "metadata: the JSON is nested too deeply"
+    parsed_request = openai_chat.parse_request(body)
+    assert parsed_request.model_id == "m"
+    assert parsed_request.system_prompt == "\ufffd and 😀"
+    assert parsed_request.temperature is None
+    assert parsed_request.params == {"temperature": "nan", "logit_bias": {"a\ufffd": "-inf"}}
+    assert parsed_request.note == "metadata: the JSON is nested too deeply"
     start = body.index(b'{"role"')
-    assert asked.parts == [Part("message", start, body.index(b"]", start))]
+    assert parsed_request.parts == [Part("message", start, body.index(b"]", start))]
 
 
 def test_half_characters_in_two_deltas_become_one() -> None:
     body = data(chunk({})).replace(b'"delta":{}', b'"delta":{"content":"\\ud83d"}')
     body += data(chunk({})).replace(b'"delta":{}', b'"delta":{"content":"\\ude00\\u0000\\udc00"}')
-    answered = openai_chat.parse_answer(body, status=200, content_type=SSE)
-    assert answered.content == "😀\ufffd\ufffd"
+    parsed_response = openai_chat.parse_response(body, status=200, content_type=SSE)
+    assert parsed_response.content == "😀\ufffd\ufffd"
 
 
 @pytest.mark.parametrize(

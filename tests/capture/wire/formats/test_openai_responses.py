@@ -11,7 +11,7 @@ from tests.capture.wire.corpus.responses import EXCHANGES
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_answer_is_read(exchange: Exchange) -> None:
+def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parsed() == exchange.expected_with_first_content()
 
 
@@ -22,13 +22,13 @@ def test_request_with_items_is_read() -> None:
         b'"instructions":"Be brief.","max_output_tokens":50,"temperature":1,'
         b'"previous_response_id":"resp_0","tools":[]}'
     )
-    asked = openai_responses.parse_request(body)
-    assert asked.model_id == "gpt-5.4"
-    assert asked.stream is False
-    assert asked.system_prompt == "Be brief.\n\nIn French."
-    assert (asked.temperature, asked.max_tokens) == (1.0, 50)
-    assert asked.params == {"previous_response_id": "resp_0"}
-    assert [(part.kind, body[part.start : part.end]) for part in asked.parts] == [
+    parsed_request = openai_responses.parse_request(body)
+    assert parsed_request.model_id == "gpt-5.4"
+    assert parsed_request.stream is False
+    assert parsed_request.system_prompt == "Be brief.\n\nIn French."
+    assert (parsed_request.temperature, parsed_request.max_tokens) == (1.0, 50)
+    assert parsed_request.params == {"previous_response_id": "resp_0"}
+    assert [(part.kind, body[part.start : part.end]) for part in parsed_request.parts] == [
         (
             "message",
             b'{"role":"developer","content":[{"type":"input_text","text":"In French."}]}',
@@ -41,11 +41,11 @@ def test_request_with_items_is_read() -> None:
 
 def test_input_that_is_a_text_is_one_message() -> None:
     body = b'{"input": "Hi", "instructions": null, "prompt": {"id": "p"}}'
-    asked = openai_responses.parse_request(body)
-    [part] = asked.parts
+    parsed_request = openai_responses.parse_request(body)
+    [part] = parsed_request.parts
     assert (part.kind, body[part.start : part.end]) == ("message", b'"Hi"')
-    assert (asked.model_id, asked.system_prompt) == (None, None)
-    assert asked.params == {"prompt": {"id": "p"}}
+    assert (parsed_request.model_id, parsed_request.system_prompt) == (None, None)
+    assert parsed_request.params == {"prompt": {"id": "p"}}
 
 
 @pytest.mark.parametrize(
