@@ -37,7 +37,6 @@ from capture.admission.state.redis import RedisState
 from capture.admission.stops import Stops
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing.prices import Prices
-from capture.proxy.request_body import Body
 from capture.wire import registry
 from capture.wire.request_summary import glance
 from tests.support import canned
@@ -122,18 +121,17 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
     admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, expectations)
     chat = registry.by_name("openai_chat")
-    body = Body(REQUEST, len(REQUEST))
     cpu = 0.0
     for i, call in enumerate(calls(n + 500)):
         if i == 500:  # prices are looked up, code is warm
             cpu = time.process_time()
         fields = {"session_id": call.session_id, "agent_name": call.agent_name}
         fields |= {"user_id": call.user_id}
-        looked = glance(body.data, chat, path=HEAD.path)
+        looked = glance(REQUEST, chat, path=HEAD.path)
         asking = admission.asking(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
         decision = await admission.admit(asking, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)
-        charge = Charge(state, expectations, asking, HEAD, body)
+        charge = Charge(state, expectations, asking, HEAD, REQUEST, is_complete=True)
         charge.response_began(200, [("content-type", "application/json")])
         charge.piece(ANSWER)
         await charge.settle(Outcome.COMPLETED)

@@ -154,7 +154,9 @@ async def admitted(
     head.budget_warning = told(decision.warnings)
     taken = Taken(head, looked, decision)
     if isinstance(decision, Admitted):
-        taken.charge = runtime.limiter.charge_of(asking, head, body)
+        taken.charge = runtime.limiter.charge_of(
+            asking, head, body.data, is_complete=body.is_in_memory
+        )
     return taken
 
 

@@ -13,7 +13,6 @@ from capture.admission.decision import Asking, State
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import charged_usd, cost_of, cost_of_call
-from capture.proxy.request_body import Body
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers
@@ -42,13 +41,16 @@ class Charge:
         expectations: Expectations,
         asking: Asking,
         head: RequestHead,
-        body: Body,
+        body: bytes,
+        *,
+        is_complete: bool,
     ) -> None:
+        """`body` is what of the request's body is in memory; `is_complete`: that is all of it."""
         self._state = state
         self._expectations = expectations
         self._asking = asking
-        self._exchange = Exchange(asking.action_id, request=head, body=body.data)
-        self._lacks_request = body.file is not None or body.more
+        self._exchange = Exchange(asking.action_id, request=head, body=body)
+        self._has_whole_request = is_complete
         self._size = 0
         self._look_at = FIRST_LOOK
         self._held_usd = asking.expected_usd or Decimal(0)
@@ -157,7 +159,7 @@ class Charge:
     def _understood(self) -> Seen:
         """By way of the request too, as the recorder does it."""
         call = understand(replace(self._exchange, pieces=list(self._exchange.pieces)))
-        if self._lacks_request and call.usage_source == "estimated":
+        if not self._has_whole_request and call.usage_source == "estimated":
             return Seen(None)
         tokens_out = call.usage.tokens_out if call.usage else None
         return Seen(cost_of_call(self._expectations.prices, call).total_usd, tokens_out)

@@ -17,7 +17,6 @@ from capture.admission.state.factory import new_state
 from capture.exchange import RequestHead
 from capture.pricing import catalog
 from capture.pricing.configured import configured_prices, published_file
-from capture.proxy.request_body import Body
 from capture.spool.folder import Folder
 
 
@@ -48,13 +47,15 @@ class Limiter:
         await self.state.close()
         self.spent.close()
 
-    def charge_of(self, asking: Asking, head: RequestHead, body: Body) -> Charge | None:
+    def charge_of(
+        self, asking: Asking, head: RequestHead, body: bytes, *, is_complete: bool
+    ) -> Charge | None:
         """Of a call that was admitted, be it because nobody could be asked; None where no budget
         applies. What it holds is on its record."""
         if not self.budgets.apply_to(asking):
             return None
         head.reserved_usd = asking.expected_usd
-        return Charge(self.state, self.expectations, asking, head, body)
+        return Charge(self.state, self.expectations, asking, head, body, is_complete=is_complete)
 
 
 def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:

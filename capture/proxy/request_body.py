@@ -34,6 +34,11 @@ class Body:
     file: Path | None = None
     more: bool = False  # the rest is still to come
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether `data` is the whole body."""
+        return self.file is None and not self.more
+
     def content(self) -> bytes | AsyncIterator[bytes]:
         return self.data if self.file is None else self._pieces(self.file)
 

@@ -286,7 +286,7 @@ class _Recording:
         if isinstance(decision, Refused):
             await refuse(self._runtime, action_id, head, body, decision, looked)
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
-        charge = limiter.charge_of(asking, head, body)
+        charge = limiter.charge_of(asking, head, begins.body, is_complete=True)
         # Its messages are kept as the events of a stream.
         headers = [
             *recorded_headers.response_headers(self.headers),

@@ -4,20 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SinkCursor',
+            name="SinkCursor",
             fields=[
-                ('name', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('seq', models.BigIntegerField(default=0)),
-                ('holder', models.CharField(max_length=64)),
-                ('held_until', models.DateTimeField()),
+                ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("seq", models.BigIntegerField(default=0)),
+                ("holder", models.CharField(max_length=64)),
+                ("held_until", models.DateTimeField()),
             ],
         ),
     ]

@@ -18,7 +18,6 @@ from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, 
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.prices import Prices
-from capture.proxy.request_body import Body
 from tests.support import canned
 
 PRICES = Prices()
@@ -91,8 +90,9 @@ def charged(
 ) -> list[Decimal | None]:
     till = Till()
     asking = Asking(new_action_id(), None, None, None, "gpt-4o", expected)
-    body = Body(ASKED, len(ASKED))
-    charge = Charge(till, Expectations(PRICES), asking, request_head(ASKED), body)
+    charge = Charge(
+        till, Expectations(PRICES), asking, request_head(ASKED), ASKED, is_complete=True
+    )
 
     async def whole() -> None:
         await use(charge)
