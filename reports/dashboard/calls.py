@@ -16,9 +16,9 @@ from reports.dashboard.errors import page
 from reports.dashboard.facets import facets_of
 from reports.dashboard.links import with_parameters
 from reports.json_encoding import encode
-from reports.live.ledger_reader import figures_at, newest_place, stops_in_force
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import FIELDS, CallFilter, short_calls
+from reports.queries.ledger_position import live_figures, newest_position, stops_in_force
 from reports.queries.parameters import Names, Text
 
 COLUMNS = {
@@ -59,7 +59,7 @@ OF_PAGE = ("cols", "tail", "sel", "before")
 def calls(request: HttpRequest) -> HttpResponse:
     asked = PageParameters.of_query(request.GET)
     # Before the calls: what comes between is told by the feed, twice rather than never.
-    place = newest_place()
+    place = newest_position()
     found = calls_page(asked)
     if request.headers.get("hx-target") == "older":
         return render(request, "dashboard/_calls_older.html", _rows(request, found))
@@ -78,7 +78,7 @@ def calls(request: HttpRequest) -> HttpResponse:
         "is_live": is_live,
         "place": place.text(),
         "live_query": urlencode(_live(asked)),
-        "figures": figures_at(now()),
+        "figures": live_figures(now()),
         "today": f"{now():%Y-%m-%d}",
         "stops": stops_in_force(),
         "base_url": base_url,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest
+
+from reports.queries.time_zones import parse_zone
 
 THEMES = ("light", "dark")
 
@@ -25,20 +26,10 @@ class Preferences:
 def preferences_of(request: HttpRequest) -> Preferences:
     theme = request.COOKIES.get("theme")
     return Preferences(
-        zone=zone_of(request.COOKIES.get("tz", "")),
+        zone=parse_zone(request.COOKIES.get("tz", "")),
         theme=theme if theme in THEMES else None,
         single_keys=request.COOKIES.get("keys") != "off",
     )
-
-
-def zone_of(name: str) -> tzinfo:
-    """UTC for what is no zone."""
-    if name in ("", "UTC"):
-        return UTC
-    try:
-        return ZoneInfo(name.replace("%2F", "/"))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
 
 
 def label_of(zone: tzinfo, at: datetime) -> str:

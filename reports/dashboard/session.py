@@ -16,11 +16,11 @@ from reports.analysis.transcript import transcript
 from reports.dashboard.calls_page import AT_ONCE, calls_page
 from reports.dashboard.errors import not_found, page
 from reports.dashboard.links import with_parameters
-from reports.live.ledger_reader import newest_place, stops_in_force
 from reports.queries import records
 from reports.queries.budget_usage import standing
 from reports.queries.call_list import WARNED
 from reports.queries.cursors import CursorField
+from reports.queries.ledger_position import newest_position, stops_in_force
 from reports.queries.parameters import Choice, Flag, Parameters, Text
 from reports.queries.session_costs import by_agent_and_model, growth
 
@@ -66,7 +66,7 @@ def session(request: HttpRequest, session_id: str) -> HttpResponse:
         "growth": growth(found),
         "budget": _budget(found),
         "stops": _stops_of(found),
-        "place": newest_place().text(),
+        "place": newest_position().text(),
     }
     return render(request, "dashboard/session.html", context)
 

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from agentledger_site.conf import VERSION
 from capture.models import Session
-from reports.live.ledger_reader import newest_place
 from reports.queries import records
+from reports.queries.ledger_position import newest_position
 from reports.queries.session_calls import MOST_CALLS
 
 N_OTHERS = 30
@@ -39,7 +39,7 @@ class Chosen:
 
 
 def chosen(asked: str | None) -> Chosen:
-    place = newest_place().text()
+    place = newest_position().text()
     latest = Session.objects.not_deleted().order_by("-last_call_at", "-id")
     others = list(latest.values_list("session_id", flat=True)[:N_OTHERS])
     session = records.session(asked) if asked else latest.first()

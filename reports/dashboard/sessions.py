@@ -9,7 +9,7 @@ from django.shortcuts import render
 
 from reports.dashboard.errors import page
 from reports.dashboard.links import as_api, with_parameters
-from reports.live.ledger_reader import newest_place
+from reports.queries.ledger_position import newest_position
 from reports.queries.session_list import ORDERS, SessionsParameters
 from reports.queries.session_list import page as sessions_page
 
@@ -40,7 +40,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         "next_url": with_parameters(request, cursor=found.next.text()) if found.next else None,
         "is_first": "cursor" not in asked and "offset" not in asked,
         "columns": [_column(request, title, by, asked["order"]) for title, by in COLUMNS],
-        "place": newest_place().text(),
+        "place": newest_position().text(),
         "given": given,
     }
     return render(request, "dashboard/sessions.html", context)

@@ -20,10 +20,7 @@ from reports.live.ledger_reader import (
     FAILURES,
     LedgerReader,
     News,
-    Place,
     Since,
-    newest_place,
-    stops_in_force,
 )
 from reports.live.ledger_reader import missed as missed_since
 from reports.live.mailbox import GAP, Client
@@ -31,6 +28,7 @@ from reports.live.processes import shared
 from reports.live.running import running_here
 from reports.live.watch import MAX_LIMIT, Watch
 from reports.queries.call_list import ShortCall
+from reports.queries.ledger_position import LedgerPosition, newest_position, stops_in_force
 
 logger = logging.getLogger("agentledger.live")
 
@@ -45,7 +43,7 @@ class Feed:
     def __init__(self) -> None:
         self._clients: defaultdict[Watch, set[Client]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        self._place: Place | None = None
+        self._place: LedgerPosition | None = None
         self._known = asyncio.Event()  # the place is
         self._reader: LedgerReader | None = None
         self._running: dict[str, ShortCall] = {}
@@ -107,7 +105,7 @@ class Feed:
         with_sessions = any(watch.sessions for watch in self._clients)
         try:
             if self._place is None:
-                self._place = await reader.run(newest_place)
+                self._place = await reader.run(newest_position)
                 self._stops = await reader.run(stops_in_force)
             news = await reader.run(reader.news, self._place, with_sessions)
             self._away = False
@@ -122,13 +120,13 @@ class Feed:
         self._tell(running, news)
         self._known.set()
 
-    async def _skipped(self, reader: LedgerReader) -> Place | None:
+    async def _skipped(self, reader: LedgerReader) -> LedgerPosition | None:
         """The ledger's end: clients are told that there is a gap."""
         for clients in self._clients.values():
             for client in clients:
                 client.offer(GAP)
         try:
-            return await reader.run(newest_place)
+            return await reader.run(newest_position)
         except FAILURES:
             return self._place
 

@@ -16,12 +16,16 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils.timezone import now
 
-from access.models import AuditChain, AuditEntry
-from capture.ledger.rollup_sums import ERRORS, REFUSED, hour_of
-from capture.models import Call, Ledger, Session, Spend, Stop
+from access.models import AuditEntry
+from capture.models import Call, Session
 from reports.output.call_json import session_json
-from reports.queries.call_list import WARNED, CallFilter, ShortCall, short_calls
-from reports.queries.rollups import Period, added, summary
+from reports.queries.call_list import CallFilter, ShortCall, short_calls
+from reports.queries.ledger_position import (
+    LedgerPosition,
+    live_figures,
+    newest_position,
+    stops_in_force,
+)
 
 # More than this at once is no news but a backlog: clients are told to read the list again.
 MOST_CALLS = 2000
@@ -32,29 +36,19 @@ FAILURES = (DatabaseError, InterfaceError)
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
-    """Up to where the ledger and the audit log are known."""
-
-    seq: int
-    audit_id: int
-
-    def text(self) -> str:
-        return f"{self.seq}.{self.audit_id}"
-
-
 class Since(NamedTuple):
     """What a client knows already."""
 
     seq: int
     audit_id: int | None = None  # None: it does not ask what was deleted
 
-    def has_reached(self, place: Place) -> bool:
+    def has_reached(self, place: LedgerPosition) -> bool:
         return self.seq == place.seq and self.audit_id in (None, place.audit_id)
 
 
 @dataclass(slots=True)
 class News:
-    place: Place
+    place: LedgerPosition
     calls: list[ShortCall] = field(default_factory=list)  # in the order of seq
     gap: bool = False  # there were too many: `calls` is empty
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -86,8 +80,8 @@ class LedgerReader:
         await asyncio.get_running_loop().run_in_executor(self._thread, _disconnect)
         self._thread.shutdown(wait=False)
 
-    def news(self, place: Place, with_sessions: bool) -> News:
-        last = newest_place()
+    def news(self, place: LedgerPosition, with_sessions: bool) -> News:
+        last = newest_position()
         news = News(last)
         changed: set[str] = set()
         if last.audit_id > place.audit_id:
@@ -108,23 +102,14 @@ class LedgerReader:
         if at - self._figures_at < FIGURES_EVERY:
             return None
         self._figures_at = at
-        figures = figures_at(at)
+        figures = live_figures(at)
         if figures == self._figures:
             return None
         self._figures = figures
         return figures
 
 
-def newest_place() -> Place:
-    """Of the ledger's end. Those who saw a call have seen all before it: seq is given under a
-    lock."""
-    return Place(
-        Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
-        AuditChain.objects.values_list("last_id", flat=True).get(),
-    )
-
-
-def missed(filter: CallFilter, since: Since, until: Place, limit: int) -> News | None:
+def missed(filter: CallFilter, since: Since, until: LedgerPosition, limit: int) -> News | None:
     """The calls that were recorded and what was deleted after `since`, up to `until`; None: more
     than `limit`."""
     news = News(until)
@@ -156,28 +141,6 @@ def sessions_of(session_ids: set[str]) -> list[dict[str, Any]]:
         return []
     found = Session.objects.not_deleted().filter(session_id__in=sorted(session_ids))
     return [session_json(session) for session in found.order_by("-last_call_at")[:MOST_SESSIONS]]
-
-
-def stops_in_force() -> list[dict[str, Any]]:
-    stops = Stop.objects.in_force().order_by("-id")
-    columns = ("id", "scope", "value", "reason", "who", "created_at")
-    return [dict(stop) for stop in stops.values(*columns)]
-
-
-def figures_at(at: datetime) -> dict[str, Any]:
-    """`calls_per_minute`: of the last minute; `…_today…`: of the UTC day."""
-    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    calls = Call.objects.not_deleted()
-    spent = Spend.objects.of("daily", None, day.date())
-    begin = hour_of(day)
-    today = added(summary(Period(begin, begin + 24, True, True), None, {}, 0).total).counts
-    return {
-        "calls_per_minute": calls.filter(timestamp__gte=at - timedelta(minutes=1)).count(),
-        "cost_today_usd": spent.values_list("usd", flat=True).first() or 0,
-        "errors_today": today[ERRORS],
-        "refused_today": today[REFUSED],
-        "warnings_today": calls.filter(WARNED, timestamp__gte=day).count(),
-    }
 
 
 def _disconnect() -> None:

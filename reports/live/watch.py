@@ -12,10 +12,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.serializers import CharField
 
-from reports.dashboard.preferences import zone_of
 from reports.live.ledger_reader import Since
 from reports.queries.call_list import CallFilter, CallsParameters
 from reports.queries.parameters import Flag, Number, Text
+from reports.queries.time_zones import parse_zone
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 _PLACE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?", re.ASCII)
@@ -58,7 +58,7 @@ class Watch:
 def asked(query: bytes) -> tuple[Watch, Since | None]:
     """What to watch, and what is known already. Raises ValidationError."""
     values: dict[str, Any] = LiveParameters.of_query(QueryDict(query))
-    zone = zone_of(values["rows"]) if "rows" in values else None
+    zone = parse_zone(values["rows"]) if "rows" in values else None
     watch = Watch(
         CallFilter.of(values), values["limit"], sessions=values.get("sessions", False), zone=zone
     )
