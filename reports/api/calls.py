@@ -24,9 +24,10 @@ from capture.operations.deletion import delete_call
 from reports.api.serializers import CallSerializer, ExplainedCallSerializer
 from reports.json_encoding import encode_in_pieces
 from reports.output.call_json import FIELDS, call_json, wanted
+from reports.output.neighbours_json import neighbours_json
 from reports.queries import records as queries
 from reports.queries.cursors import link
-from reports.queries.neighbours import around
+from reports.queries.neighbours import find_neighbours
 from reports.queries.parameters import Names, Number, Parameters, Text
 from reports.queries.records import Record
 
@@ -147,7 +148,8 @@ class CallViewSet(viewsets.ViewSet):
         record = _record(action_id)
         if record is None:
             raise _not_found(action_id)
-        return Response({**call_json(record), **around(record)})
+        neighbours = neighbours_json(record.row["session_id"], find_neighbours(record))
+        return Response({**call_json(record), **neighbours})
 
     @extend_schema(responses={204: OpenApiResponse(description="It is gone")})
     def destroy(self, request: Request, action_id: str) -> Response:

@@ -33,7 +33,7 @@ from reports.output.call_json import call_json
 from reports.queries import records
 from reports.queries.budget_usage import budgets_of
 from reports.queries.call_list import ShortCall, short_calls
-from reports.queries.neighbours import around
+from reports.queries.neighbours import Neighbours, find_neighbours
 from reports.queries.parameters import Choice, Flag, Parameters, Text
 from reports.queries.records import Record
 
@@ -64,7 +64,7 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
     view = asked.get("view", "new")
     limit = MOST_SHOWN if asked.get("all") else SHOWN
     told = call_json(record)
-    surroundings = around(record)
+    around = find_neighbours(record)
     context: dict[str, Any] = {
         "call": told,
         "row": record.row,
@@ -72,8 +72,8 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "views": [(name, with_parameters(request, view=name)) for name in VIEWS],
         "all_url": with_parameters(request, all="true"),
         "limit": limit,
-        "links": _links(surroundings["links"]),
-        "beside": _beside(request, told, asked.get("from"), surroundings["links"]),
+        "links": _links(around),
+        "beside": _beside(request, told, asked.get("from"), around),
         "from_list": f"/{asked['from']}" if asked.get("from", "").startswith("?") else None,
         "costs": cost_lines(told),
         "budgets": budgets_of(record.row),
@@ -175,21 +175,20 @@ def _raw(record: Record, limit: int) -> dict[str, Any]:
     }
 
 
-def _links(links: dict[str, Any]) -> dict[str, Any]:
-    """Of pages instead of JSON."""
+def _links(around: Neighbours) -> dict[str, Any]:
     return {
-        "parent": _page_of(links["parent"]),
-        "children": [_page_of(child) for child in links["children"]],
+        "parent": _page_of(around.parent),
+        "children": [_page_of(child) for child in around.children],
     }
 
 
 def _beside(
-    request: HttpRequest, told: dict[str, Any], list_query: str | None, links: dict[str, Any]
+    request: HttpRequest, told: dict[str, Any], list_query: str | None, around: Neighbours
 ) -> dict[str, str | None]:
     """The calls before and after this one in the list that the reader came from; without one, in
     its session, the newest first."""
     if not list_query or not list_query.startswith("?"):
-        return {"before": _page_of(links["next"]), "after": _page_of(links["previous"])}
+        return {"before": _page_of(around.next), "after": _page_of(around.previous)}
     try:
         asked = CallsPageParameters.of_query(_known(list_query))
     except ValidationError:
@@ -211,6 +210,5 @@ def _known(list_query: str) -> QueryDict:
     return query
 
 
-def _page_of(link: str | None) -> str | None:
-    """`/explain/x` as the page of the same call."""
-    return f"/dashboard/calls/{link.removeprefix('/explain/')}/" if link else None
+def _page_of(action_id: UUID | None) -> str | None:
+    return f"/dashboard/calls/{action_id}/" if action_id else None

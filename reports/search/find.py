@@ -11,9 +11,10 @@ from itertools import islice
 from django.db.models import Q, Sum
 
 from capture.models import Call, Ledger, Session, SessionValue
+from reports.search.candidates import CandidateRange
 from reports.search.documents import Document, documents, with_all_said
 from reports.search.folding import fold
-from reports.search.index import Range, index
+from reports.search.index import index
 from reports.search.query import Query
 from reports.search.sink import NAME
 from reports.sinks import cursor
@@ -95,7 +96,7 @@ class _Search:
         if few is None and self.wanted.names:
             few = self._few_of_sessions(before, self.wanted.names)
         if few is not None:
-            candidates: Iterable[Range] = [Range(1, few)]
+            candidates: Iterable[CandidateRange] = [CandidateRange(1, few)]
         else:
             candidates = index().candidates(self.wanted.query, before, self.deadline)
         for lowest, seqs in candidates:

@@ -7,20 +7,15 @@ may match; that they do is seen in the texts.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from django.db import connection
 
+from reports.search.candidates import CandidateRange
 from reports.search.documents import Document
+from reports.search.postgresql import PostgresqlIndex
 from reports.search.query import Query
-
-
-class Range(NamedTuple):
-    """The calls from `lowest` on, up to where the range before began: those of `seqs`, newest
-    first, may match, no others do."""
-
-    lowest: int
-    seqs: list[int]
+from reports.search.sqlite import SqliteIndex
 
 
 class Index(Protocol):
@@ -38,7 +33,7 @@ class Index(Protocol):
     def merge(self) -> None:
         """A bounded bit of keeping order, in a transaction of its own."""
 
-    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[Range]:
+    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         """The calls below `before`, down to 1, newest first and without gaps; ends earlier at the
         deadline (monotonic)."""
 
@@ -52,9 +47,5 @@ class Index(Protocol):
 
 def index() -> Index:
     if connection.vendor == "sqlite":
-        from reports.search.sqlite import SqliteIndex
-
         return SqliteIndex()
-    from reports.search.postgresql import PostgresqlIndex
-
     return PostgresqlIndex()

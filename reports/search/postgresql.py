@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 
+from reports.search.candidates import CandidateRange
 from reports.search.documents import Document
 from reports.search.folding import fold
-from reports.search.index import Range
 from reports.search.query import Query
 
 PARTITION = 1 << 16
@@ -88,7 +88,7 @@ class PostgresqlIndex:
     def merge(self) -> None:
         pass  # VACUUM's work
 
-    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[Range]:
+    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         patterns = ["%" + _SPECIAL.sub(r"\\\g<0>", word) + "%" for word in query.words]
         # Most words that are asked for are among the newest calls.
         at_once, use_index = FIRST_SCAN, False
@@ -102,7 +102,7 @@ class PostgresqlIndex:
                 if getattr(error.__cause__, "sqlstate", None) == "57014":  # our own deadline
                     return
                 raise
-            yield Range(lowest, seqs)
+            yield CandidateRange(lowest, seqs)
             if time.monotonic() > deadline:
                 return
             before = lowest

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from reports.search.candidates import CandidateRange
 from reports.search.documents import Document
 from reports.search.folding import fold
-from reports.search.index import Range
 from reports.search.query import MAX_LENGTH, Query
 
 PIECE = 30_000
@@ -81,7 +81,7 @@ class SqliteIndex:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"INSERT INTO {_FTS}({_FTS}, rank) VALUES ('merge', {MERGE_PAGES})")
 
-    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[Range]:
+    def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         words = [word for word in query.words if len(word) >= INDEXED_FROM]
         found = _indexed(words, before) if words else _scanned(before)
         for some in found:
@@ -118,7 +118,7 @@ def _rows(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
         return rows
 
 
-def _indexed(words: list[str], before: int) -> Iterator[Range]:
+def _indexed(words: list[str], before: int) -> Iterator[CandidateRange]:
     phrases = [_phrase(word) for word in words]
     long = _long_texts(phrases)
     # A page first: a phrase of frequent trigrams takes a third of a millisecond a hit.
@@ -127,7 +127,7 @@ def _indexed(words: list[str], before: int) -> Iterator[Range]:
         seqs = _match(all_words, "rowid < %s", before, at_once)
         lowest = seqs[-1] if len(seqs) == at_once else 1
         also = [seq for seq in long if lowest <= seq < before]
-        yield Range(lowest, sorted({*seqs, *also}, reverse=True))
+        yield CandidateRange(lowest, sorted({*seqs, *also}, reverse=True))
         if lowest == 1:
             return
         before, at_once = lowest, MATCH_AT_ONCE
@@ -158,8 +158,8 @@ def _phrase(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
 
 
-def _scanned(before: int) -> Iterator[Range]:
+def _scanned(before: int) -> Iterator[CandidateRange]:
     while before > 1:
         lowest = max(1, before - SCAN_AT_ONCE)
-        yield Range(lowest, list(range(before - 1, lowest - 1, -1)))
+        yield CandidateRange(lowest, list(range(before - 1, lowest - 1, -1)))
         before = lowest
