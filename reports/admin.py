@@ -22,7 +22,7 @@ from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
 from reports.analysis.message_view import Piece, Turn, turn_of
 from reports.queries import records
-from reports.search.find import Wanted, find
+from reports.search.find import SearchCriteria, find
 from reports.search.query import Query
 
 UNKNOWN = "—"
@@ -230,7 +230,7 @@ class CallAdmin(ReadOnly):
         except ValueError as error:
             self.message_user(request, str(error), messages.WARNING)
             return queryset.none(), False
-        page = find(Wanted(query), limit=FOUND)
+        page = find(SearchCriteria(query), limit=FOUND)
         if page.next is not None:
             self.message_user(request, f"These are the newest {FOUND} at most.", messages.INFO)
         return queryset.filter(seq__in=[hit.call.seq for hit in page.hits]), False

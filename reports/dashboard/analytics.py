@@ -8,16 +8,15 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from reports.api.analytics import (
-    BY,
-    AnalyticsParameters,
-    asked_of,
-    found_of,
-    series_of_all,
-    totals_of,
-)
 from reports.dashboard.errors import page
 from reports.dashboard.links import as_api, query_of, with_parameters
+from reports.queries.analytics import (
+    BY,
+    AnalyticsParameters,
+    analytics_query,
+    analytics_series,
+    analytics_totals,
+)
 
 TITLES = {
     "model": "Model",
@@ -44,9 +43,9 @@ def analytics(request: HttpRequest) -> HttpResponse:
     given = as_api(request.GET)
     by = given.setdefault("by", "model")
     values = AnalyticsParameters.of_query(given)
-    asked = asked_of(values)
-    found = found_of(asked)
-    told, series = totals_of(asked, found), series_of_all(found)
+    query = analytics_query(values)
+    found = query.run()
+    told, series = analytics_totals(query, found), list(analytics_series(found, None))
     groups = [{**group, "name": group[BY[str(by)]]} for group in told["groups"]]
     context = {
         "told": told,

@@ -20,8 +20,8 @@ from capture.models import Call, Session
 from reports.queries.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.queries.cursors import Cursor, CursorField
 from reports.queries.parameters import Choice, Number, Time
-from reports.search.find import Wanted, find
-from reports.search.parameters import OF_SESSIONS, QueryField
+from reports.search.find import SearchCriteria, find
+from reports.search.parameters import SESSION_NAMES, QueryField
 
 AT_ONCE, MOST_AT_ONCE = 50, 500
 # Calls that a page looks at where it is filtered, and among which it sorts.
@@ -142,11 +142,11 @@ def _is_filtered(asked: dict[str, Any]) -> bool:
 def _saying(asked: dict[str, Any]) -> CallsPage:
     """Found by what was said in them, in the order in which they were recorded."""
     names = CallFilter.of(asked).names()
-    wanted = Wanted(
+    wanted = SearchCriteria(
         asked["q"],
         _where(asked),
-        narrow="session" in asked or "since" in asked,
-        names={name: names[name] for name in OF_SESSIONS if name in names},
+        is_narrow="session" in asked or "since" in asked,
+        names={name: names[name] for name in SESSION_NAMES if name in names},
     )
     place = _place(asked, BY_SEQ)
     found = find(wanted, limit=asked["limit"], before=place.id if place else None)

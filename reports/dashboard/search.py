@@ -10,14 +10,14 @@ from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
-from reports.api.search import found, shape
 from reports.dashboard.errors import page
 from reports.dashboard.links import as_api, with_parameters
 from reports.json_encoding import encode
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import STATUSES
 from reports.search.find import Hit, count
-from reports.search.parameters import SCOPES, SearchParameters, wanted
+from reports.search.hit_json import hit_json
+from reports.search.parameters import SCOPES, SearchParameters, criteria_of, run_search
 from reports.search.query import Query
 
 AT_ONCE = 50
@@ -62,7 +62,7 @@ def search(request: HttpRequest) -> HttpResponse:
                 raise
             context["wrong"] = error.detail["q"]
             return render(request, "dashboard/search.html", context, status=400)
-        page_ = found(asked)
+        page_ = run_search(asked)
         hits = [_hit(hit, asked["q"]) for hit in page_.hits]
         sessions = [
             {"session_id": session_id, "hits": list(some)}
@@ -82,21 +82,21 @@ def search(request: HttpRequest) -> HttpResponse:
 @page
 def search_count(request: HttpRequest) -> HttpResponse:
     """How many calls there are, for the page that shows the first of them."""
-    n, is_all = count(wanted(_asked(request)), most=COUNTED)
+    n, is_all = count(criteria_of(_asked(request)), most=COUNTED)
     return HttpResponse(f"{n:,}{'' if is_all else '+'} calls", content_type="text/plain")
 
 
 @page
 def search_json(request: HttpRequest) -> HttpResponse:
     asked = _asked(request)
-    rows = [_hit(hit, asked["q"]) for hit in found(asked).hits]
+    rows = [_hit(hit, asked["q"]) for hit in run_search(asked).hits]
     return HttpResponse(encode(rows), content_type="application/json")
 
 
 @page
 def search_csv(request: HttpRequest) -> HttpResponse:
     asked = _asked(request)
-    rows = [_hit(hit, asked["q"]) for hit in found(asked).hits]
+    rows = [_hit(hit, asked["q"]) for hit in run_search(asked).hits]
     response = HttpResponse(csv_text(Table(COLUMNS, rows)), content_type="text/csv")
     response["Content-Disposition"] = 'attachment; filename="search.csv"'
     return response
@@ -116,7 +116,7 @@ def _scopes(given: QueryDict) -> list[str]:
 
 
 def _hit(hit: Hit, query: Query) -> dict[str, Any]:
-    told = shape(hit, query)
+    told = hit_json(hit, query)
     field = told["field"]
     told["matched_in"] = MATCHED_IN.get(field, field)
     told["snippet"] = mark_safe(told["snippet"])  # it is escaped where it is made

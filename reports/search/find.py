@@ -37,47 +37,46 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HitPage:
     hits: list[Hit]
-    complete: bool  # False: the time was up; what is older was not looked at
+    complete: bool  # False: the time was up, and older calls were not searched
     next: int | None  # `before` of the next page; None: there is none
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchCriteria:
     query: Query
     where: Q = Q()
-    narrow: bool = False  # `where` is answered by an index, and may leave few calls
-    names: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what `where` asks that sessions are found by
-    fields: Collection[str] = ()  # those that must say the words; none: any
+    is_narrow: bool = False  # an index of the database serves `where`, which may leave few calls
+    # The names in `where` by which sessions are found.
+    names: Mapping[str, str] = field(default_factory=dict)
+    fields: Collection[str] = ()  # the fields that must contain the words; empty: any
 
 
-def find(wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
+def find(criteria: SearchCriteria, *, limit: int, before: int | None = None) -> HitPage:
     """The newest `limit` calls below the seq `before` that match."""
-    search = _Search(wanted)
+    search = _Search(criteria)
     hits: list[Hit] = []
     for hit in search.hits(before):
         hits.append(hit)
         if len(hits) > limit:
-            return Page(hits[:limit], True, hits[limit - 1].call.seq)
+            return HitPage(hits[:limit], True, hits[limit - 1].call.seq)
     complete = search.looked_to <= 1
-    return Page(hits[:limit], complete, None if complete else search.looked_to)
+    return HitPage(hits[:limit], complete, None if complete else search.looked_to)
 
 
-def count(wanted: Wanted, *, most: int) -> tuple[int, bool]:
+def count(criteria: SearchCriteria, *, most: int) -> tuple[int, bool]:
     """How many match, at most `most`, and whether these are all."""
-    search = _Search(wanted)
+    search = _Search(criteria)
     n = sum(1 for _ in islice(search.hits(), most))
     return n, search.looked_to <= 1
 
 
 class _Search:
-    def __init__(self, wanted: Wanted) -> None:
-        self.wanted = wanted
-        self.calls = Call.objects.not_deleted().filter(wanted.where).order_by("-seq")
-        self.is_filtered = bool(wanted.where)
+    def __init__(self, criteria: SearchCriteria) -> None:
+        self.criteria = criteria
+        self.calls = Call.objects.not_deleted().filter(criteria.where).order_by("-seq")
+        self.is_filtered = bool(criteria.where)
         self.deadline = time.monotonic() + BOUND_S
         self.looked_to = 0  # all calls from here on have been looked at
 
@@ -92,13 +91,13 @@ class _Search:
             before = reached + 1
         if before <= 1:
             return
-        few = self._few(before) if self.wanted.narrow else None
-        if few is None and self.wanted.names:
-            few = self._few_of_sessions(before, self.wanted.names)
+        few = self._few(before) if self.criteria.is_narrow else None
+        if few is None and self.criteria.names:
+            few = self._few_of_sessions(before, self.criteria.names)
         if few is not None:
             candidates: Iterable[CandidateRange] = [CandidateRange(1, few)]
         else:
-            candidates = index().candidates(self.wanted.query, before, self.deadline)
+            candidates = index().candidates(self.criteria.query, before, self.deadline)
         for lowest, seqs in candidates:
             yield from self._among(seqs)
             if self._is_late():
@@ -151,7 +150,7 @@ class _Search:
         return list(self.calls.filter(seq__in=seqs).values_list("seq", flat=True))
 
     def _matching(self, read: Iterable[Document]) -> Iterator[Hit]:
-        fields, query = self.wanted.fields, self.wanted.query
+        fields, query = self.criteria.fields, self.criteria.query
         if fields:
             read = (one.within(fields) for one in read)
         found = {one.seq: one for one in read if query.matches(fold(one.joined))}

@@ -11,7 +11,7 @@ from rest_framework.serializers import CharField
 
 from reports.queries.call_list import STATUS
 from reports.queries.parameters import Choice, Names, Number, Parameters, Text, Time, Usd
-from reports.search.find import Wanted
+from reports.search.find import HitPage, SearchCriteria, find
 from reports.search.query import Query
 
 DEFAULT_LIMIT = 20
@@ -39,8 +39,8 @@ SCOPES = {
 }
 # Those that the ledger has an index for.
 NARROW = frozenset(("session_id", "since"))
-# Those that sessions are found by.
-OF_SESSIONS = ("user_id", "agent_name", "app_id", "environment", "model_id")
+# The names by which sessions are found.
+SESSION_NAMES = ("user_id", "agent_name", "app_id", "environment", "model_id")
 
 
 class QueryField(CharField):
@@ -74,16 +74,21 @@ class SearchParameters(Parameters):
     )
 
 
-def wanted(asked: dict[str, Any]) -> Wanted:
-    """`asked` is as of SearchParameters."""
-    where = STATUS[asked["status"]] if "status" in asked else Q()
+def run_search(parameters: dict[str, Any]) -> HitPage:
+    """Takes the values of SearchParameters."""
+    return find(criteria_of(parameters), limit=parameters["limit"], before=parameters.get("cursor"))
+
+
+def criteria_of(parameters: dict[str, Any]) -> SearchCriteria:
+    """Takes the values of SearchParameters."""
+    where = STATUS[parameters["status"]] if "status" in parameters else Q()
     for name, column in FILTERS.items():
-        if name in asked:
-            where &= Q(**{column: asked[name]})
-    return Wanted(
-        asked["q"],
+        if name in parameters:
+            where &= Q(**{column: parameters[name]})
+    return SearchCriteria(
+        parameters["q"],
         where,
-        narrow=not NARROW.isdisjoint(asked),
-        names={name: asked[name] for name in OF_SESSIONS if name in asked},
-        fields=[field for scope in asked.get("scope", ()) for field in SCOPES[scope]],
+        is_narrow=not NARROW.isdisjoint(parameters),
+        names={name: parameters[name] for name in SESSION_NAMES if name in parameters},
+        fields=[field for scope in parameters.get("scope", ()) for field in SCOPES[scope]],
     )
