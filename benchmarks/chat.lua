@@ -27,7 +27,7 @@ end
 function done(summary, latency)
   local failed = summary.errors
   io.write(string.format(
-    '\nFIGURES {"answered": %d, "seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "bad_status": %d, "broken": %d}\n',
+    '\nFIGURES {"responses": %d, "seconds": %.6f, "p50_ms": %.3f, "p99_ms": %.3f, "bad_status": %d, "broken": %d}\n',
     summary.requests, summary.duration / 1e6,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
     failed.status, failed.connect + failed.read + failed.write + failed.timeout))

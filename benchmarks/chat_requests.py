@@ -14,10 +14,10 @@ def chat_request(session_header: str, tag: str, number: int) -> bytes:
     return _post(session_header, tag, number, _chat(tag, number), "keep-alive")
 
 
-def stream_request(session_header: str, tag: str, number: int) -> bytes:
-    """A streamed chat completion, over a connection that ends with its answer."""
+def stream_request(session_header: str, tag: str, number: int, *headers: str) -> bytes:
+    """A streamed chat completion, over a connection that ends with its response."""
     body = {**_chat(tag, number), "stream": True, "stream_options": {"include_usage": True}}
-    return _post(session_header, tag, number, body, "close")
+    return _post(session_header, tag, number, body, "close", *headers)
 
 
 def head(session_header: str, session: str, length: int, *extra: str) -> bytes:
@@ -36,11 +36,17 @@ def head(session_header: str, session: str, length: int, *extra: str) -> bytes:
 
 
 def _post(
-    session_header: str, tag: str, number: int, body: dict[str, object], connection: str
+    session_header: str,
+    tag: str,
+    number: int,
+    body: dict[str, object],
+    connection: str,
+    *headers: str,
 ) -> bytes:
     content = json.dumps(body).encode()
     session = f"{tag}-{number // CALLS_PER_SESSION}"
-    return head(session_header, session, len(content), f"connection: {connection}") + content
+    lines = (f"connection: {connection}", *headers)
+    return head(session_header, session, len(content), *lines) + content
 
 
 def _chat(tag: str, number: int) -> dict[str, object]:

@@ -13,7 +13,7 @@ class JsonFigures:
     p50_ms: float
     p99_ms: float
     errors: int
-    parsed_response: int
+    responses: int
     cpu_us: dict[str, float] = field(default_factory=dict)
     idle_cpu_ms_per_s: float | None = None  # of all its processes, once everything is recorded
     recorded: int | None = None

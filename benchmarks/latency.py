@@ -25,7 +25,7 @@ class Connection:
         started = time.perf_counter_ns()
         self.socket.sendall(request)
         response = self.socket.recv(65536)
-        while response and not _is_whole(response):
+        while response and not is_complete(response):
             piece = self.socket.recv(65536)
             if not piece:
                 break
@@ -68,7 +68,8 @@ def measure_latency(
     )
 
 
-def _is_whole(response: bytes) -> bool:
+def is_complete(response: bytes) -> bool:
+    """Whether the bytes of an HTTP response are all there, by its length or its last chunk."""
     head, found, body = response.partition(b"\r\n\r\n")
     if not found:
         return False

@@ -14,6 +14,7 @@ WARM_UP_S = 2
 IDLE_S = 3.0
 # Longer without one more call on the record, and the rest will not come.
 STUCK_S = 10.0
+FOLLOW_S = 60.0
 SCRIPT = Path(__file__).with_name("chat.lua")
 
 
@@ -21,7 +22,7 @@ SCRIPT = Path(__file__).with_name("chat.lua")
 class Load:
     """What wrk saw."""
 
-    parsed_response: int
+    responses: int
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -60,13 +61,11 @@ def measure_json(started: Running, *, seconds: float) -> JsonFigures:
 
     load = run_wrk(started.port, seconds=seconds, session_header=header, tag="load")
     ended = time.monotonic()
-    parsed_response = load.parsed_response - load.bad_status
-    backlog = recorded_before + parsed_response - started.recorded()
-    recorded = (
-        wait_until_recorded(started, at_least=recorded_before + parsed_response) - recorded_before
-    )
+    responses = load.responses - load.bad_status
+    backlog = recorded_before + responses - started.recorded()
+    recorded = wait_until_recorded(started, at_least=recorded_before + responses) - recorded_before
     drain_s = time.monotonic() - ended
-    if recorded < parsed_response:
+    if recorded < responses:
         drain_s -= STUCK_S
     cpu_after = started.cpu_seconds()
     time.sleep(IDLE_S)
@@ -75,7 +74,7 @@ def measure_json(started: Running, *, seconds: float) -> JsonFigures:
     return replace(
         _figures(load),
         cpu_us={
-            role: (cpu_after[role] - cpu_before.get(role, 0.0)) / load.parsed_response * 1e6
+            role: (cpu_after[role] - cpu_before.get(role, 0.0)) / load.responses * 1e6
             for role in cpu_after
         },
         idle_cpu_ms_per_s=idle_s / IDLE_S * 1e3,
@@ -100,11 +99,25 @@ def wait_until_recorded(started: Running, at_least: int | None = None) -> int:
     return count
 
 
+def wait_until_followed(started: Running, at_least: int) -> int:
+    """Polls until `at_least` so many calls are recorded, and the sinks have taken all of them;
+    returns the number. Raises SystemFailed when that does not come."""
+    count = wait_until_recorded(started, at_least)
+    if count < at_least:
+        raise SystemFailed(f"{started.system.name}: {count} of {at_least} calls were recorded")
+    deadline = time.monotonic() + FOLLOW_S
+    while started.followed() < count:
+        if time.monotonic() > deadline:
+            raise SystemFailed(f"{started.system.name}: the sinks have not caught up")
+        time.sleep(0.1)
+    return count
+
+
 def _figures(load: Load) -> JsonFigures:
     return JsonFigures(
-        calls_per_s=(load.parsed_response - load.bad_status) / load.seconds,
+        calls_per_s=(load.responses - load.bad_status) / load.seconds,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
         errors=load.bad_status + load.broken,
-        parsed_response=load.parsed_response - load.bad_status,
+        responses=load.responses - load.bad_status,
     )

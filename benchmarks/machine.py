@@ -17,12 +17,16 @@ def use_two_cores() -> None:
     os.sched_setaffinity(0, cores[:N_CORES])
 
 
-def describe(*, nginx: str, competitor_python: str) -> list[str]:
-    lines = [
+def describe_machine() -> list[str]:
+    return [
         f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {_cpu_model()}, "
         f"{_memory_gb():.0f} GB, Linux {platform.release().partition('-')[0]}",
         f"Python {platform.python_version()}, {', '.join(map(_named, OUR_PACKAGES))}",
     ]
+
+
+def describe(*, nginx: str, competitor_python: str) -> list[str]:
+    lines = describe_machine()
     if competitor_python:
         theirs = subprocess.run(
             [competitor_python, "-c", _VERSIONS, *THEIR_PACKAGES], capture_output=True, text=True

@@ -23,20 +23,20 @@ def measure_long_run(started: Running, *, calls: int, limit_s: float = LIMIT_S) 
     all of them are recorded."""
     header = started.system.session_header
     samples = [MemorySample(0, started.memory_mb())]
-    parsed_response, first, slice_s = 0, 0, 2.0
+    responses, first, slice_s = 0, 0, 2.0
     deadline = time.monotonic() + limit_s
-    while parsed_response < calls and time.monotonic() < deadline:
+    while responses < calls and time.monotonic() < deadline:
         load = run_wrk(
             started.port, seconds=slice_s, session_header=header, tag="long", first=first
         )
         started.check_alive()
-        parsed_response += load.parsed_response
-        first += load.parsed_response + 1_000  # beyond those that the slice's end cut off
-        samples.append(MemorySample(parsed_response, started.memory_mb()))
-        calls_per_s = max(1.0, load.parsed_response / load.seconds)
-        slice_s = max(2.0, min(calls / SAMPLES, calls - parsed_response) / calls_per_s)
+        responses += load.responses
+        first += load.responses + 1_000  # beyond those that the slice's end cut off
+        samples.append(MemorySample(responses, started.memory_mb()))
+        calls_per_s = max(1.0, load.responses / load.seconds)
+        slice_s = max(2.0, min(calls / SAMPLES, calls - responses) / calls_per_s)
     wait_until_recorded(started)
-    return LongRunFigures([*samples, MemorySample(parsed_response, started.memory_mb())])
+    return LongRunFigures([*samples, MemorySample(responses, started.memory_mb())])
 
 
 def measure_large_bodies(started: Running) -> LargeBodyFigures:

@@ -28,12 +28,13 @@ class SystemFailed(Exception):
 
 @dataclass
 class Running:
-    """A started system. Its processes are named by role: proxy, recorder, other."""
+    """A started system. Its processes are named by role: proxy, recorder, sinks, other."""
 
     system: System
     process: subprocess.Popen[bytes]
     port: int
     folder: Path
+    start_up_s: float = 0.0  # from the start of its process to the first response of /health
 
     def processes(self) -> dict[int, str]:
         """Process id → role, of those alive now."""
@@ -63,14 +64,22 @@ class Running:
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def recorded(self) -> int:
-        """How many calls its database holds."""
+        """The number of calls that its database holds."""
+        return self._number(self.system.count_sql)
+
+    def followed(self) -> int:
+        """The number of calls, counted from the first, that all sinks have taken from the ledger;
+        0 before there is a sink. Of AgentLedger only."""
+        return self._number("SELECT coalesce(min(seq), 0) FROM reports_sinkcursor")
+
+    def _number(self, sql: str) -> int:
         database = f"file:{self.folder / 'ledger.db'}?mode=ro"
         try:
             with closing(sqlite3.connect(database, uri=True, timeout=20)) as connection:
-                (n_calls,) = connection.execute(self.system.count_sql).fetchone()
+                (number,) = connection.execute(sql).fetchone()
         except sqlite3.Error as error:
-            raise SystemFailed(f"{self.system.name}: its calls can't be counted: {error}") from None
-        return int(n_calls)
+            raise SystemFailed(f"{self.system.name}: its database can't be read: {error}") from None
+        return int(number)
 
     def check_alive(self) -> None:
         if self.process.poll() is not None:
@@ -91,7 +100,10 @@ class Running:
     def _role(self, pid: int) -> str:
         if pid == self.process.pid:
             return "proxy"
-        return "recorder" if "runrecorder" in _command_line(pid) else "other"
+        command = _command_line(pid)
+        if "runrecorder" in command:
+            return "recorder"
+        return "sinks" if "runsinks" in command else "other"
 
     def _status_mb(self, key: str) -> dict[str, float]:
         totals: dict[str, float] = {}
@@ -104,8 +116,11 @@ class Running:
 
 
 @contextmanager
-def running(system: System, python: str, upstream_url: str, folder: Path) -> Iterator[Running]:
-    """Start `system` with a fresh database in `folder`, wait until it answers, stop it after.
+def running(
+    system: System, python: str, upstream_url: str, folder: Path, checkout: Path = PROJECT
+) -> Iterator[Running]:
+    """Starts `system` with a fresh database in `folder`, waits until it responds, stops it after.
+    `checkout` is the folder of the AgentLedger to run, where the system is one.
 
     Raises SystemFailed, with the end of its log, when it does not come up."""
     folder.mkdir()
@@ -114,15 +129,19 @@ def running(system: System, python: str, upstream_url: str, folder: Path) -> Ite
     environment = clean_environment(folder)
     for name, value in system.environment.items():
         environment[name] = value.format(**values)
-    directory = folder if system.foreign else PROJECT
+    if not system.foreign:
+        environment["PYTHONPATH"] = str(checkout)
+    directory = folder if system.foreign else checkout
     try:
         with (folder / "log").open("ab") as log:
             if system.prepare:
                 _start(system.prepare, values, environment, directory, log).wait()
+            begin = time.monotonic()
             process = _start(system.command, values, environment, directory, log)
         started = Running(system, process, port, folder)
         try:
             _wait_until_healthy(started)
+            started.start_up_s = time.monotonic() - begin
             yield started
         finally:
             started.stop()
@@ -187,8 +206,8 @@ def _wait_until_healthy(started: Running) -> None:
         started.check_alive()
         if time.monotonic() > deadline:
             log = tail(started.folder / "log")
-            raise SystemFailed(f"{started.system.name} did not answer in {START_S} s: {log}")
-        time.sleep(0.1)
+            raise SystemFailed(f"{started.system.name} did not respond in {START_S} s: {log}")
+        time.sleep(0.01)
 
 
 def _processes_of(folder: Path) -> list[int]:

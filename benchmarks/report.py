@@ -25,7 +25,7 @@ class Group:
     rows: list[Row]
 
 
-ROLES = ("proxy", "recorder", "other")
+ROLES = ("proxy", "recorder", "sinks", "other")
 RATIOS = ((UVICORN, COMPETITOR), (DAPHNE, COMPETITOR))
 NOTE = (
     "¹ Up to 16 more than were answered: calls that were on their way when the load ended are on "
@@ -95,7 +95,7 @@ def _json_rows() -> list[Row]:
         Row("errors", _figure("json", "errors")),
         *(Row(f"CPU a call, {role}, µs", _by_role("json", "cpu_us", role)) for role in ROLES),
         Row("CPU a call, all its processes, µs", _figure("json", "total_cpu_us")),
-        Row("calls answered", _figure("json", "answered")),
+        Row("calls answered", _figure("json", "responses")),
         Row("calls on the record¹", _figure("json", "recorded")),
         Row("not yet recorded when the load ended", _figure("json", "backlog")),
         Row("until they were, s", _figure("json", "drain_s"), 1),

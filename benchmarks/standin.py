@@ -1,4 +1,4 @@
-"""The stand-in provider that every system is measured against: nginx, with one fixed answer."""
+"""The stand-in provider that every system is measured against: nginx, with one fixed response."""
 
 import os
 import shutil
@@ -18,8 +18,8 @@ from benchmarks.processes import (
     tail,
 )
 
-# nginx puts a new id into each answer, as a provider does.
-ANSWER = (
+# nginx puts a new id into each response, as a provider does.
+RESPONSE = (
     '{"id":"chatcmpl-$request_id","object":"chat.completion","created":1767225600,'
     '"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant",'
     '"content":"The second region is the one to look at first: the document says that revenue rose '
@@ -56,7 +56,7 @@ http {{
             add_header x-request-id req_$request_id;
             add_header openai-processing-ms 412;
             add_header x-ratelimit-remaining-requests 9999;
-            return 200 '{answer}';
+            return 200 '{response}';
         }}
     }}
 }}
@@ -71,7 +71,7 @@ def json_upstream(folder: Path) -> Iterator[int]:
     # Started by root, nginx would serve as another user, who may not enter our folder.
     user = "user root;" if os.geteuid() == 0 else ""
     configuration = folder / "nginx.conf"
-    configuration.write_text(NGINX.format(user=user, folder=folder, port=port, response=ANSWER))
+    configuration.write_text(NGINX.format(user=user, folder=folder, port=port, response=RESPONSE))
     command = [nginx_path() or "nginx", "-e", f"{folder}/log", "-c", str(configuration)]
     with _served(command, port, folder):
         yield port
@@ -109,7 +109,7 @@ def _served(command: list[str], port: int, folder: Path) -> Iterator[None]:
         deadline = time.monotonic() + 20
         while not responds(f"http://127.0.0.1:{port}/"):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemFailed(f"the stand-in does not answer: {tail(log)}")
+                raise SystemFailed(f"the stand-in does not respond: {tail(log)}")
             time.sleep(0.05)
         yield
     finally:

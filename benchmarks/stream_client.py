@@ -1,6 +1,6 @@
 """Many streams at once, timed, at little CPU: the figures go to standard output as JSON.
 
-python -m benchmarks.stream_client PORT STREAMS CHUNKS SESSION_HEADER TAG
+python -m benchmarks.stream_client PORT STREAMS CHUNKS SESSION_HEADER TAG [HEADER...]
 """
 
 import asyncio
@@ -74,12 +74,14 @@ async def one_stream(port: int, request: bytes, delay_s: float) -> Stream:
 
 
 async def measure(
-    port: int, n_streams: int, chunks: int, session_header: str, tag: str
+    port: int, n_streams: int, chunks: int, session_header: str, tag: str, *headers: str
 ) -> StreamFigures:
     tasks = [
         asyncio.create_task(
             one_stream(
-                port, stream_request(session_header, tag, number), SPREAD_S * number / n_streams
+                port,
+                stream_request(session_header, tag, number, *headers),
+                SPREAD_S * number / n_streams,
             )
         )
         for number in range(n_streams)
@@ -101,7 +103,5 @@ async def measure(
 
 if __name__ == "__main__":
     gc.disable()
-    times = uvloop.run(
-        measure(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5])
-    )
+    times = uvloop.run(measure(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]))
     print(json.dumps(asdict(times)))

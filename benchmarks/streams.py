@@ -28,13 +28,19 @@ def measure_streams(started: Running, *, streams: int, chunks: int) -> StreamFig
 
 
 def run_streams(
-    port: int, *, streams: int, chunks: int, session_header: str = "x-session-id", tag: str = "-"
+    port: int,
+    *,
+    streams: int,
+    chunks: int,
+    session_header: str = "x-session-id",
+    tag: str = "-",
+    headers: tuple[str, ...] = (),
 ) -> StreamFigures:
-    """The streams, from a process of their own."""
+    """Sends the streams from a process of their own; `headers` are lines to add to each request."""
     finished = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.stream_client"),
-            *(str(port), str(streams), str(chunks), session_header, tag),
+            *(str(port), str(streams), str(chunks), session_header, tag, *headers),
         ],
         cwd=PROJECT,
         capture_output=True,

@@ -44,10 +44,12 @@ uvicorn.run(application, host="127.0.0.1", port=port, access_log=False)
 OUR_CALLS = "SELECT count(*) FROM capture_call"
 THEIR_CALLS = "SELECT count(*) FROM llm_calls"
 
+MIGRATE = ("{python}", "manage.py", "migrate", "--verbosity=0")
+
 SYSTEMS = (
     System(
         name="agentledger-uvicorn",
-        prepare=("{python}", "manage.py", "migrate", "--verbosity=0"),
+        prepare=MIGRATE,
         command=(
             *("{python}", "-m", "uvicorn", "agentledger_site.asgi:application"),
             *("--host", "127.0.0.1", "--port", "{port}"),

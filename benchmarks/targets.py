@@ -95,7 +95,7 @@ def _of_json(
     if "recorder" in ours.cpu_us:
         yield Target("JSON: CPU a call, recorder, µs", ours.cpu_us["recorder"], RECORDER_CPU_US)
     if ours.recorded is not None:
-        lost = max(0, ours.parsed_response - ours.recorded)
+        lost = max(0, ours.responses - ours.recorded)
         yield Target("JSON: answered calls that are not on the record", lost, 0)
     if ours.drain_s is not None:
         yield Target("JSON: until all were recorded after the load, s", ours.drain_s, DRAIN_S)
