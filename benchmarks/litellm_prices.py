@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.pricing.prices import Prices
+from capture.pricing.terms import BillingTerms
 
 # LiteLLM's names of providers, and ours. Those that are not here sell under prices of their own.
 PROVIDERS = {
@@ -74,7 +75,7 @@ def compared(theirs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[Diff
         provider = PROVIDERS.get(entry.get("litellm_provider", ""))
         if provider is None or "input_cost_per_token" not in entry:
             continue
-        found = prices.explain(name, provider=provider, at=now)
+        found = prices.explain(BillingTerms(name, provider=provider), at=now)
         if found.source == "unknown" or found.model is None:
             yield provider, None
             continue

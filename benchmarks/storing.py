@@ -91,9 +91,10 @@ def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
             end=End("completed", latency_ns),
         )
     )
-    call.cost = prices.cost(
-        call.usage, parsed_request=names["model"], provider="openai", at=call.timestamp
-    )
+    from capture.pricing.terms import BillingTerms
+
+    terms = BillingTerms(names["model"], provider="openai")
+    call.cost = prices.cost(call.usage, terms, at=call.timestamp)
     return call
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from capture.pricing.prices import Prices
+from capture.pricing.terms import BillingTerms
 from capture.wire.registry import by_name
 
 CHUNKS = 300
@@ -224,7 +225,8 @@ def row(case: Case, prices: Prices) -> str:
     model = parsed_response.response_model or "command-a-03-2025"
 
     def price() -> object:
-        return prices.cost(parsed_response.usage, parsed_request=model, provider=provider, at=at)
+        terms = BillingTerms(requested_model=model, provider=provider)
+        return prices.cost(parsed_response.usage, terms, at=at)
 
     ours, bare, pricing = cpu_us(understand), cpu_us(read_bare), cpu_us(price)
     target = "met" if ours <= case.target_us else "**not met**"

@@ -12,7 +12,8 @@ from capture.admission.cost_estimate import Expectations
 from capture.admission.decision import Asking, State
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
 from capture.parsing.parse import understand
-from capture.pricing.call_cost import charged_usd, cost_of, cost_of_call
+from capture.pricing.call_cost import billing_of, charged_usd, cost_of, cost_of_call
+from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers
@@ -142,17 +143,20 @@ class Charge:
         usage = parsed_response.usage or in_headers(headers)
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
             return self._understood()  # there is something to estimate, perhaps
+        terms = BillingTerms(
+            requested_model=self._asking.model,
+            response_model=parsed_response.response_model,
+            provider=head.provider or wire_format.PROVIDER,
+            service_tier=parsed_response.service_tier,
+            speed=parsed_response.speed,
+            billing=billing_of(wire_format.NAME),
+        )
         cost = cost_of(
             self._expectations.prices,
             usage,
-            wire_format=wire_format.NAME,
-            outcome=exchange.end.outcome,
-            provider=head.provider or wire_format.PROVIDER,
+            terms,
             at=at(head.started_ns),
-            parsed_request=self._asking.model,
-            parsed_response=parsed_response.response_model,
-            service_tier=parsed_response.service_tier,
-            speed=parsed_response.speed,
+            outcome=exchange.end.outcome,
         )
         return Seen(cost.total_usd, usage.tokens_out)
 

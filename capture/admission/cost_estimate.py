@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from capture.parsing.usage_estimate import FORMATS
-from capture.pricing.prices import Billing, Prices
+from capture.pricing.prices import Prices
+from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.request_summary import Glance
 from capture.wire.types import Usage, WireFormat
 
@@ -98,8 +99,9 @@ class Expectations:
     ) -> Decimal | None:
         """USD; None: the model has no price."""
         model = glance.model
+        terms = BillingTerms(model, provider=provider, billing=billing)
         if billing is not Billing.METERED:
-            return self.prices.cost(None, parsed_request=model, at=at, billing=billing).total_usd
+            return self.prices.cost(None, terms._replace(provider=None), at=at).total_usd
         if model is None:
             return None
         rates = self._rates(model, provider, (at - _EPOCH).days)
@@ -115,20 +117,21 @@ class Expectations:
         tokens_in = glance.text_bytes // BYTES_PER_TOKEN
         if rates is None:
             # What is priced by the minute or the image is known when it has been done once.
-            is_priced = self.prices.explain(model, provider=provider, at=at).prices
+            is_priced = self.prices.explain(terms, at=at).prices
             return Decimal(0) if is_priced else None
         if tokens_in > LONG_PROMPT:
             usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
-            return self.prices.cost(usage, parsed_request=model, provider=provider, at=at).total_usd
+            return self.prices.cost(usage, terms, at=at).total_usd
         return rates.call + tokens_in * rates.token_in + tokens_out * rates.token_out
 
     def _look_up_rates(self, model: str, provider: str, day: int) -> Rates | None:
         """None: it has no price by the token."""
         at = _EPOCH + timedelta(day)
+        terms = BillingTerms(model, provider=provider)
 
         def usd(tokens_in: int, tokens_out: int) -> Decimal | None:
             usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
-            return self.prices.cost(usage, parsed_request=model, provider=provider, at=at).total_usd
+            return self.prices.cost(usage, terms, at=at).total_usd
 
         call, of_input, of_output = usd(0, 0), usd(10_000, 0), usd(0, 10_000)
         if call is None or of_input is None or of_output is None:

@@ -12,7 +12,7 @@ from capture.ledger.bulk_sql import Row
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.parsing.parse import UnderstoodCall
 from capture.parsing.preview import preview_of
-from capture.pricing.cost import Cost, Parts
+from capture.pricing.cost import Cost, CostParts
 from capture.wire.binaries.references import Binary
 from capture.wire.registry import FREE, KEPT_ANSWERS
 from capture.wire.types import JSON, ToolResult, Usage
@@ -27,7 +27,7 @@ MAX_TOTAL = {
 # No model reads or writes as many; sums of such counts stay far below what a column holds.
 MAX_COUNT = 2**53
 
-COST_PARTS = [field.name for field in fields(Parts)]
+COST_PARTS = [field.name for field in fields(CostParts)]
 TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 

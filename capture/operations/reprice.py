@@ -17,9 +17,10 @@ from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import KeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.parsing.parse import MAX_DECODED
-from capture.pricing.call_cost import cost_of
+from capture.pricing.call_cost import billing_of, cost_of
 from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
+from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.shared.usage import in_headers
@@ -59,18 +60,17 @@ def _differs(call: Call, cost: Cost) -> bool:
 
 def _cost(call: Call, prices: Prices) -> Cost:
     parsed_response = _answered(call)
-    return cost_of(
-        prices,
-        parsed_response.usage if call.usage_source == "provider" else _usage_of_columns(call),
-        wire_format=call.wire_format,
-        outcome=call.outcome,
+    is_measured = call.usage_source == "provider"
+    usage = parsed_response.usage if is_measured else _usage_of_columns(call)
+    terms = BillingTerms(
+        requested_model=call.model_id,
+        response_model=call.response_model,
         provider=call.provider,
-        at=call.timestamp,
-        parsed_request=call.model_id,
-        parsed_response=call.response_model,
         service_tier=parsed_response.service_tier,
         speed=parsed_response.speed,
+        billing=billing_of(call.wire_format),
     )
+    return cost_of(prices, usage, terms, at=call.timestamp, outcome=call.outcome)
 
 
 def _answered(call: Call) -> ParsedResponse:

@@ -1,4 +1,4 @@
-"""What a recorded call cost, by what is understood of it."""
+"""The cost of a recorded call, and the amount that budgets are charged for it."""
 
 from __future__ import annotations
 
@@ -8,40 +8,21 @@ from decimal import Decimal
 from capture.exchange import Outcome
 from capture.parsing.parse import UnderstoodCall
 from capture.pricing.cost import Cost
-from capture.pricing.prices import Billing, Prices
+from capture.pricing.prices import Prices
+from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.formats import ollama
 from capture.wire.registry import FREE
 from capture.wire.types import Usage
 
 
 def cost_of(
-    prices: Prices,
-    usage: Usage | None,
-    *,
-    wire_format: str,
-    outcome: str,
-    provider: str,
-    at: datetime,
-    parsed_request: str | None,
-    parsed_response: str | None,
-    service_tier: str | None,
-    speed: str | None,
+    prices: Prices, usage: Usage | None, terms: BillingTerms, *, at: datetime, outcome: str
 ) -> Cost:
-    if outcome == Outcome.REFUSED:  # it never reached who would ask money for it
+    if outcome == Outcome.REFUSED:  # it never reached a provider that would charge for it
         return Cost.free()
-    billing = billing_of(wire_format)
-    if billing is not Billing.METERED and outcome != Outcome.COMPLETED:
+    if terms.billing is not Billing.METERED and outcome != Outcome.COMPLETED:
         return Cost.unknown("it failed")
-    return prices.cost(
-        usage,
-        parsed_request=parsed_request,
-        parsed_response=parsed_response,
-        provider=provider,
-        at=at,
-        service_tier=service_tier,
-        speed=speed,
-        billing=billing,
-    )
+    return prices.cost(usage, terms, at=at)
 
 
 def billing_of(wire_format: str) -> Billing:
@@ -51,27 +32,24 @@ def billing_of(wire_format: str) -> Billing:
 
 
 def cost_of_call(prices: Prices, call: UnderstoodCall) -> Cost:
-    return cost_of(
-        prices,
-        call.usage,
-        wire_format=call.wire_format.NAME,
-        outcome=call.outcome,
+    terms = BillingTerms(
+        requested_model=call.parsed_request.model_id,
+        response_model=call.parsed_response.response_model,
         provider=call.provider,
-        at=call.timestamp,
-        parsed_request=call.parsed_request.model_id,
-        parsed_response=call.parsed_response.response_model,
         service_tier=call.parsed_response.service_tier,
         speed=call.parsed_response.speed,
+        billing=billing_of(call.wire_format.NAME),
     )
+    return cost_of(prices, call.usage, terms, at=call.timestamp, outcome=call.outcome)
 
 
 def charged_usd(
     cost_usd: Decimal | None, reserved_usd: Decimal | None, *, status: int | None, outcome: str
 ) -> Decimal | None:
-    """What budgets are charged for a call: its cost or, of one whose cost is not known, what was
-    expected of it, if the upstream may have worked. To hang up early is no way round a budget.
+    """Returns what budgets are charged for a call: its cost or, where that is not known and the
+    upstream may have worked on it, what it reserved. So hanging up early is no way round a budget.
 
-    `status` is None where no answer had begun. None: nobody asks money for it.
+    `status` is None where no response had begun. None: the call is charged nothing.
     """
     if cost_usd is not None or outcome == Outcome.REFUSED:
         return cost_usd

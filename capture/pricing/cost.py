@@ -1,9 +1,10 @@
-"""What a call costs by the prices of its model: our own arithmetic, in Decimal from start to end.
+"""The arithmetic that turns usage and the prices of a model into a cost, in Decimal from start to
+end.
 
-Prices are those of units, as genai-prices names them: `input_tokens`, `cache_read_tokens`,
-`web_searches`. A unit is told from another by its dimensions, and contains those that have all of
-its own and more: cached tokens are part of the input. What is part of two prices is charged by the
-narrower one; what has no price of its own costs what it is part of.
+Prices are prices of units, as genai-prices names them: `input_tokens`, `cache_read_tokens`,
+`web_searches`. A unit is identified by its dimensions. It contains every unit that has the same
+dimensions and more: cached tokens are part of the input. Units that fall under two prices are
+charged by the narrower one; units without a price of their own are charged as what contains them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from capture.wire.types import Usage
 Dimensions = frozenset[tuple[str, str]]
 
 UNKNOWN = "unknown"
-FETCHED = "fetched"  # of an answer that another call has paid for
+FETCHED = "fetched"  # the call fetched a response that another call has paid for
 FREE = "free"
 PLACES = Decimal("1e-10")
 ZERO = Decimal("0E-10")
 MAX_UNITS = 10**12
-MAX_USD = 10**8  # what the ledger's numbers can hold
+MAX_USD = 10**8  # the ledger's columns hold no more
 
 _FIELDS = {
     "input_tokens": "tokens_in",
@@ -36,7 +37,7 @@ _FIELDS = {
     "output_image_tokens": "tokens_image_out",
     "output_reasoning_tokens": "tokens_reasoning",
 }
-# What a model is priced by instead of tokens, or beside them.
+# Units by which a model may be priced instead of tokens, or in addition to them.
 _MEASURES = (
     "audio_seconds",
     "input_audio_seconds",
@@ -48,14 +49,15 @@ _MEASURES = (
     "input_annotated_document_pages",
     "rerank_searches",
 )
-# What is billed on top of all that: without a price of its own, the cost is not known.
+# Units billed on top of all that: where one has no price of its own, the cost is unknown.
 _EXTRAS = ("web_searches", "social_searches", "storage_searches", "code_executions")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """USD. `input` is what was neither read from a cache nor written to one; `other` is what has
-    no direction: searches, requests, audio by the hour, and costs that the provider reports."""
+class CostParts:
+    """The parts of a cost, in USD. `input` is for what was neither read from a cache nor written to
+    one; `other` is for what has no direction: searches, requests, audio by the hour, and costs that
+    the provider reports."""
 
     input: Decimal = ZERO
     cache_read: Decimal = ZERO
@@ -66,15 +68,15 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one call cost, in USD with 10 places: the parts add up to the total exactly.
+    """The cost of one call, in USD with 10 decimal places: the parts add up to the total exactly.
 
-    `total_usd`, `parts` and `cache_savings_usd` are None where it is not known, and `source` is
-    "unknown" then; `why` says in that case what is missing. `cache_savings_usd` is what the tokens
-    read from a cache would have cost uncached, less what they did.
+    Where the cost is unknown, `total_usd`, `parts` and `cache_savings_usd` are None, `source` is
+    "unknown", and `why` says what is missing. `cache_savings_usd` is what the tokens read from a
+    cache would have cost uncached, less what they did cost.
     """
 
     total_usd: Decimal | None
-    parts: Parts | None
+    parts: CostParts | None
     source: str
     cache_savings_usd: Decimal | None
     why: str | None = None
@@ -85,23 +87,30 @@ class Cost:
 
     @classmethod
     def fetched(cls) -> Cost:
-        return cls(ZERO, Parts(), FETCHED, ZERO)
+        return cls(ZERO, CostParts(), FETCHED, ZERO)
 
     @classmethod
     def free(cls) -> Cost:
-        return cls(ZERO, Parts(), FREE, ZERO)
+        return cls(ZERO, CostParts(), FREE, ZERO)
+
+    @classmethod
+    def without_parts(cls, usd: Decimal, source: str) -> Cost:
+        """Returns a cost of which only the total is known."""
+        total = usd.quantize(PLACES, ROUND_HALF_EVEN)
+        return cls(total, CostParts(other=total), source, None)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
-    """`usd` for every `per` units. Past a tier's boundary, all units cost the tier's price."""
+    """A price of `usd` for every `per` units. Past the boundary of a tier, all units cost the price
+    of the tier."""
 
     unit: str
     usd: Decimal
     per: int
     dimensions: Dimensions
     tiers: tuple[tuple[int, Decimal], ...] = ()  # (input tokens above which, USD), highest first
-    at_least: int = 0  # units that are billed when there is any
+    at_least: int = 0  # units billed as soon as there is any
 
     def usd_at(self, tokens_in: int) -> Decimal:
         for above, usd in self.tiers:
@@ -113,8 +122,8 @@ class UnitPrice:
         return self.dimensions > other.dimensions
 
     @property
-    def part(self) -> int:
-        """The index of the cost's part that this price adds to."""
+    def part_index(self) -> int:
+        """The index in CostParts of the part that this price adds to."""
         kinds = dict(self.dimensions)
         if kinds.get("token_type") == "cache_read":
             return 1
@@ -127,18 +136,18 @@ class UnitPrice:
 class _Step:
     price: UnitPrice
     field: str | None  # of Usage; None: it is in `units`
-    part: int
-    contained: tuple[int, ...]  # the earlier steps whose units are among this one's
-    uncached: UnitPrice | None  # of units read from a cache: their price had they not been
-    # Pairs of fields whose overlap this unit counts: cached tokens, audio tokens.
+    part_index: int
+    contained: tuple[int, ...]  # indexes of earlier steps whose units are among this one's
+    uncached: UnitPrice | None  # the price that units read from a cache would have had without it
+    # Pairs of Usage fields whose overlap this unit counts: cached tokens and audio tokens.
     overlaps: tuple[tuple[str, str], ...]
 
 
 class ModelPrices:
     """All prices of one model, at one time, in one service tier.
 
-    `is_strict`: a published list, where some units that have no price are known to cost something
-    else than what they are part of. An operator's list says all there is to say.
+    `is_strict` marks a published list: some units that it gives no price for are known to cost
+    something else than the units that contain them. An operator's list is taken as complete.
     """
 
     def __init__(
@@ -161,7 +170,7 @@ class ModelPrices:
         by_text = audio_costs_as_text or not is_strict
         self._prices_audio_in = by_text or "input_audio_tokens" in units
         self._prices_audio_out = by_text or "output_audio_tokens" in units
-        self._prices_an_hour = (
+        self._prices_hour_cache = (
             not is_strict or "cache_write_1h_tokens" in units or "cache_write_tokens" not in units
         )
 
@@ -178,58 +187,58 @@ class ModelPrices:
         return _Step(
             price=price,
             field=_FIELDS.get(price.unit),
-            part=price.part,
+            part_index=price.part_index,
             contained=tuple(j for j in range(i) if self.prices[j].is_part_of(price)),
             uncached=uncached,
             overlaps=overlaps,
         )
 
     def cost(self, usage: Usage) -> Cost:
-        why = self._missing(usage)
+        why = self._why_unknown(usage)
         if why is not None:
             return Cost.unknown(why)
         tokens_in = usage.tokens_in or 0
-        alone: list[int | Decimal] = []  # units of each step that no narrower price has taken
+        charged: list[int | Decimal] = []  # units of each step, without those of narrower steps
         parts = [ZERO, ZERO, ZERO, ZERO, ZERO]
         savings = ZERO
         for step in self._steps:
             price = step.price
             n = self._count(usage, step)
             if n is None:
-                return Cost.unknown(f"the count of {price.unit} is no count")
+                return Cost.unknown(f"the count of {price.unit} is not a valid count")
             for j in step.contained:
-                n -= alone[j]
+                n -= charged[j]
             if n < 0:
-                return Cost.unknown(f"more is counted among {price.unit} than there are")
-            alone.append(n)
+                return Cost.unknown(f"the parts of {price.unit} add up to more than its count")
+            charged.append(n)
             if n:
                 usd = price.usd_at(tokens_in) if price.tiers else price.usd
-                parts[step.part] += n * usd / price.per
+                parts[step.part_index] += n * usd / price.per
                 if step.uncached is not None:
                     uncached = step.uncached
                     savings += n * (uncached.usd_at(tokens_in) - usd) / price.per
         return self._rounded(parts, savings)
 
     def _rounded(self, exact: list[Decimal], savings: Decimal) -> Cost:
-        """The total is rounded once. Each part is what its share adds to the rounded sum so far:
-        so that they add up, and none is below 0."""
+        """Rounds the total once. Each part is what it adds to the rounded sum so far, so that the
+        parts add up to the total and none is below 0."""
         parts = []
         total = rounded = ZERO
         for part in exact:
             if part:
                 total += part
                 if total >= MAX_USD:
-                    return Cost.unknown("it would be more than can be true")
+                    return Cost.unknown("it would be implausibly high")
                 so_far = total.quantize(PLACES, ROUND_HALF_EVEN)
                 parts.append(so_far - rounded)
                 rounded = so_far
             else:
                 parts.append(ZERO)
         saved = savings.quantize(PLACES, ROUND_HALF_EVEN) if savings else ZERO
-        return Cost(rounded, Parts(*parts), self.source, saved)
+        return Cost(rounded, CostParts(*parts), self.source, saved)
 
     def _count(self, usage: Usage, step: _Step) -> int | Decimal | None:
-        """None where there is a value which is not a count."""
+        """Returns the units of this step in the usage; None where the value is not a count."""
         price = step.price
         if step.field is not None:
             n = getattr(usage, step.field)
@@ -248,15 +257,15 @@ class ModelPrices:
             return price.at_least
         return n if isinstance(n, int) else Decimal(repr(n))
 
-    def _missing(self, usage: Usage) -> str | None:
-        """Why the cost of this usage cannot be known; None where it can."""
+    def _why_unknown(self, usage: Usage) -> str | None:
+        """Returns why the cost of this usage cannot be known; None where it can."""
         if not self.prices:
             return "its price is not known"
         units = usage.units
         measured = bool(units) and any(m in units for m in self._measures)
         if not measured:
             if not self._has_input and not self._has_request:
-                return f"it is priced by {self._by()}, of which nothing was counted"
+                return f"it is priced by {self._unit_names()}, of which nothing was counted"
             if self._has_input and usage.tokens_in is None:
                 return "its input tokens were not counted"
         lacks_output = usage.tokens_out is None and self._needs_output
@@ -270,8 +279,8 @@ class ModelPrices:
             return "audio input has no price"
         if usage.tokens_audio_out and not self._prices_audio_out:
             return "audio output has no price"
-        if usage.tokens_cache_write_1h and not self._prices_an_hour:
-            return "what is cached for an hour has no price"
+        if usage.tokens_cache_write_1h and not self._prices_hour_cache:
+            return "tokens cached for an hour have no price"
         for step in self._steps:
             for one, other in step.overlaps:
                 both = getattr(usage, one) and getattr(usage, other)
@@ -280,23 +289,17 @@ class ModelPrices:
                     return f"how many of the cached tokens are {kind} was not counted"
         return None
 
-    def _by(self) -> str:
+    def _unit_names(self) -> str:
         return " and ".join(price.unit for price in self.prices)
 
 
-def is_cost(usd: Decimal) -> bool:
-    """Whether a provider's own number can be the cost of a call."""
+def is_plausible_cost(usd: Decimal) -> bool:
+    """Returns true if a number that a provider reports can be the cost of a call."""
     return usd.is_finite() and 0 <= usd < MAX_USD
 
 
-def of_one_part(usd: Decimal, source: str) -> Cost:
-    """A cost of which only the total is known."""
-    total = usd.quantize(PLACES, ROUND_HALF_EVEN)
-    return Cost(total, Parts(other=total), source, None)
-
-
-def added(costs: Iterable[Cost]) -> Cost:
-    """Of all shares of a call; not known where one of them is not."""
+def sum_costs(costs: Iterable[Cost]) -> Cost:
+    """Adds up the shares of a call. The sum is unknown if one of them is."""
     total, parts, savings = ZERO, [ZERO] * 5, ZERO
     sources = []
     for cost in costs:
@@ -307,4 +310,4 @@ def added(costs: Iterable[Cost]) -> Cost:
         savings += cost.cache_savings_usd or ZERO
         if cost.source not in sources:
             sources.append(cost.source)
-    return Cost(total, Parts(*parts), ", ".join(sources), savings)
+    return Cost(total, CostParts(*parts), ", ".join(sources), savings)

@@ -1,7 +1,8 @@
-"""The makers' published prices: genai-prices' data and its matching of names, nothing else of it.
+"""Published prices: the data of genai-prices and its matching of model names, and nothing else of
+that library. Nothing is fetched here.
 
-Nothing is fetched here. Importing the library takes 0.2 s, so that is done when the first price is
-looked up.
+genai_prices is imported inside functions for the sake of start-up time: it takes 0.2 s (it brings
+pydantic), so that is spent when the first price is looked up.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from typing import TYPE_CHECKING
 from capture.pricing import catalog
 from capture.pricing.catalog import PriceData
 from capture.pricing.cost import ModelPrices, UnitPrice
+from capture.pricing.terms import BillingTerms
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider
     from genai_prices.units import UnitRegistry
 
-# Those whose models are sold under their own price by others too, in the order they are asked.
-MAKERS = (
+# Companies whose models other providers sell too, at their price; in the order of the lookup.
+MODEL_DEVELOPERS = (
     *("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai"),
     *("zai", "minimax", "voyageai", "perplexity", "meta"),
 )
-# Prefixes that genai-prices does not know as names of providers.
+# Prefixes of model names that genai-prices does not know as names of providers.
 _ALIASES = {"z-ai": "zai", "x.ai": "x-ai", "meta-llama": "meta", "gemini": "google"}
 
 _BEDROCK = re.compile(
@@ -41,20 +43,21 @@ _AMAZONS_OWN = ("nova-", "titan-")
 _FULL_DATE = re.compile(r"[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])$")
 _PUBLISHED = re.compile(r"(?:.*/)?publishers/[^/]+/models/(?P<model>[^/]+)")
 
-# Names of the price that every call has which asked for nothing else.
+# Names of the standard price: the one of a call that did not ask for another.
 _STANDARD = frozenset({"", "default", "standard", "auto", "on_demand", "unspecified"})
-# Where another tier is known to cost the same.
+# Tiers that are known to cost the same as the standard one.
 _SAME_PRICE = {("groq", "flex")}
-GROQ_LEAST_SECONDS = 10  # https://groq.com/pricing: a minimum of 10 s is billed for each request
+GROQ_MIN_SECONDS = 10  # https://groq.com/pricing: a minimum of 10 s is billed for each request
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """A model in the data, and how it was found."""
+class ModelMatch:
+    """A model in the data, and the way in which it was found."""
 
     provider: str
     model: ModelInfo
-    is_own: bool  # False: the provider sells another's model, at that one's standard price
+    # False: the provider sells a model of another developer, at that developer's standard price.
+    is_own: bool
     name: str  # the spelling that matched
 
     @property
@@ -68,7 +71,8 @@ class Match:
 
 
 class PublishedPrices:
-    """Over the data that came with genai-prices, or what the operator has put in its place."""
+    """Lookups in the data that came with genai-prices, or in the `file` that the operator put in
+    its place."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -83,15 +87,10 @@ class PublishedPrices:
 
     # --- which model a name means ---
 
-    def find(
-        self, parsed_request: str | None, parsed_response: str | None, provider: str | None
-    ) -> Match | None:
-        """By the name of the model that answered. The one that was asked for counts where the
-        answer names none: a gateway may have sent the call to another."""
-        name = parsed_response or parsed_request
-        return self._find(name, provider) if name else None
+    def find(self, terms: BillingTerms) -> ModelMatch | None:
+        return self._find(terms.model, terms.provider) if terms.model else None
 
-    def _find(self, name: str, provider: str | None) -> Match | None:
+    def _find(self, name: str, provider: str | None) -> ModelMatch | None:
         name = name.strip().lower().removeprefix("models/")
         if published := _PUBLISHED.fullmatch(name):
             name = published["model"]
@@ -99,23 +98,23 @@ class PublishedPrices:
             name = name.rpartition("/")[2]
         for spelling in _spellings(name):
             for provider_id, ref in self._routes(spelling, provider):
-                if match := self._at(provider_id, ref):
+                if match := self._match_at(provider_id, ref):
                     return match
         return None
 
     def _routes(self, name: str, provider: str | None) -> Iterator[tuple[str, str]]:
-        """Providers and names to look under, the most telling first."""
+        """Yields providers and names to look under, the most specific first."""
         seller = self._provider_id(provider) if provider else None
         if seller:
             yield seller, name
         rest = name
         while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
             prefix, _, rest = rest.partition("/")
-            if not self._hosts(seller):
+            if not self._has_own_price_list(seller):
                 seller = self._provider_id(prefix) or seller
             if seller:
                 yield seller, rest
-        if self._hosts(seller):
+        if self._has_own_price_list(seller):
             return
         bedrock = _BEDROCK.fullmatch(rest)
         if bedrock:
@@ -126,17 +125,18 @@ class PublishedPrices:
         elif rest.startswith(_AMAZONS_OWN):
             yield "aws", rest
         for ref in (rest, bedrock["model"]) if bedrock else (rest,):
-            for provider in MAKERS:
+            for provider in MODEL_DEVELOPERS:
                 if provider != "google" or "claude" not in ref:  # Google resells them
                     yield provider, ref
 
-    def _hosts(self, provider_id: str | None) -> bool:
-        """Whether it has a price list of its own for the models of others. What is not in it may
-        cost anything: DeepSeek's R1 costs twenty times as much at Fireworks as at DeepSeek."""
+    def _has_own_price_list(self, provider_id: str | None) -> bool:
+        """Returns true for hosts that sell the models of others at prices of their own. A model
+        missing from such a list may cost anything: DeepSeek's R1 costs twenty times as much at
+        Fireworks as at DeepSeek."""
         provider = self._by_id.get(provider_id or "")
         return (
             provider is not None
-            and provider.id not in (*MAKERS, "aws")
+            and provider.id not in (*MODEL_DEVELOPERS, "aws")
             and not provider.fallback_model_providers
         )
 
@@ -149,31 +149,26 @@ class PublishedPrices:
         found = find_provider_by_id(self.data.providers, name)
         return found.id if found else None
 
-    def _at(self, provider_id: str, ref: str) -> Match | None:
+    def _match_at(self, provider_id: str, ref: str) -> ModelMatch | None:
         provider = self._by_id.get(provider_id)
         if provider is None:
             return None
         model = provider.find_model(ref, all_providers=self.data.providers)
         if model is None:
             return None
-        # Ollama's names: "deepseek-r1:8b" is a small model of another maker, not DeepSeek's own.
+        # Ollama's names: "deepseek-r1:8b" is a small model of another company, not DeepSeek's own.
         if ":" in ref and ":" not in model.id and provider_id != "aws":
             return None
-        return Match(provider_id, model, any(model is own for own in provider.models), ref)
+        return ModelMatch(provider_id, model, any(model is own for own in provider.models), ref)
 
     # --- what it costs ---
 
     def prices_of(
-        self,
-        match: Match,
-        *,
-        at: datetime,
-        service_tier: str | None = None,
-        speed: str | None = None,
-        processing: str | None = None,
+        self, match: ModelMatch, terms: BillingTerms, *, at: datetime
     ) -> ModelPrices | str:
-        """The model's prices at that time, in that tier; a sentence where they are not known."""
-        context = _context(match.provider, service_tier, speed, processing)
+        """Returns the model's prices at that time, in the tier that the terms name, or a sentence
+        that says why they are not known."""
+        context = _context(match.provider, terms)
         for kind, value in context.items():
             if not _has_variant(match, kind, value, context, at):
                 return f"{match.model.id} has no published price for {kind} {value}"
@@ -182,7 +177,7 @@ class PublishedPrices:
         prices = []
         for key, usd in given.items():
             price = _unit_price(key, usd)
-            if price is None:  # of data that is newer than the installed library
+            if price is None:  # the data is newer than the installed library
                 return f"{match.model.id} is priced by {key}, which is not known here"
             prices.append(price)
         if not prices and match.model.id.endswith(":free"):
@@ -191,14 +186,14 @@ class PublishedPrices:
         if not prices:
             return f"{match.model.id} has no published price"
         if match.provider == "groq":
-            prices = [_with_least(price) for price in prices]
+            prices = [_with_minimum(price) for price in prices]
         return ModelPrices(
             self.data.source,
             prices,
             is_strict=any(price.usd for price in prices),
             embeds="embed" in match.model.id,
-            # Google lists audio apart where it costs more. Models that speak only have their
-            # voice's price as that of their output.
+            # Google lists audio separately where it costs more. For models that only speak, the
+            # price of their output is that of speech.
             audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
         )
 
@@ -215,28 +210,28 @@ def _spellings(name: str) -> Iterator[str]:
         yield undated  # a snapshot that the data does not know yet
 
 
-def _context(
-    provider: str, service_tier: str | None, speed: str | None, processing: str | None
-) -> dict[str, str]:
-    tier = (service_tier or "").lower().removeprefix("service_tier_")  # Gemini's spelling
-    if tier == "batch":  # Anthropic's
+def _context(provider: str, terms: BillingTerms) -> dict[str, str]:
+    """Returns what the call asks for beyond the standard price, as genai-prices names it."""
+    tier = (terms.service_tier or "").lower().removeprefix("service_tier_")  # Gemini's spelling
+    processing = (terms.processing or "").lower()
+    if tier == "batch":  # Anthropic's spelling
         tier, processing = "", "batch"
     if (provider, tier) in _SAME_PRICE:
         tier = ""
-    parsed_request = {
+    context = {
         "service_tier": tier,
-        "speed": (speed or "").lower(),
-        "processing": (processing or "").lower(),
+        "speed": (terms.speed or "").lower(),
+        "processing": processing,
     }
-    return {kind: value for kind, value in parsed_request.items() if value not in _STANDARD}
+    return {kind: value for kind, value in context.items() if value not in _STANDARD}
 
 
 def _has_variant(
-    match: Match, kind: str, value: str, context: dict[str, str], at: datetime
+    match: ModelMatch, kind: str, value: str, context: dict[str, str], at: datetime
 ) -> bool:
     return match.is_own and any(
         variant.when.get(kind) == value
-        and all(context.get(key) == wanted for key, wanted in variant.when.items())
+        and all(context.get(key) == required for key, required in variant.when.items())
         and (variant.constraint is None or variant.constraint.active(at))
         for variant in match.model.price_variants or ()
     )
@@ -251,7 +246,7 @@ def _registry() -> UnitRegistry:
 
 
 def _unit_price(key: str, value: object) -> UnitPrice | None:
-    """None for a unit that the installed library does not know."""
+    """Returns None for a unit that the installed library does not know."""
     from genai_prices.types import TieredPrices
 
     try:
@@ -266,9 +261,9 @@ def _unit_price(key: str, value: object) -> UnitPrice | None:
     return UnitPrice(unit.usage_key, value, unit.per, dimensions)
 
 
-def _with_least(price: UnitPrice) -> UnitPrice:
+def _with_minimum(price: UnitPrice) -> UnitPrice:
     if not price.unit.endswith("audio_seconds"):
         return price
     return UnitPrice(
-        price.unit, price.usd, price.per, price.dimensions, price.tiers, GROQ_LEAST_SECONDS
+        price.unit, price.usd, price.per, price.dimensions, price.tiers, GROQ_MIN_SECONDS
     )

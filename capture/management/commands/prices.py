@@ -11,8 +11,9 @@ from agentledger_site.conf import config
 from capture.models import Call
 from capture.pricing import update as price_update
 from capture.pricing.configured import configured_prices, published_file
-from capture.pricing.cost import UNKNOWN
-from capture.pricing.prices import Explanation, UnitPrice
+from capture.pricing.cost import UNKNOWN, UnitPrice
+from capture.pricing.prices import Explanation
+from capture.pricing.terms import BillingTerms
 from capture.pricing.update import UpdateError
 
 MOST = 100
@@ -53,7 +54,8 @@ class Command(BaseCommand):
         if not models:
             self.say_what_is_unknown()
         for model in models:
-            found = prices.explain(model, provider=provider, service_tier=service_tier)
+            terms = BillingTerms(model, provider=provider, service_tier=service_tier)
+            found = prices.explain(terms)
             for line in explained(model, found):
                 self.stdout.write(line)
 

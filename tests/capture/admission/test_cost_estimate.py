@@ -16,7 +16,8 @@ from capture.admission.cost_estimate import (
     expected_tokens_out,
 )
 from capture.pricing.overrides import read_operator_prices
-from capture.pricing.prices import Billing, Prices
+from capture.pricing.prices import Prices
+from capture.pricing.terms import Billing
 from capture.wire import registry
 from capture.wire.request_summary import Glance, glance
 from capture.wire.types import WireFormat

@@ -15,6 +15,7 @@ import pytest
 from capture.pricing import catalog
 from capture.pricing.prices import Prices
 from capture.pricing.published import PublishedPrices
+from capture.pricing.terms import BillingTerms
 from tests.capture.pricing.test_costs import post
 from tests.capture.pricing.test_pricing import NOW, SOURCE, cost, tokens
 from tests.support import canned
@@ -151,7 +152,7 @@ def test_a_price_by_a_unit_that_is_not_known_here_makes_the_cost_unknown(tmp_pat
     newer = Prices(published=PublishedPrices(tmp_path / "data.json"))
     found = cost(tokens(10, 10), "gpt-4o", prices=newer)
     assert found.why == "gpt-4o is priced by daydreams_mtok, which is not known here"
-    assert newer.explain("claude-opus-5-5", at=NOW).source == "unknown"
+    assert newer.explain(BillingTerms("claude-opus-5-5"), at=NOW).source == "unknown"
 
 
 def test_a_stored_file_that_became_unusable_is_passed_over(

@@ -18,7 +18,10 @@ from genai_prices.data import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.pricing.prices import Billing, Cost, Parts, Prices, read_operator_prices
+from capture.pricing.cost import Cost, CostParts
+from capture.pricing.overrides import read_operator_prices
+from capture.pricing.prices import Prices
+from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.shared import usage
 from capture.wire.types import Usage
 from tests.support.ledger import PROJECT
@@ -34,10 +37,11 @@ def million(*counts: tuple[int, str]) -> Decimal:
 
 
 def cost(usage: Usage | None, model: str | None, provider: str | None = None, **more: Any) -> Cost:
-    more.setdefault("at", NOW)
-    prices = more.pop("prices", PUBLISHED)
-    cost: Cost = prices.cost(usage, parsed_request=model, provider=provider, **more)
-    return cost
+    """Prices at NOW by the published prices, or `at` and by `prices`; the rest of `more` are fields
+    of the terms."""
+    at: datetime = more.pop("at", NOW)
+    prices: Prices = more.pop("prices", PUBLISHED)
+    return prices.cost(usage, BillingTerms(model, provider=provider, **more), at=at)
 
 
 def tokens(n_in: int | None, n_out: int | None, **more: Any) -> Usage:
@@ -759,10 +763,10 @@ def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
 
 def test_the_model_that_answered_is_priced() -> None:
     usage = tokens(1000, 0)
-    assert cost(usage, "auto", "openai", parsed_response="gpt-4o").total_usd == Decimal("0.0025")
-    assert cost(usage, "gpt-4o", "openai", parsed_response=None).total_usd == Decimal("0.0025")
+    assert cost(usage, "auto", "openai", response_model="gpt-4o").total_usd == Decimal("0.0025")
+    assert cost(usage, "gpt-4o", "openai", response_model=None).total_usd == Decimal("0.0025")
     # A gateway sent it elsewhere: what was asked for is not what it cost.
-    assert cost(usage, "gpt-4o", "openai", parsed_response="llama3.2").total_usd is None
+    assert cost(usage, "gpt-4o", "openai", response_model="llama3.2").total_usd is None
     assert cost(usage, None, "openai").why == "it names no model"
 
 
@@ -773,11 +777,15 @@ def test_the_model_that_answered_is_priced() -> None:
         ("gpt-4o", Usage(), "its input tokens were not counted"),
         ("gpt-4o", tokens(1000, None), "its output tokens were not counted"),
         ("gpt-4o", tokens(None, 10), "its input tokens were not counted"),
-        ("gpt-4o", tokens(10, 1, tokens_cache_read=11), "more is counted among input_tokens"),
-        ("gpt-4o", tokens(-1, 1), "the count of input_tokens is no count"),
-        ("gpt-4o", tokens(10**13, 1), "the count of input_tokens is no count"),
-        ("gpt-4o", tokens(10, 1, units={"web_searches": float("nan")}), "is no count"),
-        ("gpt-4o", tokens(10, 1, units={"web_searches": float("inf")}), "is no count"),
+        (
+            "gpt-4o",
+            tokens(10, 1, tokens_cache_read=11),
+            "the parts of input_tokens add up to more than its count",
+        ),
+        ("gpt-4o", tokens(-1, 1), "the count of input_tokens is not a valid count"),
+        ("gpt-4o", tokens(10**13, 1), "the count of input_tokens is not a valid count"),
+        ("gpt-4o", tokens(10, 1, units={"web_searches": float("nan")}), "is not a valid count"),
+        ("gpt-4o", tokens(10, 1, units={"web_searches": float("inf")}), "is not a valid count"),
         ("gpt-4o", tokens(10, 1, units={"code_executions": 1}), "code_executions have no price"),
         ("gpt-4.1-nano", tokens(10, 1, units={"web_searches": 1}), "web_searches have no price"),
         (
@@ -810,12 +818,12 @@ def test_cost_that_cannot_be_known_is_none(model: str, usage: Usage | None, why:
 def test_an_hour_in_the_cache_without_a_price_is_unknown() -> None:
     written = tokens(10, 1, tokens_cache_write=5, tokens_cache_write_1h=5)
     found = cost(written, "anthropic/claude-sonnet-4.5", "openrouter")
-    assert found.why == "what is cached for an hour has no price"
+    assert found.why == "tokens cached for an hour have no price"
     assert cost(replace(written, tokens_cache_write_1h=0), "claude-opus-4-5").total_usd
 
 
 def test_nothing_counted_is_not_the_same_as_zero_counted() -> None:
-    assert cost(tokens(0, 0), "gpt-4o") == Cost(Decimal(0), Parts(), SOURCE, Decimal(0))
+    assert cost(tokens(0, 0), "gpt-4o") == Cost(Decimal(0), CostParts(), SOURCE, Decimal(0))
     assert cost(tokens(None, None), "gpt-4o").total_usd is None
 
 
@@ -836,7 +844,7 @@ def test_parts() -> None:
         units={"web_searches": 2},
     )
     found = cost(usage, "claude-sonnet-4-5", "anthropic")
-    assert found.parts == Parts(
+    assert found.parts == CostParts(
         input=million((1345, "3")),
         cache_read=million((10_000, "0.30")),
         cache_write=million((700, "3.75"), (300, "6")),
@@ -888,7 +896,7 @@ def test_operators_price_comes_before_all_others() -> None:
 def test_providers_own_cost_comes_before_published_prices() -> None:
     found = cost(tokens(1000, 500, reported_cost_usd=Decimal("0.00123456789012")), "gpt-4o")
     total = Decimal("0.0012345679")
-    assert found == Cost(total, Parts(other=total), "provider", None)
+    assert found == Cost(total, CostParts(other=total), "provider", None)
     assert cost(Usage(reported_cost_usd=Decimal(0)), "no-such-model").total_usd == 0
 
 
@@ -899,7 +907,7 @@ def test_a_reported_cost_that_is_no_cost_is_passed_over(reported: str) -> None:
 
 
 def test_free_calls() -> None:
-    free = Cost(Decimal(0), Parts(), "free", Decimal(0))
+    free = Cost(Decimal(0), CostParts(), "free", Decimal(0))
     usage = tokens(1000, None)
     everything = operator('{"*": [1, 2]}')
     for found in (
@@ -917,21 +925,20 @@ def test_exact_names_count_before_globs_and_long_globs_before_short() -> None:
         '{"*": [9, 9], "gpt-*": [1, 1], "gpt-4o*": [2, 2], "gpt-4o": [3, 3], "snap-1": [4, 4]}'
     )
 
-    def of(parsed_request: str | None, parsed_response: str | None = None) -> Decimal | None:
-        return cost(
-            tokens(1_000_000, 0), parsed_request, parsed_response=parsed_response, prices=prices
-        ).total_usd
+    def price(requested: str | None, response_model: str | None = None) -> Decimal | None:
+        usage = tokens(1_000_000, 0)
+        return cost(usage, requested, response_model=response_model, prices=prices).total_usd
 
-    assert of("gpt-4o") == 3
-    assert of("gpt-4o-mini") == 2
-    assert of("gpt-5") == 1
-    assert of("claude-opus-5-5") == 9
-    assert of("GPT-4o", None) == 3  # capitals do not count
-    assert of("gpt-5", "gpt-4o") == 3  # exact for the model that answered
-    assert of("gpt-4o", "snap-1") == 3  # both exact: the one asked for
-    assert of("gpt-5", "gpt-4o-mini") == 1  # both globs: the one asked for
-    assert of(None, "gpt-4o-mini") == 2
-    assert of(None, None) is None
+    assert price("gpt-4o") == 3
+    assert price("gpt-4o-mini") == 2
+    assert price("gpt-5") == 1
+    assert price("claude-opus-5-5") == 9
+    assert price("GPT-4o", None) == 3  # capitals do not count
+    assert price("gpt-5", "gpt-4o") == 3  # exact for the model that answered
+    assert price("gpt-4o", "snap-1") == 3  # both exact: the one asked for
+    assert price("gpt-5", "gpt-4o-mini") == 1  # both globs: the one asked for
+    assert price(None, "gpt-4o-mini") == 2
+    assert price(None, None) is None
 
 
 def test_the_file_wins_where_both_name_a_model() -> None:
@@ -961,7 +968,7 @@ def test_operators_object() -> None:
         units={"web_searches": 2},
     )
     found = cost(usage, "m", prices=prices)
-    assert found.parts == Parts(
+    assert found.parts == CostParts(
         input=million((3300, "4"), (1000, "32"), (700, "5")),
         cache_read=million((3000, "0.4")),
         cache_write=million((1500, "5"), (500, "8")),
@@ -1259,7 +1266,7 @@ _OURS = {
 _KNOWN_GAPS = (
     "audio input has no price",
     "audio output has no price",
-    "what is cached for an hour has no price",
+    "tokens cached for an hour have no price",
     "web_searches have no price",
     "has no published price",
     "it is priced by",
@@ -1325,22 +1332,22 @@ def test_agrees_with_the_library_in_each_tier(tier: str) -> None:
 
 
 def test_explain() -> None:
-    told = PUBLISHED.explain("openai/gpt-4o", provider="openai", at=NOW)
-    assert (told.source, told.provider, told.model) == (SOURCE, "openai", "gpt-4o")
-    assert told.why == "openai's published price of gpt-4o, found as 'gpt-4o'"
-    assert {price.unit: (price.usd, price.per) for price in told.prices}["input_tokens"] == (
+    found = PUBLISHED.explain(BillingTerms("openai/gpt-4o", provider="openai"), at=NOW)
+    assert (found.source, found.provider, found.model) == (SOURCE, "openai", "gpt-4o")
+    assert found.why == "openai's published price of gpt-4o, found as 'gpt-4o'"
+    assert {price.unit: (price.usd, price.per) for price in found.prices}["input_tokens"] == (
         Decimal("2.5"),
         1_000_000,
     )
-    told = PUBLISHED.explain("my-model", at=NOW)
-    assert (told.source, told.prices) == ("unknown", ())
-    assert told.why == "no price is known for my-model"
-    told = operator('{"my-*": [1, 2]}').explain("my-model", at=NOW)
-    assert (told.source, told.model) == ("operator", "my-*")
-    assert told.why == "the operator's price of 'my-*'"
-    told = PUBLISHED.explain("gpt-5-nano", service_tier="priority", at=NOW)
-    assert told.why == "gpt-5-nano has no published price for service_tier priority"
-    assert PUBLISHED.explain("deepseek-chat").source == SOURCE
+    found = PUBLISHED.explain(BillingTerms("my-model"), at=NOW)
+    assert (found.source, found.prices) == ("unknown", ())
+    assert found.why == "no price is known for my-model"
+    found = operator('{"my-*": [1, 2]}').explain(BillingTerms("my-model"), at=NOW)
+    assert (found.source, found.model) == ("operator", "my-*")
+    assert found.why == "the operator's price of 'my-*'"
+    found = PUBLISHED.explain(BillingTerms("gpt-5-nano", service_tier="priority"), at=NOW)
+    assert found.why == "gpt-5-nano has no published price for service_tier priority"
+    assert PUBLISHED.explain(BillingTerms("deepseek-chat")).source == SOURCE
 
 
 def test_the_library_is_loaded_when_first_needed_and_asks_nobody() -> None:
@@ -1349,12 +1356,13 @@ import sys, socket
 def connect(*args): raise AssertionError("the network was asked")
 socket.socket.connect = connect
 from datetime import datetime, UTC
-from capture.pricing.prices import Billing, Prices
+from capture.pricing.prices import Prices
+from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.types import Usage
 prices = Prices()
-prices.cost(Usage(1, 1), asked="m", at=datetime.now(UTC), billing=Billing.NEVER)
+prices.cost(Usage(1, 1), BillingTerms("m", billing=Billing.NEVER), at=datetime.now(UTC))
 assert "genai_prices" not in sys.modules and "django" not in sys.modules
-assert prices.cost(Usage(1, 1), asked="gpt-4o", at=datetime.now(UTC)).total_usd
+assert prices.cost(Usage(1, 1), BillingTerms("gpt-4o"), at=datetime.now(UTC)).total_usd
 assert "genai_prices" in sys.modules
 import threading
 assert threading.active_count() == 1
