@@ -27,8 +27,8 @@ django.setup()
 from benchmarks.machine import use_two_cores
 from capture.admission.budgets import Budgets
 from capture.admission.charge import Charge
-from capture.admission.cost_estimate import Expectations
-from capture.admission.decision import Admitted, Asking, State
+from capture.admission.cost_estimate import CostEstimator
+from capture.admission.decision import AdmissionRequest, Admitted, State
 from capture.admission.gate import Admission
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
 from capture.admission.rate_limits import Limits
@@ -68,31 +68,33 @@ HEAD = RequestHead(
 )
 
 
-def calls(n: int) -> list[Asking]:
+def calls(n: int) -> list[AdmissionRequest]:
     return [
-        Asking(new_action_id(), f"s{i % 1000}", f"a{i % 10}", f"u{i % 100}", "gpt-4o", EXPECTED)
+        AdmissionRequest(
+            new_action_id(), f"s{i % 1000}", f"a{i % 10}", f"u{i % 100}", "gpt-4o", EXPECTED
+        )
         for i in range(n)
     ]
 
 
-async def whole(state: State, call: Asking) -> None:
+async def whole(state: State, call: AdmissionRequest) -> None:
     assert isinstance(await state.admit(call), Admitted)
     await state.settle(call, COST)
 
 
-async def one_by_one(state: State, parsed_request: list[Asking]) -> list[float]:
+async def one_by_one(state: State, requests: list[AdmissionRequest]) -> list[float]:
     """Seconds that each call took."""
     took = []
-    for call in parsed_request:
+    for call in requests:
         began = time.perf_counter()
         await whole(state, call)
         took.append(time.perf_counter() - began)
     return took
 
 
-async def at_once(state: State, parsed_request: list[Asking]) -> None:
-    for i in range(0, len(parsed_request), AT_ONCE):
-        await asyncio.gather(*[whole(state, call) for call in parsed_request[i : i + AT_ONCE]])
+async def at_once(state: State, requests: list[AdmissionRequest]) -> None:
+    for i in range(0, len(requests), AT_ONCE):
+        await asyncio.gather(*[whole(state, call) for call in requests[i : i + AT_ONCE]])
 
 
 async def of_state(name: str, state: State, n: int) -> None:
@@ -117,9 +119,9 @@ async def of_state(name: str, state: State, n: int) -> None:
 async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
     """All that admission does for a call: the look at its body, what it is expected to cost, admit,
     and settle by what its answer says."""
-    state, expectations = MemoryState(limits, budgets), Expectations(Prices())
+    state, estimator = MemoryState(limits, budgets), CostEstimator(Prices())
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
-    admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, expectations)
+    admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, estimator)
     chat = registry.by_name("openai_chat")
     cpu = 0.0
     for i, call in enumerate(calls(n + 500)):
@@ -128,12 +130,12 @@ async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) ->
         fields = {"session_id": call.session_id, "agent_name": call.agent_name}
         fields |= {"user_id": call.user_id}
         looked = glance(REQUEST, chat, path=HEAD.path)
-        asking = admission.asking(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
-        decision = await admission.admit(asking, fields, looked)  # type: ignore[arg-type]
+        request = admission.new_request(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
+        decision = await admission.admit(request, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)
-        charge = Charge(state, expectations, asking, HEAD, REQUEST, is_complete=True)
-        charge.response_began(200, [("content-type", "application/json")])
-        charge.piece(ANSWER)
+        charge = Charge(state, estimator, request, HEAD, REQUEST, is_complete=True)
+        charge.begin_response(200, [("content-type", "application/json")])
+        charge.add_piece(ANSWER)
         await charge.settle(Outcome.COMPLETED)
     took = time.process_time() - cpu
     print(f"a whole call, {name}: {took / n * 1e6:.1f} µs of CPU")

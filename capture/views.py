@@ -37,7 +37,7 @@ async def proxy(request: ProxyRequest) -> ProxyResponse:
     """Every request that is not for one of our own paths."""
     runtime = running()
     wire_format = recorded_as(request, runtime.config)
-    no_entry = runtime.admission.at_the_door(request.raw_headers)
+    no_entry = runtime.admission.check_key(request.raw_headers)
     if no_entry is not None:
         runtime.counters.refused_keys += 1
         return refusal_response(wire_format or registry.by_name("raw"), new_action_id(), no_entry)
@@ -48,7 +48,7 @@ async def proxy(request: ProxyRequest) -> ProxyResponse:
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or registry.by_name("raw"), error)
     fields = recorded_headers.ledger_fields(request.raw_headers)
-    runtime.admission.ingest.name_token(request.raw_headers, fields)
+    runtime.admission.ingest.add_token_field(request.raw_headers, fields)
     if wire_format is None:
         return await uncaptured(request, runtime, way, fields)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
@@ -114,7 +114,7 @@ async def unrecorded(
     """The spool is full, and the operator lets calls go on. What he forbids stays forbidden."""
     runtime.counters.unrecorded += 1
     action_id = new_action_id()
-    if body is None and runtime.admission.looks_at_bodies:
+    if body is None and runtime.admission.inspects_bodies:
         body = await in_memory(request.receive)
     looked_at = body or Body(b"", 0)
     taken = await admitted(request, runtime, action_id, way, wire_format, fields, looked_at)
@@ -148,14 +148,16 @@ async def admitted(
     looked = await look(request, admission, wire_format, body)
     head = request_head(request, wire_format, body, way.destination, fields)
     if request.method == "GET":  # of an answer that was asked for, and paid, before
-        return Taken(head, looked, admission.stopped(fields) or NOTHING_APPLIES)
-    asking = admission.asking(action_id, fields, looked, wire_format, way.destination.provider)
-    decision = await admission.admit(asking, fields, looked)
+        return Taken(head, looked, admission.check_stops(fields) or NOTHING_APPLIES)
+    admission_request = admission.new_request(
+        action_id, fields, looked, wire_format, way.destination.provider
+    )
+    decision = await admission.admit(admission_request, fields, looked)
     head.budget_warning = told(decision.warnings)
     taken = Taken(head, looked, decision)
     if isinstance(decision, Admitted):
-        taken.charge = runtime.limiter.charge_of(
-            asking, head, body.data, is_complete=body.is_in_memory
+        taken.charge = runtime.limiter.new_charge(
+            admission_request, head, body.data, is_complete=body.is_in_memory
         )
     return taken
 
@@ -164,7 +166,7 @@ async def uncaptured(
     request: ProxyRequest, runtime: Runtime, way: Way, fields: Mapping[str, str]
 ) -> ProxyResponse:
     """No call, as far as we know; but who is stopped is stopped."""
-    refused = runtime.admission.stopped(fields)
+    refused = runtime.admission.check_stops(fields)
     if refused is not None:
         runtime.counters.refused += 1
         return refusal_response(registry.by_name("raw"), new_action_id(), refused)
@@ -192,7 +194,7 @@ async def look(
     request: ProxyRequest, admission: Admission, wire_format: WireFormat, body: Body
 ) -> Glance | None:
     """None where nobody wants to know."""
-    if not admission.looks_at_bodies:
+    if not admission.inspects_bodies:
         return None
     headers = dict(request.raw_headers)
     content_type = headers.get(b"content-type", b"").decode("latin-1")

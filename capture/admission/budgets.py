@@ -16,8 +16,8 @@ from agentledger_site.conf import Config
 from capture.admission.decision import (
     NOTHING_APPLIES,
     Account,
+    AdmissionRequest,
     Admitted,
-    Asking,
     BudgetWarning,
     Refused,
     TokenBudget,
@@ -106,7 +106,7 @@ class Budgets:
             found.append((Account("daily", None, today), self.daily))
         return found
 
-    def apply_to(self, asking: Asking) -> bool:
+    def apply_to(self, asking: AdmissionRequest) -> bool:
         return (
             self.daily is not None
             or asking.token is not None
@@ -115,18 +115,18 @@ class Budgets:
             or (self.user is not None and asking.user_id is not None)
         )
 
-    def of_call(self, asking: Asking, today: date) -> list[tuple[Account, Decimal]]:
+    def of_call(self, asking: AdmissionRequest, today: date) -> list[tuple[Account, Decimal]]:
         return self.of(asking.session_id, asking.agent_name, asking.user_id, asking.token, today)
 
-    def refuses_unpriced(self, asking: Asking) -> bool:
+    def refuses_unpriced(self, asking: AdmissionRequest) -> bool:
         return asking.expected_usd is None and self.unpriced == "block" and self.blocks
 
 
-def reservation_usd(asking: Asking) -> Decimal:
+def reservation_usd(asking: AdmissionRequest) -> Decimal:
     return NOTHING if asking.expected_usd is None else asking.expected_usd
 
 
-def admission(asking: Asking, balances: Sequence[Balance], budgets: Budgets) -> Admitted:
+def admission(asking: AdmissionRequest, balances: Sequence[Balance], budgets: Budgets) -> Admitted:
     """Of a call that no budget refuses. `balances` are those before it."""
     if not balances:
         return NOTHING_APPLIES
@@ -174,7 +174,7 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
     )
 
 
-def unpriced_refusal(asking: Asking, budgets: Budgets) -> Refused:
+def unpriced_refusal(asking: AdmissionRequest, budgets: Budgets) -> Refused:
     model = asking.model or "A call that names no model"
     return Refused(
         status=budgets.status,

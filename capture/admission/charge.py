@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from capture.admission.cost_estimate import Expectations
-from capture.admission.decision import Asking, State
+from capture.admission.cost_estimate import CostEstimator
+from capture.admission.decision import AdmissionRequest, State
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import billing_of, charged_usd, cost_of, cost_of_call
@@ -39,8 +39,8 @@ class Charge:
     def __init__(
         self,
         state: State,
-        expectations: Expectations,
-        asking: Asking,
+        estimator: CostEstimator,
+        asking: AdmissionRequest,
         head: RequestHead,
         body: bytes,
         *,
@@ -48,7 +48,7 @@ class Charge:
     ) -> None:
         """`body` is what of the request's body is in memory; `is_complete`: that is all of it."""
         self._state = state
-        self._expectations = expectations
+        self._estimator = estimator
         self._asking = asking
         self._exchange = Exchange(asking.action_id, request=head, body=body)
         self._has_whole_request = is_complete
@@ -58,7 +58,7 @@ class Charge:
         self._has_ended = False
         self._ending: asyncio.Future[None] | None = None  # where it takes its time
 
-    async def is_too_dear(self) -> bool:
+    async def is_over_budget(self) -> bool:
         """Whether a stream has cost more by now, by estimate, than it holds and can still get of
         its budgets. Looked at anew when it has grown by a quarter: all looks together cost no more
         than a few at the end."""
@@ -73,10 +73,10 @@ class Charge:
         self._held_usd = usd
         return False
 
-    def response_began(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def begin_response(self, status: int, headers: list[tuple[str, str]]) -> None:
         self._exchange.response = ResponseHead(status, headers, 0)
 
-    def piece(self, piece: bytes) -> None:
+    def add_piece(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size <= MAX_SEEN:
             self._exchange.pieces.append(piece)
@@ -123,7 +123,7 @@ class Charge:
                 seen = await asyncio.to_thread(self._seen)
         if seen.usd is not None and outcome == Outcome.COMPLETED and self._asking.model:
             wire_format = registry.by_name(self._head.wire_format)
-            self._expectations.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
+            self._estimator.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
         status = response.status if response else None
         return charged_usd(seen.usd, expected_usd, status=status, outcome=outcome)
 
@@ -152,7 +152,7 @@ class Charge:
             billing=billing_of(wire_format.NAME),
         )
         cost = cost_of(
-            self._expectations.prices,
+            self._estimator.prices,
             usage,
             terms,
             at=at(head.started_ns),
@@ -166,7 +166,7 @@ class Charge:
         if not self._has_whole_request and call.usage_source == "estimated":
             return Seen(None)
         tokens_out = call.usage.tokens_out if call.usage else None
-        return Seen(cost_of_call(self._expectations.prices, call).total_usd, tokens_out)
+        return Seen(cost_of_call(self._estimator.prices, call).total_usd, tokens_out)
 
     def _cost_so_far(self) -> Decimal | None:
         self._exchange.end = End(Outcome.CLIENT_LEFT, 0)

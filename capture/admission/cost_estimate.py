@@ -66,7 +66,7 @@ class Recent:
         return Decimal(self._sums[model]) / len(numbers) if numbers else None
 
 
-class Expectations:
+class CostEstimator:
     """By the prices, and by what the last calls of a model were."""
 
     def __init__(self, prices: Prices) -> None:

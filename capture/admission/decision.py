@@ -20,7 +20,7 @@ class TokenBudget(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class AdmissionRequest:
     """What admission knows of a call before it goes upstream."""
 
     action_id: UUID
@@ -71,12 +71,12 @@ class Account(NamedTuple):
     day: date | None  # UTC; None: from the first call to the last
 
 
-class Spent(NamedTuple):
+class AccountSpend(NamedTuple):
     account: Account
     usd: Decimal
 
 
-SpentBefore = Callable[[Account], Awaitable[Decimal]]
+SpendLookup = Callable[[Account], Awaitable[Decimal]]
 """Asks what was spent of an account that the state does not know (yet, or any more): by all calls
 that the state does not count itself."""
 
@@ -108,21 +108,21 @@ class State(Protocol):
         """Why limits do not hold just now; None: they do."""
         ...
 
-    async def admit(self, asking: Asking) -> Admitted | Refused:
+    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
         """Rate limits, then budgets: all are checked before anything is counted."""
         ...
 
-    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
         """Raise the reservation of a running call to `usd`, if what is left allows it; whether it
         does. Where budgets only warn, it always does."""
         ...
 
-    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         """The reservation ends and the cost is spent, on the day that admitted the call. What is
         settled or released stays so."""
         ...
 
-    async def release(self, asking: Asking) -> None:
+    async def release(self, asking: AdmissionRequest) -> None:
         """The reservation ends and nothing is spent. What is settled or released stays so."""
         ...
 
@@ -135,7 +135,7 @@ class State(Protocol):
         """All calls that ended so long ago, or longer, are in the ledger."""
         ...
 
-    async def seed(self, sums: Iterable[Spent]) -> None:
+    async def seed(self, sums: Iterable[AccountSpend]) -> None:
         """What was spent before. A sum that is known already is kept: it has counted since."""
         ...
 

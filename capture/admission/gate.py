@@ -9,8 +9,8 @@ from uuid import UUID
 
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
-from capture.admission.cost_estimate import Expectations
-from capture.admission.decision import Admitted, Asking, Refused, State
+from capture.admission.cost_estimate import CostEstimator
+from capture.admission.decision import AdmissionRequest, Admitted, Refused, State
 from capture.admission.ingest_tokens import IngestKeys
 from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
@@ -29,7 +29,7 @@ class Admission:
     models: ModelPolicy | None
     budgets: Budgets
     state: State  # of rate limits and budgets
-    expectations: Expectations
+    estimator: CostEstimator
 
     @classmethod
     def of(
@@ -38,7 +38,7 @@ class Admission:
         ingest: IngestKeys,
         stops: Stops,
         state: State,
-        expectations: Expectations,
+        estimator: CostEstimator,
     ) -> Admission:
         has_policy = config.models_allow or config.models_deny
         return cls(
@@ -49,11 +49,11 @@ class Admission:
             else None,
             budgets=Budgets.from_config(config),
             state=state,
-            expectations=expectations,
+            estimator=estimator,
         )
 
     @property
-    def looks_at_bodies(self) -> bool:
+    def inspects_bodies(self) -> bool:
         return self.models is not None or self.has_budgets
 
     @property
@@ -61,42 +61,42 @@ class Admission:
         """Whether some call may be under one."""
         return self.budgets.is_any or self.ingest.tokens.any_budget
 
-    def at_the_door(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
+    def check_key(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
         """Before anything of the body is taken: whoever has no key fills no disk."""
         return self.ingest.refusal(headers)
 
-    def stopped(self, fields: Mapping[str, str]) -> Refused | None:
+    def check_stops(self, fields: Mapping[str, str]) -> Refused | None:
         return self.stops.refusal(fields)
 
     async def admit(
-        self, asking: Asking, fields: Mapping[str, str], glance: Glance | None
+        self, asking: AdmissionRequest, fields: Mapping[str, str], glance: Glance | None
     ) -> Admitted | Refused:
         """The ingest key was looked at → stop switch → models → rate limits → budgets. The first
         refusal counts. `glance` is there where bodies are looked at."""
-        refused = self.stopped(fields)
+        refused = self.check_stops(fields)
         if refused is None and self.models is not None:
             refused = self.models.refusal((glance or Glance()).models)
         return refused or await self.state.admit(asking)
 
-    def asking(
+    def new_request(
         self,
         action_id: UUID,
         fields: Mapping[str, str],
         glance: Glance | None,
         wire_format: WireFormat,
         provider: str | None,
-    ) -> Asking:
+    ) -> AdmissionRequest:
         """`maker` is that of the upstream; None: it is not known."""
         expected_usd = None
         if self.has_budgets:
-            expected_usd = self.expectations.of(
+            expected_usd = self.estimator.of(
                 wire_format,
                 glance or Glance(),
                 provider=provider or wire_format.PROVIDER,
                 at=datetime.now(UTC),
                 billing=billing_of(wire_format.NAME),
             )
-        return Asking(
+        return AdmissionRequest(
             action_id=action_id,
             session_id=fields.get("session_id"),
             agent_name=fields.get("agent_name"),

@@ -110,7 +110,9 @@ class IngestKeys:
         tokens.used(token.id)
         return None
 
-    def name_token(self, headers: Sequence[tuple[bytes, bytes]], fields: dict[str, str]) -> None:
+    def add_token_field(
+        self, headers: Sequence[tuple[bytes, bytes]], fields: dict[str, str]
+    ) -> None:
         """Among the call's x-agentledger-* fields, if it came with one."""
         token = self.tokens.of(shown_in(headers)) if self.tokens.any_made else None
         if token is not None:

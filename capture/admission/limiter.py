@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
 from capture.admission.charge import Charge
-from capture.admission.cost_estimate import Expectations
-from capture.admission.decision import Asking, State
-from capture.admission.prior_spend import SpentBefore
+from capture.admission.cost_estimate import CostEstimator
+from capture.admission.decision import AdmissionRequest, State
+from capture.admission.prior_spend import PriorSpend
 from capture.admission.state.factory import new_state
 from capture.exchange import RequestHead
 from capture.pricing import catalog
@@ -26,8 +26,8 @@ class Limiter:
     folder: Folder
     budgets: Budgets
     state: State
-    expectations: Expectations
-    spent: SpentBefore
+    estimator: CostEstimator
+    spent: PriorSpend
     prices_mark: tuple[int, int] | None
 
     async def correct(self) -> None:
@@ -41,21 +41,21 @@ class Limiter:
         mark = catalog.mark(published_file(self.config))
         if mark != self.prices_mark:
             self.prices_mark = mark
-            self.expectations.use(await asyncio.to_thread(configured_prices, self.config))
+            self.estimator.use(await asyncio.to_thread(configured_prices, self.config))
 
     async def close(self) -> None:
         await self.state.close()
         self.spent.close()
 
-    def charge_of(
-        self, asking: Asking, head: RequestHead, body: bytes, *, is_complete: bool
+    def new_charge(
+        self, asking: AdmissionRequest, head: RequestHead, body: bytes, *, is_complete: bool
     ) -> Charge | None:
         """Of a call that was admitted, be it because nobody could be asked; None where no budget
         applies. What it holds is on its record."""
         if not self.budgets.apply_to(asking):
             return None
         head.reserved_usd = asking.expected_usd
-        return Charge(self.state, self.expectations, asking, head, body, is_complete=is_complete)
+        return Charge(self.state, self.estimator, asking, head, body, is_complete=is_complete)
 
 
 def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:
@@ -63,8 +63,8 @@ def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:
     in the ledger alone."""
     budgets = Budgets.from_config(config)
     mark = catalog.mark(published_file(config))
-    expectations = Expectations(configured_prices(config))
-    spent = SpentBefore(folder)
+    estimator = CostEstimator(configured_prices(config))
+    spent = PriorSpend(folder)
     if budgets.is_any or any_token_budget:
-        spent.begin(expectations.prices)
-    return Limiter(config, folder, budgets, new_state(config, spent), expectations, spent, mark)
+        spent.begin(estimator.prices)
+    return Limiter(config, folder, budgets, new_state(config, spent), estimator, spent, mark)

@@ -48,7 +48,7 @@ class Unrecorded:
     was_reserved: bool
 
 
-class SpentBefore:
+class PriorSpend:
     """`await spent(account)` asks in a thread of its own: a call never waits on the database's
     connection of another."""
 

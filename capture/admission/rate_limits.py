@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agentledger_site.conf import Config
-from capture.admission.decision import Asking, Refused
+from capture.admission.decision import AdmissionRequest, Refused
 
 WINDOW_S = 60
 
@@ -59,7 +59,7 @@ class Limits:
             found.append(Limit("all", None, self.overall))
         return found
 
-    def of_call(self, asking: Asking) -> list[Limit]:
+    def of_call(self, asking: AdmissionRequest) -> list[Limit]:
         return self.of(asking.session_id, asking.agent_name, asking.user_id)
 
 

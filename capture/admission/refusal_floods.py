@@ -37,7 +37,7 @@ class Floods:
     def __init__(self) -> None:
         self._windows: dict[Key, _Window] = {}
 
-    def takes(self, refused: Refused, head: RequestHead) -> bool:
+    def absorbs(self, refused: Refused, head: RequestHead) -> bool:
         """Whether this refusal is one of a flood: it is counted, and needs no record of its own."""
         now = time.monotonic()
         window = self._window(self._key(refused), now)
@@ -49,7 +49,7 @@ class Floods:
         window.head = _common(window.head, head)
         return True
 
-    def ended(self, *, all_: bool = False) -> list[Flood]:
+    def pop_finished(self, *, all_: bool = False) -> list[Flood]:
         """Those whose time is over. To be called now and then, and at the end for all."""
         now = time.monotonic()
         over = [k for k, w in self._windows.items() if all_ or now - w.began >= WINDOW_S]

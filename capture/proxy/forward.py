@@ -88,7 +88,7 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyRespons
         kept_headers = recorded_headers.response_headers(response.headers)
         headers = [*response.headers, *call.headers]
         if call.charge is not None:
-            call.charge.response_began(response.status, kept_headers)
+            call.charge.begin_response(response.status, kept_headers)
         hides = call.asking is not None and usage_injection.is_stream(response.headers)
         if hides:
             headers = usage_injection.without_length(headers)
@@ -96,7 +96,7 @@ async def forward(request: ProxyRequest, call: Call, sent: Body) -> ProxyRespons
         if body is not None:
             call.record(call.entry.whole_response, response.status, kept_headers, body)
             if call.charge is not None:
-                call.charge.piece(body)
+                call.charge.add_piece(body)
                 await call.charge.settle(Outcome.COMPLETED)
             await call.entry.synced()
             response.close()
@@ -192,13 +192,13 @@ async def relay(call: Call, response: Response, too_dear: bytes | None) -> Piece
             if piece:
                 call.record(entry.piece, piece)
                 if call.charge is not None:
-                    call.charge.piece(piece)
+                    call.charge.add_piece(piece)
             if (
                 too_dear
                 and call.charge is not None
                 and not last
                 and ends_event(piece, too_dear)
-                and await call.charge.is_too_dear()
+                and await call.charge.is_over_budget()
             ):
                 yield piece, False
                 call.record(entry.piece, too_dear)

@@ -47,7 +47,7 @@ async def pass_through(
         if taken is not None:
             taken.discard()
     if charge is not None:
-        charge.response_began(response.status, recorded_headers.response_headers(response.headers))
+        charge.begin_response(response.status, recorded_headers.response_headers(response.headers))
 
     def close() -> None:
         response.close()
@@ -76,7 +76,7 @@ async def passed(response: Response, charge: Charge | None) -> Pieces:
             piece = await response.piece()
             last = not piece or response.is_whole()
             if charge is not None:
-                charge.piece(piece)
+                charge.add_piece(piece)
                 if last:
                     await charge.settle(Outcome.COMPLETED)
             yield piece, last

@@ -47,7 +47,7 @@ async def refuse(
     )
     head = replace(head, body_file=False, refusal=refusal)
     response = refusal_response(registry.by_name(head.wire_format), action_id, refused)
-    if not runtime.floods.takes(refused, head):
+    if not runtime.floods.absorbs(refused, head):
         try:
             await _record(runtime, action_id, head, data, refused, response)
         except SpoolError:  # the disk is full: the call is refused all the same

@@ -113,7 +113,7 @@ class Runtime:
 
     def record_floods(self, *, all_: bool = False) -> None:
         """Raises SpoolError."""
-        for flood in self.floods.ended(all_=all_):
+        for flood in self.floods.pop_finished(all_=all_):
             entry = self.writer.begin(new_action_id(), flood.head, b"")
             entry.end(Outcome.REFUSED, flood.message)
 
@@ -184,7 +184,7 @@ def _begin(settings: Config) -> Runtime:
             ingest,
             stops,
             limits.state,
-            limits.expectations,
+            limits.estimator,
         ),
         limiter=limits,
         lock=lock,

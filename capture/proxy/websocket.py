@@ -71,7 +71,7 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
             response = refusal_response(wire_format, new_action_id(), refused)
             await deny(scope, send, response.status_code, response.raw_headers, response.body)
             return
-        runtime.admission.ingest.name_token(headers, fields)
+        runtime.admission.ingest.add_token_field(headers, fields)
         destination, target = runtime.destinations.of(
             path, target, headers, found[0] if found else None
         )
@@ -119,11 +119,11 @@ async def bridge(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _refusal(runtime: Runtime, headers: RawHeaders, fields: dict[str, str]) -> Refused | None:
     """Of the handshake. Its turns are looked at one by one."""
-    no_entry = runtime.admission.at_the_door(headers)
+    no_entry = runtime.admission.check_key(headers)
     if no_entry is not None:
         runtime.counters.refused_keys += 1
         return no_entry
-    stopped = runtime.admission.stopped(fields)
+    stopped = runtime.admission.check_stops(fields)
     if stopped is not None:
         runtime.counters.refused += 1
     return stopped
@@ -256,7 +256,7 @@ class _Recording:
                 elif isinstance(step, Comes):
                     turn.entry.piece(step.piece)
                     if turn.charge is not None:
-                        turn.charge.piece(step.piece)
+                        turn.charge.add_piece(step.piece)
                 else:
                     self._close(step.turn, Outcome.COMPLETED)
                     ended.append(turn)
@@ -275,18 +275,18 @@ class _Recording:
         admission, limiter = self._runtime.admission, self._runtime.limiter
         action_id, body = new_action_id(), Body(begins.body, len(begins.body))
         looked = None
-        if admission.looks_at_bodies:
+        if admission.inspects_bodies:
             looked = glance(begins.body, self._wire_format, path=self._scope["path"])
-        asking = admission.asking(
+        admission_request = admission.new_request(
             action_id, self._fields, looked, self._wire_format, self._destination.provider
         )
-        decision = await admission.admit(asking, self._fields, looked)
+        decision = await admission.admit(admission_request, self._fields, looked)
         head = self._head(begins.body)
         head.budget_warning = told(decision.warnings)
         if isinstance(decision, Refused):
             await refuse(self._runtime, action_id, head, body, decision, looked)
             raise Closed(Outcome.INTERRUPTED, POLICY, f"AgentLedger: {decision.message}")
-        charge = limiter.charge_of(asking, head, begins.body, is_complete=True)
+        charge = limiter.new_charge(admission_request, head, begins.body, is_complete=True)
         # Its messages are kept as the events of a stream.
         headers = [
             *recorded_headers.response_headers(self.headers),
@@ -300,7 +300,7 @@ class _Recording:
                 await charge.release()
             raise
         if charge is not None:
-            charge.response_began(101, headers)
+            charge.begin_response(101, headers)
         self._open[begins.turn] = _Turn(entry, charge)
         self._runtime.call_begins()
 

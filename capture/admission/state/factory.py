@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from agentledger_site.conf import Config
 from capture.admission.budgets import Budgets
-from capture.admission.decision import SpentBefore, State
+from capture.admission.decision import SpendLookup, State
 from capture.admission.rate_limits import Limits
 from capture.admission.state.memory import MemoryState
 
 
-def new_state(config: Config, spent_before: SpentBefore | None = None) -> State:
+def new_state(config: Config, prior_spend: SpendLookup | None = None) -> State:
     limits, budgets = Limits.from_config(config), Budgets.from_config(config)
     on_failure = config.on_limiter_failure
     if config.redis_url is None:
-        return MemoryState(limits, budgets, spent_before=spent_before, on_failure=on_failure)
+        return MemoryState(limits, budgets, prior_spend=prior_spend, on_failure=on_failure)
     from capture.admission.state.redis import RedisState  # 40 ms and 10 MB that few need
 
     return RedisState(
-        config.redis_url, limits, budgets, spent_before=spent_before, on_failure=on_failure
+        config.redis_url, limits, budgets, prior_spend=prior_spend, on_failure=on_failure
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from capture.admission.budgets import NOTHING
-from capture.admission.decision import Account, SpentBefore
+from capture.admission.decision import Account, SpendLookup
 from capture.admission.state.outage import Outage
 
 TIMEOUT_S = 1.0
@@ -17,8 +17,8 @@ TIMEOUT_S = 1.0
 class LedgerSums:
     """Asks once for all the calls that wait for the same sum."""
 
-    def __init__(self, spent_before: SpentBefore, outage: Outage) -> None:
-        self._spent_before = spent_before
+    def __init__(self, prior_spend: SpendLookup, outage: Outage) -> None:
+        self._spent_before = prior_spend
         self._outage = outage
         self._asked: dict[Account, asyncio.Task[Decimal | None]] = {}
 

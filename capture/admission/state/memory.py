@@ -17,11 +17,11 @@ from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
     Account,
+    AccountSpend,
+    AdmissionRequest,
     Admitted,
-    Asking,
     Refused,
-    Spent,
-    SpentBefore,
+    SpendLookup,
     Standing,
     TokenBudget,
 )
@@ -61,7 +61,7 @@ class Reservation(NamedTuple):
 
 
 class MemoryState:
-    """`spent_before` is asked for sums that are not known; without it they begin at 0, and those of
+    """`prior_spend` is asked for sums that are not known; without it they begin at 0, and those of
     sessions never leave."""
 
     is_local = True
@@ -71,7 +71,7 @@ class MemoryState:
         limits: Limits,
         budgets: Budgets,
         *,
-        spent_before: SpentBefore | None = None,
+        prior_spend: SpendLookup | None = None,
         on_failure: Literal["pass", "block"] = "pass",
         clock: Clock | None = None,
     ) -> None:
@@ -79,7 +79,7 @@ class MemoryState:
         self._budgets = budgets
         self._clock = clock or Clock()
         self._outage = Outage("the ledger's sums", on_failure)
-        self._ledger = LedgerSums(spent_before, self._outage) if spent_before else None
+        self._ledger = LedgerSums(prior_spend, self._outage) if prior_spend else None
         self._windows = Windows()
         self._sums: OrderedDict[Account, Sum] = OrderedDict()
         self._running: dict[UUID, Reservation] = {}
@@ -90,7 +90,7 @@ class MemoryState:
     def degraded(self) -> str | None:
         return self._outage.reason
 
-    async def admit(self, asking: Asking) -> Admitted | Refused:
+    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
         budgets = self._budgets
         charged = budgets.of_call(asking, self._today())
         if charged and budgets.refuses_unpriced(asking):
@@ -122,7 +122,7 @@ class MemoryState:
             self._hold(asking, sums, now)
         return rules.admission(asking, balances, budgets)
 
-    def _hold(self, asking: Asking, sums: list[tuple[Sum, Decimal]], now: float) -> None:
+    def _hold(self, asking: AdmissionRequest, sums: list[tuple[Sum, Decimal]], now: float) -> None:
         usd = reservation_usd(asking)
         for one, _ in sums:
             one.held_usd += usd
@@ -131,7 +131,7 @@ class MemoryState:
         self._running[asking.action_id] = Reservation(usd, sums)
         self._let_idle_leave(now)
 
-    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
         reservation = self._running.get(asking.action_id)
         if reservation is None:
             return True
@@ -145,13 +145,13 @@ class MemoryState:
         self._running[asking.action_id] = Reservation(usd, reservation.sums)
         return True
 
-    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         self._end(asking, cost_usd)
 
-    async def release(self, asking: Asking) -> None:
+    async def release(self, asking: AdmissionRequest) -> None:
         self._end(asking, NOTHING)
 
-    def _end(self, asking: Asking, cost_usd: Decimal) -> None:
+    def _end(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         reservation = self._running.pop(asking.action_id, None)
         if reservation is None:
             return
@@ -168,7 +168,7 @@ class MemoryState:
     def recorded(self, ago_s: float) -> None:
         self._recorded = self._clock.monotonic() - ago_s
 
-    async def seed(self, sums: Iterable[Spent]) -> None:
+    async def seed(self, sums: Iterable[AccountSpend]) -> None:
         now = self._clock.monotonic()
         for account, usd in sums:
             self._sums.setdefault(account, Sum(usd, now))
@@ -178,7 +178,7 @@ class MemoryState:
         known = dict.fromkeys(unknown, NOTHING)
         if self._ledger is not None:
             known = await self._ledger.of(unknown)
-        await self.seed(Spent(account, usd) for account, usd in known.items())
+        await self.seed(AccountSpend(account, usd) for account, usd in known.items())
         return [account for account in unknown if account not in known]
 
     def _let_idle_leave(self, now: float) -> None:

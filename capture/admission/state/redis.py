@@ -18,11 +18,11 @@ from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
     Account,
+    AccountSpend,
+    AdmissionRequest,
     Admitted,
-    Asking,
     Refused,
-    Spent,
-    SpentBefore,
+    SpendLookup,
     Standing,
     TokenBudget,
 )
@@ -59,13 +59,13 @@ class Unavailable(Exception):
 class End(NamedTuple):
     """Of a call, which Redis has not been told."""
 
-    asking: Asking
+    asking: AdmissionRequest
     cost_usd: Decimal
     at: float  # monotonic
 
 
 class RedisState:
-    """`spent_before` is asked for sums that Redis does not know; without it they begin at 0, and
+    """`prior_spend` is asked for sums that Redis does not know; without it they begin at 0, and
     those of sessions never leave. `unix`, for tests, stands in for the clock of Redis."""
 
     is_local = False
@@ -76,7 +76,7 @@ class RedisState:
         limits: Limits,
         budgets: Budgets,
         *,
-        spent_before: SpentBefore | None = None,
+        prior_spend: SpendLookup | None = None,
         on_failure: Literal["pass", "block"] = "pass",
         lease_s: float = LEASE_S,
         timeout_s: float = TIMEOUT_S,
@@ -87,7 +87,7 @@ class RedisState:
         self._budgets = budgets
         self._outage = Outage("Redis", on_failure)
         self._ledger_outage = Outage("the ledger's sums", on_failure)
-        self._ledger = LedgerSums(spent_before, self._ledger_outage) if spent_before else None
+        self._ledger = LedgerSums(prior_spend, self._ledger_outage) if prior_spend else None
         self._lease_s = lease_s
         self._unix = unix
         self._running: set[UUID] = set()
@@ -98,7 +98,7 @@ class RedisState:
     def degraded(self) -> str | None:
         return self._outage.reason or self._ledger_outage.reason
 
-    async def admit(self, asking: Asking) -> Admitted | Refused:
+    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
         charged = self._charged(asking)
         if charged and self._budgets.refuses_unpriced(asking):
             return rules.unpriced_refusal(asking, self._budgets)
@@ -117,7 +117,7 @@ class RedisState:
             raise
 
     async def _admit(
-        self, asking: Asking, limits: list[Limit], charged: Charged
+        self, asking: AdmissionRequest, limits: list[Limit], charged: Charged
     ) -> Admitted | Refused:
         seeds: dict[Account, Decimal] = {}
         today = 0
@@ -160,7 +160,7 @@ class RedisState:
             self._keep_up()
         return rules.admission(asking, balances, self._budgets)
 
-    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
         if not self._charged(asking):
             return True
         try:
@@ -175,7 +175,7 @@ class RedisState:
         except Unavailable:
             return self._outage.passes
 
-    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         if not self._charged(asking):
             return
         self._running.discard(asking.action_id)
@@ -188,7 +188,7 @@ class RedisState:
             self._tell_later(asking, cost_usd)
             raise
 
-    async def release(self, asking: Asking) -> None:
+    async def release(self, asking: AdmissionRequest) -> None:
         await self.settle(asking, NOTHING)
 
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
@@ -204,7 +204,7 @@ class RedisState:
     def recorded(self, ago_s: float) -> None:
         pass  # sums stay for a day
 
-    async def seed(self, sums: Iterable[Spent]) -> None:
+    async def seed(self, sums: Iterable[AccountSpend]) -> None:
         seeds = [
             {**_account(account), "day": _day(account), "usd": _units(usd)} for account, usd in sums
         ]
@@ -287,7 +287,7 @@ class RedisState:
             accounts=[_account(account) for account, _ in self._charged(end.asking)],
         )
 
-    def _tell_later(self, asking: Asking, cost_usd: Decimal) -> None:
+    def _tell_later(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         """What was told first counts: the end of a call is told once, however often."""
         if len(self._untold) < MAX_UNTOLD:
             end = End(asking, cost_usd, time.monotonic())
@@ -328,7 +328,7 @@ class RedisState:
     def _now(self) -> datetime:
         return datetime.fromtimestamp((self._unix or time.time)(), UTC)
 
-    def _charged(self, asking: Asking) -> Charged:
+    def _charged(self, asking: AdmissionRequest) -> Charged:
         """Of a day that is not known before Redis has said it."""
         return self._budgets.of_call(asking, _EPOCH)
 

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from capture.admission.charge import MAX_SEEN, Charge
-from capture.admission.cost_estimate import Expectations
-from capture.admission.decision import Admitted, Asking, Refused, Spent, Standing
+from capture.admission.cost_estimate import CostEstimator
+from capture.admission.decision import AccountSpend, AdmissionRequest, Admitted, Refused, Standing
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
 from capture.parsing.parse import understand
 from capture.pricing.call_cost import cost_of_call
@@ -37,16 +37,16 @@ class Till:
     def __init__(self) -> None:
         self.ended: list[Decimal | None] = []
 
-    async def admit(self, asking: Asking) -> Admitted | Refused:
+    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
         raise NotImplementedError
 
-    async def extend(self, asking: Asking, usd: Decimal) -> bool:
+    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
         return usd <= LEFT
 
-    async def settle(self, asking: Asking, cost_usd: Decimal) -> None:
+    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
         self.ended.append(cost_usd)
 
-    async def release(self, asking: Asking) -> None:
+    async def release(self, asking: AdmissionRequest) -> None:
         self.ended.append(None)
 
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
@@ -55,7 +55,7 @@ class Till:
     def recorded(self, ago_s: float) -> None:
         raise NotImplementedError
 
-    async def seed(self, sums: Iterable[Spent]) -> None:
+    async def seed(self, sums: Iterable[AccountSpend]) -> None:
         raise NotImplementedError
 
     async def standing(self, **keys: Any) -> list[Standing]:
@@ -89,9 +89,9 @@ def charged(
     use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
 ) -> list[Decimal | None]:
     till = Till()
-    asking = Asking(new_action_id(), None, None, None, "gpt-4o", expected)
+    asking = AdmissionRequest(new_action_id(), None, None, None, "gpt-4o", expected)
     charge = Charge(
-        till, Expectations(PRICES), asking, request_head(ASKED), ASKED, is_complete=True
+        till, CostEstimator(PRICES), asking, request_head(ASKED), ASKED, is_complete=True
     )
 
     async def whole() -> None:
@@ -142,9 +142,9 @@ def test_it_is_what_the_recorder_says(
     headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome
 ) -> None:
     async def use(charge: Charge) -> None:
-        charge.response_began(200, headers)
+        charge.begin_response(200, headers)
         for piece in pieces:
-            charge.piece(piece)
+            charge.add_piece(piece)
 
     # However often a call ends, its first ending counts.
     assert charged(use, outcome, Outcome.INTERRUPTED) == [recorded(headers, pieces, outcome)]
@@ -154,15 +154,15 @@ def test_to_hang_up_before_the_response_is_charged_what_was_expected() -> None:
     assert charged(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
 
     async def headers_alone(charge: Charge) -> None:
-        charge.response_began(200, SSE_HEAD)
+        charge.begin_response(200, SSE_HEAD)
 
     assert charged(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
 
 
 def test_an_error_of_the_provider_is_not_charged() -> None:
     async def use(charge: Charge) -> None:
-        charge.response_began(429, JSON_HEAD)
-        charge.piece(b'{"error": {"message": "slow down"}}')
+        charge.begin_response(429, JSON_HEAD)
+        charge.add_piece(b'{"error": {"message": "slow down"}}')
 
     assert charged(use, Outcome.COMPLETED) == [None]
     assert charged(nothing) == [None]
@@ -170,9 +170,9 @@ def test_an_error_of_the_provider_is_not_charged() -> None:
 
 def test_an_response_too_long_to_be_kept_is_charged_what_was_expected() -> None:
     async def use(charge: Charge) -> None:
-        charge.response_began(200, JSON_HEAD)
+        charge.begin_response(200, JSON_HEAD)
         for _ in range(9):
-            charge.piece(b" " * (MAX_SEEN // 8))
+            charge.add_piece(b" " * (MAX_SEEN // 8))
 
     assert charged(use, Outcome.COMPLETED) == [EXPECTED]
 
@@ -182,10 +182,10 @@ def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
     over: list[bool] = []
 
     async def use(charge: Charge) -> None:
-        charge.response_began(200, SSE_HEAD)
+        charge.begin_response(200, SSE_HEAD)
         for piece in words:
-            charge.piece(piece)
-            over.append(await charge.is_too_dear())
+            charge.add_piece(piece)
+            over.append(await charge.is_over_budget())
 
     [cost] = charged(use, Outcome.CLIENT_LEFT, expected=Decimal(0))
     assert cost is not None and cost > LEFT

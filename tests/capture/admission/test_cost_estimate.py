@@ -11,7 +11,7 @@ from capture.admission.cost_estimate import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
     N_RECENT,
-    Expectations,
+    CostEstimator,
     Recent,
     expected_tokens_out,
 )
@@ -46,7 +46,7 @@ def test_the_output_that_is_expected(
 
 
 def expected(
-    expectations: Expectations,
+    estimator: CostEstimator,
     model: str | None,
     *,
     wire_format: WireFormat = CHAT,
@@ -55,7 +55,7 @@ def expected(
     billing: Billing = Billing.METERED,
 ) -> Decimal | None:
     looked = Glance((model,) if model else (), max_tokens, text_bytes)
-    return expectations.of(wire_format, looked, provider="openai", at=AT, billing=billing)
+    return estimator.of(wire_format, looked, provider="openai", at=AT, billing=billing)
 
 
 @pytest.mark.parametrize(
@@ -71,36 +71,36 @@ def expected(
 def test_what_a_call_is_expected_to_cost(
     model: str | None, billing: Billing, usd: Decimal | None
 ) -> None:
-    assert expected(Expectations(PRICES), model, billing=billing) == usd
+    assert expected(CostEstimator(PRICES), model, billing=billing) == usd
 
 
 def test_a_long_prompt_costs_what_its_tier_does() -> None:
     # https://ai.google.dev/gemini-api/docs/pricing: 1.25 and 10 USD a million, above 200,000 tokens
     # 2.50 and 15.
-    expectations = Expectations(PRICES)
-    short = expected(expectations, "gemini-2.5-pro", text_bytes=400_000, max_tokens=1000)
+    estimator = CostEstimator(PRICES)
+    short = expected(estimator, "gemini-2.5-pro", text_bytes=400_000, max_tokens=1000)
     assert short == Decimal("0.135")
-    long = expected(expectations, "gemini-2.5-pro", text_bytes=1_200_000, max_tokens=1000)
+    long = expected(estimator, "gemini-2.5-pro", text_bytes=1_200_000, max_tokens=1000)
     assert long == Decimal("0.765")
 
 
 def test_responses_are_expected_to_be_like_the_last_ones() -> None:
-    expectations = Expectations(PRICES)
-    assert expected(expectations, "mine", max_tokens=None) == Decimal("0.006")
+    estimator = CostEstimator(PRICES)
+    assert expected(estimator, "mine", max_tokens=None) == Decimal("0.006")
     for tokens in (50, 150):
-        expectations.learn(CHAT, "mine", tokens, Decimal(1))
-    assert expected(expectations, "mine", max_tokens=None) == Decimal("0.002")
-    assert expected(expectations, "mine", max_tokens=20) == Decimal("0.0012")
+        estimator.learn(CHAT, "mine", tokens, Decimal(1))
+    assert expected(estimator, "mine", max_tokens=None) == Decimal("0.002")
+    assert expected(estimator, "mine", max_tokens=20) == Decimal("0.0012")
 
 
 def test_what_is_priced_by_the_minute_is_expected_to_cost_what_it_did() -> None:
-    expectations = Expectations(PRICES)
+    estimator = CostEstimator(PRICES)
     whisper = {"wire_format": AUDIO, "text_bytes": 0}
-    assert expected(expectations, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
-    assert expected(expectations, "nobody's", **whisper) is None  # type: ignore[arg-type]
-    expectations.learn(AUDIO, "whisper-1", None, Decimal("0.06"))
-    expectations.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
-    assert expected(expectations, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
+    assert expected(estimator, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
+    assert expected(estimator, "nobody's", **whisper) is None  # type: ignore[arg-type]
+    estimator.learn(AUDIO, "whisper-1", None, Decimal("0.06"))
+    estimator.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
+    assert expected(estimator, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
 
 
 def test_a_picture_in_a_prompt_is_not_read_as_text() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import SpentBefore
+from capture.admission.decision import SpendLookup
 from capture.admission.rate_limits import Limits
 from tests.capture.admission.state.states import Bench
 from tests.support.redis_server import RedisServer
@@ -34,13 +34,13 @@ def bench(request: pytest.FixtureRequest) -> Iterator[MakeBench]:
     def make(
         limits: Limits | None = None,
         budgets: Budgets | None = None,
-        spent_before: SpentBefore | None = None,
+        prior_spend: SpendLookup | None = None,
     ) -> Bench:
         url = None
         if request.param == "redis":
             server: RedisServer = request.getfixturevalue("redis_server")
             url = server.url
-        made.append(Bench(limits or Limits(), budgets or Budgets(), spent_before, url))
+        made.append(Bench(limits or Limits(), budgets or Budgets(), prior_spend, url))
         return made[-1]
 
     yield make

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Admitted, Asking, Refused, SpentBefore, Standing, State
+from capture.admission.decision import (
+    AdmissionRequest,
+    Admitted,
+    Refused,
+    SpendLookup,
+    Standing,
+    State,
+)
 from capture.admission.rate_limits import Limits
 from capture.admission.state.memory import Clock, MemoryState
 from capture.admission.state.redis import RedisState
@@ -27,7 +34,7 @@ class Bench:
         self,
         limits: Limits,
         budgets: Budgets,
-        spent_before: SpentBefore | None = None,
+        prior_spend: SpendLookup | None = None,
         redis_url: str | None = None,
     ) -> None:
         self.now = NOON
@@ -35,13 +42,13 @@ class Bench:
         self.state: State
         if redis_url is None:
             clock = Clock(monotonic=lambda: self.now, unix=lambda: self.now)
-            self.state = MemoryState(limits, budgets, spent_before=spent_before, clock=clock)
+            self.state = MemoryState(limits, budgets, prior_spend=prior_spend, clock=clock)
         else:
             self.state = RedisState(
                 redis_url,
                 limits,
                 budgets,
-                spent_before=spent_before,
+                prior_spend=prior_spend,
                 lease_s=1e8,  # nobody renews by the clock of a test
                 timeout_s=30,  # on a busy machine
                 unix=lambda: self.now,
@@ -61,9 +68,9 @@ def asking(
     session: str | None = None,
     agent: str | None = None,
     user: str | None = None,
-) -> Asking:
+) -> AdmissionRequest:
     expected = None if usd is None else Decimal(usd)
-    return Asking(uuid4(), session, agent, user, "gpt-4o", expected)
+    return AdmissionRequest(uuid4(), session, agent, user, "gpt-4o", expected)
 
 
 def admitted(response: Admitted | Refused) -> Admitted:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Admitted, Asking, Refused
+from capture.admission.decision import AdmissionRequest, Admitted, Refused
 from capture.admission.rate_limits import Limits
 from tests.capture.admission.state.states import Bench
 from tests.support.redis_server import RedisServer
@@ -48,14 +48,14 @@ class Machine(RuleBasedStateMachine):
         self.bench = Bench(LIMITS, BUDGETS, redis_url=url)
         self.calls: dict[tuple[str, str | None], list[float]] = defaultdict(list)
         self.spent: dict[Key, Decimal] = defaultdict(Decimal)
-        self.held: dict[Asking, tuple[Decimal, list[Key]]] = {}
+        self.held: dict[AdmissionRequest, tuple[Decimal, list[Key]]] = {}
 
     # --- the model ---
 
     def today(self) -> date:
         return datetime.fromtimestamp(self.bench.now, UTC).date()
 
-    def limits(self, call: Asking) -> dict[tuple[str, str | None], int]:
+    def limits(self, call: AdmissionRequest) -> dict[tuple[str, str | None], int]:
         found: dict[tuple[str, str | None], int] = {("all", None): 6}
         named = [("session", call.session_id, 2), ("agent", call.agent_name, 3)]
         for of, key, n in [*named, ("user", call.user_id, 4)]:
@@ -63,7 +63,7 @@ class Machine(RuleBasedStateMachine):
                 found[of, key] = n
         return found
 
-    def budgets(self, call: Asking) -> dict[Key, int]:
+    def budgets(self, call: AdmissionRequest) -> dict[Key, int]:
         found: dict[Key, int] = {("daily", None, self.today()): 11}
         if call.session_id is not None:
             found["session", call.session_id, None] = 5
@@ -82,7 +82,7 @@ class Machine(RuleBasedStateMachine):
     def left(self, key: Key, limit: int) -> Decimal:
         return limit - self.spent[key] - self.reserved(key)
 
-    def expected(self, call: Asking) -> str:
+    def expected(self, call: AdmissionRequest) -> str:
         if any(self.used(key) >= n for key, n in self.limits(call).items()):
             return "rate_limited"
         budgets = self.budgets(call)
@@ -101,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     def a_call_comes(
         self, session: str | None, agent: str | None, user: str | None, usd: Decimal
     ) -> Any:
-        call = Asking(uuid4(), session, agent, user, "m", usd)
+        call = AdmissionRequest(uuid4(), session, agent, user, "m", usd)
         expected, budgets = self.expected(call), self.budgets(call)
         response: Admitted | Refused = self.run(self.bench.state.admit(call))
         if isinstance(response, Refused):
@@ -116,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         return call
 
     @rule(call=running, usd=AMOUNTS)
-    def it_asks_for_more(self, call: Asking, usd: Decimal) -> None:
+    def it_asks_for_more(self, call: AdmissionRequest, usd: Decimal) -> None:
         held, keys = self.held[call]
         limits = {"session": 5, "agent": 7, "user": 9, "daily": 11}
         fits = all(self.left(key, limits[key[0]]) >= usd - held for key in keys)
@@ -125,20 +125,20 @@ class Machine(RuleBasedStateMachine):
             self.held[call] = (usd, keys)
 
     @rule(target=ended, call=consumes(running), cost=AMOUNTS)
-    def it_is_settled(self, call: Asking, cost: Decimal) -> Asking:
+    def it_is_settled(self, call: AdmissionRequest, cost: Decimal) -> AdmissionRequest:
         self.run(self.bench.state.settle(call, cost))
         for key in self.held.pop(call)[1]:
             self.spent[key] += cost
         return call
 
     @rule(target=ended, call=consumes(running))
-    def it_is_released(self, call: Asking) -> Asking:
+    def it_is_released(self, call: AdmissionRequest) -> AdmissionRequest:
         self.run(self.bench.state.release(call))
         del self.held[call]
         return call
 
     @rule(call=ended, cost=AMOUNTS)
-    def it_ends_again(self, call: Asking, cost: Decimal) -> None:
+    def it_ends_again(self, call: AdmissionRequest, cost: Decimal) -> None:
         self.run(self.bench.state.settle(call, cost))
         self.run(self.bench.state.release(replace(call, expected_usd=None)))
 
@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_is_read_is_what_happened(self) -> None:
         for name in ("x", "y"):
-            call = Asking(uuid4(), name, name, name, "m", None)
+            call = AdmissionRequest(uuid4(), name, name, name, "m", None)
             read = self.run(
                 self.bench.state.standing(session_id=name, agent_name=name, user_id=name)
             )

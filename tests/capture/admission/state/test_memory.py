@@ -32,14 +32,14 @@ def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
     now = NOON
     recorded: dict[Account, Decimal] = {}
 
-    async def spent_before(account: Account) -> Decimal:
+    async def prior_spend(account: Account) -> Decimal:
         return recorded.get(account, Decimal(0))
 
     async def scenario() -> None:
         nonlocal now
         budgets = Budgets(session=Decimal(1), agent=Decimal(10**6), user=Decimal(1))
         clock = Clock(monotonic=lambda: now, unix=lambda: now)
-        state = MemoryState(Limits(), budgets, spent_before=spent_before, clock=clock)
+        state = MemoryState(Limits(), budgets, prior_spend=prior_spend, clock=clock)
         running = asking(session="running")
         admitted(await state.admit(running))
         for n in range(N_KEYS):
@@ -69,7 +69,7 @@ def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
         nonlocal now
         clock = Clock(monotonic=lambda: now, unix=lambda: now)
         budgets, numbers = Budgets(session=Decimal(1)), itertools.count()
-        state = MemoryState(Limits(), budgets, spent_before=nothing_before, clock=clock)
+        state = MemoryState(Limits(), budgets, prior_spend=nothing_before, clock=clock)
 
         async def spend(n: int) -> None:
             for _ in range(n):

@@ -39,7 +39,7 @@ async def state(
     on_failure: Literal["pass", "block"] = "pass",
     lease_s: float = 600,
     timeout_s: float = 20,  # on a busy machine
-    spent_before: Callable[[Account], Awaitable[Decimal]] | None = None,
+    prior_spend: Callable[[Account], Awaitable[Decimal]] | None = None,
     unix: Callable[[], float] | None = None,
 ) -> AsyncIterator[RedisState]:
     made = RedisState(
@@ -49,7 +49,7 @@ async def state(
         on_failure=on_failure,
         lease_s=lease_s,
         timeout_s=timeout_s,
-        spent_before=spent_before,
+        prior_spend=prior_spend,
         unix=unix,
     )
     try:
@@ -95,8 +95,8 @@ def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
 
     async def scenario() -> None:
         async with (
-            state(redis_server, spent_before=ledger_of_noon) as one,
-            state(redis_server, spent_before=ledger_of_later) as other,
+            state(redis_server, prior_spend=ledger_of_noon) as one,
+            state(redis_server, prior_spend=ledger_of_later) as other,
         ):
             call = asking(session="s")
             assert admitted(await one.admit(call)).remaining_usd == 7
@@ -220,7 +220,7 @@ def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         everything = Budgets(Decimal(10), Decimal(10), Decimal(10), Decimal(10))
         limits = Limits(10, 10, 10, 10)
-        async with state(redis_server, limits, everything, spent_before=nothing) as one:
+        async with state(redis_server, limits, everything, prior_spend=nothing) as one:
             admitted(await one.admit(asking(session="s", agent="a", user="u")))
             ended = asking(session="s", agent="a", user="u")
             admitted(await one.admit(ended))
@@ -336,12 +336,12 @@ def test_when_redis_has_lost_everything_the_ledger_is_asked_again(
 ) -> None:
     recorded = Decimal(0)
 
-    async def spent_before(_: Account) -> Decimal:
+    async def prior_spend(_: Account) -> Decimal:
         return recorded
 
     async def scenario() -> None:
         nonlocal recorded
-        async with state(redis_server, spent_before=spent_before) as one:
+        async with state(redis_server, prior_spend=prior_spend) as one:
             ended, running = asking("4", session="s"), asking("3", session="s")
             for call in (ended, running):
                 admitted(await one.admit(call))

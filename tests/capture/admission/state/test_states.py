@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Account, Admitted, BudgetWarning, Refused, Spent
+from capture.admission.decision import Account, AccountSpend, Admitted, BudgetWarning, Refused
 from capture.admission.rate_limits import Limits
 from tests.capture.admission.state.conftest import MakeBench
 from tests.capture.admission.state.states import (
@@ -318,9 +318,9 @@ def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> N
 def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(5), daily=Decimal(8)))
     spent = [
-        Spent(Account("session", "s", None), Decimal("4.5")),
-        Spent(Account("daily", None, DAY), Decimal(7)),
-        Spent(Account("daily", None, date(2026, 3, 13)), Decimal(70)),
+        AccountSpend(Account("session", "s", None), Decimal("4.5")),
+        AccountSpend(Account("daily", None, DAY), Decimal(7)),
+        AccountSpend(Account("daily", None, date(2026, 3, 13)), Decimal(70)),
     ]
     b.run(b.state.seed(spent))
     one = asking(session="s")
@@ -333,12 +333,12 @@ def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
 def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> None:
     parsed_request: list[Account] = []
 
-    async def spent_before(account: Account) -> Decimal:
+    async def prior_spend(account: Account) -> Decimal:
         parsed_request.append(account)
         await asyncio.sleep(0.01)
         return Decimal(95)
 
-    b = bench(budgets=Budgets(session=Decimal(100), daily=Decimal(100)), spent_before=spent_before)
+    b = bench(budgets=Budgets(session=Decimal(100), daily=Decimal(100)), prior_spend=prior_spend)
     responses = at_once(b, 20, session="s")
     assert sum(isinstance(response, Admitted) for response in responses) == 5
     at_once(b, 20, session="s")
@@ -348,12 +348,12 @@ def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> 
 def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench: MakeBench) -> None:
     is_away = True
 
-    async def spent_before(account: Account) -> Decimal:
+    async def prior_spend(account: Account) -> Decimal:
         if is_away:
             raise OSError("no database")
         return Decimal(1)
 
-    b = bench(Limits(overall=2), Budgets(session=Decimal(1)), spent_before=spent_before)
+    b = bench(Limits(overall=2), Budgets(session=Decimal(1)), prior_spend=prior_spend)
     for _ in range(2):
         response = admitted(b.run(b.state.admit(asking(session="s"))))
         assert response.remaining_usd is None
