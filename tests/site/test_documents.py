@@ -102,6 +102,24 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_the_map_of_folders_is_complete() -> None:
+    """`docs/architecture.md` names every package, and no folder that does not exist."""
+    text = section((PROJECT / "docs" / "architecture.md").read_text(), "## Find your way")
+    named = {name for row in rows(text) for name in re.findall(r"`([a-z_/]+)/`", row[0])}
+    assert [name for name in named if not (PROJECT / name).is_dir()] == []
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    tops = {path.split("/")[0] for path in tracked if "/" in path and not path.startswith(".")}
+    packages = {
+        str(Path(path).parent)
+        for path in tracked
+        if path.endswith("/__init__.py") and not path.startswith(("tests/", "benchmarks/"))
+    }
+    inner = {name for name in packages if name.endswith(("/migrations", "/commands"))}
+    assert named == (tops | packages) - inner
+
+
 EXAMPLES = re.findall(r"```python\n(.*?)```", section(README, "## Point an agent at it"), re.DOTALL)
 
 

@@ -38,8 +38,8 @@ VERB = re.compile(
 NOT_PARTICIPLES = frozenset("seed speed feed embed need hundred bed red".split())
 PARTICIPLES = frozenset(
     "told said kept known found sent given taken made held lost gone seen shown written begun"
-    " broken chosen drawn done driven grown heard hidden laid left meant met paid understood torn thrown"
-    " worn brought bought built caught cut dealt felt fought spent".split()
+    " broken chosen drawn done driven grown heard hidden laid left meant met paid understood torn"
+    " thrown worn brought bought built caught cut dealt felt fought spent".split()
 )
 
 
