@@ -24,7 +24,7 @@ import orjson
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from benchmarks.machine import use_two_cores
+from benchmarks.support.machine import use_two_cores
 from capture.admission.budgets import Budgets
 from capture.admission.charge import Charge
 from capture.admission.cost_estimate import CostEstimator
@@ -51,7 +51,7 @@ AT_ONCE = 100
 REQUEST = orjson.dumps(
     {"model": "gpt-4o", "messages": [{"role": "user", "content": "word " * 300}]}
 )
-ANSWER = orjson.dumps(canned.chat("word " * 100))
+RESPONSE = orjson.dumps(canned.chat("word " * 100))
 HEAD = RequestHead(
     started_ns=time.time_ns(),
     method="POST",
@@ -77,7 +77,7 @@ def calls(n: int) -> list[AdmissionRequest]:
     ]
 
 
-async def whole(state: State, call: AdmissionRequest) -> None:
+async def admit_and_settle(state: State, call: AdmissionRequest) -> None:
     assert isinstance(await state.admit(call), Admitted)
     await state.settle(call, COST)
 
@@ -87,17 +87,17 @@ async def one_by_one(state: State, requests: list[AdmissionRequest]) -> list[flo
     took = []
     for call in requests:
         began = time.perf_counter()
-        await whole(state, call)
+        await admit_and_settle(state, call)
         took.append(time.perf_counter() - began)
     return took
 
 
 async def at_once(state: State, requests: list[AdmissionRequest]) -> None:
     for i in range(0, len(requests), AT_ONCE):
-        await asyncio.gather(*[whole(state, call) for call in requests[i : i + AT_ONCE]])
+        await asyncio.gather(*[admit_and_settle(state, call) for call in requests[i : i + AT_ONCE]])
 
 
-async def of_state(name: str, state: State, n: int) -> None:
+async def measure_state(name: str, state: State, n: int) -> None:
     await one_by_one(state, calls(1100))
     cpu = time.process_time()
     took = sorted(await one_by_one(state, calls(n)))
@@ -116,7 +116,7 @@ async def of_state(name: str, state: State, n: int) -> None:
     await state.close()
 
 
-async def of_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
+async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
     """All that admission does for a call: the look at its body, what it is expected to cost, admit,
     and settle by what its answer says."""
     state, estimator = MemoryState(limits, budgets), CostEstimator(Prices())
@@ -149,16 +149,16 @@ def main() -> None:
     use_two_cores()
     n: int = options.calls
     one = Budgets(session=MUCH)
-    asyncio.run(of_whole_calls("one budget", Limits(), one, n))
-    asyncio.run(of_whole_calls("all budgets and limits", LIMITS, BUDGETS, n))
-    asyncio.run(of_state("in memory", MemoryState(LIMITS, BUDGETS), n))
+    asyncio.run(measure_whole_calls("one budget", Limits(), one, n))
+    asyncio.run(measure_whole_calls("all budgets and limits", LIMITS, BUDGETS, n))
+    asyncio.run(measure_state("in memory", MemoryState(LIMITS, BUDGETS), n))
     url: str | None = options.redis_url
     if url is None and redis_server() is None:
         print("no redis-server")
         return
     with RedisServer() if url is None else nullcontext() as server:
         state = RedisState(server.url if server is not None else str(url), LIMITS, BUDGETS)
-        asyncio.run(of_state("in Redis", state, n // 4))
+        asyncio.run(measure_state("in Redis", state, n // 4))
 
 
 if __name__ == "__main__":

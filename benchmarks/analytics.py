@@ -5,7 +5,7 @@
 The rollups are filled as the recorder fills them, unless there are some; the calls themselves are
 not stored. 50 agents use one to three of 20 models each, in three environments, for 5,000 users:
 `benchmarks.storing`.
-Each figure is the median of nine answers of the view, JSON included; a server adds a millisecond.
+Each figure is the median of nine responses of the view, JSON included; a server adds a millisecond.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from random import Random
 
 from benchmarks.storing import many_agents
 
-DAYS, ANSWERS, BATCH = 30, 9, 20_000
+DAYS, REPEATS, BATCH = 30, 9, 20_000
 PRICE = Decimal("0.0042")
 QUERIES = (
     "",
@@ -80,15 +80,15 @@ def fill(n_calls: int) -> None:
         memory.learn(rollups.learned)
 
 
-def measured(query: str) -> tuple[float, int]:
-    """Milliseconds, and how long the answer is."""
+def median_ms(query: str) -> tuple[float, int]:
+    """Returns milliseconds, and the bytes of the response."""
     from django.db import connection
     from django.test import RequestFactory
 
     from reports.api.analytics import Analytics
 
     view, taken = Analytics.as_view(), []
-    for _ in range(ANSWERS):
+    for _ in range(REPEATS):
         request = RequestFactory().get(f"/api/analytics?{query}")
         begin = time.perf_counter()
         response = view(request).render()
@@ -102,9 +102,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dsn", nargs="?")
     parser.add_argument("--calls", type=int, default=1_000_000)
-    parsed_request = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        dsn = parsed_request.dsn or f"sqlite:///{Path(folder) / 'ledger.db'}"
+        dsn = options.dsn or f"sqlite:///{Path(folder) / 'ledger.db'}"
         os.environ.update(AGENTLEDGER_DSN=dsn, DJANGO_SETTINGS_MODULE="agentledger_site.settings")
         import django
         from django.core.management import call_command
@@ -114,11 +114,11 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         if not Rollup.objects.exists():
-            fill(parsed_request.calls)
-        print(f"{Rollup.objects.count():,} rollups of {parsed_request.calls:,} calls\n")
+            fill(options.calls)
+        print(f"{Rollup.objects.count():,} rollups of {options.calls:,} calls\n")
         print("| Query | ms | Bytes |\n|---|---:|---:|")
         for query in QUERIES:
-            ms, n_bytes = measured(query)
+            ms, n_bytes = median_ms(query)
             print(f"| `{query}` | {ms:.0f} | {n_bytes:,} |")
 
 

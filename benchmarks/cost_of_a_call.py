@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import machine, standin
-from benchmarks.chat_requests import chat_request
-from benchmarks.json_client import send_all
-from benchmarks.load import wait_until_followed
-from benchmarks.paired import coverage, estimate
-from benchmarks.processes import PROJECT, Running, SystemFailed, running
-from benchmarks.streams import run_streams
-from benchmarks.systems import MIGRATE, SYSTEMS, System
+from benchmarks.support import machine, standin
+from benchmarks.support.chat_requests import chat_request
+from benchmarks.support.json_client import send_all
+from benchmarks.support.load import wait_until_followed
+from benchmarks.support.paired import coverage, estimate
+from benchmarks.support.processes import PROJECT, Running, SystemFailed, running
+from benchmarks.support.streams import run_streams
+from benchmarks.support.systems import MIGRATE, SYSTEMS, System
 
 SERVERS = {name: f"agentledger-{name}" for name in ("uvicorn", "daphne")}
 CONNECTIONS = 16

@@ -19,11 +19,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.load import wait_until_recorded
-from benchmarks.processes import Running, running
 from benchmarks.proxy import install_competitor
-from benchmarks.standin import json_upstream
-from benchmarks.systems import SYSTEMS
+from benchmarks.support.load import wait_until_recorded
+from benchmarks.support.processes import Running, running
+from benchmarks.support.standin import json_upstream
+from benchmarks.support.systems import SYSTEMS
 
 MEASURED = ("agentledger-uvicorn", "agentic-ledger-async")
 SYSTEM_PROMPT_WORDS, QUESTION_WORDS, ANSWER_WORDS = 300, 80, 120

@@ -2,7 +2,7 @@
 
     python -m benchmarks.filling [--sessions 20000] [--calls 50]
 
-One call is understood and stored as the recorder does it; all others are its rows with other ids,
+One call is parsed and stored as the recorder does it; all others are its rows with other ids,
 times, names, costs and texts. Each session is a conversation whose history grows with each call;
 one more, `long`, has 500 calls with histories of up to 200 messages. The rollups are of as many
 calls, of the last 30 days: `benchmarks.analytics`.
@@ -30,7 +30,19 @@ django.setup()
 from django.db import connection, transaction
 
 from benchmarks.analytics import fill as fill_rollups
-from benchmarks.texts import texts
+from benchmarks.support.texts import texts
+from benchmarks.support.traffic import (
+    AGENTS,
+    APPS,
+    DAYS,
+    ENVIRONMENTS,
+    LONG_CALLS,
+    LONG_HISTORY,
+    MESSAGE_CHARACTERS,
+    MODELS,
+    N_USERS,
+    SESSIONS_AT_ONCE,
+)
 from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
@@ -49,16 +61,6 @@ from capture.models import (
 from capture.parsing.parse import understand
 from capture.recorder.recorder import migrate
 
-MODELS = [f"model-{number}" for number in range(20)]
-AGENTS = [f"agent-{number}" for number in range(50)]
-APPS = [f"app-{number}" for number in range(5)]
-ENVIRONMENTS = ["production", "production", "staging", "development"]
-N_USERS = 5000
-DAYS = 90
-LONG_CALLS, LONG_HISTORY = 500, 200
-MESSAGE_CHARACTERS = 220
-SESSIONS_AT_ONCE = 50
-
 
 class Filling:
     def __init__(self) -> None:
@@ -70,9 +72,9 @@ class Filling:
         self.rows: dict[Any, list[Row]] = {}
 
     def session(
-        self, name: str, n_calls: int, history: int, told: Callable[[int], Row] = lambda _: {}
+        self, name: str, n_calls: int, history: int, columns: Callable[[int], Row] = lambda _: {}
     ) -> None:
-        """`told`: what is different of each call, by its number."""
+        """Adds a session. `columns` gives a call's own values of columns, by its number in it."""
         random = self.random
         self.ledger.last_session_id += 1
         at = self.begin + timedelta(seconds=random.random() * DAYS * 86400)
@@ -89,7 +91,7 @@ class Filling:
         for number in range(n_calls):
             at += timedelta(seconds=random.expovariate(1 / 20))
             agent = agents[number % 7 == 0]
-            facts = {**names, "agent_name": agent, "model_id": model, **told(number)}
+            facts = {**names, "agent_name": agent, "model_id": model, **columns(number)}
             call = self._call(session, at, messages, history, facts)
             for found in add_to_totals(session, call, n_calls=1):
                 self._add(
@@ -123,7 +125,7 @@ class Filling:
         }
         self._add(Call, call)
         texts = {
-            "content": self._said(),
+            "content": self._text(),
             "part_refs": pack_refs([*messages, *self._fixed(session, action_id)]),
             "prompt_ref": None,
         }
@@ -133,12 +135,12 @@ class Filling:
         return call
 
     def _message(self, session: Session, action_id: Any, role: str) -> int:
-        return self._part(session, action_id, "message", {"role": role, "content": self._said()})
+        return self._part(session, action_id, "message", {"role": role, "content": self._text()})
 
     def _fixed(self, session: Session, action_id: Any) -> list[int]:
-        """The tools' definitions, the same for all of a session."""
+        """The reference to the tools' definitions, which are the same in a whole session."""
         if session.call_count == 0:
-            self._tools = self._part(session, action_id, "tools", [{"name": self._said()}])
+            self._tools = self._part(session, action_id, "tools", [{"name": self._text()}])
         return [self._tools]
 
     def _part(self, session: Session, action_id: Any, kind: str, value: Any) -> int:
@@ -156,8 +158,8 @@ class Filling:
         self._add(Message, row)
         return self.ledger.last_message_id
 
-    def _said(self) -> str:
-        """One call in a thousand says a word that no other does."""
+    def _text(self) -> str:
+        """Returns some text; in one call of a thousand with a word that no other has."""
         begin = self.random.randrange(len(self.texts) - MESSAGE_CHARACTERS)
         text = self.texts[begin : begin + MESSAGE_CHARACTERS]
         needle = self.ledger.last_seq % 1000 == 123
@@ -175,7 +177,7 @@ class Filling:
 
 
 def _template() -> tuple[Row, Row, Row]:
-    """The rows of a call with a tool call, as the recorder makes them."""
+    """Records a call with a tool call; returns its rows of calls, bodies and tool calls."""
     function = {"name": "search", "arguments": '{"query": "what is new"}'}
     message = {
         "role": "assistant",
@@ -184,12 +186,12 @@ def _template() -> tuple[Row, Row, Row]:
     }
     usage = {"prompt_tokens": 9000, "completion_tokens": 300, "total_tokens": 9300}
     response = {"model": "m", "choices": [{"index": 0, "message": message}], "usage": usage}
-    parsed_request = {
+    request = {
         "model": "m",
         "temperature": 0.2,
         "messages": [{"role": "user", "content": "hello"}],
     }
-    body = orjson.dumps(parsed_request)
+    body = orjson.dumps(request)
     head = RequestHead(
         started_ns=time.time_ns(),
         method="POST",

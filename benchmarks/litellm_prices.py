@@ -66,7 +66,7 @@ class Difference:
     theirs: Decimal | None
 
 
-def compared(theirs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[Difference] | None]]:
+def compare(theirs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[Difference] | None]]:
     """Each model of the map under a provider that we know, with what differs; None where we have
     no price for it."""
     prices = Prices()
@@ -92,7 +92,7 @@ def compared(theirs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[Diff
 
 
 def main(path: str) -> None:
-    compared_models = list(compared(json.loads(Path(path).read_text())))
+    compared_models = list(compare(json.loads(Path(path).read_text())))
     known = [(provider, found) for provider, found in compared_models if found is not None]
     same = sum(not found for _, found in known)
     print(f"{len(compared_models):,} models, {len(known):,} known to both, {same:,} the same")
@@ -101,10 +101,11 @@ def main(path: str) -> None:
     for _, found in known:
         for d in found:
             of = "" if d.ours_is_of == d.model.rpartition("/")[2] else f" (as {d.ours_is_of})"
-            print(f"{d.provider:<11} {d.model}{of} {d.unit}: {shown(d.ours)}, {shown(d.theirs)}")
+            prices = f"{price_text(d.ours)}, {price_text(d.theirs)}"
+            print(f"{d.provider:<11} {d.model}{of} {d.unit}: {prices}")
 
 
-def shown(usd: Decimal | None) -> str:
+def price_text(usd: Decimal | None) -> str:
     return "none" if usd is None else f"{usd.normalize():f}"
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.live [--clients 500] [--calls 500] [--seconds 20]
 
 Clients listen to /ws, all to everything, 50 calls a message. Calls are written to the ledger as the
-recorder would, so many a second. Printed: how long after it was written a call was told to the last
-client and to the middle one, and what that cost the process that serves them.
+recorder would, so many a second. Printed: how long after it was written a call reached the last
+client and the middle one, and what that cost the process that serves them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from tempfile import TemporaryDirectory
 import psutil
 from websockets.asyncio.client import connect
 
-from benchmarks.reads import proxy
+from benchmarks.client import running_proxy
 
-PROJECT = Path(__file__).resolve().parent.parent
 EVERY_S = 0.1
 SEQ = re.compile(r'"seq":(\d+)')
 
@@ -102,7 +101,7 @@ async def measure(port: int, database: Path, arguments: argparse.Namespace) -> N
     print(f"clients {arguments.clients}, calls a second {arguments.calls}")
     print(f"messages {len(delays):,}, gaps {n_gaps[0]}")
     print(
-        f"told after, ms: p50 {statistics.median(ordered) * 1e3:.0f},"
+        f"delivered after, ms: p50 {statistics.median(ordered) * 1e3:.0f},"
         f" p99 {ordered[int(len(ordered) * 0.99)] * 1e3:.0f}, longest {ordered[-1] * 1e3:.0f}"
     )
     print(f"CPU of the process: {cpu / arguments.seconds * 100:.0f} % of a core")
@@ -123,7 +122,7 @@ def main() -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        with proxy() as client:
+        with running_proxy() as client:
             asyncio.run(measure(client.port, database, arguments))
 
 

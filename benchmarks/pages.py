@@ -3,7 +3,7 @@
     python -m benchmarks.pages
 
 Fills a ledger of its own: sessions of 20,000 and of 2,000 calls, one of 400 calls by 12 agents, and
-one of 400 agents that hand over to one another.
+one of 400 agents that hand off to one another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from benchmarks.reads import Client, proxy
+from benchmarks.client import Client, running_proxy
 
 CHROMIUM = Path("/usr/bin/chromium")
 LARGE, MIDDLE, AGENTS = 20_000, 2_000, 400
@@ -60,14 +60,14 @@ def fill() -> None:
     filling.session("large", LARGE, 2, _team(random, 40))
     filling.session("middle", MIDDLE, 2, _team(random, 12))
     filling.session("team", 400, 2, _team(random, 12))
-    filling.session("agents", AGENTS, 2, _chain_of_hands(random))
+    filling.session("agents", AGENTS, 2, _chain_of_handoffs(random))
     filling.write()
 
 
 def _team(random: Random, n_agents: int) -> Callable[[int], dict[str, Any]]:
-    """Every seventh call is the lead's; the others are its agents', now and then four of one."""
+    """Every seventh call is made by the lead, the others by its agents, up to four in a row."""
 
-    def told(number: int) -> dict[str, Any]:
+    def columns(number: int) -> dict[str, Any]:
         agent = f"agent-{'abcdefghijklmnopqrstuvwxyz'[number // 4 % min(n_agents, 26)]}"
         is_lead = number % 7 == 0
         return {
@@ -76,24 +76,24 @@ def _team(random: Random, n_agents: int) -> Callable[[int], dict[str, Any]]:
             "ttft_ms": 100 + 300 * random.random(),
         }
 
-    return told
+    return columns
 
 
-def _chain_of_hands(random: Random) -> Callable[[int], dict[str, Any]]:
+def _chain_of_handoffs(random: Random) -> Callable[[int], dict[str, Any]]:
     def name(number: int) -> str:
         return f"agent-{number:03}-{'abc'[number % 3]}"
 
-    def told(number: int) -> dict[str, Any]:
+    def columns(number: int) -> dict[str, Any]:
         giver = name(random.randrange(number)) if number else None
         return {"agent_name": name(number), "handoff_from": giver}
 
-    return told
+    return columns
 
 
 def measure(browser: Browser, client: Client, path: str) -> str:
-    """First visits, and second ones for which the browser has scripts and styles: the medians."""
+    """The medians of first visits, and of second ones for which the browser has cached scripts."""
     url = f"http://127.0.0.1:{client.port}{path}"
-    visits = [_visited(browser, url, is_drawn=path != "/") for _ in range(N_VISITS)]
+    visits = [_visit(browser, url, is_drawn=path != "/") for _ in range(N_VISITS)]
     first, second = (statistics.median(times) for times in zip(*visits, strict=True))
     what = "first paint" if path == "/" else "drawn"
     parts = [f"{what} after {first:.0f} ms, again after {second:.0f} ms"]
@@ -113,7 +113,7 @@ def measure(browser: Browser, client: Client, path: str) -> str:
     return ", ".join(parts)
 
 
-def _visited(browser: Browser, url: str, *, is_drawn: bool) -> tuple[float, float]:
+def _visit(browser: Browser, url: str, *, is_drawn: bool) -> tuple[float, float]:
     context = browser.new_context(viewport=SIZE)
     first = _open(context.new_page(), url, is_drawn=is_drawn)
     second = _open(context.new_page(), url, is_drawn=is_drawn)
@@ -122,7 +122,7 @@ def _visited(browser: Browser, url: str, *, is_drawn: bool) -> tuple[float, floa
 
 
 def _open(page: Page, url: str, *, is_drawn: bool) -> float:
-    """ms from asking for the page to its first paint; of a picture, until it is drawn."""
+    """Milliseconds from the request of the page to its first paint, or until its graph is drawn."""
     page.goto(url)
     page.wait_for_load_state("load")
     entries = "getEntriesByName('painted')" if is_drawn else "getEntriesByType('paint')"
@@ -136,7 +136,7 @@ def _javascript(page: Page, client: Client) -> int:
         "performance.getEntriesByType('resource').map((one) => new URL(one.name).pathname)"
     )
     scripts = {url for url in urls if url.endswith(".js")}
-    return sum(len(gzip.compress(client.ask(url)[1])) for url in scripts)
+    return sum(len(gzip.compress(client.request(url)[1])) for url in scripts)
 
 
 def main() -> None:
@@ -145,12 +145,12 @@ def main() -> None:
         begin = time.monotonic()
         fill()
         print(f"filled in {time.monotonic() - begin:.0f} s")
-        with proxy() as client, sync_playwright() as playwright:
+        with running_proxy() as client, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
             )
-            for _ in range(2):  # what comes first warms the server up
-                client.ask("/dashboard/trace/?session=middle")
+            for _ in range(2):  # the first requests warm the server up
+                client.request("/dashboard/trace/?session=middle")
             for name, path in PAGES.items():
                 print(f"{name}: {measure(browser, client, path)}", flush=True)
             browser.close()

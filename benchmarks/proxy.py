@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import latency, load, machine, memory, standin, stream_client, streams
-from benchmarks.figures import Results
-from benchmarks.processes import Running, SystemFailed, running
-from benchmarks.report import report
-from benchmarks.systems import SYSTEMS, System
-from benchmarks.targets import DIRECT
+from benchmarks.support import latency, load, machine, memory, standin, stream_client, streams
+from benchmarks.support.figures import Results
+from benchmarks.support.processes import Running, SystemFailed, running
+from benchmarks.support.report import report
+from benchmarks.support.systems import SYSTEMS, System
+from benchmarks.support.targets import DIRECT
 
 COMPETITOR_REQUIREMENTS = ("agentic-ledger==0.15.*", "uvicorn[standard]")
 

@@ -1,4 +1,4 @@
-"""The same questions to `agentic-ledger` 0.15 from PyPI, beside our answers.
+"""How fast `agentic-ledger` 0.15 from PyPI is read, with the requests that ours is read with.
 
     python -m benchmarks.reads --theirs PYTHON [--their-ledger FILE] [--their-calls 1000000]
     python -m benchmarks.reads_theirs PYTHON FILE [--calls 100000]
@@ -24,28 +24,28 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from benchmarks.filling import (
+from benchmarks.client import Client
+from benchmarks.support.processes import running
+from benchmarks.support.systems import SYSTEMS
+from benchmarks.support.texts import texts
+from benchmarks.support.traffic import (
     AGENTS,
     APPS,
     DAYS,
     ENVIRONMENTS,
     LONG_CALLS,
     LONG_HISTORY,
+    MESSAGE_CHARACTERS,
     MODELS,
     N_USERS,
+    SESSIONS_AT_ONCE,
 )
-from benchmarks.processes import running
-from benchmarks.reads import Client
-from benchmarks.systems import SYSTEMS
-from benchmarks.texts import texts
 
 [THEIRS] = [system for system in SYSTEMS if system.name == "agentic-ledger-async"]
 NO_UPSTREAM = "http://127.0.0.1:9"  # nothing is sent there
 MAX_BYTES = 20 * 10**9
-MESSAGE_CHARACTERS = 220
-SESSIONS_AT_ONCE = 50
-PATIENCE_S = 600  # of one answer
-BUDGET_S = 30  # of one question: fewer repeats where an answer takes seconds
+PATIENCE_S = 600  # for one response
+BUDGET_S = 30  # for one kind of request: fewer repeats where a response takes seconds
 # The columns that its proxy fills for such a call.
 COLUMNS = (
     *("action_id", "session_id", "timestamp", "model_id", "provider", "messages", "tools"),
@@ -56,8 +56,8 @@ COLUMNS = (
 )
 INSERT = f"INSERT INTO llm_calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 TOOL_CALLS = [{"id": "call_1", "name": "search", "arguments": '{"query": "what is new"}'}]
-# What is asked, and the paths: ours and theirs.
-QUESTIONS = {
+# Our path and theirs, by what is read.
+READS = {
     "list of sessions": ("/api/sessions?limit=50", "/api/sessions?limit=50"),
     "a session of 500 calls": ("/session/long", "/session/long"),
     "one call": ("/explain/{call}", "/explain/{call}"),
@@ -82,7 +82,7 @@ class Filling:
         user, app = f"user-{random.randrange(N_USERS)}", random.choice(APPS)
         environment, model = random.choice(ENVIRONMENTS), random.choice(MODELS)
         agents = random.sample(AGENTS, 2)
-        tools = json.dumps([{"name": self._said()}])
+        tools = json.dumps([{"name": self._text()}])
         thread, run = f"t-{name}", f"auto-run-{random.randbytes(6).hex()}"
         messages: list[str] = []
         before = None
@@ -90,14 +90,14 @@ class Filling:
             self.n_calls += 1
             at += random.expovariate(1 / 20)
             for role in ("assistant", "user")[0 if messages else 1 :]:
-                messages.append(json.dumps({"role": role, "content": self._said()}))
+                messages.append(json.dumps({"role": role, "content": self._text()}))
             del messages[:-LONG_HISTORY]
             failed = random.random() < 0.02
             action_id = str(UUID(bytes=random.randbytes(16), version=4))
             called = json.dumps(TOOL_CALLS) if random.random() < 0.2 else None
             history = f"[{', '.join(messages)}]"
             yield (
-                *(action_id, name, at, model, "openai", history, tools, self._said(), called),
+                *(action_id, name, at, model, "openai", history, tools, self._text(), called),
                 *("tool_calls" if called else "stop", 9000, 300, int(random.lognormvariate(7, 1))),
                 *(user, agents[number % 7 == 0], app, environment, 0.2),
                 *(random.randrange(1, 10**6) / 10**7, 500 if failed else 200),
@@ -106,15 +106,15 @@ class Filling:
             )
             before = action_id
 
-    def _said(self) -> str:
-        """One call in a thousand says a word that no other does, as in `benchmarks.filling`."""
+    def _text(self) -> str:
+        """Returns some text as `benchmarks.filling` does."""
         begin = self.random.randrange(len(self.texts) - MESSAGE_CHARACTERS)
         text = self.texts[begin : begin + MESSAGE_CHARACTERS]
         return f"{text} needle{self.n_calls:06}" if self.n_calls % 1000 == 123 else text
 
 
 def fill(python: str, ledger: Path, n_sessions: int, n_calls: int) -> None:
-    """Sessions of `n_calls` each into a new ledger, which they make themselves at a first start."""
+    """Puts sessions of `n_calls` each into a new ledger, which they make at their first start."""
     with serving(python, ledger):
         pass
     filling = Filling()
@@ -148,56 +148,52 @@ def serving(python: str, ledger: Path) -> Iterator[Client]:
 
 
 def compare(ours: Client, python: str, ledger: Path, repeat: int) -> None:
-    """Prints what each question takes, of the whole answer, there and here."""
+    """Prints the time until the whole response is there, of each read, here and there."""
     print(f"\nThe ledger of agentic-ledger: {size(ledger)}")
     print(f"{'median, ms':36} {'ours':>10} {'theirs':>10} {'bytes, ours':>14} {'theirs':>12}")
     with serving(python, ledger) as theirs:
         clients = (ours, theirs)
         sessions = [some_session(client) for client in clients]
         calls = [last_call(*found) for found in zip(clients, sessions, strict=True)]
-        for name, paths in QUESTIONS.items():
-            parsed_request = zip(clients, paths, calls, strict=True)
-            row(
-                name,
-                [
-                    timed(client, path.format(call=call), repeat)
-                    for client, path, call in parsed_request
-                ],
-            )
+        for name, paths in READS.items():
+            requests = zip(clients, paths, calls, strict=True)
+            row(name, [timing(one, path.format(call=call), repeat) for one, path, call in requests])
         deletions = [deletion(*found) for found in zip(clients, sessions, strict=True)]
         row("deleting a session of 50 calls", deletions)
 
 
-def row(name: str, parsed_request: list[tuple[float, int]]) -> None:
-    (ours_ms, ours_bytes), (their_ms, their_bytes) = parsed_request
-    figures = f"{ours_ms:10.1f} {their_ms:10.1f} {ours_bytes:14,} {their_bytes:12,}"
-    print(f"{name:36} {figures}", flush=True)
+def row(name: str, figures: list[tuple[float, int]]) -> None:
+    (ours_ms, ours_bytes), (their_ms, their_bytes) = figures
+    cells = f"{ours_ms:10.1f} {their_ms:10.1f} {ours_bytes:14,} {their_bytes:12,}"
+    print(f"{name:36} {cells}", flush=True)
 
 
-def timed(client: Client, path: str, repeat: int) -> tuple[float, int]:
-    response, body = client.ask(path)  # warms caches
+def timing(client: Client, path: str, repeat: int) -> tuple[float, int]:
+    """The median in milliseconds, and the length of the response in bytes."""
+    response, body = client.request(path)  # warms caches
     assert response.status == 200, body
     begin = time.perf_counter()
     times: list[float] = []
     while len(times) < repeat and time.perf_counter() - begin < BUDGET_S:
-        times.append(milliseconds(lambda: client.ask(path)))
+        times.append(milliseconds(lambda: client.request(path)))
     return median(times), len(body)
 
 
 def deletion(client: Client, session_id: str) -> tuple[float, int]:
+    """Deletes a session; returns milliseconds, and the length of the response in bytes."""
     begin = time.perf_counter()
-    response, body = client.ask(f"/api/sessions/{session_id}", "DELETE")
+    response, body = client.request(f"/api/sessions/{session_id}", "DELETE")
     assert response.status in (200, 204), body
     return (time.perf_counter() - begin) * 1e3, len(body)
 
 
 def some_session(client: Client) -> str:
-    [session] = json.loads(client.ask("/api/sessions?limit=1&offset=9")[1])
+    [session] = json.loads(client.request("/api/sessions?limit=1&offset=9")[1])
     return str(session["session_id"])
 
 
 def last_call(client: Client, session_id: str) -> str:
-    calls = json.loads(client.ask(f"/session/{session_id}")[1])
+    calls = json.loads(client.request(f"/session/{session_id}")[1])
     return str(calls[-1]["action_id"])
 
 
@@ -212,11 +208,11 @@ def main() -> None:
     parser.add_argument("python", help="an interpreter with agentic-ledger")
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--calls", type=int, default=100_000, help="in sessions of 50")
-    parsed_request = parser.parse_args()
-    if parsed_request.ledger.exists():
-        sys.exit(f"{parsed_request.ledger} is there already")
-    fill(parsed_request.python, parsed_request.ledger, parsed_request.calls // 50, 50)
-    print(size(parsed_request.ledger))
+    options = parser.parse_args()
+    if options.ledger.exists():
+        sys.exit(f"{options.ledger} is there already")
+    fill(options.python, options.ledger, options.calls // 50, 50)
+    print(size(options.ledger))
 
 
 if __name__ == "__main__":

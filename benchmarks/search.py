@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from benchmarks.texts import texts
+from benchmarks.support.texts import texts
 
 MODELS = ["gpt-4o", "claude-sonnet-4", "gemini-2.5-pro"]
 TURNS = 20  # calls of a session
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def fill(n_calls: int) -> int:
-    """The characters that were said."""
+    """Returns the number of characters of all texts."""
     import orjson
     from django.db import transaction
 
@@ -86,7 +86,7 @@ def fill(n_calls: int) -> int:
     source = texts()
     size = 0
 
-    def said(median: float) -> str:
+    def text(median: float) -> str:
         nonlocal size
         length = min(40_000, int(median * pick.lognormvariate(0, 0.9)))
         start = pick.randrange(len(source) - length)
@@ -109,9 +109,9 @@ def fill(n_calls: int) -> int:
         nonlocal message_id
         message_id += 1
         digest = message_id.to_bytes(16)
-        text = packed(data)
+        content = packed(data)
         add(Message, id=message_id, scope=scope, digest=digest, kind=kind, action_id=action_id,
-            data=text.data, encoding=int(text.encoding))  # fmt: skip
+            data=content.data, encoding=int(content.encoding))  # fmt: skip
         return message_id
 
     refs: list[int] = []
@@ -127,20 +127,20 @@ def fill(n_calls: int) -> int:
             add(Session, id=scope, session_id=f"run-{scope:05}", started_at=at,
                 last_call_at=at, call_count=TURNS, error_count=0, refused_count=0, agents=[],
                 users=[], apps=[], environments=[], models=[])  # fmt: skip
-            prompt = message(scope, "prompt", said(1500).encode(), action_id)
+            prompt = message(scope, "prompt", text(1500).encode(), action_id)
         if refs:
             response = {"role": "assistant", "content": last}
             refs.append(message(scope, "message", orjson.dumps(response), action_id))
-        parsed_request = said(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
+        question = text(300) + (f" needle{seq:06}" if seq % 1000 == 123 else "")
         refs.append(
             message(
                 scope,
                 "message",
-                orjson.dumps({"role": "user", "content": parsed_request}),
+                orjson.dumps({"role": "user", "content": question}),
                 action_id,
             )
         )
-        last = said(450)
+        last = text(450)
         failed = seq % 97 == 0
         add(Call, action_id=action_id, seq=seq, session_id=scope, scope=scope, timestamp=at,
             agent_name=f"agent-{scope % 23}", user_id=f"user-{scope % 997}", environment="test",
@@ -148,14 +148,14 @@ def fill(n_calls: int) -> int:
             provider="openai", model_id=pick.choice(MODELS),
             streaming=False, outcome="upstream_error" if failed else "completed",
             status_code=500 if failed else 200,
-            error_detail=said(100) if failed else None,
+            error_detail=text(100) if failed else None,
             usage_source="none", cost_usd=None, attempt=1, response_bytes=0,
             response_sha256="")  # fmt: skip
         add(CallBody, call_id=action_id, content=last, heads={"request": [], "response": []},
             prompt_ref=prompt, part_refs=pack_refs(refs), frame_is_whole=False, frame_encoding=0,
             response=b"", response_encoding=0)  # fmt: skip
         if turn % 5 == 4:
-            arguments = orjson.dumps({"query": said(60)}).decode()
+            arguments = orjson.dumps({"query": text(60)}).decode()
             add(ToolCall, call_id=action_id, scope=scope, position=0, tool_call_id=f"call_{seq}",
                 name="search_documents", arguments=arguments)  # fmt: skip
         if seq % BATCH == 0 or seq == n_calls:
@@ -204,10 +204,10 @@ def index() -> None:
         took = time.perf_counter() - started
         print(f"indexed {last - began} calls in {took:.0f} s, {(last - began) / took:.0f} a second")
         for name, seconds in (("gathering", gathering), ("transactions", taking)):
-            print(f"  {name}: {_told(seconds)}")
+            print(f"  {name}: {_summary(seconds)}")
 
 
-def _told(seconds: list[float]) -> str:
+def _summary(seconds: list[float]) -> str:
     ordered = sorted(s * 1000 for s in seconds)
     p99 = ordered[int(len(ordered) * 0.99)]
     p50 = statistics.median(ordered)
@@ -229,7 +229,7 @@ def measure() -> None:
             response = client.get("/api/search", parameters)
             took.append(time.perf_counter() - started)
         complete = response.headers["X-Complete"]
-        print(f"  {name}: {len(response.json())} hits, complete {complete}, {_told(took)}")
+        print(f"  {name}: {len(response.json())} hits, complete {complete}, {_summary(took)}")
 
 
 if __name__ == "__main__":

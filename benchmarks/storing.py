@@ -56,7 +56,7 @@ def nothing_in_common(number: int) -> Names:
     return {"model": "m", "session_id": f"run-{number // 10}", **names}
 
 
-def understood(number: int, names: Names, prices: Prices) -> UnderstoodCall:
+def parsed_call(number: int, names: Names, prices: Prices) -> UnderstoodCall:
     from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
     from capture.parsing.parse import understand
 
@@ -107,7 +107,7 @@ def cpu_us_a_call(names_of: Callable[[int], Names]) -> list[float]:
     for batch in range(BATCHES):
         first = batch * BATCH
         calls = [
-            understood(first + number, names_of(first + number), prices) for number in range(BATCH)
+            parsed_call(first + number, names_of(first + number), prices) for number in range(BATCH)
         ]
         begin = time.process_time_ns()
         store.record(calls, {"segment": batch}, memory)

@@ -1,8 +1,8 @@
-"""CPU of understanding an answer, beside a bare reading of its JSON.
+"""CPU of parsing a response, beside a bare reading of its JSON.
 
     python -m benchmarks.understanding
 
-A stream of 300 chunks and a plain answer of each main format, as the wire formats read them, and
+A stream of 300 chunks and a plain response of each main format, as the wire formats read them, and
 what their pricing takes. The bare reading is `orjson.loads` of every chunk; of a cut stream, of
 those that are whole. Each figure is the least of several runs: other programs only add to it.
 """
@@ -212,23 +212,23 @@ def row(case: Case, prices: Prices) -> str:
     parse = by_name(case.wire_format).parse_response
     provider = by_name(case.wire_format).PROVIDER
 
-    def understand() -> object:
+    def parse_body() -> object:
         return parse(case.body, status=200, content_type=case.content_type)
 
     def read_bare() -> None:
         for chunk in case.chunks:
             orjson.loads(chunk)
 
-    parsed_response = parse(case.body, status=200, content_type=case.content_type)
-    assert parsed_response.content and parsed_response.usage, case.name
+    response = parse(case.body, status=200, content_type=case.content_type)
+    assert response.content and response.usage, case.name
     at = datetime.now(UTC)
-    model = parsed_response.response_model or "command-a-03-2025"
+    model = response.response_model or "command-a-03-2025"
 
     def price() -> object:
         terms = BillingTerms(requested_model=model, provider=provider)
-        return prices.cost(parsed_response.usage, terms, at=at)
+        return prices.cost(response.usage, terms, at=at)
 
-    ours, bare, pricing = cpu_us(understand), cpu_us(read_bare), cpu_us(price)
+    ours, bare, pricing = cpu_us(parse_body), cpu_us(read_bare), cpu_us(price)
     target = "met" if ours <= case.target_us else "**not met**"
     return (
         f"| {case.name} | {len(case.body):,} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.1f}"
@@ -238,7 +238,7 @@ def row(case: Case, prices: Prices) -> str:
 
 def main() -> None:
     prices = Prices()
-    print("| Answer | Bytes | µs | Bare JSON, µs | Ratio | Pricing, µs | Target, µs | |")
+    print("| Response | Bytes | µs | Bare JSON, µs | Ratio | Pricing, µs | Target, µs | |")
     print("|---|---|---|---|---|---|---|---|")
     for case in cases():
         print(row(case, prices))

@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 call_command("migrate", verbosity=0)
 
-from benchmarks.storing import understood
+from benchmarks.storing import parsed_call
 from capture import rollups, store
 from capture.models import Ledger, Rollup, RollupKey
 from capture.pricing.prices import Prices
@@ -36,7 +36,7 @@ for batch in range(4):
     for number in range(3):
         n = batch * 3 + number
         names = {"model": f"m-{n}", "agent_name": "a", "user_id": f"u-{n}"}
-        calls.append(understood(n, names, prices))
+        calls.append(parsed_call(n, names, prices))
     now = calls[-1].timestamp
     if batch % 2:
         memory = store.MessageMemory()  # as after a new start

@@ -1,6 +1,6 @@
 """Many streams at once, timed, at little CPU: the figures go to standard output as JSON.
 
-python -m benchmarks.stream_client PORT STREAMS CHUNKS SESSION_HEADER TAG [HEADER...]
+python -m benchmarks.support.stream_client PORT STREAMS CHUNKS SESSION_HEADER TAG [HEADER...]
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.chat_requests import stream_request
-from benchmarks.figures import StreamFigures, percentile
+from benchmarks.support.chat_requests import stream_request
+from benchmarks.support.figures import StreamFigures, percentile
 
 # All streams start within this time: agents do not all call in the same millisecond.
 SPREAD_S = 1.0

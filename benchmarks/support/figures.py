@@ -7,7 +7,7 @@ from math import ceil
 
 @dataclass(frozen=True)
 class JsonFigures:
-    """JSON answers at full load. CPU is microseconds a call, by role, until all was recorded."""
+    """JSON responses at full load. CPU is microseconds a call, by role, until all was recorded."""
 
     calls_per_s: float
     p50_ms: float
@@ -17,7 +17,7 @@ class JsonFigures:
     cpu_us: dict[str, float] = field(default_factory=dict)
     idle_cpu_ms_per_s: float | None = None  # of all its processes, once everything is recorded
     recorded: int | None = None
-    backlog: int | None = None  # answered and not yet recorded when the load ended
+    backlog: int | None = None  # had a response and were not recorded when the load ended
     drain_s: float | None = None  # from the end of the load to the last call recorded
 
     @property
@@ -51,7 +51,7 @@ class StreamFigures:
 
 @dataclass(frozen=True)
 class MemorySample:
-    calls: int  # answered until then
+    calls: int  # that had a response until then
     mb: dict[str, float]  # resident memory by role
 
 

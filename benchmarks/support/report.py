@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isnan
 
-from benchmarks.figures import MemorySample, Results
-from benchmarks.targets import COMPETITOR, DAPHNE, UVICORN, targets
+from benchmarks.support.figures import MemorySample, Results
+from benchmarks.support.targets import COMPETITOR, DAPHNE, UVICORN, targets
 
 Figure = Callable[[Results], float | None]
 
@@ -28,7 +28,7 @@ class Group:
 ROLES = ("proxy", "recorder", "sinks", "other")
 RATIOS = ((UVICORN, COMPETITOR), (DAPHNE, COMPETITOR))
 NOTE = (
-    "¹ Up to 16 more than were answered: calls that were on their way when the load ended are on "
+    "¹ Up to 16 more than had a response: calls that were on their way when the load ended are on "
     "the record too."
 )
 
@@ -79,7 +79,7 @@ def _targets_table(results: dict[str, Results]) -> str:
 
 
 def _groups(results: dict[str, Results]) -> Iterator[Group]:
-    yield Group("JSON answers, 16 connections", _json_rows())
+    yield Group("JSON responses, 16 connections", _json_rows())
     yield Group("One call at a time", _latency_rows())
     for n in sorted({n for one in results.values() for n in one.streams}):
         yield Group(f"{n} streams at once" if n > 1 else "One stream", _stream_rows(n))
@@ -95,7 +95,7 @@ def _json_rows() -> list[Row]:
         Row("errors", _figure("json", "errors")),
         *(Row(f"CPU a call, {role}, µs", _by_role("json", "cpu_us", role)) for role in ROLES),
         Row("CPU a call, all its processes, µs", _figure("json", "total_cpu_us")),
-        Row("calls answered", _figure("json", "responses")),
+        Row("calls with a response", _figure("json", "responses")),
         Row("calls on the record¹", _figure("json", "recorded")),
         Row("not yet recorded when the load ended", _figure("json", "backlog")),
         Row("until they were, s", _figure("json", "drain_s"), 1),
@@ -139,7 +139,7 @@ def _large_body_rows() -> list[Row]:
     figures = {
         "at the start": "before_mb",
         "peak with a request of 100 MB": "upload_peak_mb",
-        "peak with an answer of 100 MB, read slowly": "response_peak_mb",
+        "peak with a response of 100 MB, read slowly": "response_peak_mb",
     }
     return [
         Row(f"{role}, {label}", _by_role("large_bodies", name, role))

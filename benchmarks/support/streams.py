@@ -5,9 +5,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from benchmarks.figures import StreamFigures
-from benchmarks.load import wait_until_recorded
-from benchmarks.processes import PROJECT, Running, SystemFailed
+from benchmarks.support.figures import StreamFigures
+from benchmarks.support.load import wait_until_recorded
+from benchmarks.support.processes import PROJECT, Running, SystemFailed
 
 
 def measure_streams(started: Running, *, streams: int, chunks: int) -> StreamFigures:
@@ -39,7 +39,7 @@ def run_streams(
     """Sends the streams from a process of their own; `headers` are lines to add to each request."""
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.stream_client"),
+            *(sys.executable, "-m", "benchmarks.support.stream_client"),
             *(str(port), str(streams), str(chunks), session_header, tag, *headers),
         ],
         cwd=PROJECT,

@@ -4,10 +4,10 @@ import socket
 import time
 from collections.abc import Callable
 
-from benchmarks.chat_requests import head
-from benchmarks.figures import LargeBodyFigures, LongRunFigures, MemorySample
-from benchmarks.load import run_wrk, wait_until_recorded
-from benchmarks.processes import Running, SystemFailed
+from benchmarks.support.chat_requests import head
+from benchmarks.support.figures import LargeBodyFigures, LongRunFigures, MemorySample
+from benchmarks.support.load import run_wrk, wait_until_recorded
+from benchmarks.support.processes import Running, SystemFailed
 
 SAMPLES = 10
 BODY_BYTES = 100 * 1024 * 1024
@@ -19,8 +19,8 @@ TIMEOUT_S = 120
 
 
 def measure_long_run(started: Running, *, calls: int, limit_s: float = LIMIT_S) -> LongRunFigures:
-    """Full load until `calls` are answered: a sample before, some on the way, one at the end, when
-    all of them are recorded."""
+    """Full load until `calls` have a response. Takes a sample before, some on the way, and one at
+    the end, when all of them are recorded."""
     header = started.system.session_header
     samples = [MemorySample(0, started.memory_mb())]
     responses, first, slice_s = 0, 0, 2.0
@@ -40,7 +40,7 @@ def measure_long_run(started: Running, *, calls: int, limit_s: float = LIMIT_S) 
 
 
 def measure_large_bodies(started: Running) -> LargeBodyFigures:
-    """The system's upstream must be the streaming stand-in: it can answer at length."""
+    """The system's upstream must be the streaming stand-in: it can send a long response."""
     return LargeBodyFigures(
         before_mb=started.memory_mb(),
         upload_peak_mb=_peak_while_uploading(started),
@@ -52,7 +52,7 @@ def _peak_while_uploading(started: Running) -> dict[str, float]:
     """Peak memory in MB, by role, while a call with a body of 100 MB goes through."""
     opening, ending = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"', b'"}]}'
     request = head(
-        started.system.session_header, "upload", BODY_BYTES, "x-standin-answer-bytes: 500"
+        started.system.session_header, "upload", BODY_BYTES, "x-standin-response-bytes: 500"
     )
 
     def send(connection: socket.socket) -> None:
@@ -67,9 +67,9 @@ def _peak_while_uploading(started: Running) -> dict[str, float]:
 
 
 def _peak_while_read_slowly(started: Running) -> dict[str, float]:
-    """Peak memory in MB, by role, while an agent reads an answer of 100 MB at 20 MB a second."""
+    """Peak memory in MB, by role, while an agent reads a response of 100 MB at 20 MB a second."""
     body = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"At length, please."}]}'
-    wanted = f"x-standin-answer-bytes: {BODY_BYTES}"
+    wanted = f"x-standin-response-bytes: {BODY_BYTES}"
     request = head(started.system.session_header, "slow reader", len(body), wanted) + body
     return _peak(started, lambda connection: connection.sendall(request), at_least=BODY_BYTES)
 
@@ -77,7 +77,7 @@ def _peak_while_read_slowly(started: Running) -> dict[str, float]:
 def _peak(
     started: Running, send: Callable[[socket.socket], None], *, at_least: int
 ) -> dict[str, float]:
-    """Send, read an answer of `at_least` so many bytes, wait until the call is recorded."""
+    """Sends, reads a response of `at_least` so many bytes, waits until the call is recorded."""
     started.forget_peak_memory()
     recorded = started.recorded()
     with socket.socket() as connection:
@@ -98,7 +98,7 @@ def _peak(
 
 
 def _read_slowly(connection: socket.socket, at_least: int) -> int:
-    """How many bytes of the answer's body came; 0 when it is not a 200."""
+    """Returns the number of bytes of the body that came; 0 when the status is not 200."""
     response = b""
     while b"\r\n\r\n" not in response:
         piece = connection.recv(PIECE)

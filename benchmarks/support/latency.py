@@ -3,9 +3,9 @@
 import socket
 import time
 
-from benchmarks.chat_requests import chat_request
-from benchmarks.figures import LatencyFigures, percentile
-from benchmarks.processes import Running, SystemFailed
+from benchmarks.support.chat_requests import chat_request
+from benchmarks.support.figures import LatencyFigures, percentile
+from benchmarks.support.processes import Running, SystemFailed
 
 # Calls through the system and straight to the stand-in take turns in blocks, so that both see the
 # same disturbances of the machine.
@@ -21,7 +21,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def call_ms(self, request: bytes) -> float:
-        """Milliseconds from the request's first byte to the answer's last."""
+        """Milliseconds from the request's first byte to the response's last."""
         started = time.perf_counter_ns()
         self.socket.sendall(request)
         response = self.socket.recv(65536)
@@ -32,7 +32,7 @@ class Connection:
             response += piece
         elapsed_ms = (time.perf_counter_ns() - started) / 1e6
         if not response.startswith(b"HTTP/1.1 200"):
-            raise SystemFailed(f"a call was answered with {response[:60]!r}")
+            raise SystemFailed(f"a call got {response[:60]!r}")
         return elapsed_ms
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.processes import (
+from benchmarks.support.processes import (
     PROJECT,
     SystemFailed,
     clean_environment,
@@ -79,10 +79,10 @@ def json_upstream(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def stream_upstream(folder: Path, *, chunks: int) -> Iterator[int]:
-    """`benchmarks/stream_standin.py` on a free port, which it yields."""
+    """`benchmarks/support/stream_standin.py` on a free port, which it yields."""
     folder.mkdir()
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.stream_standin", str(port), str(chunks)]
+    command = [sys.executable, "-m", "benchmarks.support.stream_standin", str(port), str(chunks)]
     with _served(command, port, folder):
         yield port
 

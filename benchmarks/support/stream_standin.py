@@ -1,9 +1,9 @@
 """A stand-in provider that streams: 20 chunks a second to each caller, at little CPU.
 
-    python -m benchmarks.stream_standin PORT CHUNKS
+    python -m benchmarks.support.stream_standin PORT CHUNKS
 
-The header `x-standin-answer-bytes: N` asks for one JSON answer of N bytes instead. A request is
-answered when its body is there whole. A request that is not a POST gets an empty object.
+The header `x-standin-response-bytes: N` asks for one JSON response of N bytes instead. A
+request gets its response when its whole body has come. One that is not a POST gets an empty object.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ USAGE = (
     b'"prompt_tokens_details":{"cached_tokens":128}}'
 )
 LAST = EVENT % (b"{}", b'"stop"', USAGE) + b"data: [DONE]\n\n"
-BLOCK = b"a long answer. " * 4096
+BLOCK = b"long response. " * 4096
 
 
 def framed(piece: bytes) -> bytes:
@@ -59,7 +59,7 @@ class Provider(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.writable.set()  # a long answer that waits learns that nobody reads it any more
+        self.writable.set()  # a long response that waits ends when nobody reads it any more
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -87,7 +87,7 @@ class Provider(asyncio.Protocol):
             self.start, self.head, self.end = b"", b"", b""
 
     def _response(self, head: bytes) -> None:
-        size = header(head, b"x-standin-answer-bytes")
+        size = header(head, b"x-standin-response-bytes")
         if not head.startswith(b"post "):
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         elif size:

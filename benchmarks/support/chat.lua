@@ -1,4 +1,4 @@
--- The load of `benchmarks/load.py`: chat completions of about 1.5 KB, no two alike.
+-- The load of `benchmarks/support/load.py`: chat completions of about 1.5 KB, no two alike.
 -- Arguments: the header that carries the session id, a tag for this run, the first call's number.
 
 local body = [[{"model":"gpt-4o-mini","temperature":0.2,"max_tokens":512,"user":"user-%d","messages":[

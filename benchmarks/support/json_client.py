@@ -6,7 +6,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.latency import is_complete
+from benchmarks.support.latency import is_complete
 
 TIMEOUT_S = 600.0
 

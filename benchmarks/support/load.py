@@ -1,4 +1,4 @@
-"""JSON answers at full load: wrk with 16 connections, then how long the recording takes."""
+"""JSON responses at full load: wrk with 16 connections, then how long the recording takes."""
 
 import json
 import subprocess
@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.figures import JsonFigures
-from benchmarks.processes import Running, SystemFailed
+from benchmarks.support.figures import JsonFigures
+from benchmarks.support.processes import Running, SystemFailed
 
 CONNECTIONS = 16
 WARM_UP_S = 2
@@ -27,7 +27,7 @@ class Load:
     p50_ms: float
     p99_ms: float
     bad_status: int
-    broken: int  # connections that failed, and calls without an answer in time
+    broken: int  # connections that failed, and calls without a response in time
 
 
 def run_wrk(port: int, *, seconds: float, session_header: str, tag: str, first: int = 0) -> Load:

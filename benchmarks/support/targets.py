@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.figures import (
+from benchmarks.support.figures import (
     JsonFigures,
     LargeBodyFigures,
     LatencyFigures,
@@ -96,7 +96,7 @@ def _of_json(
         yield Target("JSON: CPU a call, recorder, µs", ours.cpu_us["recorder"], RECORDER_CPU_US)
     if ours.recorded is not None:
         lost = max(0, ours.responses - ours.recorded)
-        yield Target("JSON: answered calls that are not on the record", lost, 0)
+        yield Target("JSON: calls with a response that are not on the record", lost, 0)
     if ours.drain_s is not None:
         yield Target("JSON: until all were recorded after the load, s", ours.drain_s, DRAIN_S)
     if ours.idle_cpu_ms_per_s is not None:
@@ -135,4 +135,4 @@ def _of_large_bodies(ours: LargeBodyFigures) -> Iterator[Target]:
         upload = ours.upload_peak_mb.get(role, float("nan")) - before
         response = ours.response_peak_mb.get(role, float("nan")) - before
         yield Target(f"100 MB request: growth, {role}, MB", upload, LARGE_BODY_MB)
-        yield Target(f"100 MB answer read slowly: growth, {role}, MB", response, LARGE_BODY_MB)
+        yield Target(f"100 MB response read slowly: growth, {role}, MB", response, LARGE_BODY_MB)
