@@ -118,7 +118,7 @@ async def measure_state(name: str, state: State, n: int) -> None:
 
 async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
     """All that admission does for a call: the look at its body, what it is expected to cost, admit,
-    and settle by what its answer says."""
+    and settle by what its response says."""
     state, estimator = MemoryState(limits, budgets), CostEstimator(Prices())
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
     admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, estimator)
@@ -135,7 +135,7 @@ async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: in
         assert isinstance(decision, Admitted)
         charge = Charge(state, estimator, request, HEAD, REQUEST, is_complete=True)
         charge.begin_response(200, [("content-type", "application/json")])
-        charge.add_piece(ANSWER)
+        charge.add_piece(RESPONSE)
         await charge.settle(Outcome.COMPLETED)
     took = time.process_time() - cpu
     print(f"a whole call, {name}: {took / n * 1e6:.1f} µs of CPU")
