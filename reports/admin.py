@@ -20,7 +20,7 @@ from capture.exchange import Outcome
 from capture.models import Call, RollupKey, Session
 from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
-from reports.analysis.message_view import Piece, Turn, turn_of
+from reports.analysis.message_view import MessageBlock, MessageView, view_message
 from reports.queries import records
 from reports.search.find import SearchCriteria, find
 from reports.search.query import Query
@@ -268,15 +268,17 @@ class CallAdmin(ReadOnly):
             return UNKNOWN
         prompt = record.prompt.text.data.decode() if record.prompt else None
         response = [("reasoning", record.row["reasoning"]), ("response", record.row["content"])]
-        turns = [Turn("system prompt", [Piece("text", prompt)])] if prompt else []
-        turns += [turn_of(message) for message in record.messages]
-        turns += [Turn(who, [Piece("text", text)]) for who, text in response if text]
-        turns += [
-            Turn("response", [Piece("tool_call", row["arguments"], name=row["name"])])
+        messages = [MessageView("system prompt", [MessageBlock("text", prompt)])] if prompt else []
+        messages += [view_message(message) for message in record.messages]
+        messages += [
+            MessageView(role, [MessageBlock("text", text)]) for role, text in response if text
+        ]
+        messages += [
+            MessageView("response", [MessageBlock("tool_call", row["arguments"], name=row["name"])])
             for row in record.tool_calls
         ]
         return render_to_string(
-            "admin/capture/_conversation.html", {"turns": turns, "longest": LONGEST}
+            "admin/capture/_conversation.html", {"messages": messages, "longest": LONGEST}
         )
 
     def get_deleted_objects(

@@ -1,4 +1,4 @@
-"""A session's agents as a graph: by agent, or with a node for each time that one had the hand."""
+"""A session's agents as a graph, with one node per agent or one node per run of an agent."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from reports.analysis.handoffs import Handoff, handoffs
-from reports.analysis.lineage import lineage, times_of
+from reports.analysis.handoffs import Handoff, find_handoffs
+from reports.analysis.lineage import call_times, link_calls
 from reports.queries.session_calls import SessionCall, ToolResult
 
-# Siblings of one role, beyond which they are drawn as one node.
+# More siblings of one role than this are drawn as one node.
 MAX_SIBLINGS = 8
 _NUMBER = re.compile(r"[\s_.:#-]*\d+$")
 
 
 @dataclass(slots=True)
 class Node:
-    """The calls of an agent, or of one of its runs. Sums are None while no call has a number."""
+    """Totals over the calls of an agent, or of one of its runs.
+
+    A total is None as long as no call has a value for it.
+    """
 
     name: str | None
-    run: int | None = None  # from 1; None: all its calls
+    run: int | None = None  # counted from 1; None: all calls of the agent
     n_calls: int = 0
     n_errors: int = 0
     n_refused: int = 0
@@ -38,7 +41,7 @@ class Node:
 
     @property
     def role(self) -> str:
-        """`coder` of `coder-12`."""
+        """The name without a trailing number: `coder` for `coder-12`."""
         name = self.name or ""
         return _NUMBER.sub("", name) or name
 
@@ -63,7 +66,7 @@ class Node:
 
 @dataclass(slots=True)
 class Edge:
-    """From node to node, by their places among the nodes."""
+    """A connection between two nodes, given by their indexes."""
 
     source: int
     target: int
@@ -83,44 +86,47 @@ class Flow:
     by_run: Graph
 
 
-def flow(calls: Sequence[SessionCall], tool_results: Sequence[ToolResult]) -> Flow:
-    """`calls` are in time order."""
-    passed = handoffs(calls, lineage(calls, tool_results, times_of(calls)))
-    return Flow(by_agent(calls, passed), by_run(calls, passed))
+def build_flow(calls: Sequence[SessionCall], tool_results: Sequence[ToolResult]) -> Flow:
+    """Builds both graphs of a session. `calls` are in time order."""
+    links = link_calls(calls, tool_results, call_times(calls))
+    handoffs = find_handoffs(calls, links)
+    return Flow(_graph_by_agent(calls, handoffs), _graph_by_run(calls, handoffs))
 
 
-def by_agent(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Graph:
+def _graph_by_agent(calls: Sequence[SessionCall], handoffs: Sequence[Handoff]) -> Graph:
     nodes: dict[str | None, Node] = {}
     for call in calls:
         name = call.agent_name
         if name not in nodes:
             nodes[name] = Node(name)
         nodes[name].add(call)
-    for name in _named_only(calls, passed):
+    for name in _names_in_handoffs(calls, handoffs):
         nodes.setdefault(name, Node(name))
-    places = {name: place for place, name in enumerate(nodes)}
+    indexes = {name: index for index, name in enumerate(nodes)}
     edges: dict[tuple[str | None, str | None], Edge] = {}
-    for one in passed:
+    for handoff in handoffs:
+        source, target = handoff.source, handoff.target
         edge = edges.setdefault(
-            (one.source, one.target), Edge(places[one.source], places[one.target], one.why)
+            (source, target), Edge(indexes[source], indexes[target], handoff.why)
         )
         edge.count += 1
     return Graph(list(nodes.values()), list(edges.values()))
 
 
-def _named_only(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Iterator[str]:
-    for one in passed:
-        yield from (name for name in (one.source, one.target) if name is not None)
+def _names_in_handoffs(calls: Sequence[SessionCall], handoffs: Sequence[Handoff]) -> Iterator[str]:
+    """Yields agents that handoffs name; some of them may have made no call."""
+    for handoff in handoffs:
+        yield from (name for name in (handoff.source, handoff.target) if name is not None)
     for call in calls:
         yield from (name for name in (call.handoff_from, call.handoff_to) if name is not None)
 
 
-def by_run(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Graph:
-    """An agent's run begins when the hand passes to it, and goes on until it does so again."""
-    begins: dict[int, list[Handoff]] = {}
-    for one in passed:
-        if one.at is not None:
-            begins.setdefault(one.at, []).append(one)
+def _graph_by_run(calls: Sequence[SessionCall], handoffs: Sequence[Handoff]) -> Graph:
+    """A run of an agent begins with a handoff to it and lasts until the next one."""
+    handoffs_at: dict[int, list[Handoff]] = {}
+    for handoff in handoffs:
+        if handoff.at is not None:
+            handoffs_at.setdefault(handoff.at, []).append(handoff)
     nodes: list[Node] = []
     edges: list[Edge] = []
     current: dict[str | None, int] = {}
@@ -132,43 +138,48 @@ def by_run(calls: Sequence[SessionCall], passed: Sequence[Handoff]) -> Graph:
         current[name] = len(nodes) - 1
         return current[name]
 
-    for place, call in enumerate(calls):
+    for index, call in enumerate(calls):
         name = call.agent_name
-        sources = begins.get(place, ())
-        for one in sources:
-            if one.source not in current:
-                begin(one.source)
-            if one.target != name:  # a call without a name told of two others
-                edges.append(Edge(current[one.source], begin(one.target), one.why, 1))
-        own = [one for one in sources if one.target == name]
+        arriving = handoffs_at.get(index, ())
+        for handoff in arriving:
+            if handoff.source not in current:
+                begin(handoff.source)
+            if handoff.target != name:  # a call without a name declared a handoff between others
+                source = current[handoff.source]
+                edges.append(Edge(source, begin(handoff.target), handoff.why, 1))
+        own = [handoff for handoff in arriving if handoff.target == name]
         if own or name not in current:
             run = begin(name)
-            edges += [Edge(current[one.source], run, one.why, 1) for one in own]
+            edges += [Edge(current[handoff.source], run, handoff.why, 1) for handoff in own]
         nodes[current[name]].add(call)
-    for one in passed:
-        if one.at is None:
-            source = current[one.source] if one.source in current else begin(one.source)
-            edges.append(Edge(source, begin(one.target), one.why, 1))
+    for handoff in handoffs:
+        if handoff.at is None:
+            name = handoff.source
+            source = current[name] if name in current else begin(name)
+            edges.append(Edge(source, begin(handoff.target), handoff.why, 1))
     return Graph(nodes, edges)
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
-    """Nodes that are drawn as one: siblings of one role."""
+class SiblingGroup:
+    """Siblings of one role, which are drawn as one node; `members` are indexes of nodes."""
 
     role: str
     members: list[int]
 
 
-def ties(graph: Graph, max_siblings: int = MAX_SIBLINGS) -> list[Tie]:
-    """Nodes with the same neighbours before them, and the same role, where they are too many."""
-    before: dict[int, set[int]] = {}
+def sibling_groups(graph: Graph, max_siblings: int = MAX_SIBLINGS) -> list[SiblingGroup]:
+    """Returns the groups of more than `max_siblings` nodes with the same role and the same
+    predecessors."""
+    sources: dict[int, set[int]] = {}
     for edge in graph.edges:
-        before.setdefault(edge.target, set()).add(edge.source)
+        sources.setdefault(edge.target, set()).add(edge.source)
     found: dict[tuple[str, frozenset[int]], list[int]] = {}
-    for place, node in enumerate(graph.nodes):
-        if place in before:
-            found.setdefault((node.role, frozenset(before[place])), []).append(place)
+    for index, node in enumerate(graph.nodes):
+        if index in sources:
+            found.setdefault((node.role, frozenset(sources[index])), []).append(index)
     return [
-        Tie(role, members) for (role, _), members in found.items() if len(members) > max_siblings
+        SiblingGroup(role, members)
+        for (role, _), members in found.items()
+        if len(members) > max_siblings
     ]

@@ -1,5 +1,8 @@
-"""Which call led to which. Where a call names its parent, that one; else what hand-offs, tool
-results and times tell, in this order, with the reason kept."""
+"""Which call led to which.
+
+A call that names its parent is believed. For the others the parent is inferred from handoffs, tool
+results and timing, in this order, and the kind of evidence is recorded with the link.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,33 @@ from typing import NamedTuple
 from reports.queries.session_calls import SessionCall, ToolResult
 
 ROOT = -1
-# How far ancestors, and tools that are waited for, are looked through for one call.
-FAR = 100
+# How many ancestors, and how many tools that are waited for, are examined for one call.
+MAX_STEPS = 100
 
-# What a reader is told of a connector; `{parent}` is the agent of the parent, `{tool}` the tool.
+# The explanation of each kind of evidence that pages show; `{parent}` is the parent's agent and
+# `{tool}` the tool.
 EVIDENCE = {
-    "none": "nothing tells what led to it",
-    "given": "given by its parent-action-id header",
-    "handoff": "inferred from a hand-off: {parent} handed over",
-    "tool": "inferred from a tool result: {parent} waited for its tool {tool}",
-    "times": "inferred from times: it began when {parent} had ended",
-    "continues": "inferred: the agent goes on below the call that it worked for before",
-    "retry": "another try of the call before it",
+    "none": "nothing indicates what led to it",
+    "given": "set by its parent-action-id header",
+    "handoff": "inferred from a handoff by {parent}",
+    "tool": "inferred from a tool result: {parent} was waiting for its tool {tool}",
+    "times": "inferred from times: it started after {parent} ended",
+    "continues": "inferred: the agent continues below its previous parent",
+    "retry": "retry of the previous attempt",
 }
 GIVEN = "given"
 
 
 class Link(NamedTuple):
-    """`parent` is the place of the call that led to this one, or ROOT."""
+    """`parent` is the index of the call that led to this one, or ROOT."""
 
     parent: int = ROOT
     evidence: str = "none"
     tool: str | None = None
 
 
-class Times(NamedTuple):
-    """Milliseconds since the session's first call, by place."""
+class CallTimes(NamedTuple):
+    """When each call began and ended, in milliseconds since the session's first call."""
 
     begin: list[float]
     end: list[float]
@@ -45,22 +49,22 @@ class Times(NamedTuple):
 _MS = timedelta(milliseconds=1)
 
 
-def times_of(calls: Sequence[SessionCall]) -> Times:
+def call_times(calls: Sequence[SessionCall]) -> CallTimes:
     first = calls[0].timestamp if calls else None
     begin = [(call.timestamp - first) / _MS for call in calls] if first else []
     end = [at + (call.latency_ms or 0.0) for at, call in zip(begin, calls, strict=True)]
-    return Times(begin, end)
+    return CallTimes(begin, end)
 
 
-def lineage(
-    calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: Times
+def link_calls(
+    calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: CallTimes
 ) -> list[Link]:
-    """Of each call, which are in time order. A parent's place is before its children's."""
-    return _Lineage(calls, tool_results, times).links
+    """Returns one link per call. `calls` are in time order; a parent comes before its children."""
+    return _Linker(calls, tool_results, times).links
 
 
-class _Wait(NamedTuple):
-    """An agent waits for a tool from the end of one of its calls on."""
+class _ToolWait(NamedTuple):
+    """The time in which the agent of the call `caller` waits for a tool it has called."""
 
     begin: float
     end: float
@@ -68,116 +72,123 @@ class _Wait(NamedTuple):
     tool: str | None
 
 
-class _Lineage:
+class _Linker:
+    """Walks through the calls in time order. A call is identified by its index."""
+
     def __init__(
-        self, calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: Times
+        self, calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: CallTimes
     ) -> None:
         self.calls = calls
         self.begin, self.end = times
-        self.place = {call.action_id: place for place, call in enumerate(calls)}
+        self.index_of = {call.action_id: index for index, call in enumerate(calls)}
         self.links: list[Link] = []
-        self.waits = sorted(self._waits(tool_results), reverse=True)  # the first to come is last
-        self.waiting: list[_Wait] = []
+        # Sorted so that the next wait to begin is the last one.
+        self.future_waits = sorted(self._tool_waits(tool_results), reverse=True)
+        self.current_waits: list[_ToolWait] = []
         self.running: list[tuple[float, int]] = []
-        # Of each agent: its call that began last, and the one that ended last by now.
-        self.begun: dict[str | None, int] = {}
-        self.ended: dict[str | None, int] = {}
+        # By agent: the call that began last, and the call that ended last.
+        self.latest_begun: dict[str | None, int] = {}
+        self.latest_ended: dict[str | None, int] = {}
         self.last_ended: int | None = None
-        # Of each agent: the call that said last that it hands over to it.
-        self.told: dict[str, int] = {}
-        for place, call in enumerate(calls):
-            self._until(self.begin[place])
-            self.links.append(self._link(place, call))
-            self.begun[call.agent_name] = place
+        # By agent: the latest call that announced a handoff to it.
+        self.announced_by: dict[str, int] = {}
+        for index, call in enumerate(calls):
+            self._advance_to(self.begin[index])
+            self.links.append(self._link(index, call))
+            self.latest_begun[call.agent_name] = index
             if call.handoff_to is not None and call.handoff_to != call.agent_name:
-                self.told[call.handoff_to] = place
-            heapq.heappush(self.running, (self.end[place], place))
+                self.announced_by[call.handoff_to] = index
+            heapq.heappush(self.running, (self.end[index], index))
 
-    def _waits(self, tool_results: Sequence[ToolResult]) -> list[_Wait]:
+    def _tool_waits(self, tool_results: Sequence[ToolResult]) -> list[_ToolWait]:
         waits = []
         for result in tool_results:
-            asked = self.place.get(result.asked_by)
-            brought = self.place.get(result.brought_by)
-            if asked is not None and brought is not None and asked < brought:
-                waits.append(_Wait(self.end[asked], self.begin[brought], asked, result.name))
+            caller = self.index_of.get(result.asked_by)
+            receiver = self.index_of.get(result.brought_by)
+            if caller is not None and receiver is not None and caller < receiver:
+                waits.append(_ToolWait(self.end[caller], self.begin[receiver], caller, result.name))
         return waits
 
-    def _until(self, now: float) -> None:
+    def _advance_to(self, now: float) -> None:
         while self.running and self.running[0][0] <= now:
-            _, place = heapq.heappop(self.running)
-            self.last_ended = place
-            self.ended[self.calls[place].agent_name] = place
-        while self.waits and self.waits[-1].begin <= now:
-            self.waiting.append(self.waits.pop())
-        while self.waiting and self.waiting[-1].end < now:
-            self.waiting.pop()
+            _, index = heapq.heappop(self.running)
+            self.last_ended = index
+            self.latest_ended[self.calls[index].agent_name] = index
+        while self.future_waits and self.future_waits[-1].begin <= now:
+            self.current_waits.append(self.future_waits.pop())
+        while self.current_waits and self.current_waits[-1].end < now:
+            self.current_waits.pop()
 
-    def _link(self, place: int, call: SessionCall) -> Link:
+    def _link(self, index: int, call: SessionCall) -> Link:
         return (
-            self._given(place, call)
-            or self._retry(place, call)
-            or self._handoff(call)
-            or self._tool(place, call)
-            or self._times(place, call)
+            self._link_by_header(index, call)
+            or self._link_by_retry(index, call)
+            or self._link_by_handoff(call)
+            or self._link_by_tool(index, call)
+            or self._link_by_times(call)
         )
 
-    def _given(self, place: int, call: SessionCall) -> Link | None:
+    def _link_by_header(self, index: int, call: SessionCall) -> Link | None:
         if call.parent_action_id is None:
             return None
-        parent = self.place.get(call.parent_action_id, place)
-        return Link(parent, GIVEN) if parent < place else None
+        parent = self.index_of.get(call.parent_action_id, index)
+        return Link(parent, GIVEN) if parent < index else None
 
-    def _retry(self, place: int, call: SessionCall) -> Link | None:
-        before = self.place.get(call.retry_of, place) if call.retry_of else place
-        return self.links[before]._replace(evidence="retry") if before < place else None
+    def _link_by_retry(self, index: int, call: SessionCall) -> Link | None:
+        previous = self.index_of.get(call.retry_of, index) if call.retry_of else index
+        return self.links[previous]._replace(evidence="retry") if previous < index else None
 
-    def _handoff(self, call: SessionCall) -> Link | None:
+    def _link_by_handoff(self, call: SessionCall) -> Link | None:
         agent = call.agent_name
         giver = call.handoff_from
-        found = []
+        candidates = []
         if giver is not None and giver != agent:
-            found.append(self.ended.get(giver, self.begun.get(giver)))
+            candidates.append(self.latest_ended.get(giver, self.latest_begun.get(giver)))
         if agent is not None:
-            found.append(self.told.get(agent))
-        parents = [parent for parent in found if parent is not None]
-        return self._below(max(parents), agent, "handoff") if parents else None
+            candidates.append(self.announced_by.get(agent))
+        parents = [parent for parent in candidates if parent is not None]
+        return self._link_below(max(parents), agent, "handoff") if parents else None
 
-    def _tool(self, place: int, call: SessionCall) -> Link | None:
-        now = self.begin[place]
-        for wait in self.waiting[: -FAR - 1 : -1]:
+    def _link_by_tool(self, index: int, call: SessionCall) -> Link | None:
+        now = self.begin[index]
+        for wait in self.current_waits[: -MAX_STEPS - 1 : -1]:
             agent = self.calls[wait.caller].agent_name
             if wait.end >= now and agent != call.agent_name:
-                if self._ancestor(wait.caller, call.agent_name) is not None:
+                if self._nearest_call_of(call.agent_name, wait.caller) is not None:
                     return None
                 return Link(wait.caller, "tool", wait.tool)
         return None
 
-    def _times(self, place: int, call: SessionCall) -> Link:
-        before = self.begun.get(call.agent_name)
-        if before is None:
+    def _link_by_times(self, call: SessionCall) -> Link:
+        previous = self.latest_begun.get(call.agent_name)
+        if previous is None:
             return Link() if self.last_ended is None else Link(self.last_ended, "times")
-        parent = self.links[before].parent
+        parent = self.links[previous].parent
         if parent == ROOT:
             return Link()
-        newer = self.ended.get(self.calls[parent].agent_name, parent)
-        if newer > parent and self.end[newer] >= self.begin[before]:
-            return self._below(newer, call.agent_name, "times")
+        newer = self.latest_ended.get(self.calls[parent].agent_name, parent)
+        if newer > parent and self.end[newer] >= self.begin[previous]:
+            return self._link_below(newer, call.agent_name, "times")
         return Link(parent, "continues")
 
-    def _below(self, parent: int, agent: str | None, evidence: str) -> Link:
-        """Below that call, unless the agent comes back to where it was: it called one above it."""
-        own = self._ancestor(parent, agent)
+    def _link_below(self, parent: int, agent: str | None, evidence: str) -> Link:
+        """Links to `parent`, unless the agent itself is among its ancestors.
+
+        In that case the agent returns to its former level: the call continues beside its own
+        earlier one.
+        """
+        own = self._nearest_call_of(agent, parent)
         if own is None:
             return Link(parent, evidence)
         above = self.links[own].parent
         return Link() if above == ROOT else Link(above, "continues")
 
-    def _ancestor(self, place: int, agent: str | None) -> int | None:
-        """The nearest call of this agent on the way up from this place, itself included."""
-        for _ in range(FAR):
-            if place == ROOT:
+    def _nearest_call_of(self, agent: str | None, index: int) -> int | None:
+        """Returns the nearest call of the agent among `index` and its ancestors."""
+        for _ in range(MAX_STEPS):
+            if index == ROOT:
                 return None
-            if self.calls[place].agent_name == agent:
-                return place
-            place = self.links[place].parent
+            if self.calls[index].agent_name == agent:
+                return index
+            index = self.links[index].parent
         return None

@@ -1,5 +1,7 @@
-"""What of a call's history is new since another call: its messages are compared by identity, the
-texts of those that were changed line by line."""
+"""The difference between the messages of two calls.
+
+Messages are compared by identity; the texts of messages that were changed line by line.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +10,49 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
 from typing import Literal
 
-from reports.analysis.message_view import turn_of
+from reports.analysis.message_view import view_message
 
-MOST_COMPARED = 200_000  # characters of one message
-# Lines around a change.
-CONTEXT = 3
+MAX_COMPARED = 200_000  # characters of one message
+CONTEXT_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """`same`: messages `begin` to `end` of this call are those of the other; `new`: the message at
-    `begin` is new; `removed`: the other call had a message here that this one has not; `changed`:
-    the message at `begin` is another, `diff` says how."""
+class DiffStep:
+    """One step of a comparison of a call's messages with those of another call.
+
+    `same`: messages `begin` to `end` are in both calls. `new`: the message at `begin` is not in the
+    other call. `removed`: the other call has a message at this position that this call lacks.
+    `changed`: the message at `begin` replaces one of the other call's; `diff` has the lines.
+    """
 
     kind: Literal["same", "new", "removed", "changed"]
-    begin: int  # among this call's messages
+    begin: int  # an index into this call's messages
     end: int
     removed: bytes = b""  # the other call's message
     diff: tuple[str, ...] = ()
 
 
-def compared(mine: Sequence[bytes], theirs: Sequence[bytes]) -> list[Step]:
-    steps: list[Step] = []
-    matcher = SequenceMatcher(None, theirs, mine, autojunk=False)
-    for what, a, b, begin, end in matcher.get_opcodes():
-        if what == "equal":
-            steps.append(Step("same", begin, end))
+def diff_messages(messages: Sequence[bytes], other: Sequence[bytes]) -> list[DiffStep]:
+    """Compares a call's `messages` with those of the `other` call, which was made before it."""
+    steps: list[DiffStep] = []
+    matcher = SequenceMatcher(None, other, messages, autojunk=False)
+    for operation, other_begin, other_end, begin, end in matcher.get_opcodes():
+        if operation == "equal":
+            steps.append(DiffStep("same", begin, end))
             continue
-        n_changed = min(b - a, end - begin) if what == "replace" else 0
+        n_changed = min(other_end - other_begin, end - begin) if operation == "replace" else 0
         for i in range(n_changed):
-            diff = _diff(theirs[a + i], mine[begin + i])
-            steps.append(Step("changed", begin + i, begin + i + 1, theirs[a + i], diff))
-        steps += [Step("removed", begin, begin, message) for message in theirs[a + n_changed : b]]
-        steps += [Step("new", i, i + 1) for i in range(begin + n_changed, end)]
+            before = other[other_begin + i]
+            diff = _diff_lines(before, messages[begin + i])
+            steps.append(DiffStep("changed", begin + i, begin + i + 1, before, diff))
+        removed = other[other_begin + n_changed : other_end]
+        steps += [DiffStep("removed", begin, begin, message) for message in removed]
+        steps += [DiffStep("new", i, i + 1) for i in range(begin + n_changed, end)]
     return steps
 
 
-def _diff(theirs: bytes, mine: bytes) -> tuple[str, ...]:
-    before, after = (turn_of(message).text[:MOST_COMPARED] for message in (theirs, mine))
-    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=CONTEXT)
-    return tuple(lines)[2:]  # without the names of files
+def _diff_lines(before: bytes, after: bytes) -> tuple[str, ...]:
+    texts = (view_message(message).text[:MAX_COMPARED] for message in (before, after))
+    old, new = (text.splitlines() for text in texts)
+    lines = unified_diff(old, new, lineterm="", n=CONTEXT_LINES)
+    return tuple(lines)[2:]  # the first two name files

@@ -1,4 +1,7 @@
-"""A message of any provider as something to be read: who says what. What is no text is JSON."""
+"""A message of any provider's format in readable form: its role and its content blocks.
+
+Content that no block kind covers is shown as JSON.
+"""
 
 from __future__ import annotations
 
@@ -14,67 +17,70 @@ from capture.wire.json.lenient import clean_json, load
 from capture.wire.types import JSON
 
 UNKNOWN = "—"
-Kind = Literal["text", "thinking", "tool_call", "tool_result", "binary", "json"]
+BlockKind = Literal["text", "thinking", "tool_call", "tool_result", "binary", "json"]
 _REFERENCE = re.compile(
     re.escape(PREFIX) + r"([a-z0-9.+/_-]+);bytes=([0-9]+);sha256=([0-9a-f]{64})"
 )
-# Keys that hold blocks of the same message, in the order in which they are read.
-BLOCKS = ("content", "parts", "output", "summary")
-SAYS_WHO = ("role", "type", "id", "status", "object", "name", "tool_call_id", "call_id")
+# Keys that hold content blocks of a message, in the order in which they are shown.
+_BLOCK_KEYS = ("content", "parts", "output", "summary")
+_METADATA_KEYS = ("role", "type", "id", "status", "object", "name", "tool_call_id", "call_id")
 
 
-class Reference(NamedTuple):
+class BinaryReference(NamedTuple):
+    """What a message holds in place of binary content."""
+
     media_type: str
     size_bytes: int
     digest: str  # hex SHA-256
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    kind: Kind
+class MessageBlock:
+    kind: BlockKind
     text: str
-    name: str | None = None  # of a tool
-    id: str | None = None  # of a tool call
+    name: str | None = None  # the tool's
+    id: str | None = None  # the tool call's
     is_error: bool = False
-    binary: Reference | None = None
+    binary: BinaryReference | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    who: str
-    pieces: list[Piece]
+class MessageView:
+    role: str
+    blocks: list[MessageBlock]
 
     @property
     def text(self) -> str:
-        """All of it, for comparing."""
-        return "\n".join(piece.text for piece in self.pieces)
+        """The text of all blocks, for comparisons."""
+        return "\n".join(block.text for block in self.blocks)
 
 
-def turn_of(message: bytes) -> Turn:
+def view_message(message: bytes) -> MessageView:
+    """Returns the view of a message given as JSON; malformed JSON is shown as text."""
     value, note = load(message)
     if note:
-        return Turn(UNKNOWN, [Piece("text", message.decode(errors="replace"))])
+        return MessageView(UNKNOWN, [MessageBlock("text", message.decode(errors="replace"))])
     if not isinstance(value, dict):
-        return Turn("user", list(_pieces(value)))
-    who = value.get("role") or value.get("type") or UNKNOWN
-    return Turn(str(who), list(_of_message(value)))
+        return MessageView("user", list(_content_blocks(value)))
+    role = value.get("role") or value.get("type") or UNKNOWN
+    return MessageView(str(role), list(_message_blocks(value)))
 
 
-def pretty(value: JSON) -> str:
+def format_json(value: JSON) -> str:
     return orjson.dumps(clean_json(value), option=orjson.OPT_INDENT_2).decode()
 
 
-def pretty_text(text: str) -> str:
-    """JSON with indents; what is no JSON as it is."""
+def format_text(text: str) -> str:
+    """Indents a text that is JSON; returns any other text unchanged."""
     value, note = load(text.encode(errors="replace"))
-    return text if note or isinstance(value, str) else pretty(value)
+    return text if note or isinstance(value, str) else format_json(value)
 
 
-def _of_message(value: dict[str, JSON]) -> Iterator[Piece]:
+def _message_blocks(value: dict[str, JSON]) -> Iterator[MessageBlock]:
     if value.get("role") == "tool" or value.get("type") == "function_call_output":
         name = value.get("tool_call_id") or value.get("call_id") or value.get("tool_name")
-        said = value.get("content", value.get("output"))
-        yield Piece("tool_result", _plain(said), id=_name(name))
+        content = value.get("content", value.get("output"))
+        yield MessageBlock("tool_result", _plain_text(content), id=_optional_text(name))
         return
     if value.get("type") in ("function_call", "custom_tool_call"):
         arguments = value.get("arguments", value.get("input"))
@@ -82,39 +88,46 @@ def _of_message(value: dict[str, JSON]) -> Iterator[Piece]:
         return
     for key in ("thinking", "reasoning_content", "reasoning", "tool_plan"):
         if isinstance(value.get(key), str) and value[key]:
-            yield Piece("thinking", value[key])
-    for key in BLOCKS:
+            yield MessageBlock("thinking", value[key])
+    for key in _BLOCK_KEYS:
         if value.get(key) is not None:
-            kind: Kind = "thinking" if value.get("type") == "reasoning" else "text"
-            yield from _pieces(value[key], kind)
+            kind: BlockKind = "thinking" if value.get("type") == "reasoning" else "text"
+            yield from _content_blocks(value[key], kind)
     for call in value.get("tool_calls") or ():
         if isinstance(call, dict):
             nested = call.get("function")
             function = nested if isinstance(nested, dict) else call
             yield _tool_call(function.get("name"), call.get("id"), function.get("arguments"))
-    known = {*BLOCKS, *SAYS_WHO, "tool_calls", "thinking", "reasoning_content", "reasoning"}
+    known = {
+        *_BLOCK_KEYS,
+        *_METADATA_KEYS,
+        "tool_calls",
+        "thinking",
+        "reasoning_content",
+        "reasoning",
+    }
     rest = {key: entry for key, entry in value.items() if key not in known and entry}
     if rest:
-        yield Piece("json", pretty(rest))
+        yield MessageBlock("json", format_json(rest))
 
 
-def _pieces(value: JSON, kind: Kind = "text") -> Iterator[Piece]:
+def _content_blocks(value: JSON, kind: BlockKind = "text") -> Iterator[MessageBlock]:
     for block in value if isinstance(value, list) else [value]:
         if isinstance(block, str):
-            yield from _text(block, kind)
+            yield from _text_block(block, kind)
         elif isinstance(block, dict):
-            yield from _block(block, kind)
+            yield from _typed_block(block, kind)
         elif block is not None:
-            yield Piece("json", pretty(block))
+            yield MessageBlock("json", format_json(block))
 
 
-def _block(block: dict[str, JSON], kind: Kind) -> Iterator[Piece]:
-    """Of Anthropic, Gemini, Bedrock or Responses."""
+def _typed_block(block: dict[str, JSON], kind: BlockKind) -> Iterator[MessageBlock]:
+    """Reads a block in the format of Anthropic, Gemini, Bedrock or the Responses API."""
     if isinstance(block.get("text"), str):
         is_thought = block.get("thought") is True
-        yield from _text(block["text"], "thinking" if is_thought else kind)
+        yield from _text_block(block["text"], "thinking" if is_thought else kind)
     elif isinstance(block.get("thinking"), str):
-        yield Piece("thinking", block["thinking"])
+        yield MessageBlock("thinking", block["thinking"])
     elif block.get("type") == "tool_use":
         yield _tool_call(block.get("name"), block.get("id"), block.get("input"))
     elif isinstance(call := block.get("functionCall"), dict):
@@ -129,45 +142,47 @@ def _block(block: dict[str, JSON], kind: Kind) -> Iterator[Piece]:
         failed = result.get("status") == "error"
         yield _tool_result(result.get("toolUseId"), result.get("content"), failed)
     else:
-        text = pretty(block)
+        text = format_json(block)
         found = _REFERENCE.search(text)
-        yield Piece("binary" if found else "json", text, binary=_reference(found))
+        yield MessageBlock("binary" if found else "json", text, binary=_reference(found))
 
 
-def _text(text: str, kind: Kind) -> Iterator[Piece]:
+def _text_block(text: str, kind: BlockKind) -> Iterator[MessageBlock]:
     found = _REFERENCE.fullmatch(text)
     if found:
-        yield Piece("binary", text, binary=_reference(found))
+        yield MessageBlock("binary", text, binary=_reference(found))
     else:
-        yield Piece(kind, text)
+        yield MessageBlock(kind, text)
 
 
-def _reference(found: re.Match[str] | None) -> Reference | None:
-    return Reference(found[1], int(found[2]), found[3]) if found else None
+def _reference(found: re.Match[str] | None) -> BinaryReference | None:
+    return BinaryReference(found[1], int(found[2]), found[3]) if found else None
 
 
-def _tool_call(name: JSON, id: JSON, arguments: JSON) -> Piece:
+def _tool_call(name: JSON, id: JSON, arguments: JSON) -> MessageBlock:
     if isinstance(arguments, str):
-        text = pretty_text(arguments)
+        text = format_text(arguments)
     else:
-        text = "" if arguments is None else pretty(arguments)
-    return Piece("tool_call", text, name=_name(name), id=_name(id))
+        text = "" if arguments is None else format_json(arguments)
+    return MessageBlock("tool_call", text, name=_optional_text(name), id=_optional_text(id))
 
 
-def _tool_result(id: JSON, content: JSON, is_error: JSON) -> Piece:
-    return Piece("tool_result", _plain(content), id=_name(id), is_error=is_error is True)
+def _tool_result(id: JSON, content: JSON, is_error: JSON) -> MessageBlock:
+    return MessageBlock(
+        "tool_result", _plain_text(content), id=_optional_text(id), is_error=is_error is True
+    )
 
 
-def _plain(content: JSON) -> str:
-    """Texts as they are; everything else as JSON."""
+def _plain_text(content: JSON) -> str:
+    """Returns texts unchanged, anything else as JSON."""
     if isinstance(content, str):
-        return pretty_text(content)
+        return format_text(content)
     if isinstance(content, list):
         texts = [block.get("text") for block in content if isinstance(block, dict)]
         if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
             return "\n".join(map(str, texts))
-    return "" if content is None else pretty(content)
+    return "" if content is None else format_json(content)
 
 
-def _name(value: JSON) -> str | None:
+def _optional_text(value: JSON) -> str | None:
     return None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""A session as one conversation: each message once, in time, with the call that brought it."""
+"""A session as one conversation: each message once, in time order, with the call that added it."""
 
 from __future__ import annotations
 
@@ -8,80 +8,86 @@ from typing import Any
 from uuid import UUID
 
 from capture.models import Call, Session
-from reports.analysis.message_view import Piece, Turn, pretty_text, turn_of
+from reports.analysis.message_view import MessageBlock, MessageView, format_text, view_message
 from reports.queries import records as queries
 from reports.queries.records import Record
 
-AT_ONCE = 40
-ANSWERING = ("assistant", "model")
-SYSTEM = ("system", "developer")
+CALLS_PER_PAGE = 40
+RESPONSE_ROLES = ("assistant", "model")
+SYSTEM_ROLES = ("system", "developer")
 
 
 @dataclass(slots=True)
-class Block:
-    """What one call brought, and what came back."""
+class TranscriptEntry:
+    """The messages that one call added, and its response."""
 
     call: dict[str, Any]
-    turns: list[Turn] = field(default_factory=list)
-    n_known: int = 0  # messages that calls before it had brought
+    messages: list[MessageView] = field(default_factory=list)
+    n_hidden: int = 0  # messages that earlier calls had added
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    blocks: list[Block]
-    next: UUID | None  # the call to go on behind; None: these were the last
+    entries: list[TranscriptEntry]
+    next: UUID | None  # the call after which the next page begins; None: this is the last page
 
 
-def transcript(session: Session, *, agent: str | None, after: UUID | None) -> Transcript:
-    """`agent`: its calls alone. Raises Call.DoesNotExist."""
+def read_transcript(session: Session, *, agent: str | None, after: UUID | None) -> Transcript:
+    """Reads the page that begins after the call `after`, or the first one.
+
+    `agent` limits it to the calls of one agent. Raises Call.DoesNotExist when the session has no
+    call `after`.
+    """
     calls = queries.calls_of(session)
     if agent is not None:
         calls = calls.filter(agent_name=agent)
     if after is not None:
         place = Call.objects.values("timestamp", "seq").get(pk=after, session=session)
         calls = queries.behind(calls, place)
-    records = list(queries.records(calls, limit=AT_ONCE + 1))
-    shown = records[:AT_ONCE]
-    more = len(records) > AT_ONCE
-    return Transcript(list(_blocks(shown)), shown[-1].row["action_id"] if more else None)
+    records = list(queries.records(calls, limit=CALLS_PER_PAGE + 1))
+    shown = records[:CALLS_PER_PAGE]
+    more = len(records) > CALLS_PER_PAGE
+    return Transcript(list(_entries(shown)), shown[-1].row["action_id"] if more else None)
 
 
-def _blocks(records: list[Record]) -> Iterator[Block]:
+def _entries(records: list[Record]) -> Iterator[TranscriptEntry]:
     known: set[int] = set()
     responses: set[str] = set()
     for record in records:
-        block = Block(record.row)
+        entry = TranscriptEntry(record.row)
         if record.prompt is not None and record.row["prompt_ref"] not in known:
             known.add(record.row["prompt_ref"])
             text = record.prompt.text.data.decode(errors="replace")
-            block.turns.append(Turn("system prompt", [Piece("text", text)]))
+            entry.messages.append(MessageView("system prompt", [MessageBlock("text", text)]))
         for ref, part in zip(record.refs, record.parts, strict=True):
             if part.kind != "message":
                 continue
             if ref in known:
-                block.n_known += 1
+                entry.n_hidden += 1
                 continue
             known.add(ref)
-            turn = turn_of(part.json)
-            if turn.who in SYSTEM and record.prompt is not None:
-                continue  # it is the system prompt
-            # The model's own words were shown when they came.
-            if turn.who in ANSWERING and turn.text.strip() in responses:
-                block.n_known += 1
+            message = view_message(part.json)
+            if message.role in SYSTEM_ROLES and record.prompt is not None:
+                continue  # the system prompt, shown above
+            # The model's own messages were shown as responses.
+            if message.role in RESPONSE_ROLES and message.text.strip() in responses:
+                entry.n_hidden += 1
             else:
-                block.turns.append(turn)
+                entry.messages.append(message)
         response = _response(record)
-        if response.pieces:
+        if response.blocks:
             responses.add(response.text.strip())
-            block.turns.append(response)
-        yield block
+            entry.messages.append(response)
+        yield entry
 
 
-def _response(record: Record) -> Turn:
+def _response(record: Record) -> MessageView:
     row = record.row
-    pieces = [Piece("text", row["content"])] if row["content"] else []
-    pieces += [
-        Piece("tool_call", pretty_text(one["arguments"]), one["name"], one["tool_call_id"])
-        for one in record.tool_calls
+    blocks = [MessageBlock("text", row["content"])] if row["content"] else []
+    blocks += [
+        MessageBlock(
+            "tool_call", format_text(call["arguments"]), call["name"], call["tool_call_id"]
+        )
+        for call in record.tool_calls
     ]
-    return Turn("response", pieces)
+    return MessageView("response", blocks)

@@ -1,4 +1,4 @@
-"""Analytics: what was spent on what, how fast answers were, how many went wrong."""
+"""The Analytics page: spend, latency and errors over time and by group."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from reports.dashboard.errors import page
-from reports.dashboard.links import as_api, query_of, with_parameters
+from reports.dashboard.links import build_query, change_query, to_api_query
 from reports.queries.analytics import (
     BY,
     AnalyticsParameters,
@@ -26,66 +26,67 @@ TITLES = {
     "app": "Application",
     "environment": "Environment",
 }
-# What charts show of each hour or day.
-CHARTED = (
-    *("start", "cost_usd", "call_count", "error_count", "refused_count", "cache_savings_usd"),
-    *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "ttft_p50_ms", "ttft_p95_ms"),
-    "ttft_p99_ms",
+# The figures of each hour or day that charts show: sums, then latencies.
+CHART_SUMS = ("cost_usd", "call_count", "error_count", "refused_count", "cache_savings_usd")
+CHART_LATENCIES = (
+    *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
+    *("ttft_p50_ms", "ttft_p95_ms", "ttft_p99_ms"),
 )
-_NOTHING: dict[str, Any] = {
-    **dict.fromkeys(CHARTED),
-    **dict.fromkeys(CHARTED[1:6], 0),
-}
+# An hour or day without calls has sums of 0, but no latency.
+_EMPTY_POINT: dict[str, Any] = {**dict.fromkeys(CHART_SUMS, 0), **dict.fromkeys(CHART_LATENCIES)}
 
 
 @page
 def analytics(request: HttpRequest) -> HttpResponse:
-    given = as_api(request.GET)
-    by = given.setdefault("by", "model")
-    values = AnalyticsParameters.of_query(given)
-    query = analytics_query(values)
-    found = query.run()
-    told, series = analytics_totals(query, found), list(analytics_series(found, None))
-    groups = [{**group, "name": group[BY[str(by)]]} for group in told["groups"]]
+    given = to_api_query(request.GET)
+    by = str(given.setdefault("by", "model"))
+    query = analytics_query(AnalyticsParameters.of_query(given))
+    summary = query.run()
+    totals, series = analytics_totals(query, summary), list(analytics_series(summary, None))
+    groups = [{**group, "name": group[BY[by]]} for group in totals["groups"]]
     context = {
-        "told": told,
-        "total": told["total"],
-        "error_share": _share(told["total"]),
-        "groups": [{**group, "error_share": _share(group)} for group in groups],
+        "since": totals["since"],
+        "until": totals["until"],
+        "interval": totals["interval"],
+        "total": totals["total"],
+        "error_share": _error_share(totals["total"]),
+        "groups": [{**group, "error_share": _error_share(group)} for group in groups],
         "series": series,
-        "charted": _charted(told, series),
+        "chart_points": _chart_points(totals, series),
         "by": by,
-        "title": TITLES[str(by)],
-        "bys": [(TITLES[name], with_parameters(request, by=name), name == by) for name in BY],
+        "title": TITLES[by],
+        "groupings": [(TITLES[name], change_query(request, by=name), name == by) for name in BY],
         "given": given,
-        "csv": query_of(given, by=str(by), format="csv"),
-        "csv_series": query_of(given, by=None, format="csv"),
+        "csv": build_query(given, by=by, format="csv"),
+        "csv_series": build_query(given, by=None, format="csv"),
     }
     return render(request, "dashboard/analytics.html", context)
 
 
-def _charted(told: dict[str, Any], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every hour or day of the time: without calls nothing was spent, and nothing took time."""
-    found = {point["start"]: point for point in series}
-    step = timedelta(days=1) if told["interval"] == "day" else timedelta(hours=1)
-    at: datetime = told["since"]
+def _chart_points(totals: dict[str, Any], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a point for every hour or day of the period, also for those without calls."""
+    point_at = {point["start"]: point for point in series}
+    is_daily = totals["interval"] == "day"
+    step = timedelta(days=1) if is_daily else timedelta(hours=1)
+    at: datetime = totals["since"]
     points = []
-    while at < told["until"]:
-        point = found.get(at) or {**_NOTHING, "start": at}
-        points.append({name: _plain(point[name]) for name in CHARTED})
+    while at < totals["until"]:
+        point = {"start": at, **(point_at.get(at) or _EMPTY_POINT)}
+        names = ("start", *CHART_SUMS, *CHART_LATENCIES)
+        points.append({name: _json_number(point[name]) for name in names})
         at += step
-        if told["interval"] == "day":  # the first may be a part of one
+        if is_daily:  # the first day may begin in the middle
             at = at.replace(hour=0)
     return points
 
 
-def _share(figures: dict[str, Any]) -> float | None:
+def _error_share(figures: dict[str, Any]) -> float | None:
     calls = figures["call_count"]
     return figures["error_count"] / calls if calls else None
 
 
-def _plain(value: Any) -> Any:
-    """As scripts read it."""
-    if hasattr(value, "timestamp"):
+def _json_number(value: Any) -> float | None:
+    """Returns a number for scripts; a time as seconds since 1970."""
+    if isinstance(value, datetime):
         return value.timestamp()
     return None if value is None else float(value)

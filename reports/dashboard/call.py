@@ -1,5 +1,4 @@
-"""One call explained: what was newly asked, what came back, what it cost and why, where it came
-from, and what proves it."""
+"""The page of one call: new input, response, cost, policy, origin and integrity."""
 
 from __future__ import annotations
 
@@ -8,88 +7,75 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-import orjson
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
 from rest_framework.serializers import Field, UUIDField
 
 from capture.models import Binary, Call
-from reports.analysis.message_diff import Step, compared
-from reports.analysis.message_shares import shares
-from reports.analysis.message_view import Piece, Turn, pretty_text, turn_of
-from reports.analysis.transcript import SYSTEM
+from reports.analysis.message_shares import message_shares
 from reports.dashboard.call_facts import (
     cost_lines,
-    curl,
+    curl_command,
+    input_usd,
+    names_of_tools_offered,
     tokens_per_second,
-    tools_offered,
-    usd_in,
 )
-from reports.dashboard.calls_page import CallsPageParameters, neighbours
+from reports.dashboard.call_messages import response_message, view_history
+from reports.dashboard.calls_page import CallsPageParameters, find_adjacent_calls
 from reports.dashboard.errors import not_found, page
-from reports.dashboard.links import with_parameters
+from reports.dashboard.links import change_query
 from reports.output.call_json import call_json
 from reports.queries import records
 from reports.queries.budget_usage import budgets_of
-from reports.queries.call_list import ShortCall, short_calls
 from reports.queries.neighbours import Neighbours, find_neighbours
 from reports.queries.parameters import Choice, Flag, Parameters, Text
 from reports.queries.records import Record
 
 VIEWS = ("new", "full", "raw")
-# Characters of one text that are shown, unless all are asked for.
-SHOWN, MOST_SHOWN = 64_000, 10_000_000
+# Characters of one text: as many as a page shows at first, and with `all`.
+TEXT_LIMIT, MAX_TEXT_LIMIT = 64_000, 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
-# A history may begin with several.
-MOST_PROMPTS = 3
 
 
 class CallParameters(Parameters):
     view = Choice(VIEWS, help_text="new messages, the full history, or the bytes")
-    cmp = UUIDField(required=False, help_text="the call to compare with")
-    all = Flag(help_text="texts are not cut")
+    cmp = UUIDField(required=False, help_text="action_id of the call to compare with")
+    all = Flag(help_text="true: texts are not cut")
 
     def get_fields(self) -> dict[str, Field[Any, Any, Any, Any]]:
-        # `from` is a word of the language.
-        return {**super().get_fields(), "from": Text(help_text="the list one comes from")}
+        # `from` is a keyword, so it cannot be declared as an attribute.
+        return {**super().get_fields(), "from": Text(help_text="query of the list to return to")}
 
 
 @page
 def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
-    asked = CallParameters.of_query(request.GET)
+    parameters = CallParameters.of_query(request.GET)
     record = records.record(action_id)
     if record is None:
         return not_found(request, f"call {action_id}")
-    view = asked.get("view", "new")
-    limit = MOST_SHOWN if asked.get("all") else SHOWN
-    told = call_json(record)
-    around = find_neighbours(record)
+    view = parameters.get("view", "new")
+    limit = MAX_TEXT_LIMIT if parameters.get("all") else TEXT_LIMIT
+    shown = call_json(record)
     context: dict[str, Any] = {
-        "call": told,
+        **_facts(request, record, shown, limit),
+        **_navigation(request, record, shown, parameters.get("from", "")),
+        "call": shown,
         "row": record.row,
         "view": view,
-        "views": [(name, with_parameters(request, view=name)) for name in VIEWS],
-        "all_url": with_parameters(request, all="true"),
+        "views": [(name, change_query(request, view=name)) for name in VIEWS],
+        "all_url": change_query(request, all="true"),
         "limit": limit,
-        "links": _links(around),
-        "beside": _beside(request, told, asked.get("from"), around),
-        "from_list": f"/{asked['from']}" if asked.get("from", "").startswith("?") else None,
-        "costs": cost_lines(told),
-        "budgets": budgets_of(record.row),
-        "rate": tokens_per_second(told),
-        "offered": tools_offered(record),
-        "response": _response(record),
-        "results": told["tool_results"],
+        "response": response_message(record),
+        "results": shown["tool_results"],
         "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
-        "curl": curl(request, record, limit),
     }
     if view == "raw":
-        context |= _raw(record, limit)
+        context |= _raw_texts(record)
     else:
-        context |= _history(record, view, asked.get("cmp"))
+        context |= view_history(record, view, parameters.get("cmp"))
     if view == "full":
-        context["shares"] = shares(record, context["prompt"], usd_in(told))
+        context["shares"] = message_shares(record, context["prompt"], input_usd(shown))
     return render(request, "dashboard/call.html", context)
 
 
@@ -105,65 +91,62 @@ def thumbnail(request: HttpRequest, action_id: UUID, digest: str) -> HttpRespons
     return HttpResponse(bytes(found), content_type="image/webp")
 
 
-def _history(record: Record, view: str, with_id: UUID | None) -> dict[str, Any]:
-    messages = record.messages
-    prompt = record.prompt.text.data.decode(errors="replace") if record.prompt else None
-    if any(turn_of(message).who in SYSTEM for message in messages[:MOST_PROMPTS]):
-        prompt = None  # it is one of the messages
-    other = _other(record, with_id) if view == "new" else None
-    theirs = records.record(other["action_id"]) if other else None
-    steps = compared(messages, theirs.messages if theirs else [])
-    same_prompt = theirs is not None and record.row["prompt_ref"] == theirs.row["prompt_ref"]
+def _facts(
+    request: HttpRequest, record: Record, shown: dict[str, Any], limit: int
+) -> dict[str, Any]:
     return {
-        "prompt": Turn("system prompt", [Piece("text", prompt)]) if prompt else None,
-        "prompt_is_same": same_prompt,
-        "other": other,
-        "steps": [_step(step, messages) for step in steps],
-        "n_messages": len(messages),
+        "costs": cost_lines(shown),
+        "budgets": budgets_of(record.row),
+        "rate": tokens_per_second(shown),
+        "offered": names_of_tools_offered(record),
+        "curl": curl_command(request, record, limit),
     }
 
 
-def _step(step: Step, messages: list[bytes]) -> dict[str, Any]:
+def _navigation(
+    request: HttpRequest, record: Record, shown: dict[str, Any], list_query: str
+) -> dict[str, Any]:
+    neighbours = find_neighbours(record)
     return {
-        "kind": step.kind,
-        "count": step.end - step.begin,
-        "number": step.begin + 1,
-        "turns": [turn_of(message) for message in messages[step.begin : step.end]],
-        "removed": turn_of(step.removed) if step.kind == "removed" else None,
-        "diff": [(line[:1], line[1:]) for line in step.diff],
+        "links": {
+            "parent": _call_url(neighbours.parent),
+            "children": [_call_url(child) for child in neighbours.children],
+        },
+        "adjacent": _adjacent_calls(shown, list_query, neighbours),
+        "from_list": f"/{list_query}" if list_query.startswith("?") else None,
     }
 
 
-def _other(record: Record, with_id: UUID | None) -> ShortCall | None:
-    """The call to compare with: the one asked for, else the same agent's before this one."""
-    if with_id is not None:
-        found = short_calls(Call.objects.not_deleted().filter(pk=with_id))
-        if not found:
-            raise ValidationError({"cmp": ["the action_id of a call that is on record"]})
-        return found[0]
-    row = record.row
-    if row["session_id"] is None:
-        return None
-    siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
-    same = records.before(siblings, row).filter(agent_name=row["agent_name"])
-    return next(iter(short_calls(same.order_by("-timestamp", "-seq")[:1])), None)
+def _adjacent_calls(
+    shown: dict[str, Any], list_query: str, neighbours: Neighbours
+) -> dict[str, str | None]:
+    """Returns links to the calls `before` and `after` this one in the list that `list_query`
+    describes; without a list, in the session, newest first."""
+    if not list_query.startswith("?"):
+        return {"before": _call_url(neighbours.next), "after": _call_url(neighbours.previous)}
+    try:
+        parameters = CallsPageParameters.of_query(_list_parameters(list_query))
+    except ValidationError:
+        return {}
+    query = urlencode({"from": list_query})
+    adjacent = zip(("before", "after"), find_adjacent_calls(parameters, shown), strict=True)
+    return {name: f"{_call_url(action_id)}?{query}" for name, action_id in adjacent if action_id}
 
 
-def _response(record: Record) -> Turn:
-    row = record.row
-    pieces = [Piece("thinking", row["reasoning"])] if row["reasoning"] else []
-    pieces += [Piece("text", row["content"])] if row["content"] else []
-    pieces += [
-        Piece("tool_call", pretty_text(one["arguments"]), one["name"], one["tool_call_id"])
-        for one in record.tool_calls
-    ]
-    if row["choices"]:
-        choices = orjson.dumps(row["choices"], option=orjson.OPT_INDENT_2).decode()
-        pieces.append(Piece("json", choices))
-    return Turn("response", pieces)
+def _list_parameters(list_query: str) -> QueryDict:
+    """Returns the parameters that select calls, without those that only say how they are shown."""
+    query = QueryDict(list_query[1:], mutable=True)
+    for name in list(query):
+        if name not in CallsPageParameters().fields:
+            del query[name]
+    return query
 
 
-def _raw(record: Record, limit: int) -> dict[str, Any]:
+def _call_url(action_id: UUID | None) -> str | None:
+    return f"/dashboard/calls/{action_id}/" if action_id else None
+
+
+def _raw_texts(record: Record) -> dict[str, Any]:
     body = records.request_bytes(record)
     text = record.request()
     return {
@@ -173,42 +156,3 @@ def _raw(record: Record, limit: int) -> dict[str, Any]:
         "request_headers": record.row["heads"]["request"] or [],
         "response_headers": record.row["heads"]["response"] or [],
     }
-
-
-def _links(around: Neighbours) -> dict[str, Any]:
-    return {
-        "parent": _page_of(around.parent),
-        "children": [_page_of(child) for child in around.children],
-    }
-
-
-def _beside(
-    request: HttpRequest, told: dict[str, Any], list_query: str | None, around: Neighbours
-) -> dict[str, str | None]:
-    """The calls before and after this one in the list that the reader came from; without one, in
-    its session, the newest first."""
-    if not list_query or not list_query.startswith("?"):
-        return {"before": _page_of(around.next), "after": _page_of(around.previous)}
-    try:
-        asked = CallsPageParameters.of_query(_known(list_query))
-    except ValidationError:
-        return {}
-    kept = urlencode({"from": list_query})
-    return {
-        name: f"/dashboard/calls/{id_}/?{kept}"
-        for name, id_ in zip(("before", "after"), neighbours(asked, told), strict=True)
-        if id_
-    }
-
-
-def _known(list_query: str) -> QueryDict:
-    """The list's own parameters, without those that say how it is shown."""
-    query = QueryDict(list_query[1:], mutable=True)
-    for name in list(query):
-        if name not in CallsPageParameters().fields:
-            del query[name]
-    return query
-
-
-def _page_of(action_id: UUID | None) -> str | None:
-    return f"/dashboard/calls/{action_id}/" if action_id else None

@@ -1,4 +1,4 @@
-"""What the call page says beside the texts: cost by part, speed, tools, the request for a shell."""
+"""The facts beside a call's messages: cost by item, speed, tools, and the request as a command."""
 
 from __future__ import annotations
 
@@ -12,50 +12,48 @@ from capture.wire.json.lenient import load
 from reports.queries import records
 from reports.queries.records import Record
 
-COST_LINES = {
+COST_TITLES = {
     "input": "Input",
     "cache_read": "Cached input",
-    "cache_write": "Written to the cache",
+    "cache_write": "Cache write",
     "output": "Output",
     "other": "Other",
 }
-INPUT = ("input", "cache_read", "cache_write")
+INPUT_ITEMS = ("input", "cache_read", "cache_write")
 
 
-def cost_lines(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rate times tokens, as far as both are known."""
-    cached, written = told["tokens_cache_read"] or 0, told["tokens_cache_write"] or 0
-    came = told["tokens_in"]
+def cost_lines(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns one line per item of the cost; tokens and price are None where they are unknown."""
+    cached, written = call["tokens_cache_read"] or 0, call["tokens_cache_write"] or 0
+    tokens_in = call["tokens_in"]
     tokens = {
-        "input": None if came is None else came - cached - written,
+        "input": None if tokens_in is None else tokens_in - cached - written,
         "cache_read": cached or None,
         "cache_write": written or None,
-        "output": told["tokens_out"],
+        "output": call["tokens_out"],
     }
     lines = []
-    for name, usd in (told["cost_parts"] or {}).items():
+    for name, usd in (call["cost_parts"] or {}).items():
         n, cost = tokens.get(name), Decimal(usd)
-        rate = cost / n * 1_000_000 if n else None
-        title = COST_LINES.get(name, name)
-        lines.append({"title": title, "tokens": n, "usd": cost, "per_million": rate})
+        per_million = cost / n * 1_000_000 if n else None
+        title = COST_TITLES.get(name, name)
+        lines.append({"title": title, "tokens": n, "usd": cost, "per_million": per_million})
     return lines
 
 
-def usd_in(told: dict[str, Any]) -> Decimal | None:
-    """What the request cost, without its answer."""
-    parts = told["cost_parts"] or {}
-    known = [
-        Decimal(parts[name]) for name in ("input", "cache_read", "cache_write") if name in parts
-    ]
+def input_usd(call: dict[str, Any]) -> Decimal | None:
+    """Returns the cost of the request without its response."""
+    parts = call["cost_parts"] or {}
+    known = [Decimal(parts[name]) for name in INPUT_ITEMS if name in parts]
     return sum(known, Decimal(0)) if known else None
 
 
-def tokens_per_second(told: dict[str, Any]) -> str | None:
-    rate = told["tokens_per_second"]
+def tokens_per_second(call: dict[str, Any]) -> str | None:
+    rate = call["tokens_per_second"]
     return None if rate is None else f"{rate:,.0f}"
 
 
-def tools_offered(record: Record) -> list[str]:
+def names_of_tools_offered(record: Record) -> list[str]:
     tools = record.tools
     value = load(tools.json)[0] if tools else None
     if isinstance(value, dict):
@@ -75,14 +73,17 @@ def _tool_names(tool: Any) -> list[str]:
     return [str(tool.get("name") or tool.get("type") or "?")]
 
 
-def curl(request: HttpRequest, record: Record, limit: int) -> str | None:
-    """The same request from a shell, without the key. None: its body is too long or not kept."""
+def curl_command(request: HttpRequest, record: Record, limit: int) -> str | None:
+    """Returns a shell command that repeats the request, with `$API_KEY` in place of the key.
+
+    None: the body is longer than `limit` bytes, is not ASCII, or is not stored in full.
+    """
     body = records.request_bytes(record)
     if body is None or len(body) > limit or not body.isascii():
         return None
     url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")
-    name = "x-api-key: $API_KEY"
+    header = "x-api-key: $API_KEY"
     if record.row["provider"] != "anthropic":
-        name = "authorization: Bearer $API_KEY"
-    lines = [f"curl {shlex.quote(url)}", f'-H "{name}"', '-H "content-type: application/json"']
+        header = "authorization: Bearer $API_KEY"
+    lines = [f"curl {shlex.quote(url)}", f'-H "{header}"', '-H "content-type: application/json"']
     return " \\\n  ".join([*lines, f"--data-raw {shlex.quote(body.decode())}"])

@@ -1,7 +1,7 @@
-"""Which calls a page of the list shows, the newest first unless it is sorted otherwise.
+"""The calls on one page of a list, newest first unless the list is sorted otherwise.
 
-No list walks through all of the ledger: where few calls match, it looks at so many of the newest,
-and says how far that was.
+No list walks through the whole ledger: where few calls match, it searches a bounded number of the
+newest calls and reports how far back it got.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from reports.queries.parameters import Choice, Number, Time
 from reports.search.find import SearchCriteria, find
 from reports.search.parameters import SESSION_NAMES, QueryField
 
-AT_ONCE, MOST_AT_ONCE = 50, 500
-# Calls that a page looks at where it is filtered, and among which it sorts.
-LOOKED_AT = 20_000
-SORTED = 10_000
+PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
+# The numbers of newest calls that a filtered page searches, and that a sorted page sorts.
+MAX_SEARCHED = 20_000
+MAX_SORTED = 10_000
 NEWEST_FIRST = "-timestamp"
-BY_SEQ = "-seq"  # the order of what a search finds
+BY_SEQ = "-seq"  # the order of search results
 SORTS = {
     "timestamp": "timestamp",
     "cost": "cost_usd",
@@ -44,157 +44,181 @@ class CallsPageParameters(CallsParameters):
     until = Time(help_text="made before this time")
     sort = Choice(
         [sign + name for name in SORTS for sign in ("-", "")],
-        help_text="what comes first; with a - the greatest",
+        help_text="the order; - for descending",
     )
-    limit = Number(lowest=1, highest=MOST_AT_ONCE, default=AT_ONCE, help_text="calls on one page")
-    before = CursorField(help_text="where to go on: from the link to older calls")
+    limit = Number(lowest=1, highest=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="calls on a page")
+    before = CursorField(help_text="where the page begins: from the link to older calls")
     q = QueryField(required=False, help_text="words that must all occur in a call")
 
 
 @dataclass(slots=True)
 class CallsPage:
     calls: list[ShortCall] = field(default_factory=list)
-    older: Cursor | None = None  # where to go on; None: there are no more
-    looked_until: datetime | None = None  # older calls were not looked at; None: all were
-    sorted_among: int | None = None  # the newest so many; None: all, or not sorted
-    is_late: bool = False  # the time was up; what is older than `older` was not looked at
+    older: Cursor | None = None  # where the next page begins; None: this is the last page
+    searched_until: datetime | None = None  # older calls were not searched; None: all were
+    sorted_among: int | None = (
+        None  # only so many of the newest calls were sorted; None: not sorted
+    )
+    timed_out: bool = False  # the time was up; calls older than `older` were not searched
 
 
-def calls_page(asked: dict[str, Any]) -> CallsPage:
-    found = _filtered(asked)
-    if found is None:
+def read_calls_page(parameters: dict[str, Any]) -> CallsPage:
+    """Reads the page that validated CallsPageParameters describe; at least `limit` is set.
+
+    Raises ValidationError when `q` is combined with a sort order or a foreign cursor.
+    """
+    calls = _matching_calls(parameters)
+    if calls is None:
         return CallsPage()
-    sort = asked.get("sort", NEWEST_FIRST)
-    if "q" in asked:
+    sort = parameters.get("sort", NEWEST_FIRST)
+    if "q" in parameters:
         if sort != NEWEST_FIRST:
             raise ValidationError({"sort": ["not with q: what it finds comes newest first"]})
-        return _saying(asked)
+        return _search_page(parameters)
     if sort not in (NEWEST_FIRST, "timestamp"):
-        return _sorted(found, sort, asked["limit"])
-    oldest_first = sort == "timestamp"
-    order = ("timestamp", "seq") if oldest_first else ("-timestamp", "-seq")
+        return _sorted_page(calls, sort, parameters["limit"])
+    return _page_in_time(calls, parameters, sort)
+
+
+def _page_in_time(calls: QuerySet[Call], parameters: dict[str, Any], sort: str) -> CallsPage:
     page = CallsPage()
-    place = _place(asked, sort)
-    if place is not None:
-        found = found.filter(place.behind("timestamp", "seq"))
-    if not oldest_first and "session" not in asked and _is_filtered(asked):
-        page.looked_until = _horizon(place)
-        if page.looked_until is not None:
-            found = found.filter(timestamp__gte=page.looked_until)
-    page.calls = short_calls(found.order_by(*order)[: asked["limit"] + 1])
-    if len(page.calls) > asked["limit"]:
+    limit = parameters["limit"]
+    is_ascending = sort == "timestamp"
+    order = ("timestamp", "seq") if is_ascending else ("-timestamp", "-seq")
+    cursor = _cursor(parameters, sort)
+    if cursor is not None:
+        calls = calls.filter(cursor.behind("timestamp", "seq"))
+    if not is_ascending and "session" not in parameters and _is_filtered(parameters):
+        page.searched_until = _search_horizon(cursor)
+        if page.searched_until is not None:
+            calls = calls.filter(timestamp__gte=page.searched_until)
+    page.calls = short_calls(calls.order_by(*order)[: limit + 1])
+    if len(page.calls) > limit:
         page.calls.pop()
         last = page.calls[-1]
         page.older = Cursor(sort, last["timestamp"], last["seq"])
-        page.looked_until = None
-    elif page.looked_until is not None:
-        page.older = Cursor(sort, page.looked_until, 0)
+        page.searched_until = None
+    elif page.searched_until is not None:
+        page.older = Cursor(sort, page.searched_until, 0)
     return page
 
 
-def neighbours(asked: dict[str, Any], call: ShortCall) -> tuple[UUID | None, UUID | None]:
-    """Those before and after a call in a list, as far as the list shows them at once where its
-    order is not that of time."""
-    asked = {name: value for name, value in asked.items() if name != "before"}
-    if "q" in asked or asked.get("sort", NEWEST_FIRST) != NEWEST_FIRST:
-        listed = [None, *_ids({**asked, "limit": MOST_AT_ONCE}), None]
-        if call["action_id"] not in listed:
+def find_adjacent_calls(
+    parameters: dict[str, Any], call: ShortCall
+) -> tuple[UUID | None, UUID | None]:
+    """Returns the calls before and after a call in a list.
+
+    In a list that is not in the order of time, they are looked for on its first page of
+    MAX_PAGE_SIZE calls only.
+    """
+    parameters = {name: value for name, value in parameters.items() if name != "before"}
+    if "q" in parameters or parameters.get("sort", NEWEST_FIRST) != NEWEST_FIRST:
+        ids = [None, *_ids({**parameters, "limit": MAX_PAGE_SIZE}), None]
+        if call["action_id"] not in ids:
             return None, None
-        at = listed.index(call["action_id"])
-        return listed[at - 1], listed[at + 1]
-    newer, older = (_next_to(call, asked, sort) for sort in ("timestamp", NEWEST_FIRST))
+        index = ids.index(call["action_id"])
+        return ids[index - 1], ids[index + 1]
+    newer, older = (_next_call(call, parameters, sort) for sort in ("timestamp", NEWEST_FIRST))
     return newer, older
 
 
-def _next_to(call: ShortCall, asked: dict[str, Any], sort: str) -> UUID | None:
-    place = Cursor(sort, call["timestamp"], call["seq"])
-    return next(iter(_ids({**asked, "sort": sort, "before": place, "limit": 1})), None)
+def _next_call(call: ShortCall, parameters: dict[str, Any], sort: str) -> UUID | None:
+    cursor = Cursor(sort, call["timestamp"], call["seq"])
+    return next(iter(_ids({**parameters, "sort": sort, "before": cursor, "limit": 1})), None)
 
 
-def _ids(asked: dict[str, Any]) -> list[UUID | None]:
-    return [call["action_id"] for call in calls_page(asked).calls]
+def _ids(parameters: dict[str, Any]) -> list[UUID | None]:
+    return [call["action_id"] for call in read_calls_page(parameters).calls]
 
 
-def _filtered(asked: dict[str, Any]) -> QuerySet[Call] | None:
-    wanted = CallFilter.of(asked)
+def _matching_calls(parameters: dict[str, Any]) -> QuerySet[Call] | None:
+    """Returns None when there is no session with the given id."""
+    session_id = CallFilter.of(parameters).session
     calls: QuerySet[Call] = Call.objects.not_deleted()
-    if wanted.session is not None:
-        session = Session.objects.not_deleted().filter(session_id=wanted.session).first()
-        if session is None or "\0" in wanted.session:
+    if session_id is not None:
+        session = Session.objects.not_deleted().filter(session_id=session_id).first()
+        if session is None or "\0" in session_id:
             return None
         calls = calls.filter(session=session)
-    return calls.filter(_where(asked))
+    return calls.filter(_where(parameters))
 
 
-def _where(asked: dict[str, Any]) -> Q:
-    where = CallFilter.of(asked).where()
-    if "since" in asked:
-        where &= Q(timestamp__gte=asked["since"])
-    if "until" in asked:
-        where &= Q(timestamp__lt=asked["until"])
+def _where(parameters: dict[str, Any]) -> Q:
+    where = CallFilter.of(parameters).where()
+    if "since" in parameters:
+        where &= Q(timestamp__gte=parameters["since"])
+    if "until" in parameters:
+        where &= Q(timestamp__lt=parameters["until"])
     return where
 
 
-def _is_filtered(asked: dict[str, Any]) -> bool:
-    return CallFilter.of(asked) != CallFilter()
+def _is_filtered(parameters: dict[str, Any]) -> bool:
+    return CallFilter.of(parameters) != CallFilter()
 
 
-def _saying(asked: dict[str, Any]) -> CallsPage:
-    """Found by what was said in them, in the order in which they were recorded."""
-    names = CallFilter.of(asked).names()
-    wanted = SearchCriteria(
-        asked["q"],
-        _where(asked),
-        is_narrow="session" in asked or "since" in asked,
+def _search_page(parameters: dict[str, Any]) -> CallsPage:
+    """Reads the calls that a search finds, in the order in which they were recorded."""
+    names = CallFilter.of(parameters).names()
+    criteria = SearchCriteria(
+        parameters["q"],
+        _where(parameters),
+        is_narrow="session" in parameters or "since" in parameters,
         names={name: names[name] for name in SESSION_NAMES if name in names},
     )
-    place = _place(asked, BY_SEQ)
-    found = find(wanted, limit=asked["limit"], before=place.id if place else None)
+    cursor = _cursor(parameters, BY_SEQ)
+    found = find(criteria, limit=parameters["limit"], before=cursor.id if cursor else None)
     hits = Call.objects.not_deleted().filter(pk__in=[hit.call.pk for hit in found.hits])
     calls = short_calls(hits.order_by("-seq"))
     older = Cursor(BY_SEQ, 0, found.next) if found.next is not None else None
-    return CallsPage(calls, older, is_late=not found.complete)
+    return CallsPage(calls, older, timed_out=not found.complete)
 
 
-def _place(asked: dict[str, Any], order: str) -> Cursor | None:
-    place: Cursor | None = asked.get("before")
-    if place is not None and (
-        place.order != order or isinstance(place.value, datetime) != (order != BY_SEQ)
+def _cursor(parameters: dict[str, Any], order: str) -> Cursor | None:
+    cursor: Cursor | None = parameters.get("before")
+    if cursor is not None and (
+        cursor.order != order or isinstance(cursor.value, datetime) != (order != BY_SEQ)
     ):
         raise ValidationError({"before": [CursorField.accepted]})
-    return place
+    return cursor
 
 
-def _horizon(place: Cursor | None) -> datetime | None:
-    """When the last of the calls was made that are looked at; None: all are. Its index alone tells
-    that."""
+def _search_horizon(cursor: Cursor | None) -> datetime | None:
+    """Returns the time of the last call to search; None: all calls are searched.
+
+    The query reads the index on time alone.
+    """
     times = Call.objects.order_by("-timestamp").values_list("timestamp", flat=True)
-    if place is not None:
-        times = times.filter(timestamp__lte=place.value)
-    return next(iter(times[LOOKED_AT : LOOKED_AT + 1]), None)
+    if cursor is not None:
+        times = times.filter(timestamp__lte=cursor.value)
+    return next(iter(times[MAX_SEARCHED : MAX_SEARCHED + 1]), None)
 
 
-def _sorted(found: QuerySet[Call], sort: str, limit: int) -> CallsPage:
-    """What is unknown comes last."""
-    horizon = _horizon(None)
+def _sorted_page(calls: QuerySet[Call], sort: str, limit: int) -> CallsPage:
+    """Reads a page of sorted calls; those whose value is unknown come last."""
+    horizon = _search_horizon(None)
     if horizon is not None:
-        found = found.filter(timestamp__gte=horizon)
-    first = _first_of_newest(found, SORTS[sort.lstrip("-")], sort.startswith("-"), limit)
-    listed = short_calls(Call.objects.not_deleted().filter(pk__in=first))
-    calls = {call["action_id"]: call for call in listed}
-    return CallsPage([calls[pk] for pk in first if pk in calls], sorted_among=SORTED)
+        calls = calls.filter(timestamp__gte=horizon)
+    ids = _first_sorted_ids(calls, SORTS[sort.lstrip("-")], sort.startswith("-"), limit)
+    listed = short_calls(Call.objects.not_deleted().filter(pk__in=ids))
+    by_id = {call["action_id"]: call for call in listed}
+    return CallsPage([by_id[pk] for pk in ids if pk in by_id], sorted_among=MAX_SORTED)
 
 
-def _first_of_newest(found: QuerySet[Call], column: str, greatest: bool, limit: int) -> list[UUID]:
-    """Their ids. Django cannot sort what is cut already: it would look up each of them again."""
-    newest = found.order_by("-timestamp").values_list("action_id", column, "timestamp", "seq")
-    sql, parameters = newest[:SORTED].query.sql_with_params()
-    order = "DESC" if greatest else "ASC"
+def _first_sorted_ids(
+    calls: QuerySet[Call], column: str, is_descending: bool, limit: int
+) -> list[UUID]:
+    """Sorts the newest MAX_SORTED calls and returns the ids of the first ones.
+
+    This is SQL because Django cannot sort a slice: it would look up each of its rows again.
+    """
+    newest = calls.order_by("-timestamp").values_list("action_id", column, "timestamp", "seq")
+    sql, values = newest[:MAX_SORTED].query.sql_with_params()
+    order = "DESC" if is_descending else "ASC"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT action_id FROM ({sql}) AS newest"
             f" ORDER BY {quoted(column)} {order} NULLS LAST, {quoted('timestamp')} DESC, seq DESC"
             " LIMIT %s",
-            [*parameters, limit],
+            [*values, limit],
         )
         return [UUID(str(pk)) for (pk,) in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Pages for questions that cannot be answered."""
+"""Pages for requests that cannot be served."""
 
 from __future__ import annotations
 
@@ -9,23 +9,33 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
 from rest_framework.exceptions import ValidationError
 
 View = Callable[..., HttpResponse]
 
 
+class HtmxRequest(HttpRequest):
+    """A request as django-htmx's middleware passes it on."""
+
+    htmx: HtmxDetails
+
+
 def page(view: View) -> View:
-    """A page is only read. Parameters that cannot be read are a page that says what is accepted."""
+    """Decorates the view of a page.
+
+    Only GET and HEAD are allowed; invalid parameters get a page that lists what is accepted.
+    """
 
     @require_safe
     @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except ValidationError as error:
-            return render(request, "dashboard/refused.html", {"wrong": error.detail}, status=400)
+            return render(request, "dashboard/refused.html", {"errors": error.detail}, status=400)
 
-    return answered
+    return respond
 
 
 def not_found(request: HttpRequest, what: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What calls can be narrowed by: the values that were frequent, from the rollups."""
+"""Filters to choose from: the most frequent values of some columns, read from the rollups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from capture.ledger.rollup_sums import CALLS, hour_of
 from reports.queries.rollups import Period, added, summary
 
 DAYS = 7
-MOST_VALUES = 8
+MAX_VALUES = 8
 FACETS = {
     "agent": ("Agent", "agent_name"),
     "model": ("Model", "model_id"),
@@ -21,12 +21,12 @@ FACETS = {
 }
 
 
-def facets_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the last seven days, or of the time that is asked for."""
-    until: datetime = asked.get("until", now())
-    since: datetime = asked.get("since", until - timedelta(days=DAYS))
+def read_facets(parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Reads the values of the last seven days, or of the period that the parameters give."""
+    until: datetime = parameters.get("until", now())
+    since: datetime = parameters.get("since", until - timedelta(days=DAYS))
     begin, end = hour_of(since), hour_of(until) + 1
-    period = Period(begin, max(end, begin + 1), by_day=True, is_to_now="until" not in asked)
+    period = Period(begin, max(end, begin + 1), by_day=True, is_to_now="until" not in parameters)
     return [
         {"name": name, "title": title, "values": values}
         for name, (title, column) in FACETS.items()
@@ -35,7 +35,7 @@ def facets_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _values(period: Period, column: str) -> list[dict[str, Any]]:
-    groups = summary(period, column, {}, MOST_VALUES).groups
+    groups = summary(period, column, {}, MAX_VALUES).groups
     found = [
         {"value": value, "count": added(series).counts[CALLS]}
         for value, series in groups.items()

@@ -1,4 +1,4 @@
-"""Flow: who handed over to whom in a session, and what each agent took."""
+"""The Flow page: a session's agents, the handoffs between them, and what each agent used."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from capture.models import Call, Session
 from reports.analysis.flow import Flow, Graph
 from reports.analysis.handoffs import INFERRED, WHY
 from reports.dashboard.errors import page
-from reports.dashboard.flow_data import data_of, flow_data, flow_of, label_of
-from reports.dashboard.session_picker import asked_for, chosen, unless_unchanged
+from reports.dashboard.flow_data import flow_data, flow_json_data, node_label, read_flow
+from reports.dashboard.session_picker import choose_session, conditional_response, session_or_404
 from reports.queries import records
 from reports.queries.call_list import short_calls
 from reports.queries.parameters import Choice, Flag, Parameters, Text, Time
 
 MODES = ("agg", "exp", "all")
-CALLS_OF_NODE = 100
-ROWS_OF_TABLE = 1000
+MAX_NODE_CALLS = 100
+MAX_TABLE_ROWS = 1000
 
 
 class FlowParameters(Parameters):
-    """Beside the session, what the page's own script reads."""
+    """The session; the other parameters are for the page's own script."""
 
     session = Text()
     mode = Choice(MODES)
@@ -36,7 +36,7 @@ class FlowParameters(Parameters):
     z = Text()
 
 
-class SessionParameters(Parameters):
+class RequiredSessionParameters(Parameters):
     session = Text()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +45,9 @@ class SessionParameters(Parameters):
         return attrs
 
 
-class NodeParameters(SessionParameters):
+class NodeParameters(RequiredSessionParameters):
     agent = Text()
-    unnamed = Flag(help_text="the calls that name no agent")
+    unnamed = Flag(help_text="true: the calls without an agent name")
     since = Time()
     until = Time()
 
@@ -59,20 +59,24 @@ class NodeParameters(SessionParameters):
 
 @page
 def flow(request: HttpRequest) -> HttpResponse:
-    asked = FlowParameters.of_query(request.GET)
-    found = chosen(asked.get("session"))
-    session = found.session
-    context: dict[str, Any] = {"chosen": found, "session": session, "mode": asked.get("mode")}
+    parameters = FlowParameters.of_query(request.GET)
+    choice = choose_session(parameters.get("session"))
+    session = choice.session
+    context: dict[str, Any] = {
+        "choice": choice,
+        "session": session,
+        "mode": parameters.get("mode"),
+    }
     if session is not None:
-        drawn = flow_of(session)
-        context |= {"data": data_of(drawn), **_table(drawn)}
-    return render(request, "dashboard/flow.html", context, status=found.status_code)
+        found = read_flow(session)
+        context |= {"data": flow_json_data(found), **_table(found)}
+    return render(request, "dashboard/flow.html", context, status=choice.status_code)
 
 
-def _table(drawn: Flow) -> dict[str, Any]:
-    graph = drawn.by_agent
+def _table(flow: Flow) -> dict[str, Any]:
+    graph = flow.by_agent
     return {
-        "nodes": graph.nodes[:ROWS_OF_TABLE],
+        "nodes": graph.nodes[:MAX_TABLE_ROWS],
         "n_nodes": len(graph.nodes),
         "edges": _edges(graph),
         "n_edges": len(graph.edges),
@@ -82,46 +86,46 @@ def _table(drawn: Flow) -> dict[str, Any]:
 def _edges(graph: Graph) -> list[dict[str, Any]]:
     return [
         {
-            "source": label_of(graph.nodes[edge.source].name),
-            "target": label_of(graph.nodes[edge.target].name),
+            "source": node_label(graph.nodes[edge.source].name),
+            "target": node_label(graph.nodes[edge.target].name),
             "count": edge.count,
             "why": WHY[edge.why],
             "is_inferred": edge.why in INFERRED,
         }
-        for edge in graph.edges[:ROWS_OF_TABLE]
+        for edge in graph.edges[:MAX_TABLE_ROWS]
     ]
 
 
 @extend_schema(exclude=True)
 @api_view(["GET", "HEAD"])
 def flow_json(request: Request) -> HttpResponseBase:
-    session = asked_for(SessionParameters.of(request)["session"])
-    return unless_unchanged(request, session, flow_data)
+    session = session_or_404(RequiredSessionParameters.of(request)["session"])
+    return conditional_response(request, session, flow_data)
 
 
 @page
 def node_calls(request: HttpRequest) -> HttpResponse:
-    """The calls of a node as a piece of the page."""
-    asked = NodeParameters.of_query(request.GET)
-    session = records.session(asked["session"])
+    """Returns the part of the page that lists a node's calls."""
+    parameters = NodeParameters.of_query(request.GET)
+    session = records.session(parameters["session"])
     if session is None:
         return HttpResponse(status=404)
-    calls = _calls(session, asked)
+    calls = _calls(session, parameters)
     n_calls = calls.count()
     context = {
-        "calls": short_calls(calls[:CALLS_OF_NODE]),
+        "calls": short_calls(calls[:MAX_NODE_CALLS]),
         "n_calls": n_calls,
-        "n_shown": min(n_calls, CALLS_OF_NODE),
+        "n_shown": min(n_calls, MAX_NODE_CALLS),
         "session": session,
-        "agent": asked.get("agent"),
+        "agent": parameters.get("agent"),
     }
     return render(request, "dashboard/_node_calls.html", context)
 
 
-def _calls(session: Session, asked: dict[str, Any]) -> QuerySet[Call]:
-    calls = records.calls_of(session).filter(agent_name=asked.get("agent"))
-    if "since" in asked:
-        calls = calls.filter(timestamp__gte=asked["since"])
-    if "until" in asked:
-        calls = calls.filter(timestamp__lte=asked["until"])
+def _calls(session: Session, parameters: dict[str, Any]) -> QuerySet[Call]:
+    calls = records.calls_of(session).filter(agent_name=parameters.get("agent"))
+    if "since" in parameters:
+        calls = calls.filter(timestamp__gte=parameters["since"])
+    if "until" in parameters:
+        calls = calls.filter(timestamp__lte=parameters["until"])
     return calls

@@ -1,4 +1,4 @@
-"""The graphs of Flow as its page's script takes them."""
+"""The graphs of the Flow page as JSON for its script."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from datetime import datetime
 from typing import Any
 
 from capture.models import Session
-from reports.analysis.flow import Flow, Graph, Node, flow, ties
+from reports.analysis.flow import Flow, Graph, Node, build_flow, sibling_groups
 from reports.analysis.handoffs import INFERRED, WHY
-from reports.dashboard.formats import agent_colour, spelled_out
+from reports.dashboard.formats import agent_colour, spell_out
 from reports.queries.session_calls import calls_of, tool_results_of
 
-# Runs beyond this number are no picture that anybody reads, or any browser lays out.
+# More runs than this make a picture that nobody can read and no browser can lay out.
 MAX_RUNS = 2000
 NO_NAME = "no agent name"
-# No agent is called so: header values begin with no space.
+# No agent has this name: header values do not begin with a space.
 NO_NAME_ID = " "
 
 
-def flow_of(session: Session) -> Flow:
-    return flow(calls_of(session), tool_results_of(session))
+def read_flow(session: Session) -> Flow:
+    return build_flow(calls_of(session), tool_results_of(session))
 
 
 def flow_data(session: Session) -> dict[str, Any]:
-    return data_of(flow_of(session))
+    return flow_json_data(read_flow(session))
 
 
-def data_of(found: Flow) -> dict[str, Any]:
-    n_runs = len(found.by_run.nodes)
+def flow_json_data(flow: Flow) -> dict[str, Any]:
+    """Returns both graphs; `runs` is None when it has too many nodes to be drawn."""
+    n_runs = len(flow.by_run.nodes)
     return {
-        "agents": _graph(found.by_agent),
-        "runs": _graph(found.by_run) if n_runs <= MAX_RUNS else None,
+        "agents": _graph(flow.by_agent),
+        "runs": _graph(flow.by_run) if n_runs <= MAX_RUNS else None,
         "n_runs": n_runs,
         "why": WHY,
         "inferred": INFERRED,
@@ -41,7 +42,10 @@ def _graph(graph: Graph) -> dict[str, Any]:
     return {
         "nodes": [_node(node) for node in graph.nodes],
         "edges": [[edge.source, edge.target, edge.count, edge.why] for edge in graph.edges],
-        "ties": [{"role": spelled_out(tie.role), "members": tie.members} for tie in ties(graph)],
+        "groups": [
+            {"role": spell_out(group.role), "members": group.members}
+            for group in sibling_groups(graph)
+        ],
     }
 
 
@@ -51,7 +55,7 @@ def _node(node: Node) -> dict[str, Any]:
     return {
         "id": (NO_NAME_ID if name is None else name) + run,
         "agent": name,
-        "label": label_of(name),
+        "label": node_label(name),
         "run": node.run,
         "colour": agent_colour(name),
         "calls": node.n_calls,
@@ -69,8 +73,8 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def label_of(name: str | None) -> str:
-    return NO_NAME if name is None else spelled_out(name)
+def node_label(name: str | None) -> str:
+    return NO_NAME if name is None else spell_out(name)
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""How numbers and texts are written on pages. What is unknown is a dash, never 0."""
+"""The format of numbers and texts on pages. An unknown value is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CENT = Decimal("0.01")
 
 
 def count(number: int | None) -> str:
-    """`1,234`."""
+    """Returns `1,234`."""
     return UNKNOWN if number is None else f"{number:,}"
 
 
 def usd(amount: Decimal | float | None) -> str:
-    """`$1.23`; below a cent four significant digits: `$0.0004`."""
+    """Returns `$1.23`; below one cent four significant digits, as in `$0.0004321`."""
     if amount is None:
         return UNKNOWN
     amount = Decimal(str(amount)) if isinstance(amount, float) else amount
@@ -33,7 +33,7 @@ def usd(amount: Decimal | float | None) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """`842 ms`, `12.34 s`, `2 m 05 s`, `3 h 02 m`."""
+    """Returns `842 ms`, `12.34 s`, `2 m 05 s` or `3 h 02 m`."""
     if ms is None:
         return UNKNOWN
     if ms < 999.5:
@@ -47,7 +47,7 @@ def duration(ms: float | None) -> str:
 
 
 def size(n_bytes: int | None) -> str:
-    """`812 bytes`, `64.0 KB`, `1.2 MB`."""
+    """Returns `812 bytes`, `64.0 KB` or `1.2 MB`."""
     if n_bytes is None:
         return UNKNOWN
     if n_bytes < 1000:
@@ -58,17 +58,19 @@ def size(n_bytes: int | None) -> str:
 
 
 def share(part: float | None) -> str:
-    """`12.3 %` of 1."""
+    """Returns a share of 1 as `12.3 %`."""
     return UNKNOWN if part is None else f"{part * 100:.1f} %"
 
 
 def agent_colour(name: str | None) -> int:
-    """Of an agent, the same on every page. With the `@`, names that agents often have together come
-    out different."""
+    """Returns the number of the agent's colour, which is the same on every page.
+
+    The `@` makes names that often occur together come out different.
+    """
     return crc32(f"@{name}".encode(errors="replace")) % AGENT_COLOURS
 
 
-# Bidirectional controls, and what takes no room: they make text look like other text.
+# Bidirectional controls and characters without width, which make a text look like another one.
 _HIDDEN = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
@@ -77,26 +79,30 @@ _HIDDEN = re.compile(
 
 
 def split_hidden(text: str) -> list[tuple[str, str | None]]:
-    """Pieces of the text in order: as they are (with None), or one character that cannot be seen
-    with its name. An emoji's own joiners and selectors are left as they are."""
-    pieces: list[tuple[str, str | None]] = []
+    """Splits a text at its invisible characters, and returns (text, None) for visible parts and
+    (character, name) for each invisible one.
+
+    Joiners and selectors that belong to an emoji count as visible.
+    """
+    parts: list[tuple[str, str | None]] = []
     begin = 0
     for found in _HIDDEN.finditer(text):
         if _belongs_to_an_emoji(text, found.start()):
             continue
         if found.start() > begin:
-            pieces.append((text[begin : found.start()], None))
-        pieces.append((found[0], _name(found[0])))
+            parts.append((text[begin : found.start()], None))
+        parts.append((found[0], _name(found[0])))
         begin = found.end()
     if begin < len(text):
-        pieces.append((text[begin:], None))
-    return pieces
+        parts.append((text[begin:], None))
+    return parts
 
 
-def spelled_out(text: str) -> str:
-    """On one line, for where no chips can be: characters that cannot be seen as `⟨U+202E⟩`."""
-    pieces = split_hidden(text.replace("\n", " ").replace("\t", " "))
-    return "".join(piece if name is None else f"⟨{name.split()[0]}⟩" for piece, name in pieces)
+def spell_out(text: str) -> str:
+    """Returns the text on one line, with invisible characters written as `⟨U+202E⟩`; for places
+    that hold no markup."""
+    parts = split_hidden(text.replace("\n", " ").replace("\t", " "))
+    return "".join(part if name is None else f"⟨{name.split()[0]}⟩" for part, name in parts)
 
 
 def _belongs_to_an_emoji(text: str, at: int) -> bool:

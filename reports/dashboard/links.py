@@ -1,4 +1,4 @@
-"""Addresses of pages: their parameters, which have the same names on every page."""
+"""Queries of pages' URLs; a parameter has the same name on every page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from django.http import HttpRequest, QueryDict
 
 from access.request_checks import KEY_PARAMETER
 
-# What the API calls otherwise.
-_OF_API = {
+# The parameters that the API names differently.
+_API_NAMES = {
     "session": "session_id",
     "agent": "agent_name",
     "user": "user_id",
@@ -17,21 +17,22 @@ _OF_API = {
 }
 
 
-def as_api(given: QueryDict) -> QueryDict:
-    """A page's parameters with the names that the API has for them."""
-    named = QueryDict(mutable=True)
-    for name, values in given.lists():
-        named.setlist(_OF_API.get(name, name), values)
-    return named
+def to_api_query(query: QueryDict) -> QueryDict:
+    """Returns a page's parameters under the names that the API has for them."""
+    renamed = QueryDict(mutable=True)
+    for name, values in query.lists():
+        renamed.setlist(_API_NAMES.get(name, name), values)
+    return renamed
 
 
-def with_parameters(request: HttpRequest, **changes: str | None) -> str:
-    """`?…`, without the key: what the page has now, but for these; None takes one away."""
-    return query_of(request.GET, **changes)
+def change_query(request: HttpRequest, **changes: str | None) -> str:
+    """Returns the page's current query with `changes`; None removes a parameter."""
+    return build_query(request.GET, **changes)
 
 
-def query_of(given: QueryDict, **changes: str | None) -> str:
-    query = given.copy()
+def build_query(base: QueryDict, **changes: str | None) -> str:
+    """Returns `?…`: the parameters of `base` with `changes`, and without the access key."""
+    query = base.copy()
     for name, value in {KEY_PARAMETER: None, **changes}.items():
         query.pop(name, None)
         if value is not None:

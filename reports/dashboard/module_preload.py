@@ -1,5 +1,8 @@
-"""What a page's module imports. A browser learns of an import when it has read the module that says
-so; asked for at once, they come together instead of one after the other."""
+"""The imports of a page's JavaScript module, for preloading.
+
+A browser finds an import only after it has loaded the importing module. Preloaded, all modules load
+at the same time instead of one after another.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,18 @@ _IMPORT = re.compile(r'^import (?:[^;"]* from )?"(\.[^"]+)";', re.MULTILINE)
 
 
 @cache
-def imported(name: str) -> tuple[str, ...]:
-    """Static files, by name, that the module `name` and those that it imports import."""
+def find_imports(name: str) -> tuple[str, ...]:
+    """Returns the names of the static files that the module `name` imports, directly or not."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:
-        one = waiting.pop()
-        path = finders.find(one)
+        importer = waiting.pop()
+        path = finders.find(importer)
         if path is None:
-            raise ValueError(f"there is no static file {one}")
-        for other in _IMPORT.findall(Path(path).read_text()):
-            other_name = normpath(join(dirname(one), other))
-            if other_name not in found:
-                found[other_name] = None
-                waiting.append(other_name)
+            raise ValueError(f"there is no static file {importer}")
+        for target in _IMPORT.findall(Path(path).read_text()):
+            imported = normpath(join(dirname(importer), target))
+            if imported not in found:
+                found[imported] = None
+                waiting.append(imported)
     return tuple(found)

@@ -1,4 +1,4 @@
-"""How a reader likes pages: kept in cookies, so that pages come that way from the server."""
+"""A reader's preferences, stored in cookies so that the server renders pages accordingly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THEMES = ("light", "dark")
 @dataclass(frozen=True, slots=True)
 class Preferences:
     zone: tzinfo = UTC
-    theme: str | None = None  # None: as the system says
+    theme: str | None = None  # None: the system's
     single_keys: bool = True
 
     @property
@@ -23,7 +23,7 @@ class Preferences:
         return self.zone is UTC
 
 
-def preferences_of(request: HttpRequest) -> Preferences:
+def read_preferences(request: HttpRequest) -> Preferences:
     theme = request.COOKIES.get("theme")
     return Preferences(
         zone=parse_zone(request.COOKIES.get("tz", "")),
@@ -32,8 +32,8 @@ def preferences_of(request: HttpRequest) -> Preferences:
     )
 
 
-def label_of(zone: tzinfo, at: datetime) -> str:
-    """`UTC`, `UTC+02:00`: as it holds at this time."""
+def zone_label(zone: tzinfo, at: datetime) -> str:
+    """Returns the zone's offset at this time: `UTC` or `UTC+02:00`."""
     if zone is UTC:
         return "UTC"
     offset = at.astimezone(zone).strftime("%z")

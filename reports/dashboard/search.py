@@ -1,4 +1,4 @@
-"""Search: calls by what was said in them, grouped by session."""
+"""The Search page: calls that contain the searched words, grouped by session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.safestring import mark_safe
 from rest_framework.exceptions import ValidationError
 
 from reports.dashboard.errors import page
-from reports.dashboard.links import as_api, with_parameters
+from reports.dashboard.links import change_query, to_api_query
 from reports.json_encoding import encode
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import STATUSES
@@ -20,9 +20,9 @@ from reports.search.hit_json import hit_json
 from reports.search.parameters import SCOPES, SearchParameters, criteria_of, run_search
 from reports.search.query import Query
 
-AT_ONCE = 50
-COUNTED = 1000
-MATCHED_IN = {
+PAGE_SIZE = 50
+MAX_COUNT = 1000
+FIELD_TITLES = {
     "messages": "prompt",
     "tool_results": "tool result",
     "system_prompt": "system prompt",
@@ -38,9 +38,9 @@ MATCHED_IN = {
     "session_id": "session",
     "action_id": "call",
     "raw_request": "raw request",
-    "raw_response": "raw answer",
+    "raw_response": "raw response",
 }
-COLUMNS = (
+CSV_COLUMNS = (
     *("action_id", "session_id", "timestamp", "agent_name", "model_id", "status_code"),
     *("cost_usd", "field", "snippet"),
 )
@@ -50,74 +50,79 @@ COLUMNS = (
 def search(request: HttpRequest) -> HttpResponse:
     scopes = _scopes(request.GET)
     context: dict[str, Any] = {
-        "given": as_api(request.GET),
+        "given": to_api_query(request.GET),
         "statuses": STATUSES,
         "scopes": [(name, name in scopes) for name in SCOPES],
     }
     if request.GET.get("q", "").strip():
         try:
-            asked = _asked(request)
+            parameters = _parameters(request)
         except ValidationError as error:
+            # The search box explains a query that cannot be run; other errors have their own page.
             if not isinstance(error.detail, dict) or set(error.detail) != {"q"}:
                 raise
-            context["wrong"] = error.detail["q"]
+            context["errors"] = error.detail["q"]
             return render(request, "dashboard/search.html", context, status=400)
-        page_ = run_search(asked)
-        hits = [_hit(hit, asked["q"]) for hit in page_.hits]
-        sessions = [
-            {"session_id": session_id, "hits": list(some)}
-            for session_id, some in groupby(hits, key=lambda hit: hit["session_id"])
-        ]
-        context |= {
-            "sessions": sessions,
-            "count": len(hits),
-            "found": page_,
-            "next_url": with_parameters(request, cursor=str(page_.next)) if page_.next else None,
-            "is_first": "cursor" not in asked,
-            "query": with_parameters(request, cursor=None, scope=",".join(scopes) or None),
-        }
+        context |= _results(request, parameters, scopes)
     return render(request, "dashboard/search.html", context)
+
+
+def _results(request: HttpRequest, parameters: dict[str, Any], scopes: list[str]) -> dict[str, Any]:
+    found = run_search(parameters)
+    hits = [_shown_hit(hit, parameters["q"]) for hit in found.hits]
+    return {
+        "sessions": [
+            {"session_id": session_id, "hits": list(hits_of_session)}
+            for session_id, hits_of_session in groupby(hits, key=lambda hit: hit["session_id"])
+        ],
+        "count": len(hits),
+        "found": found,
+        "next_url": change_query(request, cursor=str(found.next)) if found.next else None,
+        "is_first": "cursor" not in parameters,
+        "query": change_query(request, cursor=None, scope=",".join(scopes) or None),
+    }
 
 
 @page
 def search_count(request: HttpRequest) -> HttpResponse:
-    """How many calls there are, for the page that shows the first of them."""
-    n, is_all = count(criteria_of(_asked(request)), most=COUNTED)
+    """Returns the number of matching calls as text; the first page of results loads it."""
+    n, is_all = count(criteria_of(_parameters(request)), most=MAX_COUNT)
     return HttpResponse(f"{n:,}{'' if is_all else '+'} calls", content_type="text/plain")
 
 
 @page
 def search_json(request: HttpRequest) -> HttpResponse:
-    asked = _asked(request)
-    rows = [_hit(hit, asked["q"]) for hit in run_search(asked).hits]
-    return HttpResponse(encode(rows), content_type="application/json")
+    return HttpResponse(encode(_rows(request)), content_type="application/json")
 
 
 @page
 def search_csv(request: HttpRequest) -> HttpResponse:
-    asked = _asked(request)
-    rows = [_hit(hit, asked["q"]) for hit in run_search(asked).hits]
-    response = HttpResponse(csv_text(Table(COLUMNS, rows)), content_type="text/csv")
+    response = HttpResponse(csv_text(Table(CSV_COLUMNS, _rows(request))), content_type="text/csv")
     response["Content-Disposition"] = 'attachment; filename="search.csv"'
     return response
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
-    given = as_api(request.GET)
-    given.setdefault("limit", str(AT_ONCE))
+def _rows(request: HttpRequest) -> list[dict[str, Any]]:
+    parameters = _parameters(request)
+    return [_shown_hit(hit, parameters["q"]) for hit in run_search(parameters).hits]
+
+
+def _parameters(request: HttpRequest) -> dict[str, Any]:
+    given = to_api_query(request.GET)
+    given.setdefault("limit", str(PAGE_SIZE))
     if "scope" in given:
         given["scope"] = ",".join(_scopes(given))
     return SearchParameters.of_query(given)
 
 
 def _scopes(given: QueryDict) -> list[str]:
-    """A form gives each checked one by itself."""
+    """Returns the scopes, which a form repeats and a link separates by commas."""
     return [name for value in given.getlist("scope") for name in value.split(",") if name]
 
 
-def _hit(hit: Hit, query: Query) -> dict[str, Any]:
-    told = hit_json(hit, query)
-    field = told["field"]
-    told["matched_in"] = MATCHED_IN.get(field, field)
-    told["snippet"] = mark_safe(told["snippet"])  # it is escaped where it is made
-    return told
+def _shown_hit(hit: Hit, query: Query) -> dict[str, Any]:
+    shown = hit_json(hit, query)
+    field = shown["field"]
+    shown["matched_in"] = FIELD_TITLES.get(field, field)
+    shown["snippet"] = mark_safe(shown["snippet"])  # hit_json has escaped it
+    return shown

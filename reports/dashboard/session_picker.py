@@ -1,4 +1,4 @@
-"""The session that a page shows: the one that is asked for, else the latest."""
+"""The session that Flow and Trace show: the requested one, otherwise the latest."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ N_OTHERS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SessionChoice:
     session: Session | None
-    asked: str | None  # None: it is the latest
-    others: list[str]  # the latest sessions, to choose from
-    place: str  # what came later, the feed tells
+    requested: str | None  # a session's id; None: the session is the latest
+    others: list[str]  # ids of the latest sessions, to choose from
+    place: str  # the position in the ledger from which the live feed continues
 
     @property
     def n_left_out(self) -> int:
-        """Calls that are more than a picture shows."""
+        """The number of calls beyond those that a picture shows."""
         return max(0, self.session.call_count - MOST_CALLS) if self.session else 0
 
     @property
     def status_code(self) -> int:
-        return 404 if self.asked and self.session is None else 200
+        return 404 if self.requested and self.session is None else 200
 
 
-def chosen(asked: str | None) -> Chosen:
+def choose_session(requested: str | None) -> SessionChoice:
     place = newest_position().text()
     latest = Session.objects.not_deleted().order_by("-last_call_at", "-id")
     others = list(latest.values_list("session_id", flat=True)[:N_OTHERS])
-    session = records.session(asked) if asked else latest.first()
-    return Chosen(session, asked, others, place)
+    session = records.session(requested) if requested else latest.first()
+    return SessionChoice(session, requested, others, place)
 
 
-def asked_for(session_id: str) -> Session:
+def session_or_404(session_id: str) -> Session:
     session = records.session(session_id)
     if session is None:
         raise NotFound(f"there is no session {session_id!r}")
     return session
 
 
-def unless_unchanged(
+def conditional_response(
     request: Request, session: Session, data: Callable[[Session], Any]
 ) -> HttpResponseBase:
-    """`data(session)`, unless the reader has it already."""
+    """Returns `data(session)`, or 304 when the client has the session's current revision."""
     etag = f'"{session.pk}-{session.revision}-{VERSION}"'
-    unchanged = get_conditional_response(request._request, etag=etag)
-    if unchanged is not None:
-        return unchanged
+    not_modified = get_conditional_response(request._request, etag=etag)
+    if not_modified is not None:
+        return not_modified
     response = Response(data(session))
     response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"

@@ -1,4 +1,4 @@
-"""The list of sessions, with their totals."""
+"""The Sessions page: sessions with their totals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from reports.dashboard.errors import page
-from reports.dashboard.links import as_api, with_parameters
+from reports.dashboard.links import change_query, to_api_query
 from reports.queries.ledger_position import newest_position
 from reports.queries.session_list import ORDERS, SessionsParameters
 from reports.queries.session_list import page as sessions_page
 
-AT_ONCE = 50
-# Heads of columns, and what a click on them sorts by.
+PAGE_SIZE = 50
+# The titles of columns, and the order for those that can be sorted.
 COLUMNS = (
     ("Session", None),
     ("Last call", "last_call_at"),
@@ -30,16 +30,16 @@ COLUMNS = (
 
 @page
 def sessions(request: HttpRequest) -> HttpResponse:
-    given = as_api(request.GET)
-    given.setdefault("limit", str(AT_ONCE))
-    asked = SessionsParameters.of_query(given)
-    found = sessions_page(asked)
+    given = to_api_query(request.GET)
+    given.setdefault("limit", str(PAGE_SIZE))
+    parameters = SessionsParameters.of_query(given)
+    found = sessions_page(parameters)
     context = {
         "sessions": found.sessions,
         "total": found.total,
-        "next_url": with_parameters(request, cursor=found.next.text()) if found.next else None,
-        "is_first": "cursor" not in asked and "offset" not in asked,
-        "columns": [_column(request, title, by, asked["order"]) for title, by in COLUMNS],
+        "next_url": change_query(request, cursor=found.next.text()) if found.next else None,
+        "is_first": "cursor" not in parameters and "offset" not in parameters,
+        "columns": [_column(request, title, by, parameters["order"]) for title, by in COLUMNS],
         "place": newest_position().text(),
         "given": given,
     }
@@ -51,6 +51,6 @@ def _column(request: HttpRequest, title: str, by: str | None, order: str) -> dic
         return {"title": title}
     assert by in ORDERS
     descending = f"-{by}"
-    url = with_parameters(request, sort=by if order == descending else descending, cursor=None)
+    url = change_query(request, sort=by if order == descending else descending, cursor=None)
     direction = {descending: "descending", by: "ascending"}.get(order)
     return {"title": title, "url": url, "direction": direction}

@@ -1,4 +1,4 @@
-"""What templates of pages write with."""
+"""Filters and tags of the pages' templates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
-from reports.analysis.message_view import pretty
+from reports.analysis.message_view import format_json
 from reports.dashboard import formats
-from reports.dashboard.module_preload import imported
-from reports.dashboard.preferences import Preferences, label_of
+from reports.dashboard.module_preload import find_imports
+from reports.dashboard.preferences import Preferences, zone_label
 
 register = template.Library()
 
@@ -34,7 +34,7 @@ def count(number: int | None) -> str:
 
 @register.filter
 def usd(amount: Decimal | float | None) -> SafeString:
-    """With the whole amount in its title."""
+    """Returns the amount rounded, with the exact amount as its title."""
     if amount is None:
         return format_html('<span title="price unknown">{}</span>', formats.UNKNOWN)
     exact = format(Decimal(str(amount)).normalize(), "f")
@@ -43,7 +43,7 @@ def usd(amount: Decimal | float | None) -> SafeString:
 
 @register.filter
 def cost(call: Mapping[str, Any]) -> SafeString:
-    """Of a call, with `≈` where its tokens are estimated."""
+    """Returns a call's cost, marked `≈` where its tokens are estimated."""
     amount = usd(call["cost_usd"])
     is_estimated = call["usage_source"] == "estimated" and call["cost_usd"] is not None
     return mark_safe(f"≈ {amount}") if is_estimated else amount
@@ -54,18 +54,14 @@ _CHIP = '<span class="hidden-character" title="{}">{}</span>'
 
 @register.filter
 def visible(text: Any) -> SafeString:
-    """The text, escaped, with characters that cannot be seen as chips that name them."""
+    """Returns the escaped text, with chips that name its invisible characters."""
     if text is None:
         return mark_safe(formats.UNKNOWN)
-    pieces = [
-        escape(piece)
-        if name is None
-        else format_html(
-            '<span class="hidden-character" title="{}">{}</span>', name, name.split()[0]
-        )
-        for piece, name in formats.split_hidden(str(text))
+    parts = [
+        escape(part) if name is None else format_html(_CHIP, name, name.split()[0])
+        for part, name in formats.split_hidden(str(text))
     ]
-    return mark_safe("".join(pieces))
+    return mark_safe("".join(parts))
 
 
 @register.filter
@@ -90,13 +86,13 @@ def cut(text: str, limit: int) -> str:
 
 @register.filter
 def as_text(value: Any) -> str:
-    """A text as it is; everything else as JSON."""
-    return value if isinstance(value, str) else pretty(value)
+    """Returns a text unchanged, anything else as JSON."""
+    return value if isinstance(value, str) else format_json(value)
 
 
 @register.filter
 def usd_text(amount: str | None) -> str:
-    """Of an amount as JSON keeps it."""
+    """Formats an amount that JSON holds as text."""
     return formats.usd(Decimal(str(amount)) if amount is not None else None)
 
 
@@ -107,14 +103,14 @@ def session_url(session_id: str) -> str:
 
 @register.filter
 def tokens(call: Mapping[str, Any]) -> SafeString:
-    """`1,200 → 300`, with `≈` where they are estimated; what was cached is in the title."""
-    came, went, cached = call["tokens_in"], call["tokens_out"], call["tokens_cache_read"]
-    if came is None and went is None:
+    """Returns `1,200 → 300`, marked `≈` where it is estimated; the title has the cached tokens."""
+    tokens_in, tokens_out, cached = call["tokens_in"], call["tokens_out"], call["tokens_cache_read"]
+    if tokens_in is None and tokens_out is None:
         return mark_safe(formats.UNKNOWN)
     about = "≈ " if call["usage_source"] == "estimated" else ""
-    title = f"cached {formats.count(cached)}" if cached else "none cached"
-    title = "estimated by AgentLedger: the provider sent no usage" if about else title
-    shown = f"{about}{formats.count(came)} → {formats.count(went)}"
+    title = f"{formats.count(cached)} cached" if cached else "none cached"
+    title = "estimated by AgentLedger: the provider reported no usage" if about else title
+    shown = f"{about}{formats.count(tokens_in)} → {formats.count(tokens_out)}"
     return format_html('<span title="{}">{}</span>', title, shown)
 
 
@@ -131,7 +127,7 @@ BADGES = {
 
 @register.filter
 def status(call: Mapping[str, Any]) -> SafeString:
-    """As a badge: by shape and word, never by colour alone."""
+    """Returns a badge, which differs by sign and word and not by colour alone."""
     kind, word = BADGES.get(call["outcome"], ("bad", f"✕ {call['outcome']}"))
     code = call["status_code"]
     shown = f"{word} {code}" if code and call["outcome"] in _WITH_CODE else word
@@ -145,8 +141,8 @@ _WITH_CODE = ("completed", "refused", "upstream_error")
 
 
 @register.filter
-def said(call: Mapping[str, Any]) -> SafeString:
-    """What was newly said, or what went wrong."""
+def input_preview(call: Mapping[str, Any]) -> SafeString:
+    """Returns the beginning of the call's error, or of its new input."""
     text = call["error_detail"] or call["preview"]
     if text is None:
         return mark_safe(formats.UNKNOWN)
@@ -156,22 +152,25 @@ def said(call: Mapping[str, Any]) -> SafeString:
 
 @register.simple_tag
 def module(name: str) -> SafeString:
-    """A page's module, and its imports asked for at once."""
-    # Not before the styles: nothing is painted without these.
+    """Returns the element that loads a page's module, and those that preload its imports."""
+    # Low priority, because nothing is painted before the style sheets are loaded.
     link = '<link rel="modulepreload" fetchpriority="low" href="{}">'
-    links = format_html_join("", link, [(static(one),) for one in imported(name)])
+    links = format_html_join("", link, [(static(path),) for path in find_imports(name)])
     return links + format_html('<script type="module" src="{}"></script>', static(name))
 
 
 @register.simple_tag(takes_context=True)
 def when(context: template.Context, at: datetime | None, form: str = "time") -> SafeString:
-    """A time in the reader's zone, which it names. `form`: `time` (with the date unless it is
-    today's), `full` (with the date, to the millisecond) or `ago` (how long ago, within a day)."""
+    """Returns a time in the reader's time zone, with the zone's offset.
+
+    `form` is `time` (with the date unless it is today), `full` (with the date and milliseconds) or
+    `ago` (as the time passed since, within a day).
+    """
     if at is None:
         return mark_safe(formats.UNKNOWN)
     zone = _preferences(context).zone
     here = at.astimezone(zone)
-    label = label_of(zone, at)
+    label = zone_label(zone, at)
     full = f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 1000:03} {label}"
     shown = {"full": full, "time": _short(here, label), "ago": _ago(at, here, label)}[form]
     iso = at.astimezone(UTC).isoformat()

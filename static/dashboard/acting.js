@@ -3,10 +3,10 @@
 import { change, say } from "./browser.js";
 
 const WHAT = {
-  everything: () => "All calls of all agents are refused from now on, until you resume.",
-  session: (value) => `All calls of the session “${value}” are refused from now on, until you resume.`,
-  agent: (value) => `All calls of the agent “${value}” are refused from now on, until you resume.`,
-  user: (value) => `All calls for the user “${value}” are refused from now on, until you resume.`,
+  everything: () => "All calls will be refused until you resume.",
+  session: (value) => `All calls of the session “${value}” will be refused until you resume.`,
+  agent: (value) => `All calls of the agent “${value}” will be refused until you resume.`,
+  user: (value) => `All calls for the user “${value}” will be refused until you resume.`,
 };
 
 /** Asks in `dialog`; `send()` carries out the answer and tells what went wrong, or nothing. */

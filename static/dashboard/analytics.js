@@ -2,7 +2,7 @@
 
 import { colours, draw } from "./charts.js";
 
-const data = document.getElementById("charted");
+const data = document.getElementById("chart-points");
 
 function chart(id, names, kinds, write, options) {
   const box = document.getElementById(id);
@@ -26,4 +26,3 @@ if (data) {
   chart("latency", ["latency_p50_ms", "latency_p95_ms", "latency_p99_ms"], PERCENTILES, duration);
   chart("ttft", ["ttft_p50_ms", "ttft_p95_ms", "ttft_p99_ms"], PERCENTILES, duration);
 }
-

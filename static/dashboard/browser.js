@@ -11,11 +11,11 @@ export function kept(name) {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : null;
 }
 
-/** Tells those who listen to the page; `#said` is a live region. */
+/** Tells those who listen to the page; `#announcement` is a live region. */
 export function say(text) {
-  const said = document.getElementById("said");
-  said.textContent = "";
-  requestAnimationFrame(() => (said.textContent = text));
+  const region = document.getElementById("announcement");
+  region.textContent = "";
+  requestAnimationFrame(() => (region.textContent = text));
 }
 
 /** Changes the address without a step in the history; null takes a parameter away. */

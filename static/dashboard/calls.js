@@ -46,7 +46,7 @@ function trim() {
   if (body.rows.length <= MOST_ROWS) return;
   while (body.rows.length > MOST_ROWS) body.rows[body.rows.length - 1].remove();
   const end = document.getElementById("older");
-  end.textContent = `The newest ${MOST_ROWS.toLocaleString("en")} rows are kept here. Reload for older ones.`;
+  end.textContent = `Only the newest ${MOST_ROWS.toLocaleString("en")} rows are shown. Reload to see older ones.`;
 }
 
 function show() {
@@ -60,7 +60,7 @@ function show() {
   if (!state) return;
   const now = paused ? "paused" : connection !== "live" ? connection : causes.size ? "held" : "live";
   state.dataset.state = now;
-  state.textContent = { live: "● live", held: "● live, held", paused: "‖ paused", lost: "○ reconnecting" }[now] ?? "○ connecting";
+  state.textContent = { live: "● live", held: "● live, on hold", paused: "‖ paused", lost: "○ reconnecting" }[now] ?? "○ connecting";
   pause.textContent = paused ? "Resume" : "Pause";
   pause.setAttribute("aria-pressed", String(paused));
 }
@@ -176,7 +176,7 @@ function connectionIs(now, seconds) {
   connection = now;
   const lost = document.getElementById("lost");
   lost.hidden = now === "live";
-  if (now === "lost") lost.textContent = `The connection is lost: calls may be missing here. Trying again in ${seconds} s.`;
+  if (now === "lost") lost.textContent = `Connection lost: calls may be missing. Retrying in ${seconds} s.`;
   show();
 }
 

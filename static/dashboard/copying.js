@@ -2,7 +2,7 @@
 
 import { say } from "./browser.js";
 
-export const COPIES = "[data-copy], [data-copy-from], [data-copy-turn], [data-copy-link]";
+export const COPIES = "[data-copy], [data-copy-from], [data-copy-message], [data-copy-link]";
 
 function textOf(shown) {
   const copy = shown.cloneNode(true);
@@ -14,14 +14,14 @@ function textOf(shown) {
 
 /** What `element` copies, and whether that is only the part which the page shows. */
 function copied(element) {
-  const { copy, copyFrom, copyTurn } = element.dataset;
+  const { copy, copyFrom, copyMessage } = element.dataset;
   if (copy !== undefined) return [copy, false];
   if (copyFrom !== undefined) {
     const from = document.querySelector(copyFrom);
     return [textOf(from), from.dataset.isCut !== undefined];
   }
-  if (copyTurn !== undefined) {
-    const texts = [...element.closest(".turn").querySelectorAll(".piece pre")];
+  if (copyMessage !== undefined) {
+    const texts = [...element.closest(".message").querySelectorAll(".block pre")];
     return [texts.map(textOf).join("\n\n"), texts.some((text) => text.dataset.isCut !== undefined)];
   }
   return [location.href, false];
@@ -30,8 +30,8 @@ function copied(element) {
 export async function copy(element) {
   const [text, isPart] = copied(element);
   const isDone = await write(text).catch(() => false);
-  if (!isDone) say("The browser did not let us copy");
-  else say(isPart ? "Copied as far as it is shown: the text is longer" : "Copied");
+  if (!isDone) say("The browser blocked copying");
+  else say(isPart ? "Copied the visible part only: the text is longer" : "Copied");
 }
 
 async function write(text) {

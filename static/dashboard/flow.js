@@ -6,7 +6,7 @@ import { count } from "./numbers.js";
 import { refresh } from "./refresh.js";
 import { HEIGHT, WIDTH, arrow, drawEdges, drawNodes, svg } from "./flow/draw.js";
 import { download } from "./flow/export.js";
-import { drawn, placeOf, rootOf, withRunning } from "./flow/graph.js";
+import { graphToDraw, indexOfNode, indexOfRoot, withRunning } from "./flow/graph.js";
 import { showCalls, showNode } from "./flow/panel.js";
 import { View } from "./flow/view.js";
 
@@ -38,7 +38,7 @@ function start() {
   let zoomed = asked.get("z")?.split(",").map(Number) ?? null;
   if (zoomed && (zoomed.length !== 3 || !zoomed.every(Number.isFinite) || zoomed[2] <= 0)) zoomed = null;
   let isMoved = zoomed !== null;
-  const opened = new Set();
+  const expanded = new Set();
   let elements = [];
   let listed = ""; // whose calls the panel shows
   let running = [];
@@ -56,7 +56,7 @@ function start() {
   function remember() {
     clearTimeout(timer);
     timer = setTimeout(() => setParameters({ mode: mode === "agg" ? null : mode, node, z: isMoved ? zoomed.join(",") : null }), ADDRESS_MS);
-    const agent = graph && node !== null ? graph.nodes[placeOf(graph, node)]?.agent : null;
+    const agent = graph && node !== null ? graph.nodes[indexOfNode(graph, node)]?.agent : null;
     for (const [route, name] of [["/", "agent"], ["/dashboard/trace/", "q"]]) {
       for (const link of document.querySelectorAll(`.top nav a[href^="${route}?"], .top nav a[href="${route}"], #node a[data-to="${route}"]`)) {
         const query = new URLSearchParams({ session });
@@ -69,7 +69,7 @@ function start() {
   // --- drawing ---
 
   async function draw() {
-    graph = drawn(withRunning(data, running), mode, opened, node);
+    graph = graphToDraw(withRunning(data, running), mode, expanded, node);
     tooMany.hidden = !graph.nTooMany;
     tooMany.querySelector("b").textContent = count(graph.nTooMany);
     tooMany.querySelector("button").hidden = !data.runs;
@@ -123,8 +123,8 @@ function start() {
       return;
     }
     const [width, height] = view.size();
-    const at = node === null || (layout.width <= width && layout.height <= height) ? -1 : placeOf(graph, node);
-    const [x, y] = layout.nodes[at >= 0 ? at : rootOf(graph)] ?? [0, 0];
+    const at = node === null || (layout.width <= width && layout.height <= height) ? -1 : indexOfNode(graph, node);
+    const [x, y] = layout.nodes[at >= 0 ? at : indexOfRoot(graph)] ?? [0, 0];
     if (at >= 0) view.centre(x, y, 1);
     else view.begin(x, y - HEIGHT / 2, layout);
   }
@@ -132,7 +132,7 @@ function start() {
   // --- selecting ---
 
   function mark() {
-    const at = node === null ? -1 : placeOf(graph, node);
+    const at = node === null ? -1 : indexOfNode(graph, node);
     const isLost = node !== null && at < 0;
     missing.hidden = !isLost;
     if (isLost) missing.querySelector("code").textContent = node;
@@ -145,7 +145,7 @@ function start() {
     elements.forEach((element, one) => {
       element.setAttribute("aria-pressed", String(one === at));
       element.classList.toggle("near", near.has(one));
-      element.setAttribute("tabindex", one === (at >= 0 ? at : rootOf(graph)) ? 0 : -1);
+      element.setAttribute("tabindex", one === (at >= 0 ? at : indexOfRoot(graph)) ? 0 : -1);
     });
     [...world.querySelectorAll(".edge")].forEach((element, edge) => {
       element.classList.toggle("chosen", at >= 0 && [graph.edges[edge].source, graph.edges[edge].target].includes(at));
@@ -163,7 +163,7 @@ function start() {
   function choose(at) {
     const chosen = graph.nodes[at];
     if (chosen?.members) {
-      opened.add(chosen.key);
+      expanded.add(chosen.key);
       draw();
       return;
     }
@@ -222,8 +222,8 @@ function start() {
   const actions = {
     fit: () => view.fit(layout),
     whole: () => {
-      const at = node === null ? -1 : placeOf(graph, node);
-      const [x, y] = layout.nodes[at >= 0 ? at : rootOf(graph)] ?? [0, 0];
+      const at = node === null ? -1 : indexOfNode(graph, node);
+      const [x, y] = layout.nodes[at >= 0 ? at : indexOfRoot(graph)] ?? [0, 0];
       view.centre(x, y, 1);
     },
     closer: () => view.zoom(1.25),
@@ -258,7 +258,7 @@ function start() {
     if (isWanted) table.scrollIntoView({ block: "nearest" });
   }
 
-  onKeys("Escape", "Nothing is selected", () => choose(-1));
+  onKeys("Escape", "Clear the selection", () => choose(-1));
   new MutationObserver(() => layout && draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
   page.querySelector(".canvas-box").hidden = false;

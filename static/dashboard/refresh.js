@@ -57,7 +57,7 @@ export function refresh(url, { session, place }, { changed, runs }) {
   function stateIs(state, seconds) {
     const lost = document.getElementById("lost");
     lost.hidden = state === "live";
-    if (state === "lost") lost.textContent = `The connection is lost: calls may be missing here. Trying again in ${seconds} s.`;
+    if (state === "lost") lost.textContent = `Connection lost: calls may be missing. Retrying in ${seconds} s.`;
   }
 
   want();

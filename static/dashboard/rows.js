@@ -28,7 +28,7 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
   async function open(row) {
     const answer = await fetch(`/dashboard/calls/${row.dataset.call}/peek`);
     if (!row.isConnected) return;
-    peek.innerHTML = answer.ok ? await answer.text() : `<p>It cannot be read now (${answer.status}).</p>`;
+    peek.innerHTML = answer.ok ? await answer.text() : `<p>The call could not be loaded (${answer.status}).</p>`;
     peek.hidden = false;
     onPeek(true);
   }
@@ -55,7 +55,7 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
   });
 
   for (const key of ["j", "ArrowDown"]) onKeys(key, "Next row", () => step(1));
-  for (const key of ["k", "ArrowUp"]) onKeys(key, "Row before", () => step(-1));
+  for (const key of ["k", "ArrowUp"]) onKeys(key, "Previous row", () => step(-1));
   onKeys("Enter", "Open the selected call", (event) => {
     const link = selected()?.querySelector("td.col-time a");
     if (event.target.closest("a, button, summary, input") && event.target !== link) return event.target.click();
@@ -64,11 +64,11 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
     link.click();
   });
   if (peek) {
-    onKeys("o", "Peek at the selected call", () => {
+    onKeys("o", "Preview the selected call", () => {
       if (!peek.hidden) close();
       else if (selected()) open(selected());
     });
-    onKeys("Escape", "Close the panel, then forget the selection", () => (peek.hidden ? select(null) : close()));
+    onKeys("Escape", "Close the panel, then clear the selection", () => (peek.hidden ? select(null) : close()));
     peek.addEventListener("click", (event) => event.target.closest("[data-close]") && close());
   }
 

@@ -16,7 +16,7 @@ function drawGrowth() {
   const box = document.getElementById("growth");
   const points = JSON.parse(document.getElementById("growth-data").textContent);
   if (points.length < 2) {
-    box.textContent = "It has too few calls with a cost to be drawn.";
+    box.textContent = "Too few calls with a known cost to draw a chart.";
     return;
   }
   const [accent, edge] = colours("--accent", "--warn-edge");

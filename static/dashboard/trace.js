@@ -155,7 +155,7 @@ function start() {
   function about(row) {
     const { rows: columns } = model;
     if (model.isFold(row)) {
-      status.textContent = `${rows.title(model, row)}: calls with the same name, folded`;
+      status.textContent = `${rows.title(model, row)}: consecutive calls with the same name, folded`;
     } else {
       const call = columns.call[row];
       status.textContent = `${model.name(row)} · ${model.text(call, "model") ?? "—"} · ${model.reason(call)}`;
@@ -172,7 +172,7 @@ function start() {
   function toNext(what, is) {
     if (!model) return;
     const row = model.next(view.sel, is);
-    if (row < 0) say(`No ${what}`);
+    if (row < 0) say(`No ${what} found`);
     else {
       select(row);
       grid.focus({ preventScroll: true });
@@ -217,9 +217,9 @@ function start() {
     const from = Math.max(0, at - (at - view.from) * by);
     setTime(from, from + Math.max((view.to - view.from) * by, 1));
   }
-  onKeys("+", "Less time, around the selected row", () => model && zoomTime(0.5));
-  onKeys("-", "More time", () => model && zoomTime(2));
-  onKeys("0", "The time of the rows in sight", () => lock.checked && lock.click());
+  onKeys("+", "Zoom in around the selected row", () => model && zoomTime(0.5));
+  onKeys("-", "Zoom out", () => model && zoomTime(2));
+  onKeys("0", "Fit the time range to the visible rows", () => lock.checked && lock.click());
 
   // --- what the reader does ---
 
@@ -285,9 +285,9 @@ function start() {
     event.stopPropagation();
     run();
   });
-  onKeys("j", "Next row (or ↓ in the rows)", () => move(1));
-  onKeys("k", "Row before (or ↑)", () => move(-1));
-  onKeys("*", "Open all below the row (→ opens, ← closes)", () => {
+  onKeys("j", "Next row (or ↓)", () => move(1));
+  onKeys("k", "Previous row (or ↑)", () => move(-1));
+  onKeys("*", "Expand everything below the row (→ expands, ← collapses)", () => {
     if (view.sel < 0) return;
     model.openAll(view.sel, flipped);
     resize();
@@ -295,13 +295,13 @@ function start() {
   });
   onKeys("w", "Next budget warning", () => toNext("budget warning", (call) => model.has(call, WARNED)));
   onKeys("e", "Next error", () => toNext("error", (call) => model.has(call, ERROR | REFUSED)));
-  onKeys("n", "Next call of the critical path", () => toNext("call", (call) => model.has(call, CRITICAL)));
-  onKeys("o", "Look at the call beside the rows (Enter opens it)", () => {
+  onKeys("n", "Next call on the critical path", () => toNext("call", (call) => model.has(call, CRITICAL)));
+  onKeys("o", "Preview the call (Enter opens it)", () => {
     if (!panel.hidden) panel.hidden = true;
     else if (view.sel >= 0 && !model.isFold(view.sel)) peek(panel, model, model.rows.call[view.sel]);
     ask();
   });
-  onKeys("Escape", "Close what is beside, then nothing is selected", () => {
+  onKeys("Escape", "Close the panel, then clear the selection", () => {
     if (!panel.hidden) panel.hidden = true;
     else if (focus) {
       focus = null;
@@ -310,7 +310,7 @@ function start() {
     } else select(-1);
   });
   onKeys("c", "Critical path", () => critical.click());
-  onKeys("s", "Only what is below the selected call", () => {
+  onKeys("s", "Show only calls below the selected call", () => {
     if (view.sel < 0 || model.isFold(view.sel)) return;
     focus = selected;
     arrange();

@@ -31,12 +31,12 @@ export function labelOf(node) {
 /** What a reader who does not see the picture is told of a node. */
 export function saidOf(node) {
   const parts = [labelOf(node), `${count(node.calls)} ${node.calls === 1 ? "call" : "calls"}`];
-  if (node.calls) parts.push(`cost ${costOf(node)}`, `${duration(meanOf(node))} a call`);
+  if (node.calls) parts.push(`cost ${costOf(node)}`, `${duration(meanOf(node))} per call`);
   if (node.running) parts.push(`${node.running} running`);
   if (node.errors) parts.push(`${node.errors} errors`);
   if (node.refused) parts.push(`${node.refused} refused`);
   if (node.warned) parts.push(`${node.warned} budget warnings`);
-  if (node.members) parts.push("opens");
+  if (node.members) parts.push("click to expand");
   return parts.join(", ");
 }
 
@@ -68,7 +68,7 @@ export function drawNodes(graph, places) {
       svg("rect", { class: "card", width: WIDTH, height: HEIGHT, rx: 8 }),
       svg("rect", { class: "colour", x: 6, y: 8, width: 5, height: HEIGHT - 16, rx: 2 }),
       svg("text", { class: "title", x: 20, y: 22 }, cut(labelOf(node))),
-      svg("text", { x: 20, y: 41 }, node.calls ? `${calls} · ${costOf(node)}` : node.running ? "first call" : "only named: 0 calls"),
+      svg("text", { x: 20, y: 41 }, node.calls ? `${calls} · ${costOf(node)}` : node.running ? "first call" : "named only: 0 calls"),
       svg("text", { x: 20, y: 58 }, [node.calls ? `⌀ ${duration(meanOf(node))}` : "", ...state].filter(Boolean).join(" · ")),
       svg("rect", { class: "heat-track", x: 20, y: 65, width: WIDTH - 32, height: 4, rx: 2 }),
       svg("rect", { class: `heat heat-is-${heat(node.cost, edges)}`, x: 20, y: 65, width: ((node.cost ?? 0) / most) * (WIDTH - 32), height: 4, rx: 2 }),

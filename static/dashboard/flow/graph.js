@@ -1,4 +1,4 @@
-// Which nodes and edges are drawn: agents or their runs, siblings of one role as one.
+// The nodes and edges to draw: agents or their runs, with siblings of one role as one node.
 
 import { agentColour } from "../colours.js";
 import { spelledOut } from "../refresh.js";
@@ -6,21 +6,23 @@ import { spelledOut } from "../refresh.js";
 const MAX_NODES = 60;
 
 const SUMS = ["calls", "errors", "refused", "warned", "unpriced", "estimated", "cost", "ms", "in", "out"];
-const TIED = [...SUMS, "running"];
+const GROUP_SUMS = [...SUMS, "running"];
 
-/** {nodes, edges, isByRun, nTooMany}. `mode`: agg, exp (runs, unless they are too many) or all.
- * `opened`: the keys of siblings to be drawn one by one, as are those with the node `id`. */
-export function drawn(data, mode, opened, id) {
+/**
+ * Returns {nodes, edges, isByRun, nTooMany}. `mode` is agg (agents), exp (runs, unless there are too
+ * many) or all (runs). Siblings are drawn one by one when the key of their group is in `expanded`, or
+ * when one of them is the node `id`.
+ */
+export function graphToDraw(data, mode, expanded, id) {
   if (mode === "exp" || mode === "all") {
-    const graph = data.runs && tied(data.runs, opened, id);
+    const graph = data.runs && groupSiblings(data.runs, expanded, id);
     if (graph && (mode === "all" || graph.nodes.length <= MAX_NODES)) return { ...graph, isByRun: true, nTooMany: 0 };
-    return { ...tied(data.agents, opened, id), isByRun: false, nTooMany: graph ? graph.nodes.length : data.n_runs };
+    return { ...groupSiblings(data.agents, expanded, id), isByRun: false, nTooMany: graph ? graph.nodes.length : data.n_runs };
   }
-  return { ...tied(data.agents, opened, id), isByRun: false, nTooMany: 0 };
+  return { ...groupSiblings(data.agents, expanded, id), isByRun: false, nTooMany: 0 };
 }
 
-/** The data with `running` of each agent: how many calls of it are under way. An agent whose first
- * call that is has a node of its own. */
+/** Adds to each agent the number of its `running` calls; an agent without recorded calls gets a node. */
 export function withRunning(data, running) {
   if (!running.length) return data;
   const n = new Map();
@@ -37,27 +39,27 @@ function newNode(agent, running) {
   return { ...sums, id: agent ?? " ", agent, label, run: null, colour: agentColour(agent), running };
 }
 
-function tied(graph, opened, id) {
+function groupSiblings(graph, expanded, id) {
   const nodes = [];
-  const placeOf = new Int32Array(graph.nodes.length).fill(-1);
-  const tieOf = new Map();
-  for (const tie of graph.ties) {
-    const key = `${tie.role} ×${graph.nodes[tie.members[0]].id}`;
-    if (opened.has(key) || tie.members.some((member) => isMeant(graph.nodes[member], id))) continue;
-    for (const member of tie.members) tieOf.set(member, { ...tie, key });
+  const indexOf = new Int32Array(graph.nodes.length).fill(-1);
+  const groupOf = new Map();
+  for (const group of graph.groups) {
+    const key = `${group.role} ×${graph.nodes[group.members[0]].id}`;
+    if (expanded.has(key) || group.members.some((member) => matches(graph.nodes[member], id))) continue;
+    for (const member of group.members) groupOf.set(member, { ...group, key });
   }
-  const placeOfTie = new Map();
+  const indexOfGroup = new Map();
   graph.nodes.forEach((node, at) => {
-    const tie = tieOf.get(at);
-    if (!tie) placeOf[at] = nodes.push(node) - 1;
+    const group = groupOf.get(at);
+    if (!group) indexOf[at] = nodes.push(node) - 1;
     else {
-      if (!placeOfTie.has(tie.key)) placeOfTie.set(tie.key, nodes.push(together(graph, tie)) - 1);
-      placeOf[at] = placeOfTie.get(tie.key);
+      if (!indexOfGroup.has(group.key)) indexOfGroup.set(group.key, nodes.push(groupNode(graph, group)) - 1);
+      indexOf[at] = indexOfGroup.get(group.key);
     }
   });
   const edges = new Map();
   for (const [source, target, count, why] of graph.edges) {
-    const [from, to] = [placeOf[source], placeOf[target]];
+    const [from, to] = [indexOf[source], indexOf[target]];
     if (from === to) continue;
     const key = `${from} ${to}`;
     const known = edges.get(key);
@@ -67,37 +69,37 @@ function tied(graph, opened, id) {
   return { nodes, edges: [...edges.values()] };
 }
 
-function together(graph, tie) {
-  const members = tie.members.map((member) => graph.nodes[member]);
+function groupNode(graph, group) {
+  const members = group.members.map((member) => graph.nodes[member]);
   const sums = {};
-  for (const name of TIED) {
+  for (const name of GROUP_SUMS) {
     const known = members.map((node) => node[name] ?? null).filter((value) => value !== null);
     sums[name] = known.length ? known.reduce((a, b) => a + b, 0) : null;
   }
   return {
     ...sums,
-    id: tie.key,
-    key: tie.key,
+    id: group.key,
+    key: group.key,
     agent: null,
-    label: `${tie.role} ×${members.length}`,
+    label: `${group.role} ×${members.length}`,
     colour: members[0].colour,
     members: members.length,
   };
 }
 
-/** The place of the node for `id`: a node's own, or in the other mode the agent's. */
-export function placeOf(graph, id) {
-  const place = graph.nodes.findIndex((node) => node.id === id);
-  return place >= 0 ? place : graph.nodes.findIndex((node) => !node.members && isMeant(node, id));
+/** Returns the index of the node `id`, in the other mode that of its agent; -1 when there is none. */
+export function indexOfNode(graph, id) {
+  const index = graph.nodes.findIndex((node) => node.id === id);
+  return index >= 0 ? index : graph.nodes.findIndex((node) => !node.members && matches(node, id));
 }
 
-function isMeant(node, id) {
+function matches(node, id) {
   return id !== null && (node.id === id || node.agent === id || node.agent === id.replace(/#\d+$/, ""));
 }
 
-/** Where reading begins: a node that nobody handed over to. */
-export function rootOf(graph) {
+/** Returns the index of the node to read first: one without a handoff to it. */
+export function indexOfRoot(graph) {
   const targets = new Set(graph.edges.map((edge) => edge.target));
-  const root = graph.nodes.findIndex((node, place) => !targets.has(place) && node.calls > 0);
+  const root = graph.nodes.findIndex((node, index) => !targets.has(index) && node.calls > 0);
   return Math.max(root, 0);
 }

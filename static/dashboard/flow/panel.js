@@ -18,8 +18,8 @@ export function showNode(panel, graph, place, why, go) {
   const facts = {
     Calls: count(node.calls),
     Cost: node.calls ? costOf(node) : "—",
-    "Latency a call": duration(meanOf(node)),
-    "Latency in all": duration(node.ms),
+    "Latency per call": duration(meanOf(node)),
+    "Total latency": duration(node.ms),
     "Tokens in → out": `${count(node.in)} → ${count(node.out)}`,
     "Errors, refused": `${count(node.errors)}, ${count(node.refused)}`,
     "Budget warnings": count(node.warned),
@@ -54,7 +54,7 @@ export async function showCalls(panel, url, session, node) {
   const box = panel.querySelector(".calls");
   const mine = ++asked;
   if (!node.calls) {
-    box.replaceChildren(element("p", "It is only named: no call of it is on record.", { class: "muted" }));
+    box.replaceChildren(element("p", "Named in a handoff, without recorded calls.", { class: "muted" }));
     return;
   }
   const query = new URLSearchParams({ session });
@@ -70,5 +70,5 @@ export async function showCalls(panel, url, session, node) {
   if (html) {
     box.innerHTML = html;
     shade(box);
-  } else box.replaceChildren(element("p", "Its calls could not be read.", { class: "muted" }));
+  } else box.replaceChildren(element("p", "The calls could not be loaded.", { class: "muted" }));
 }

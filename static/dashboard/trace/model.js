@@ -103,7 +103,7 @@ export class Model {
     const why = this.evidence[this.text(call, "evidence")]
       .replace("{parent}", () => of)
       .replace("{tool}", () => this.text(call, "tool") ?? "—");
-    return this.isLost.has(call) ? `${why}; the parent that it names is no earlier call of this session` : why;
+    return this.isLost.has(call) ? `${why}; the parent that it names is not an earlier call of this session` : why;
   }
 
   isGiven(call) {

@@ -10,12 +10,12 @@ export function peek(panel, model, call) {
   const facts = {
     Model: model.text(call, "model") ?? "—",
     Outcome: `${model.text(call, "outcome")} ${calls.status[call] ?? ""}${model.has(call, WARNED) ? " · ⚠ budget warning" : ""}`,
-    Began: shownTime(at),
+    Started: shownTime(at),
     "First token": duration(calls.ttft[call]),
     Total: duration(calls.ms[call]),
     Tokens: `${about}${count(calls.in[call])} → ${count(calls.out[call])}`,
     Cost: `${calls.cost[call] === null ? "" : about}${usd(calls.cost[call])}`,
-    "Below its parent": model.reason(call),
+    Parent: model.reason(call),
   };
   panel.querySelector("h2").textContent = model.name(model.rowOfCall[call]);
   panel.querySelector("a").href = `/dashboard/calls/${model.id(call)}/`;

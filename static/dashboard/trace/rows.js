@@ -160,7 +160,7 @@ export class Rows {
     if (!slot.chip.hidden) {
       const away = isBefore ? view.from - over : begin - view.to;
       slot.chip.textContent = isBefore ? `‹ ${duration(away)}` : `${duration(away)} ›`;
-      slot.chip.title = "Go there in time";
+      slot.chip.title = "Scroll the time axis to this row";
       slot.chip.classList.toggle("behind", isBehind);
       return;
     }
@@ -204,7 +204,7 @@ export class Rows {
     }
     const attempt = model.calls.attempt[call];
     const hidden = rows.below[row] && !model.open[row] ? ` +${count(rows.calls[row] - 1)}` : "";
-    return `${name}${attempt > 1 ? ` (try ${attempt})` : ""}${hidden}`;
+    return `${name}${attempt > 1 ? ` (attempt ${attempt})` : ""}${hidden}`;
   }
 
   tip(model, call) {

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.analysis.flow import Graph, flow, ties  # noqa: E402
+from reports.analysis.flow import Graph, build_flow, sibling_groups  # noqa: E402
 from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def edges(graph: Graph) -> dict[tuple[str | None, str | None], int]:
 def by_agent(
     calls: Sequence[SessionCall], results: Sequence[ToolResult] = ()
 ) -> dict[tuple[str | None, str | None], int]:
-    return edges(flow(calls, results).by_agent)
+    return edges(build_flow(calls, results).by_agent)
 
 
 BOSS, FINDER, WRITER = "orchestrator", "researcher", "writer"
@@ -142,28 +142,28 @@ def test_an_edge_counts_changes_of_hand(
 
 
 def test_one_that_is_only_named_has_no_calls() -> None:
-    nodes = {node.name: node for node in flow(told((BOSS, None, FINDER)), ()).by_agent.nodes}
+    nodes = {node.name: node for node in build_flow(told((BOSS, None, FINDER)), ()).by_agent.nodes}
     assert (nodes[BOSS].n_calls, nodes[FINDER].n_calls) == (1, 0)
     assert (nodes[FINDER].cost_usd, nodes[FINDER].latency_ms) == (None, None)
 
 
 def test_without_hand_off_headers_edges_follow_from_what_led_to_what() -> None:
     given_ = [call(0, BOSS), call(1, FINDER, parent=0), call(2, FINDER, parent=0)]
-    [edge] = flow(given_, ()).by_agent.edges
+    [edge] = build_flow(given_, ()).by_agent.edges
     assert (edge.why, edge.count) == ("parent", 1)
     by_times = [call(0, BOSS), call(1, FINDER), call(2, BOSS), call(3, FINDER)]
-    found = flow(by_times, ()).by_agent
+    found = build_flow(by_times, ()).by_agent
     assert edges(found) == {(BOSS, FINDER): 2} and found.edges[0].why == "times"
     results = [ToolResult(UUID(int=1), UUID(int=4), "research")]
     waiting = [call(0, BOSS), call(1, WRITER), call(2, FINDER), call(3, BOSS)]
-    found = flow(waiting, results).by_agent
+    found = build_flow(waiting, results).by_agent
     assert edges(found) == {(BOSS, WRITER): 1, (BOSS, FINDER): 1} and {
         edge.why for edge in found.edges
     } == {"tool"}
 
 
 def test_runs_begin_when_the_hand_passes() -> None:
-    runs = flow(
+    runs = build_flow(
         told(
             (BOSS, None, FINDER),
             (FINDER, BOSS, FINDER),
@@ -188,10 +188,10 @@ def test_many_siblings_of_one_role_are_tied_together() -> None:
         *((f"coder-{number}", BOSS, None) for number in range(12)),
         (FINDER, BOSS, None),
     ]
-    graph = flow(told(*said), ()).by_agent
-    [tie] = ties(graph)
-    assert (tie.role, len(tie.members)) == ("coder", 12)
-    assert ties(flow(told(*said[:9]), ()).by_agent) == []
+    graph = build_flow(told(*said), ()).by_agent
+    [group] = sibling_groups(graph)
+    assert (group.role, len(group.members)) == ("coder", 12)
+    assert sibling_groups(build_flow(told(*said[:9]), ()).by_agent) == []
 
 
 NAMES = st.sampled_from([None, "a", "b", "c", "d-1", "d-2"])
@@ -215,7 +215,7 @@ def sessions(draw: st.DrawFn) -> list[SessionCall]:
 
 @given(sessions())
 def test_every_call_is_in_one_node_and_every_edge_is_told(calls: list[SessionCall]) -> None:
-    found = flow(calls, ())
+    found = build_flow(calls, ())
     for graph in (found.by_agent, found.by_run):
         assert sum(node.n_calls for node in graph.nodes) == len(calls)
         assert sum(node.cost_usd or 0 for node in graph.nodes) == Decimal("0.01") * len(calls)

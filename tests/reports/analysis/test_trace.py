@@ -13,14 +13,20 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.analysis.lineage import ROOT, Times, lineage, times_of  # noqa: E402
-from reports.analysis.trace import FOLD, MIN_FOLDED, critical_path, name_of, trace  # noqa: E402
+from reports.analysis.lineage import ROOT, CallTimes, call_times, link_calls  # noqa: E402
+from reports.analysis.trace import (  # noqa: E402
+    FOLD,
+    MIN_FOLDED,
+    build_trace,
+    critical_path,
+    row_name,
+)
 from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
 from tests.reports.analysis.test_flow import BOSS, FINDER, WRITER, call, sessions  # noqa: E402
 
 
 def links(calls: list[SessionCall], *results: ToolResult) -> list[tuple[int, str]]:
-    found = lineage(calls, results, times_of(calls))
+    found = link_calls(calls, results, call_times(calls))
     return [(link.parent, link.evidence) for link in found]
 
 
@@ -56,7 +62,7 @@ def test_hand_offs_lead_down_and_back() -> None:
 def test_who_works_while_another_waits_for_its_tool_works_for_it() -> None:
     calls = [call(0, BOSS), call(1, FINDER), call(2, WRITER), call(3, BOSS)]
     result = ToolResult(calls[0].action_id, calls[3].action_id, "write")
-    [_, first, second, last] = lineage(calls, [result], times_of(calls))
+    [_, first, second, last] = link_calls(calls, [result], call_times(calls))
     assert [(link.parent, link.tool) for link in (first, second)] == [(0, "write"), (0, "write")]
     assert last.parent == ROOT
 
@@ -92,20 +98,20 @@ def test_five_of_one_name_are_folded_and_tell_what_they_hide() -> None:
     ]
     calls[3] = calls[3]._replace(outcome="upstream_error", cost_usd=None)
     calls[4] = calls[4]._replace(is_warned=True)
-    rows = trace(calls, ()).rows
+    rows = build_trace(calls, ()).rows
     assert rows.call == [0, FOLD, 1, 2, 3, 4, 5, 6]
     assert rows.n_folded == [0, 5, 0, 0, 0, 0, 0, 0]
     assert rows.depth == [0, 1, 2, 2, 2, 2, 2, 1]
     assert (rows.n_calls[1], rows.n_errors[1], rows.n_warned[1], rows.n_unpriced[1]) == (5, 1, 1, 1)
     assert rows.cost_usd[1] == Decimal("0.04")
-    four = trace([*calls[:5], calls[6]], ()).rows
+    four = build_trace([*calls[:5], calls[6]], ()).rows
     assert FOLD not in four.call
 
 
 def test_the_critical_path_goes_back_from_what_ended_last() -> None:
     #            0──5   5──────20   6──8   21──30
     begins, ends = [0.0, 5.0, 6.0, 21.0], [5.0, 20.0, 8.0, 30.0]
-    assert critical_path(Times(begins, ends)) == {0, 1, 3}
+    assert critical_path(CallTimes(begins, ends)) == {0, 1, 3}
 
 
 @given(sessions(), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=10))
@@ -113,7 +119,7 @@ def test_every_call_has_its_row_below_what_led_to_it(
     calls: list[SessionCall], pairs: list[tuple[int, int]]
 ) -> None:
     results = [ToolResult(UUID(int=a + 1), UUID(int=b + 1), "t") for a, b in pairs]
-    found = trace(calls, results)
+    found = build_trace(calls, results)
     rows = found.rows
     assert sorted(place for place in rows.call if place != FOLD) == list(range(len(calls)))
     assert all(link.parent < place for place, link in enumerate(found.links))
@@ -129,7 +135,7 @@ def test_every_call_has_its_row_below_what_led_to_it(
         if place == FOLD:
             children = [one for one in inside if rows.parent[one] == row]
             assert len(children) >= MIN_FOLDED
-            assert len({name_of(calls[rows.call[one]]) for one in children}) == 1
+            assert len({row_name(calls[rows.call[one]]) for one in children}) == 1
         else:
             above = parent if parent == ROOT or rows.call[parent] != FOLD else rows.parent[parent]
             assert found.links[place].parent == (ROOT if above == ROOT else rows.call[above])

@@ -63,7 +63,7 @@ def test_groups_are_chosen_and_stay_in_the_address(pages: Ledger, open_page: Ope
 def test_the_keyboard_alone_does(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/analytics/")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     for _ in range(5):  # beyond the CSVs and the two times: the interval
         page.keyboard.press("Tab")
@@ -85,7 +85,7 @@ def test_the_keyboard_alone_does(pages: Ledger, open_page: Open) -> None:
 
 def test_a_time_without_calls_says_so(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/analytics/?since=2020-01-01&until=2020-01-03")
-    expect(page.get_by_text("No calls in this time.")).to_be_visible()
+    expect(page.get_by_text("No calls in this period.")).to_be_visible()
     wrong = pages.get("/dashboard/analytics/?by=colour", headers={"accept": "text/html"})
     assert wrong.status_code == 400 and "one of model" in wrong.text
 
@@ -94,7 +94,7 @@ def test_a_time_without_calls_says_so(pages: Ledger, open_page: Open) -> None:
 def test_it_is_accessible(pages: Ledger, open_page: Open, theme: str) -> None:
     page = open_page(f"{pages.url}/dashboard/analytics/", color_scheme=theme)
     expect(page.locator("#ttft canvas")).to_be_visible()
-    page.get_by_text("The figures of each").click()
+    page.get_by_text("Figures by").click()
     assert violations(page) == []
     page.set_viewport_size({"width": 320, "height": 640})
     expect(page.locator("body")).to_have_js_property("scrollWidth", 320)

@@ -51,10 +51,10 @@ def test_keys_are_listed_and_can_be_turned_off(one_call: Ledger, open_page: Open
     page = open_page(one_call.url)
     page.keyboard.press("?")
     listed = page.locator("#keys dl").inner_text()
-    assert "Light or dark" in listed and "g c" in listed
+    assert "Switch between light and dark" in listed and "g c" in listed
     page.keyboard.press("d")  # not while a dialog is open
     assert page.locator("html").get_attribute("data-theme") is None
-    page.get_by_label("Single letters are keys").uncheck()
+    page.get_by_label("Enable single-key shortcuts").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("d")
     assert page.locator("html").get_attribute("data-theme") is None
@@ -81,7 +81,7 @@ def test_a_link_is_copied_and_print_has_no_bars(
     page = open_page(address(one_call, path), permissions=["clipboard-read", "clipboard-write"])
     page.locator("main").focus()  # out of the box that the search page is ready to type in
     page.keyboard.press("y")
-    expect(page.locator("#said")).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.url
     page.emulate_media(media="print")
     expect(page.get_by_role("navigation", name="Pages")).to_be_hidden()

@@ -63,7 +63,7 @@ def test_only_what_is_new_is_shown_at_first(pages: Ledger, open_page: Open) -> N
     send(pages, history[:2], "new")
     second = send(pages, [*history, user("To Lisbon")], "new")
     page = open_page(address(pages, second))
-    asked = page.get_by_role("region", name="What was newly asked")
+    asked = page.get_by_role("region", name="New input")
     expect(asked).to_contain_text("To Lisbon")
     expect(page.get_by_text("Plan a trip", exact=True)).to_be_hidden()
     page.get_by_text(re.compile("unchanged since")).first.click()
@@ -89,7 +89,7 @@ def test_another_call_can_be_compared_with(pages: Ledger, open_page: Open) -> No
     send(pages, [user("a"), user("b")], "cmp")
     third = send(pages, [user("a"), user("b"), user("c")], "cmp")
     page = open_page(address(pages, third, f"?cmp={first}"))
-    texts = page.locator(".said-here section").first.locator(".turn .piece").all_inner_texts()
+    texts = page.locator(".conversation section").first.locator(".message .block").all_inner_texts()
     assert [text.strip() for text in texts if text.strip()] == ["b", "c"]
     wrong = pages.get(f"/dashboard/calls/{third}/?cmp={uuid4()}", headers={"accept": "text/html"})
     assert wrong.status_code == 400 and "cmp" in wrong.text
@@ -108,12 +108,12 @@ def test_tools_are_told_with_their_results(
     second = send(pages, [user("Weather?"), asked, result], "tools", tools=[TOOL])
     wait_until(lambda: pages.explain(first)["tool_results"])
     page = open_page(address(pages, first))
-    expect(page.locator(".piece.tool_call")).to_contain_text("call_7")
-    expect(page.locator(".piece.tool_call pre")).to_have_text('{\n  "city": "Lisbon"\n}')
-    expect(page.locator(".piece.tool_result pre")).to_have_text("17 degrees")
+    expect(page.locator(".block.tool_call")).to_contain_text("call_7")
+    expect(page.locator(".block.tool_call pre")).to_have_text('{\n  "city": "Lisbon"\n}')
+    expect(page.locator(".block.tool_result pre")).to_have_text("17 degrees")
     expect(page.get_by_text("Offered:")).to_contain_text("weather")
     page.goto(address(pages, second))
-    expect(page.locator(".piece.tool_result")).to_contain_text("17 degrees")
+    expect(page.locator(".block.tool_result")).to_contain_text("17 degrees")
 
 
 def test_cost_is_rate_times_tokens(pages: Ledger, open_page: Open) -> None:
@@ -166,13 +166,13 @@ def test_each_message_says_its_share(pages: Ledger, open_page: Open, provider: P
     provider.response(*canned.as_json({**canned.chat("Yes."), "usage": usage}))
     action_id = send(pages, [user("x" * 300), assistant("y" * 100)], "shares")
     page = open_page(address(pages, action_id, "?view=full"))
-    shares = page.locator(".turn .share").all_inner_texts()
+    shares = page.locator(".message .share").all_inner_texts()
     assert shares == [
         "≈ 750 tokens · ≈ $0.001875 · 75.0 %",
         "≈ 250 tokens · ≈ $0.000625 · 25.0 %",
     ]
     page.get_by_role("link", name="New", exact=True).click()
-    expect(page.locator(".turn .share")).to_have_count(0)
+    expect(page.locator(".message .share")).to_have_count(0)
 
 
 def test_messages_are_copied_as_they_were_said(
@@ -183,7 +183,7 @@ def test_messages_are_copied_as_they_were_said(
     page = open_page(address(pages, action_id), permissions=["clipboard-read", "clipboard-write"])
     expect(page.locator(".hidden-character")).to_have_text(["U+202E", "U+E0041"])
     page.locator("#msg-1").get_by_role("button", name="Copy").click()
-    expect(page.locator("#said")).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "a\u202eb\U000e0041c"
     page.get_by_role("button", name="Copy id").click()
     page.wait_for_function(
@@ -197,7 +197,7 @@ def test_it_is_copied_where_browsers_give_no_clipboard(pages: Ledger, open_page:
     page.evaluate("window.given = navigator.clipboard")
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
     page.locator("#msg-1").get_by_role("button", name="Copy").click()
-    expect(page.locator("#said")).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     assert page.evaluate("window.given.readText()") == "over plain HTTP"
 
 
@@ -207,7 +207,7 @@ def test_raw_is_what_came_byte_for_byte(pages: Ledger, open_page: Open) -> None:
     shown = page.locator("#request-text").inner_text()
     assert len(shown.encode()) == pages.explain(action_id)["request_bytes"]
     expect(page.get_by_text("authorization")).to_have_count(0)
-    expect(page.get_by_role("region", name="Answer")).to_contain_text("content-type")
+    expect(page.get_by_role("region", name="Response")).to_contain_text("content-type")
 
 
 def test_long_texts_are_cut_and_can_be_had_whole(pages: Ledger, open_page: Open) -> None:
@@ -223,9 +223,9 @@ def test_images_are_told_by_size_and_hash(pages: Ledger, open_page: Open) -> Non
     content = [{"type": "image_url", "image_url": {"url": url}}]
     action_id = send(pages, [{"role": "user", "content": content}], "image")
     page = open_page(address(pages, action_id))
-    expect(page.locator(".piece .chip")).to_contain_text("image/png")
-    expect(page.locator(".piece img")).to_have_js_property("complete", True)
-    assert page.locator(".piece img").evaluate("image => image.naturalWidth") > 0
+    expect(page.locator(".block .chip")).to_contain_text("image/png")
+    expect(page.locator(".block img")).to_have_js_property("complete", True)
+    assert page.locator(".block img").evaluate("image => image.naturalWidth") > 0
 
 
 def test_what_was_said_runs_nothing(pages: Ledger, open_page: Open, provider: Provider) -> None:
@@ -250,7 +250,7 @@ def test_it_leads_on_within_the_list(pages: Ledger, open_page: Open) -> None:
     page.wait_for_url(f"**/dashboard/calls/{ids[0]}/?from=*")
     page.keyboard.press("[")
     page.wait_for_url(f"**/dashboard/calls/{ids[2]}/?from=*")
-    page.get_by_role("link", name="← The list").click()
+    page.get_by_role("link", name="← Back to list").click()
     page.wait_for_url("**/?session=walk0*")
 
 
@@ -285,7 +285,7 @@ def test_it_can_be_copied_as_curl_without_the_key(pages: Ledger, open_page: Open
         permissions=["clipboard-read", "clipboard-write"],
     )
     page.get_by_role("button", name="Copy as curl").click()
-    expect(page.locator("#said")).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(f"curl {pages.url}/v1/chat/completions") and "$API_KEY" in copied
     assert "sk-secret" not in page.content()

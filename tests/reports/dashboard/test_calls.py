@@ -132,7 +132,7 @@ def test_a_selection_that_is_not_there_is_said(pages: Ledger, open_page: Open) -
     pages.explain(action_id)
     page = open_page(f"{pages.url}/?session=s1&sel={action_id}")
     expect(page.get_by_role("alert")).to_contain_text("The selected call is not in this list.")
-    page.get_by_role("link", name="Its page").click()
+    page.get_by_role("link", name="Open its page").click()
     page.wait_for_url(f"**/dashboard/calls/{action_id}/")
 
 
@@ -183,7 +183,7 @@ def test_a_lost_connection_is_said_and_what_was_missed_comes(
         ledger.call("s")
         page = open_page(ledger.url, expected=["WebSocket connection"])
         is_live(page)
-    expect(page.locator("#lost")).to_contain_text("The connection is lost", timeout=15000)
+    expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=15000)
     ledger.env["AGENTLEDGER_PORT"] = port
     with ledger:
         say(ledger, "after")
@@ -204,7 +204,7 @@ def test_filters_are_in_the_address_and_come_off(pages: Ledger, open_page: Open)
     expect(page.locator("#rows .col-agent").filter(has_text="writer").first).to_be_visible()
     page.locator("[name=user]").fill("nobody")
     page.get_by_role("button", name="Apply").click()
-    expect(page.get_by_text("No call matches.")).to_be_visible()
+    expect(page.get_by_text("No matching calls.")).to_be_visible()
     assert "user=nobody" in page.url and "min_cost" not in page.url
     page.go_back()
     expect(page.locator("#rows tr").first).to_be_visible()
@@ -269,7 +269,7 @@ def test_keys_alone_do(pages: Ledger, open_page: Open) -> None:
     page.reload()
     expect(second).to_have_attribute("aria-selected", "true")
     page.keyboard.press("o")
-    expect(page.locator("#peek")).to_contain_text("Newly said")
+    expect(page.locator("#peek")).to_contain_text("New input")
     expect(page.locator("#state")).to_have_attribute("data-state", "held")
     page.keyboard.press("Escape")
     expect(page.locator("#peek")).to_be_hidden()
@@ -283,7 +283,7 @@ def test_sorted_calls_say_among_how_many(pages: Ledger, open_page: Open) -> None
     page = open_page(pages.url)
     page.get_by_role("link", name="Total").click()
     page.wait_for_url("**/?sort=-latency")
-    expect(page.get_by_text("Sorted among the newest 10,000 calls")).to_be_visible()
+    expect(page.get_by_text("Sorted among the newest 10,000 matching calls")).to_be_visible()
     expect(page.locator("th[aria-sort=descending]")).to_contain_text("Total")
     assert page.locator("#state").count() == 0
 

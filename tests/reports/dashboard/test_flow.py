@@ -78,11 +78,11 @@ def test_four_agents_are_a_chain(worked: Ledger, open_page: Open, tmp_path: Path
 
 def test_without_a_session_it_is_the_latest_and_says_so(worked: Ledger, open_page: Open) -> None:
     page = open_page(f"{worked.url}/dashboard/flow/")
-    expect(page.get_by_text("the latest session", exact=True)).to_be_visible()
+    expect(page.get_by_text("latest session", exact=True)).to_be_visible()
     page.get_by_label("Session", exact=True).fill("two")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Flow: two")
-    expect(page.get_by_text("the latest session", exact=True)).to_have_count(0)
+    expect(page.get_by_text("latest session", exact=True)).to_have_count(0)
 
 
 def test_a_click_selects_dims_the_rest_and_lists_the_calls(worked: Ledger, open_page: Open) -> None:
@@ -188,7 +188,7 @@ def test_the_table_says_what_the_picture_says(worked: Ledger, open_page: Open) -
     page.get_by_role("button", name="View as table").click()
     row = page.locator("#table table").nth(1).locator("tbody tr")
     expect(row).to_contain_text("orchestrator")
-    expect(row).to_contain_text("told by hand-off headers")
+    expect(row).to_contain_text("from handoff headers")
 
 
 def test_without_scripts_the_table_is_there(worked: Ledger, open_page: Open) -> None:

@@ -69,8 +69,8 @@ def test_what_cannot_be_seen_is_named() -> None:
     assert [name for _, name in formats.split_hidden("a\u200db") if name]
 
 
-def test_where_no_chips_can_be_it_is_spelled_out() -> None:
-    assert formats.spelled_out("a\u202eb\nc") == "a⟨U+202E⟩b c"
+def test_invisible_characters_are_spelled_out_where_markup_is_not_allowed() -> None:
+    assert formats.spell_out("a\u202eb\nc") == "a⟨U+202E⟩b c"
 
 
 @given(st.text())

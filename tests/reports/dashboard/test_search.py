@@ -67,7 +67,7 @@ def test_quotes_make_a_phrase_and_filters_narrow(pages: Ledger, open_page: Open)
     page.goto(f"{pages.url}/dashboard/search/?q=connect&agent=reader")
     expect(page.locator(".hit")).to_have_count(1)
     page.goto(f"{pages.url}/dashboard/search/?q=nowhere")
-    expect(page.get_by_text("No call has all these words.")).to_be_visible()
+    expect(page.get_by_text("No call contains all these words.")).to_be_visible()
 
 
 def test_more_than_a_page_is_said_and_read_on(pages: Ledger, open_page: Open) -> None:
@@ -81,9 +81,9 @@ def test_boxes_say_where(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/search/?q=reader")
     expect(page.locator(".hit")).to_contain_text("matched in: agent")
     for name in ("prompt", "response"):
-        page.get_by_role("group", name="Said where").get_by_label(name).check()
+        page.get_by_role("group", name="Search in").get_by_label(name).check()
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text("No call has all these words.")).to_be_visible()
+    expect(page.get_by_text("No call contains all these words.")).to_be_visible()
     expect(page.get_by_label("response")).to_be_checked()
     page.goto(f"{pages.url}/dashboard/search/?q=reader&scope=tool,agent")
     expect(page.locator(".hit")).to_have_count(1)

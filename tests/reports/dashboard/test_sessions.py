@@ -64,14 +64,14 @@ def test_sessions_are_found_and_opened(pages: Ledger, open_page: Open) -> None:
     page.keyboard.type("talk")
     page.keyboard.press("Enter")
     page.wait_for_url("**/dashboard/sessions/?q=talk")
-    expect(page.locator("#total")).to_have_text("1 session that matches")
+    expect(page.locator("#total")).to_have_text("1 matching session")
     page.get_by_role("link", name="talk").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Session talk")
 
 
 def test_the_list_is_sorted_and_lives(pages: Ledger, open_page: Open) -> None:
     page = open_page(f"{pages.url}/dashboard/sessions/?agent=fresh")
-    expect(page.get_by_text("No session matches.")).to_be_visible()
+    expect(page.get_by_text("No matching sessions.")).to_be_visible()
     send(pages, [{"role": "user", "content": "x"}], "fresh-1", "fresh")
     expect(page.locator("#rows")).to_contain_text("fresh-1", timeout=20000)
     page.goto(f"{pages.url}/dashboard/sessions/")
@@ -87,11 +87,11 @@ def test_each_message_is_read_once(pages: Ledger, open_page: Open) -> None:
         assert said.get_by_text(f"question {n}", exact=True).count() == 1
         assert said.get_by_text(f"answer {n}", exact=True).count() == 1
     assert said.get_by_text("You plan.", exact=True).count() == 1
-    assert said.locator(".block").count() == 3
+    assert said.locator(".entry").count() == 3
     page.get_by_role("link", name="writer").click()
     page.wait_for_url("**?agent=writer")
-    expect(said.locator(".block")).to_have_count(1)
-    said.locator(".block a").first.click()
+    expect(said.locator(".entry")).to_have_count(1)
+    said.locator(".entry a").first.click()
     page.wait_for_url("**/dashboard/calls/*/")
 
 
@@ -107,7 +107,7 @@ def test_its_calls_are_a_list_too(pages: Ledger, open_page: Open) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url("**/dashboard/calls/*/?from=*")
-    page.get_by_role("link", name="← The list").click()
+    page.get_by_role("link", name="← Back to list").click()
     page.wait_for_url("**/?session=talk&agent=planner")
     expect(page.locator("#rows tr")).to_have_count(2)
 
@@ -172,7 +172,7 @@ def test_newer_calls_are_announced(pages: Ledger, open_page: Open) -> None:
     page = open_page(address(pages, "many-2"))
     send(pages, [{"role": "user", "content": "later"}], "many-2", "crowd")
     expect(page.locator("#newer")).to_be_visible(timeout=20000)
-    page.get_by_role("link", name="Read the page again").click()
+    page.get_by_role("link", name="Reload").click()
     expect(page.get_by_text("later", exact=True).first).to_be_visible()
 
 
@@ -192,7 +192,7 @@ def test_a_session_is_stopped_and_resumed_where_it_is_read(pages: Ledger, open_p
 def test_a_session_is_deleted_after_a_question(pages: Ledger, open_page: Open) -> None:
     page = open_page(address(pages, "many-4"))
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text(re.compile("Its 1 calls and all their texts"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Its 1 call and all content"))).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.wait_for_url("**/dashboard/sessions/")
     assert pages.get("/session/many-4").status_code == 404

@@ -91,7 +91,7 @@ def test_connectors_say_why(worked: Worked, open_page: Open) -> None:
     page = open_page(worked.trace("team", f"&sel={worked.team[1]}"))
     rows(page)  # what is selected is not hidden in a fold
     expect(row(page, worked.team[1])).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#about-row")).to_contain_text("given by its parent-action-id header")
+    expect(page.locator("#about-row")).to_contain_text("set by its parent-action-id header")
     row(page, worked.team[7]).hover()
     expect(page.locator("#about-row")).to_contain_text("inferred from times")
     assert page.locator(".lines path").first.get_attribute("d")
@@ -199,7 +199,7 @@ def test_rows_are_few_however_many_calls_there_are(worked: Worked, open_page: Op
 def test_only_what_is_below_one_call(worked: Worked, open_page: Open) -> None:
     page = open_page(worked.trace("team", f"&focus={worked.team[0]}"))
     assert rows(page)[0] == "lead" and len(rows(page)) < 4
-    expect(page.locator("#focus")).to_contain_text("Only what is below lead")
+    expect(page.locator("#focus")).to_contain_text("Showing only calls below lead")
     page.locator("#focus button").click()
     expect(page.locator(".row", has_text="lead")).to_have_count(2)
     expect(page).not_to_have_url(re.compile("focus="))

@@ -1,0 +1,90 @@
+"""The messages of a call as its page shows them: the request's, compared with another call's, and
+the response."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework.exceptions import ValidationError
+
+from capture.models import Call
+from reports.analysis.message_diff import DiffStep, diff_messages
+from reports.analysis.message_view import (
+    MessageBlock,
+    MessageView,
+    format_json,
+    format_text,
+    view_message,
+)
+from reports.analysis.transcript import SYSTEM_ROLES
+from reports.queries import records
+from reports.queries.call_list import ShortCall, short_calls
+from reports.queries.records import Record
+
+# System messages are looked for among so many at the beginning.
+MAX_SYSTEM_MESSAGES = 3
+
+
+def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[str, Any]:
+    """Returns the template's values for the request's messages.
+
+    In the view `new` they are compared with the call `compare_with`, or with the same agent's
+    previous call. Raises ValidationError when there is no call `compare_with`.
+    """
+    messages = record.messages
+    prompt = record.prompt.text.data.decode(errors="replace") if record.prompt else None
+    if any(
+        view_message(message).role in SYSTEM_ROLES for message in messages[:MAX_SYSTEM_MESSAGES]
+    ):
+        prompt = None  # it is one of the messages
+    other = _call_to_compare(record, compare_with) if view == "new" else None
+    other_record = records.record(other["action_id"]) if other else None
+    steps = diff_messages(messages, other_record.messages if other_record else [])
+    return {
+        "prompt": MessageView("system prompt", [MessageBlock("text", prompt)]) if prompt else None,
+        "prompt_is_same": other_record is not None
+        and record.row["prompt_ref"] == other_record.row["prompt_ref"],
+        "other": other,
+        "steps": [_shown_step(step, messages) for step in steps],
+        "n_messages": len(messages),
+    }
+
+
+def _shown_step(step: DiffStep, messages: list[bytes]) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "count": step.end - step.begin,
+        "number": step.begin + 1,
+        "messages": [view_message(message) for message in messages[step.begin : step.end]],
+        "removed": view_message(step.removed) if step.kind == "removed" else None,
+        "diff": [(line[:1], line[1:]) for line in step.diff],
+    }
+
+
+def _call_to_compare(record: Record, compare_with: UUID | None) -> ShortCall | None:
+    if compare_with is not None:
+        found = short_calls(Call.objects.not_deleted().filter(pk=compare_with))
+        if not found:
+            raise ValidationError({"cmp": ["the action_id of a call that is on record"]})
+        return found[0]
+    row = record.row
+    if row["session_id"] is None:
+        return None
+    siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
+    same_agent = records.before(siblings, row).filter(agent_name=row["agent_name"])
+    return next(iter(short_calls(same_agent.order_by("-timestamp", "-seq")[:1])), None)
+
+
+def response_message(record: Record) -> MessageView:
+    """Returns the response with its reasoning, tool calls and further choices."""
+    row = record.row
+    blocks = [MessageBlock("thinking", row["reasoning"])] if row["reasoning"] else []
+    blocks += [MessageBlock("text", row["content"])] if row["content"] else []
+    blocks += [
+        MessageBlock("tool_call", format_text(one["arguments"]), one["name"], one["tool_call_id"])
+        for one in record.tool_calls
+    ]
+    if row["choices"]:
+        blocks.append(MessageBlock("json", format_json(row["choices"])))
+    return MessageView("response", blocks)
