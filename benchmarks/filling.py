@@ -46,9 +46,11 @@ from benchmarks.support.traffic import (
 from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
-from capture.ledger.call_rows import add_to_totals, session_row
-from capture.ledger.compression import pack_refs, packed
-from capture.ledger.store import MessageMemory, record
+from capture.ledger.compression import pack_text
+from capture.ledger.entry import Entry
+from capture.ledger.message_refs import pack_refs
+from capture.ledger.sessions import add_to_totals, session_row
+from capture.ledger.store import LedgerMemory, record
 from capture.models import (
     Call,
     CallBody,
@@ -58,8 +60,9 @@ from capture.models import (
     SessionValue,
     ToolCall,
 )
-from capture.parsing.parse import understand
-from capture.recorder.recorder import migrate
+from capture.parsing.parse import parse_call
+from capture.pricing.cost import Cost
+from capture.recorder.maintenance import migrate
 
 
 class Filling:
@@ -145,7 +148,7 @@ class Filling:
 
     def _part(self, session: Session, action_id: Any, kind: str, value: Any) -> int:
         self.ledger.last_message_id += 1
-        data, encoding = packed(orjson.dumps(value))
+        data, encoding = pack_text(orjson.dumps(value))
         row = {
             "id": self.ledger.last_message_id,
             "scope": session.id,
@@ -215,7 +218,7 @@ def _template() -> tuple[Row, Row, Row]:
         [10**9],
         End("completed", 10**9),
     )
-    record([understand(exchange)], {}, MessageMemory())
+    record([Entry(parse_call(exchange), Cost.unknown("it was not priced"))], {}, LedgerMemory())
     call = Call.objects.filter(pk=exchange.action_id)
     of_body = CallBody.objects.filter(pk=exchange.action_id)
     tool_call = dict(ToolCall.objects.filter(call=exchange.action_id).values().get())

@@ -52,7 +52,7 @@ PAGES = {
 def fill() -> None:
     # It reads AGENTLEDGER_DSN when it is imported.
     from benchmarks.filling import Filling
-    from capture.recorder.recorder import migrate
+    from capture.recorder.maintenance import migrate
 
     migrate()
     filling = Filling()

@@ -58,7 +58,7 @@ def main() -> None:
 
     django.setup(set_prefix=False)
     from capture.models import Ledger
-    from capture.recorder.recorder import migrate
+    from capture.recorder.maintenance import migrate
 
     migrate()
     if Ledger.objects.get().last_seq == 0:
@@ -79,7 +79,8 @@ def fill(n_calls: int) -> int:
     from django.db import transaction
 
     from capture.ledger import bulk_sql
-    from capture.ledger.compression import pack_refs, packed
+    from capture.ledger.compression import pack_text
+    from capture.ledger.message_refs import pack_refs
     from capture.models import Call, CallBody, Ledger, Message, Session, ToolCall
 
     pick = random.Random(1)
@@ -109,7 +110,7 @@ def fill(n_calls: int) -> int:
         nonlocal message_id
         message_id += 1
         digest = message_id.to_bytes(16)
-        content = packed(data)
+        content = pack_text(data)
         add(Message, id=message_id, scope=scope, digest=digest, kind=kind, action_id=action_id,
             data=content.data, encoding=int(content.encoding))  # fmt: skip
         return message_id

@@ -1,4 +1,4 @@
-"""CPU of storing a call, in batches of 500: what the recorder does after it has understood them.
+"""CPU of storing a call, in batches of 500: what the recorder does after it has parsed them.
 
     python -m benchmarks.storing [postgresql://…]
 
@@ -22,7 +22,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from capture.parsing.parse import UnderstoodCall
+    from capture.ledger.entry import Entry
     from capture.pricing.prices import Prices
 
 BATCHES, BATCH = 40, 500
@@ -56,9 +56,10 @@ def nothing_in_common(number: int) -> Names:
     return {"model": "m", "session_id": f"run-{number // 10}", **names}
 
 
-def parsed_call(number: int, names: Names, prices: Prices) -> UnderstoodCall:
+def entry(number: int, names: Names, prices: Prices) -> Entry:
     from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
-    from capture.parsing.parse import understand
+    from capture.ledger.entry import Entry
+    from capture.parsing.parse import parse_call
 
     message = {"role": "user", "content": f"Question {number}: which region comes first, and why?"}
     body = json.dumps({"model": names["model"], "messages": [message]}).encode()
@@ -80,7 +81,7 @@ def parsed_call(number: int, names: Names, prices: Prices) -> UnderstoodCall:
         body_file=False,
     )
     latency_ns = int(Random(number).lognormvariate(7.5, 0.8) * 1e6)
-    call = understand(
+    call = parse_call(
         Exchange(
             new_action_id(),
             request=head,
@@ -94,23 +95,22 @@ def parsed_call(number: int, names: Names, prices: Prices) -> UnderstoodCall:
     from capture.pricing.terms import BillingTerms
 
     terms = BillingTerms(names["model"], provider="openai")
-    call.cost = prices.cost(call.usage, terms, at=call.timestamp)
-    return call
+    return Entry(call, prices.cost(call.usage, terms, at=call.timestamp))
 
 
 def cpu_us_a_call(names_of: Callable[[int], Names]) -> list[float]:
     from capture.ledger import store
     from capture.pricing.prices import Prices
 
-    prices, memory = Prices(), store.MessageMemory()
+    prices, memory = Prices(), store.LedgerMemory()
     taken = []
     for batch in range(BATCHES):
         first = batch * BATCH
-        calls = [
-            parsed_call(first + number, names_of(first + number), prices) for number in range(BATCH)
+        entries = [
+            entry(first + number, names_of(first + number), prices) for number in range(BATCH)
         ]
         begin = time.process_time_ns()
-        store.record(calls, {"segment": batch}, memory)
+        store.record(entries, {"segment": batch}, memory)
         taken.append((time.process_time_ns() - begin) / BATCH / 1000)
     return taken[WARM_UP:]
 

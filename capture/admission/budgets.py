@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 from agentledger_site.conf import Config
 from capture.admission.decision import (
     NOTHING_APPLIES,
-    Account,
     AdmissionRequest,
     Admitted,
     BudgetWarning,
     Refused,
     TokenBudget,
 )
+from capture.ledger.accounts import Account
 
 NOTHING = Decimal(0)
 UNPRICED = "unpriced"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
-from capture.parsing.parse import understand
+from capture.parsing.parse import parse_call
 from capture.pricing.call_cost import billing_of, charged_usd, cost_of, cost_of_call
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
@@ -162,7 +162,7 @@ class Charge:
 
     def _understood(self) -> Seen:
         """By way of the request too, as the recorder does it."""
-        call = understand(replace(self._exchange, pieces=list(self._exchange.pieces)))
+        call = parse_call(replace(self._exchange, pieces=list(self._exchange.pieces)))
         if not self._has_whole_request and call.usage_source == "estimated":
             return Seen(None)
         tokens_out = call.usage.tokens_out if call.usage else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from capture.ledger.accounts import Account
 from capture.wire.types import JSON
 
 
@@ -61,14 +62,6 @@ class Refused:
     may_retry: bool
     facts: dict[str, JSON] = field(default_factory=dict)  # for the record: which limit, of whom, …
     warnings: tuple[BudgetWarning, ...] = ()  # where a budget is to warn and to block
-
-
-class Account(NamedTuple):
-    """That of which a budget limits the spending."""
-
-    budget: str  # "session" | "agent" | "daily" | "user" | "token"
-    key: str | None  # the session, agent, user or token; None: all calls
-    day: date | None  # UTC; None: from the first call to the last
 
 
 class AccountSpend(NamedTuple):

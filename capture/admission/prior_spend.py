@@ -17,13 +17,14 @@ from django.db import DatabaseError, connection
 from django.db.models import Subquery
 
 from capture.admission.budgets import NOTHING
-from capture.admission.decision import Account, State
+from capture.admission.decision import State
 from capture.exchange import Outcome
+from capture.ledger.accounts import Account, accounts_of
 from capture.ledger.bulk_sql import at_once
-from capture.ledger.spend import accounts_of
 from capture.ledger.store import spool_positions
 from capture.models import Call, Ledger, Spend
-from capture.parsing.parse import UnderstoodCall, understand
+from capture.parsing.parse import parse_call
+from capture.parsing.parsed_call import ParsedCall
 from capture.pricing.call_cost import charged_usd, cost_of_call
 from capture.pricing.prices import Prices
 from capture.spool import interrupted
@@ -155,7 +156,7 @@ def unrecorded_calls(
         while not reader.caught_up:
             for spooled in reader.read(max_calls=READ_CALLS, max_bytes=READ_BYTES):
                 try:
-                    call = understand(reader.load(spooled))
+                    call = parse_call(reader.load(spooled))
                 except Exception:  # the recorder says what is wrong with it
                     continue
                 finally:
@@ -171,7 +172,7 @@ def unrecorded_calls(
         reader.close()
 
 
-def _unrecorded(call: UnderstoodCall, prices: Prices) -> Unrecorded | None:
+def _unrecorded(call: ParsedCall, prices: Prices) -> Unrecorded | None:
     if call.request is None or call.is_fetch or call.outcome == Outcome.REFUSED:
         return None
     reserved = call.request.reserved_usd

@@ -1,39 +1,35 @@
-"""The rows of a call and of its session, from what is understood of the call."""
+"""The two rows of a call: what is filtered, sorted or summed, and its texts."""
 
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
-from decimal import Decimal
 from math import isfinite
 
-from capture.exchange import TOKEN_FIELD, Outcome
+from capture.exchange import TOKEN_FIELD
 from capture.ledger.bulk_sql import Row
+from capture.ledger.compression import Packed, pack_text
+from capture.ledger.entry import Entry
+from capture.ledger.message_refs import pack_refs
+from capture.ledger.parts import PartRows
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
-from capture.parsing.parse import UnderstoodCall
+from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.preview import preview_of
 from capture.pricing.cost import Cost, CostParts
-from capture.wire.binaries.references import Binary
-from capture.wire.registry import FREE, KEPT_ANSWERS
+from capture.wire.binaries.references import StoredText
+from capture.wire.registry import KEPT_ANSWERS
 from capture.wire.types import JSON, ToolResult, Usage
 
-# What the columns hold.
-MAX_TOTAL = {
-    "tokens_in": 2**63 - 1,
-    "tokens_out": 2**63 - 1,
-    "cost_usd": Decimal(10**10 - 1),
-    "latency_ms": float("inf"),
-}
-# No model reads or writes as many; sums of such counts stay far below what a column holds.
+# No model reads or writes that many tokens, and sums of such counts stay far below what a column
+# holds.
 MAX_COUNT = 2**53
 
 COST_PARTS = [field.name for field in fields(CostParts)]
 TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 
-def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None) -> Row:
-    parsed_response, usage, cost = call.parsed_response, call.usage, call.cost
-    request = call.request
+def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row:
+    call, cost = entry.call, entry.cost
+    parsed_response, usage, request = call.parsed_response, call.usage, call.request
     return {
         "action_id": call.action_id,
         "seq": seq,
@@ -56,11 +52,11 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
             call.parsed_request.model_id or parsed_response.response_model, NAME_LENGTH
         ),
         "response_model": cut(parsed_response.response_model, NAME_LENGTH),
-        "response_id": cut(parsed_response.response_id, NAME_LENGTH) if is_kept(call) else None,
+        "response_id": cut(parsed_response.response_id, NAME_LENGTH) if is_stored(call) else None,
         "fetch_of": None,
         "streaming": call.streaming,
         "outcome": str(call.outcome),
-        "status_code": call.response_head.status if call.response_head else None,
+        "status_code": call.status,
         "stop_reason": cut(parsed_response.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         "budget_warning": request.budget_warning if request else None,
@@ -84,42 +80,85 @@ def call_row(call: UnderstoodCall, scope: int, seq: int, session: Session | None
     }
 
 
-def is_kept(call: UnderstoodCall) -> bool:
-    """Whether the provider keeps its answer, to be fetched again."""
+def is_stored(call: ParsedCall) -> bool:
+    """True if the provider stores its responses, so that other calls can fetch them again."""
     return call.wire_format.NAME in KEPT_ANSWERS
 
 
-def binary_row(call: UnderstoodCall, scope: int, binary: Binary, *, keep: bool) -> Row:
-    picture = call.pictures.get(binary.digest)
+def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ToolResult]) -> Row:
+    """`orphans` are tool results that no tool call on record waits for."""
+    call = entry.call
+    parsed_response, parsed_request = call.parsed_response, call.parsed_request
+    frame = _pack(call.frame) if call.frame is not None else None
+    response = _pack(call.response)
     return {
-        "scope": scope,
-        "digest": binary.digest,
-        "media_type": binary.media_type,
-        "size_bytes": len(binary.data),
-        "width": picture.width if picture else None,
-        "height": picture.height if picture else None,
-        "thumbnail": picture.thumbnail if picture else None,
-        "data": binary.data if keep else None,
-        "action_id": call.action_id,
+        "call_id": call.action_id,
+        "content": parsed_response.content,
+        "reasoning": parsed_response.reasoning,
+        "choices": parsed_response.choices or None,
+        "temperature": parsed_request.temperature,
+        "max_tokens": count(parsed_request.max_tokens),
+        "request_params": parsed_request.params or None,
+        "usage": call.usage.raw or None if call.usage else None,
+        "units": units(call.usage),
+        "cost_parts": cost_parts(entry.cost),
+        "tool_results": [result_json(result) for result in orphans] or None,
+        "heads": heads(call),
+        "notes": notes(entry) or None,
+        "refusal": call.refusal,
+        "prompt_ref": parts.ref(scope, call.prompt) if call.prompt else None,
+        "part_refs": pack_refs(parts.ref(scope, part) for part in call.parts),
+        "frame": frame.data if frame else None,
+        "frame_is_whole": call.frame_is_whole,
+        "frame_encoding": int(frame.encoding) if frame else 0,
+        "response": response.data,
+        "response_encoding": int(response.encoding),
     }
 
 
+def _pack(text: StoredText) -> Packed:
+    return pack_text(text.data, text.places, is_decoded=text.is_decoded)
+
+
+def heads(call: ParsedCall) -> dict[str, JSON]:
+    """Returns both heads, as far as they are recorded."""
+    request, response = call.request, call.response_head
+    return {
+        "target": request.target if request else None,
+        "upstream": request.upstream if request else None,
+        "upstream_name": request.upstream_name if request else None,
+        "usage_injected": request.usage_injected if request else None,
+        "request": request.headers if request else None,
+        "response": response.headers if response else None,
+        "headers_ms": response.at_ns / 1e6 if response else None,
+        "first_byte_ms": call.first_byte_ms,
+    }
+
+
+def notes(entry: Entry) -> list[str]:
+    notes = [*entry.call.notes]
+    if entry.cost.total_usd is None and (usd := entry.charged_usd):
+        estimate = f"{usd.normalize():f} USD"
+        notes.append(f"its cost is unknown; budgets were charged the estimate of {estimate}")
+    return notes
+
+
 def cost_parts(cost: Cost) -> dict[str, JSON] | None:
-    """As text, exactly; only those that are not 0."""
+    """Returns the parts that are not 0 as exact text; None if the cost is unknown."""
     if cost.parts is None:
         return None
     return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
 
 
 def units(usage: Usage | None) -> dict[str, JSON] | None:
-    """What JSON can hold; a database has no other numbers."""
+    """Returns the counts that JSON can hold: neither database stores infinities or NaN in it."""
     if usage is None:
         return None
     return {unit: n for unit, n in usage.units.items() if isfinite(n)} or None
 
 
 def count(tokens: int | None) -> int | None:
-    """What nobody can mean is no token count."""
+    """Returns None for counts that cannot be meant."""
     return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
 
 
@@ -134,55 +173,3 @@ def result_json(result: ToolResult) -> dict[str, JSON]:
         "content": result.content,
         "is_error": result.is_error,
     }
-
-
-def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:
-    """Returns what the session can be found by from now on: names and values of SessionValue."""
-    session.revision += 1
-    timestamp: datetime = row["timestamp"]
-    session.started_at = min(session.started_at, timestamp)
-    session.last_call_at = max(session.last_call_at, timestamp)
-    session.call_count += n_calls
-    session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
-    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
-    for name in MAX_TOTAL:
-        if name.startswith("tokens_") and row["wire_format"] in FREE:
-            continue  # counted only: the call that follows uses them
-        if row[name] is not None:
-            total = (getattr(session, f"total_{name}") or 0) + row[name]
-            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
-    new = []
-    for name, field in LISTS.items():
-        values, value = getattr(session, field), row[name]
-        if value is not None and value not in values:
-            values.append(value)
-            new.append((name, value))
-    if new:
-        session.names = session_names(session)
-    return new
-
-
-# A call's column, and the list of its values that a session has.
-LISTS = {
-    "model_id": "models",
-    "agent_name": "agents",
-    "user_id": "users",
-    "app_id": "apps",
-    "environment": "environments",
-}
-
-
-def session_names(session: Session) -> str:
-    names = [session.session_id, *session.agents, *session.users, *session.labels]
-    return "\n".join(names).casefold()
-
-
-_SESSION_FIELDS = [field.attname for field in Session._meta.concrete_fields]
-# What readers set, the recorder does not set back.
-_OF_READERS = {"labels", "note", "pinned", "deleted_at"}
-_RECORDED_FIELDS = [name for name in _SESSION_FIELDS if name not in _OF_READERS]
-
-
-def session_row(session: Session, *, is_new: bool) -> Row:
-    names = _SESSION_FIELDS if is_new else _RECORDED_FIELDS
-    return {name: getattr(session, name) for name in names}

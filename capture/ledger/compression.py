@@ -1,18 +1,15 @@
-"""How texts lie in the ledger: long ones compressed, binaries in them replaced by references,
-references to messages packed."""
+"""Packs texts for the ledger: long ones are compressed, references in them keep their places."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntFlag
-from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 import zstandard
 
-from capture.wire.binaries.references import Place
+from capture.wire.binaries.references import Place, StoredText
 
 # Below this, compression saves less than a database page.
 COMPRESS_FROM = 256
@@ -35,18 +32,12 @@ _ZSTD, _REFERRING, _DECODED = (
 )
 
 
-class Text(NamedTuple):
-    data: bytes
-    places: Sequence[Place] = ()
-    is_decoded: bool = False
-
-
 class Packed(NamedTuple):
     data: bytes
     encoding: Encoding
 
 
-def packed(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = False) -> Packed:
+def pack_text(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = False) -> Packed:
     encoding = Encoding.DECODED if is_decoded else Encoding.PLAIN
     if places:
         data = msgspec.msgpack.encode((data, places))
@@ -58,93 +49,7 @@ def packed(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = Fals
     return Packed(data, encoding)
 
 
-def unpacked(data: bytes | memoryview, encoding: int) -> Text:
+def unpack_text(data: bytes | memoryview, encoding: int) -> StoredText:
     plain = _decompress(data) if encoding & _ZSTD else bytes(data)
     text, places = _with_places(plain) if encoding & _REFERRING else (plain, ())
-    return Text(text, places, bool(encoding & _DECODED))
-
-
-def pack_refs(refs: Iterable[int]) -> bytes:
-    """Each as its distance from the last, in 7-bit groups: a growing history, whose ids mostly
-    follow one another, takes about a byte a message."""
-    out = bytearray()
-    last = 0
-    for ref in refs:
-        distance = ref - last
-        last = ref
-        zigzag = distance << 1 if distance >= 0 else (-distance << 1) - 1
-        while zigzag > 0x7F:
-            out.append(zigzag & 0x7F | 0x80)
-            zigzag >>= 7
-        out.append(zigzag)
-    return bytes(out)
-
-
-# A distance of several bytes; between these are runs of one byte each, which are read as one.
-_LONG = re.compile(rb"([\x80-\xff]+[\x00-\x7f])")
-_SHORT = [zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1) for zigzag in range(0x80)]
-
-
-def unpack_refs(data: bytes | memoryview, last: int = 0) -> list[int]:
-    refs: list[int] = []
-    for index, piece in enumerate(_LONG.split(bytes(data))):
-        distances = [_long(piece)] if index % 2 else map(_SHORT.__getitem__, piece)
-        some = list(accumulate(distances, initial=last))
-        last = some[-1]
-        refs += some[1:]
-    return refs
-
-
-def _long(data: bytes) -> int:
-    zigzag = 0
-    for byte in reversed(data):
-        zigzag = zigzag << 7 | byte & 0x7F
-    return zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1)
-
-
-class RefsInTurn:
-    """Unpacks the references of calls in time order. Most of them are those of the call before,
-    perhaps without its first: of a history of 200 that takes 3 µs rather than 9."""
-
-    def __init__(self) -> None:
-        self._data, self._refs = b"", list[int]()
-
-    def unpack(self, data: bytes | memoryview) -> tuple[list[int], list[int]]:
-        """All, and those that the call before does not have in the same place."""
-        data = bytes(data)
-        shared, rest = self._shared(data)
-        new = unpack_refs(rest, shared[-1] if shared else 0)
-        self._data, self._refs = data, shared + new
-        return self._refs, new
-
-    def _shared(self, data: bytes) -> tuple[list[int], bytes]:
-        begin = _end_of(data, 1)
-        first = _long(data[:begin])
-        if first not in self._refs:
-            return [], data
-        place = self._refs.index(first)
-        before, behind = self._data[_end_of(self._data, place + 1) :], data[begin:]
-        n_bytes = _n_common(before, behind)
-        while n_bytes and behind[n_bytes - 1] & 0x80:  # within a distance
-            n_bytes -= 1
-        n_refs = len(behind[:n_bytes].translate(None, _CONTINUED))
-        return self._refs[place : place + 1 + n_refs], behind[n_bytes:]
-
-
-_CONTINUED = bytes(range(0x80, 0x100))
-
-
-def _end_of(data: bytes, n_refs: int) -> int:
-    place = 0
-    for _ in range(n_refs):
-        while data[place : place + 1] >= b"\x80":
-            place += 1
-        place += 1
-    return place
-
-
-def _n_common(one: bytes, other: bytes) -> int:
-    """How many bytes are the same from the beginning on."""
-    n = min(len(one), len(other))
-    differing = int.from_bytes(one[:n]) ^ int.from_bytes(other[:n])
-    return n - (differing.bit_length() + 7) // 8
+    return StoredText(text, places, bool(encoding & _DECODED))

@@ -17,7 +17,9 @@ from django.db.models.functions import Length
 
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
-from capture.ledger.compression import Encoding, unpack_refs, unpacked
+from capture.ledger.compression import Encoding, unpack_text
+from capture.ledger.message_refs import unpack_refs
+from capture.ledger.tombstones import call_digest
 from capture.models import (
     Binary,
     Call,
@@ -31,7 +33,6 @@ from capture.models import (
     Tombstone,
     ToolCall,
 )
-from capture.operations.deletion import digest
 
 # Of one step. SQLite's other writers wait for it: 20 ms were measured at 8 MB.
 CALLS = 100
@@ -94,7 +95,7 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
             {
                 "action_id": call.pk,
                 "seq": call.seq,
-                "digest": digest(call.pk, call.request_sha256, call.response_sha256),
+                "digest": call_digest(call.pk, call.request_sha256, call.response_sha256),
                 "deleted_at": call.deleted_at or deleted_at,
             }
             for call in calls
@@ -176,7 +177,7 @@ class _Left:
                 self._find(message.data, message.encoding, user)
 
     def _find(self, data: bytes | memoryview | None, encoding: int, user: UUID) -> None:
-        for place in unpacked(data, encoding).places if data is not None else ():
+        for place in unpack_text(data, encoding).places if data is not None else ():
             if self.binaries.get(place.digest, user) is None:
                 self.binaries[place.digest] = user
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from access import audit
 from access.actors import Actor
-from capture.ledger.call_rows import session_names
+from capture.ledger.sessions import session_names
 from capture.models import Ledger, Session, SessionValue
 
 LABEL = "label"

@@ -6,9 +6,6 @@ yet, it buries: a call that was running when its session was deleted leaves noth
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -18,8 +15,8 @@ from access import audit
 from access.actors import Actor
 from agentledger_site.conf import config
 from capture.exchange import Outcome
-from capture.ledger import bulk_sql
-from capture.ledger.call_rows import LISTS, MAX_TOTAL, session_names
+from capture.ledger.sessions import LISTS, MAX_TOTAL, session_names
+from capture.ledger.tombstones import session_digest
 from capture.models import (
     Call,
     CallBody,
@@ -27,10 +24,8 @@ from capture.models import (
     Ledger,
     Session,
     SessionValue,
-    Tombstone,
     ToolCall,
 )
-from capture.parsing.parse import UnderstoodCall
 from capture.spool.folder import Folder
 from capture.spool.writer import ring
 from capture.wire.registry import FREE
@@ -46,7 +41,7 @@ def delete_session(actor: Actor, session_id: str) -> bool:
         was_there = found.update(deleted_at=at) > 0
         if was_there:
             DeletedSession.objects.update_or_create(
-                digest=_name_digest(session_id), defaults={"deleted_at": at}
+                digest=session_digest(session_id), defaults={"deleted_at": at}
             )
             audit.record(actor, "session.delete", session_id)
     if was_there:
@@ -115,53 +110,6 @@ def _n_calls(call: Call) -> int:
 
 def _wake_recorder() -> None:
     ring(Folder(config().spool_path).doorbell)
-
-
-# --- what the recorder asks ---
-
-
-def deleted_before(calls: Sequence[UnderstoodCall]) -> dict[UUID, datetime]:
-    """Of calls that are to be recorded those that began before their session was deleted, and when
-    it was."""
-    names = {
-        call.action_id: _name_digest(session_id)
-        for call in calls
-        if (session_id := call.ledger_field("session_id"))
-    }
-    found = DeletedSession.objects.filter(digest__in=set(names.values()))
-    deleted_at = dict(found.values_list("digest", "deleted_at"))
-    return {
-        call.action_id: at
-        for call in calls
-        if (at := deleted_at.get(names.get(call.action_id, ""))) and call.timestamp <= at
-    }
-
-
-def bury(calls: Iterable[UnderstoodCall], deleted: dict[UUID, datetime]) -> None:
-    """Leave a tombstone, and nothing else, of each of `calls` that is among `deleted`."""
-    bulk_sql.insert(
-        Tombstone,
-        [
-            {
-                "action_id": call.action_id,
-                "seq": None,
-                "digest": digest(call.action_id, call.request_sha256, call.response_sha256),
-                "deleted_at": deleted[call.action_id],
-            }
-            for call in calls
-            if call.action_id in deleted
-        ],
-    )
-
-
-def digest(action_id: UUID, request_sha256: str | None, response_sha256: str) -> str:
-    """SHA-256 of these three as text, one a line: who has the call can show that it was this."""
-    lines = f"{action_id}\n{request_sha256 or ''}\n{response_sha256}"
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _name_digest(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 def is_removing() -> bool:

@@ -12,11 +12,11 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils.timezone import now
 
 from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
-from capture.ledger.compression import unpacked
+from capture.ledger.compression import unpack_text
 from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import KeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
-from capture.parsing.parse import MAX_DECODED
+from capture.parsing.request_body import MAX_DECODED
 from capture.pricing.call_cost import billing_of, cost_of
 from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
@@ -77,7 +77,7 @@ def _answered(call: Call) -> ParsedResponse:
     """What the answer says, read again: of some usage the ledger's columns tell a part."""
     body = call.body
     headers = dict(body.heads["response"] or ())
-    text = unpacked(body.response, body.response_encoding)
+    text = unpack_text(body.response, body.response_encoding)
     encoding = None if text.is_decoded else headers.get("content-encoding")
     parsed_response = registry.by_name(call.wire_format).parse_response(
         decode([text.data], encoding, MAX_DECODED).body,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capture.parsing.parse import StoredPart
+from capture.parsing.parsed_call import StoredPart
 from capture.wire.json.lenient import clean, load
 from capture.wire.types import JSON
 

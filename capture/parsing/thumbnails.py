@@ -1,7 +1,7 @@
-"""Small pictures of the images in calls, for pages that list them.
+"""Thumbnails of the images in calls, for pages that list them.
 
-The images come from anywhere: few formats are read, large ones are not, and what an image does to
-its decoder is no fault of the call that brought it.
+Images come from anywhere: only a few formats are read, and no large ones. A call is recorded even
+if an image in it breaks its decoder.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _FORMATS = {
 }
 
 
-class Picture(NamedTuple):
-    """`thumbnail` is WebP; None where the image is too large, or broken."""
+class Thumbnail(NamedTuple):
+    """The size of an image in pixels, and the image in small."""
 
     width: int
     height: int
-    thumbnail: bytes | None
+    webp: bytes | None  # None: the image is too large, or broken
 
 
-class Pictures:
-    """Of the images that were seen last: an agent sends its history with every call."""
+class Thumbnails:
+    """Makes thumbnails, and remembers the last ones: an agent sends its history with every call."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[bytes, Picture | None] = OrderedDict()
+        self._seen: OrderedDict[bytes, Thumbnail | None] = OrderedDict()
 
-    def of(self, binaries: Iterable[Binary]) -> dict[bytes, Picture]:
-        """By digest, of those that are images."""
+    def make(self, binaries: Iterable[Binary]) -> dict[bytes, Thumbnail]:
+        """Returns thumbnails by digest, of those binaries that are images."""
         found = {}
         for binary in binaries:
             if binary.digest not in self._seen:
-                self._seen[binary.digest] = picture(binary.data)
+                self._seen[binary.digest] = thumbnail_of(binary.data)
                 while len(self._seen) > REMEMBERED:
                     self._seen.popitem(last=False)
             seen = self._seen.get(binary.digest)
@@ -59,24 +59,24 @@ class Pictures:
         return found
 
 
-def picture(data: bytes) -> Picture | None:
-    """None of what is no image that can be read."""
+def thumbnail_of(data: bytes) -> Thumbnail | None:
+    """Returns None for anything but an image that can be read."""
     kind = _FORMATS.get(media_types.sniffed(data) or "")
     if kind is None or len(data) > MAX_IMAGE:
         return None
-    # Most calls bring no images, and the import takes 60 ms and 12 MB.
+    # Imported late: most calls have no images, and the import takes 60 ms and 12 MB.
     from PIL import Image
 
     try:
         with Image.open(BytesIO(data), formats=(kind,)) as image:
             width, height = image.size
-            small = _thumbnail(image) if width * height <= MAX_PIXELS else None
-            return Picture(width, height, small)
+            small = _webp(image) if width * height <= MAX_PIXELS else None
+            return Thumbnail(width, height, small)
     except Exception:  # Pillow raises whatever its decoders do: SyntaxError, struct.error, …
         return None
 
 
-def _thumbnail(image: Image.Image) -> bytes | None:
+def _webp(image: Image.Image) -> bytes | None:
     from PIL import Image, ImageOps
 
     try:
@@ -90,6 +90,6 @@ def _thumbnail(image: Image.Image) -> bytes | None:
             small.save(file, "WEBP", quality=quality)
             if file.tell() <= MAX_THUMBNAIL:
                 return file.getvalue()
-    except Exception:  # as above; the size that the image tells is known
+    except Exception:  # Pillow, as above; the size in the header is known
         pass
     return None

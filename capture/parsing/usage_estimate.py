@@ -27,7 +27,7 @@ _NO_TEXT = frozenset(
 _LONGEST_WORD = 1000
 
 
-def completed(
+def complete_usage(
     usage: Usage | None, parts: Iterable[tuple[str, bytes]], parsed_response: ParsedResponse
 ) -> tuple[Usage | None, bool]:
     """The usage with what is missing estimated, and whether anything was. `parts` are those of the

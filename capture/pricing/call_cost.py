@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from capture.exchange import Outcome
-from capture.parsing.parse import UnderstoodCall
+from capture.parsing.parsed_call import ParsedCall
 from capture.pricing.cost import Cost
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing, BillingTerms
@@ -31,7 +31,7 @@ def billing_of(wire_format: str) -> Billing:
     return Billing.OWN_MACHINE if wire_format == ollama.NAME else Billing.METERED
 
 
-def cost_of_call(prices: Prices, call: UnderstoodCall) -> Cost:
+def cost_of_call(prices: Prices, call: ParsedCall) -> Cost:
     terms = BillingTerms(
         requested_model=call.parsed_request.model_id,
         response_model=call.parsed_response.response_model,

@@ -1,41 +1,32 @@
-"""Calls that a killed process left running, and what they cost: for the process that comes after,
-if Redis holds for them what they were expected to cost. A file, since the recorder may have ended
-by then."""
+"""A file of calls that a killed process left running, and what they cost. The recorder writes it
+for the next proxy, which corrects what Redis holds for them: the recorder may have ended by
+then."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from capture.exchange import Outcome
-from capture.parsing.parse import UnderstoodCall
-from capture.pricing.call_cost import charged_usd
 from capture.spool.folder import Folder
 
 
-def leave_word(folder: Folder, calls: Iterable[UnderstoodCall]) -> None:
-    lines = []
-    for call in calls:
-        reserved = call.request.reserved_usd if call.request else None
-        if call.outcome == Outcome.INTERRUPTED and reserved is not None:
-            status = call.response_head.status if call.response_head else None
-            usd = charged_usd(call.cost.total_usd, reserved, status=status, outcome=call.outcome)
-            lines.append(f"{call.action_id} {usd or 0:f}\n")
-    if lines:
+def append(folder: Folder, charges: Sequence[tuple[UUID, Decimal]]) -> None:
+    """`charges` are ids of calls and what they cost, in USD."""
+    if charges:
         with _file(folder).open("a") as file:
-            file.writelines(lines)
+            file.writelines(f"{action_id} {usd:f}\n" for action_id, usd in charges)
 
 
 def take(folder: Folder) -> list[tuple[UUID, Decimal]]:
-    """Those that there was word of; they are forgotten."""
+    """Returns what was appended, and removes the file."""
     taken = _file(folder).with_suffix(".new")
     try:
         _file(folder).rename(taken)
         lines = taken.read_text().splitlines()
         taken.unlink()
-    except OSError:  # there is none, or the disk has other worries
+    except OSError:  # there is no such file, or the disk fails
         return []
     return [(UUID(id_), Decimal(usd)) for id_, _, usd in (line.partition(" ") for line in lines)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from capture.exchange import at
-from capture.parsing.parse import DEFAULT_ENVIRONMENT
+from capture.parsing.parsed_call import DEFAULT_ENVIRONMENT
 from capture.proxy import runtime
 from capture.spool.writer import Running
 from capture.wire.registry import by_name

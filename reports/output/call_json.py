@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from capture.ledger.compression import Text
 from capture.models import Binary, Session
+from capture.wire.binaries.references import StoredText
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import load
 from reports.json_encoding import Spliced
@@ -195,7 +195,7 @@ def _raw_response(record: Record) -> JSON:
     return _text(record.response(), record.row["heads"]["response"])
 
 
-def _text(text: Text | None, headers: list[list[str]] | None) -> str | None:
+def _text(text: StoredText | None, headers: list[list[str]] | None) -> str | None:
     if text is None:
         return None
     encodings = (value for name, value in headers or () if name == "content-encoding")

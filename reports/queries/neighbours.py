@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from capture.ledger.bulk_sql import at_once
-from capture.ledger.compression import unpack_refs
+from capture.ledger.message_refs import unpack_refs
 from capture.models import Call, CallBody, Message
 from reports.queries import records
 from reports.queries.records import Record

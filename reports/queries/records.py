@@ -15,7 +15,8 @@ import orjson
 from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet
 
 from capture.ledger.bulk_sql import at_once
-from capture.ledger.compression import Encoding, RefsInTurn, Text, unpacked
+from capture.ledger.compression import Encoding, unpack_text
+from capture.ledger.message_refs import RefsInTurn
 from capture.models import (
     Binary,
     Call,
@@ -26,7 +27,7 @@ from capture.models import (
     Session,
     ToolCall,
 )
-from capture.wire.binaries.references import Place, restored
+from capture.wire.binaries.references import Place, StoredText, restored
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name
 from capture.wire.shared.slices import join
@@ -60,7 +61,7 @@ _ALWAYS = {
 class Part:
     """A message or another part of a request. Calls that sent the same share one."""
 
-    def __init__(self, kind: str, text: Text) -> None:
+    def __init__(self, kind: str, text: StoredText) -> None:
         self.kind = kind
         self.text = text
 
@@ -123,20 +124,20 @@ class Record:
         ref = self.row["prompt_ref"]
         return None if ref is None else self.known.parts[ref]
 
-    def frame(self) -> Text | None:
+    def frame(self) -> StoredText | None:
         frame = self.row["frame"]
-        return unpacked(frame, self.row["frame_encoding"]) if frame is not None else None
+        return unpack_text(frame, self.row["frame_encoding"]) if frame is not None else None
 
-    def response(self) -> Text:
-        return unpacked(self.row["response"], self.row["response_encoding"])
+    def response(self) -> StoredText:
+        return unpack_text(self.row["response"], self.row["response_encoding"])
 
-    def request(self) -> Text | None:
+    def request(self) -> StoredText | None:
         """The request's body; None where it was lost. With references in it, it is to be read;
         `request_bytes` gives what came."""
         frame = self.frame()
         if frame is None or self.row["frame_is_whole"]:
             return frame
-        return Text(join(frame.data, [part.text.data for part in self.parts]))
+        return StoredText(join(frame.data, [part.text.data for part in self.parts]))
 
 
 def request_bytes(record: Record) -> bytes | None:
@@ -320,7 +321,7 @@ def _find_parts(records: list[Record], before: Known) -> None:
         wanted.update(new)
     parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
     for row in fetched(table(Message), _PART, (Message, "id"), sorted(wanted - parts.keys())):
-        parts[row["id"]] = Part(row["kind"], unpacked(row["data"], row["encoding"]))
+        parts[row["id"]] = Part(row["kind"], unpack_text(row["data"], row["encoding"]))
     known = Known(parts)
     histories = Histories(lambda ref: parts[ref].json)
     for record in records:

@@ -15,8 +15,10 @@ import zstandard
 from django.db.models import QuerySet
 
 from capture.ledger.bulk_sql import at_once
-from capture.ledger.compression import Text, unpack_refs, unpacked
+from capture.ledger.compression import unpack_text
+from capture.ledger.message_refs import unpack_refs
 from capture.models import Call, Message
+from capture.wire.binaries.references import StoredText
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import dump, load
 from capture.wire.types import JSON
@@ -105,7 +107,7 @@ def _brought(calls: list[Call]) -> defaultdict[UUID, list[Part]]:
     for some in at_once(sorted(first)):
         rows = Message.objects.filter(pk__in=some).order_by("id")
         for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
-            found[first[id_]].append(Part(kind, unpacked(data, encoding).data))
+            found[first[id_]].append(Part(kind, unpack_text(data, encoding).data))
     return found
 
 
@@ -170,15 +172,15 @@ def _bodies(call: Call) -> Iterator[tuple[str, str]]:
     """Both bodies as they came, of a call that could not be understood."""
     body, heads = call.body, call.body.heads
     if body.frame is not None and body.frame_is_whole:
-        request = unpacked(body.frame, body.frame_encoding)
+        request = unpack_text(body.frame, body.frame_encoding)
         yield "raw_request", _said_in(request, heads["request"])
     yield (
         "raw_response",
-        _said_in(unpacked(body.response, body.response_encoding), heads["response"]),
+        _said_in(unpack_text(body.response, body.response_encoding), heads["response"]),
     )
 
 
-def _said_in(text: Text, headers: list[list[str]] | None) -> str:
+def _said_in(text: StoredText, headers: list[list[str]] | None) -> str:
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
     data = decode([text.data], encoding, 4 * MOST).body

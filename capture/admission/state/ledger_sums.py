@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from capture.admission.budgets import NOTHING
-from capture.admission.decision import Account, SpendLookup
+from capture.admission.decision import SpendLookup
 from capture.admission.state.outage import Outage
+from capture.ledger.accounts import Account
 
 TIMEOUT_S = 1.0
 

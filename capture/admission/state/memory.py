@@ -16,7 +16,6 @@ from capture.admission import budgets as rules
 from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
-    Account,
     AccountSpend,
     AdmissionRequest,
     Admitted,
@@ -29,6 +28,7 @@ from capture.admission.rate_limits import Limits, Windows
 from capture.admission.state.ledger_sums import LedgerSums
 from capture.admission.state.outage import Outage
 from capture.admission.state.standing import budget_standing, limit_standing
+from capture.ledger.accounts import Account
 
 # Sums that nothing was added to for so long leave, if the ledger has them by then.
 IDLE_S = 600.0

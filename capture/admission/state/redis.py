@@ -17,7 +17,6 @@ from capture.admission import budgets as rules
 from capture.admission import rate_limits as rates
 from capture.admission.budgets import NOTHING, Balance, Budgets, reservation_usd
 from capture.admission.decision import (
-    Account,
     AccountSpend,
     AdmissionRequest,
     Admitted,
@@ -32,6 +31,7 @@ from capture.admission.state.ledger_sums import LedgerSums
 from capture.admission.state.outage import Outage
 from capture.admission.state.redis_pipeline import FAILURES, MAX_BATCH, TIMEOUT_S, Pipe
 from capture.admission.state.standing import budget_standing, limit_standing
+from capture.ledger.accounts import Account
 from capture.tasks import ended
 
 # A process that is killed renews nothing: a lease later, what its calls held is spent.

@@ -19,7 +19,7 @@ from agentledger_site import conf
 from capture.demo import provider
 from capture.models import Ledger
 from capture.proxy import runtime
-from capture.recorder.recorder import migrate
+from capture.recorder.maintenance import migrate
 from capture.spool.folder import SpoolError
 from capture.upstream.routing import Destinations
 

@@ -116,6 +116,15 @@ class Referring(NamedTuple):
         ]
 
 
+class StoredText(NamedTuple):
+    """A body, or the frame of one, as the ledger stores it: with references in place of
+    binaries."""
+
+    data: bytes
+    places: Sequence[Place] = ()
+    is_decoded: bool = False  # it came with a content-encoding, and is stored without it
+
+
 def refer(text: bytes, found: Sequence[Found]) -> Referring:
     """`found` in order, without overlaps."""
     if not found:

@@ -275,7 +275,7 @@ def test_hanging_up_before_an_response_costs_what_was_expected(
     assert call(dime, session_id=session) == "budget_exceeded"
     first = dime.calls(session, count=4)[0]
     assert (first["outcome"], first["cost_usd"]) == ("client_left", None)
-    assert first["notes"] == ["budgets were charged what it was expected to cost: 0.04 USD"]
+    assert first["notes"] == ["its cost is unknown; budgets were charged the estimate of 0.04 USD"]
 
 
 # --- what operators may want otherwise ---

@@ -15,7 +15,7 @@ from capture.admission.charge import MAX_SEEN, Charge
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AccountSpend, AdmissionRequest, Admitted, Refused, Standing
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
-from capture.parsing.parse import understand
+from capture.parsing.parse import parse_call
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.prices import Prices
 from tests.support import canned
@@ -118,7 +118,7 @@ def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outco
         [1] * len(pieces),
         End(outcome, 2),
     )
-    cost = cost_of_call(PRICES, understand(exchange)).total_usd
+    cost = cost_of_call(PRICES, parse_call(exchange)).total_usd
     assert cost is not None and cost > 0
     return cost
 

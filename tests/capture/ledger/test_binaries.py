@@ -367,7 +367,7 @@ def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | No
     )
     if encoding:
         assert call["notes"] == [
-            "the answer is kept without its content-encoding: there were binaries in it"
+            "the response is stored without its content-encoding, because it contains binaries"
         ]
         assert json.loads(call["raw_response"])["data"] == [
             {"b64_json": reference(PNG, "image/png")}

@@ -21,26 +21,26 @@ from django.core.management import call_command
 from django.db import connection, transaction
 call_command("migrate", verbosity=0)
 
-from benchmarks.storing import parsed_call
-from capture import rollups, store
+from benchmarks.storing import entry
+from capture.ledger import rollups, store
 from capture.models import Ledger, Rollup, RollupKey
 from capture.pricing.prices import Prices
 from reports.queries.rollups import Period, added, summary
 from capture.ledger.rollup_sums import hour_of
 
 rollups.MOST_KEYS = 5
-prices, memory = Prices(), store.MessageMemory()
+prices, memory = Prices(), store.LedgerMemory()
 now = 0
 for batch in range(4):
-    calls = []
+    entries = []
     for number in range(3):
         n = batch * 3 + number
         names = {"model": f"m-{n}", "agent_name": "a", "user_id": f"u-{n}"}
-        calls.append(parsed_call(n, names, prices))
-    now = calls[-1].timestamp
+        entries.append(entry(n, names, prices))
+    now = entries[-1].call.timestamp
     if batch % 2:
-        memory = store.MessageMemory()  # as after a new start
-    store.record(calls, {"segment": batch}, memory)
+        memory = store.LedgerMemory()  # as after a new start
+    store.record(entries, {"segment": batch}, memory)
 hour = hour_of(now)
 for by_day in (False, True):
     period = Period(hour - 25, hour + 1, by_day, True)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from capture.ledger.compression import pack_refs, unpack_refs
+from capture.ledger.message_refs import pack_refs, unpack_refs
 from tests.support import canned
 from tests.support.ledger import Ledger
 from tests.support.provider import Provider

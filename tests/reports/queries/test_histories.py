@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.ledger.compression import RefsInTurn, pack_refs
+from capture.ledger.message_refs import RefsInTurn, pack_refs
 from reports.queries.histories import Histories
 
 REF = st.integers(1, 2**40)

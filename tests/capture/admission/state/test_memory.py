@@ -7,9 +7,9 @@ import itertools
 from decimal import Decimal
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Account
 from capture.admission.rate_limits import Limit, Limits, Windows
 from capture.admission.state.memory import IDLE_S, Clock, MemoryState
+from capture.ledger.accounts import Account
 from tests.capture.admission.state.states import NOON, admitted, asking, refused
 
 N_KEYS = 3000

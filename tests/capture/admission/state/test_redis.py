@@ -19,9 +19,10 @@ from uuid import UUID
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Account, Admitted, Refused
+from capture.admission.decision import Admitted, Refused
 from capture.admission.rate_limits import Limits
 from capture.admission.state.redis import RedisState
+from capture.ledger.accounts import Account
 from tests.capture.admission.state.states import admitted, asking, by_name, refused, used_and_held
 from tests.support.ledger import PROJECT
 from tests.support.redis_server import RedisServer

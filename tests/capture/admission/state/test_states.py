@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Account, AccountSpend, Admitted, BudgetWarning, Refused
+from capture.admission.decision import AccountSpend, Admitted, BudgetWarning, Refused
 from capture.admission.rate_limits import Limits
+from capture.ledger.accounts import Account
 from tests.capture.admission.state.conftest import MakeBench
 from tests.capture.admission.state.states import (
     NOON,

@@ -1,0 +1,96 @@
+"""The rows of one batch of entries, made and written in one transaction under the ledger's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capture.ledger import bulk_sql
+from capture.ledger.binaries import BinaryRows
+from capture.ledger.bulk_sql import Row
+from capture.ledger.call_rows import body_row, call_row, is_stored
+from capture.ledger.entry import Entry
+from capture.ledger.parts import PartMemory, PartRows
+from capture.ledger.retries import Retries
+from capture.ledger.rollups import KeyMemory, Rollups
+from capture.ledger.sessions import SessionRows
+from capture.ledger.spend import Spending
+from capture.ledger.stored_responses import FetchedResponses
+from capture.ledger.tool_results import BroughtResult, ToolCallRows, results_of
+from capture.models import Call, CallBody, Ledger
+
+
+class Batch:
+    """Numbers the calls in the order of the ledger, and has a class for each kind of row."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        part_memory: PartMemory,
+        key_memory: KeyMemory,
+        *,
+        keep_binaries: bool,
+    ) -> None:
+        self._ledger = ledger
+        self._calls: list[Row] = []
+        self._bodies: list[Row] = []
+        self._sessions = SessionRows(ledger)
+        self.parts = PartRows(ledger, part_memory)
+        self._binaries = BinaryRows(keep_bytes=keep_binaries)
+        self._tool_calls = ToolCallRows()
+        self._retries = Retries()
+        self._spending = Spending()
+        self.rollups = Rollups(ledger, key_memory)
+        self._fetched = FetchedResponses(self._sessions, self._spending, self.rollups)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        calls = [entry.call for entry in entries]
+        self._sessions.find(calls)
+        scopes = [self._sessions.scope_of(call) for call in calls]
+        new_scopes = self._sessions.new_ids
+        self.parts.find(calls, scopes, new_scopes)
+        brought = [
+            results_of(call, self.parts.add(call, scope))
+            for call, scope in zip(calls, scopes, strict=True)
+        ]
+        self._binaries.add(entries, scopes)
+        self._tool_calls.find(zip(scopes, brought, strict=True), new_scopes)
+        for entry, scope, results in zip(entries, scopes, brought, strict=True):
+            self._add_call(entry, scope, results)
+
+    def _add_call(self, entry: Entry, scope: int, brought: Sequence[BroughtResult]) -> None:
+        orphans = self._tool_calls.assign(entry.call, scope, brought)
+        fetch_of = None
+        if is_stored(entry.call):
+            entry, fetch_of = self._fetched.count(entry)
+        call = entry.call
+        self._ledger.last_seq += 1
+        session = self._sessions.session_of(call)
+        row = call_row(entry, scope, self._ledger.last_seq, session)
+        row["fetch_of"] = fetch_of
+        attempt = row["attempt"]
+        if attempt > 1:
+            is_new = scope in self._sessions.new_ids
+            row["retry_of"] = self._retries.earlier_attempt(call, scope, attempt, is_new=is_new)
+        self._retries.add(call, scope, attempt)
+        body = body_row(entry, self.parts, scope, orphans)
+        self._calls.append(row)
+        self._bodies.append(body)
+        self._tool_calls.add(call, scope)
+        self._fetched.learn(row, body)
+        self._spending.add(entry)
+        self.rollups.count(row, call.n_calls)
+        if session is not None:
+            self._sessions.add_call(session, row, n_calls=call.n_calls)
+
+    def write(self) -> None:
+        """Writes all rows, and the numbers that the ledger gave."""
+        self._sessions.write()
+        bulk_sql.insert(Call, self._calls)
+        bulk_sql.insert(CallBody, self._bodies)
+        self.parts.write()
+        self._binaries.write()
+        self._tool_calls.write()
+        self._spending.write()
+        self.rollups.write()
+        if self._calls:
+            self._ledger.save()

@@ -1,0 +1,34 @@
+"""An entry of the ledger: a parsed call, with what depends on more than its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from capture.parsing.parsed_call import ParsedCall
+from capture.parsing.thumbnails import Thumbnail
+from capture.pricing.call_cost import charged_usd
+from capture.pricing.cost import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    call: ParsedCall
+    cost: Cost
+    thumbnails: Mapping[bytes, Thumbnail] = field(default_factory=dict)  # by the binary's digest
+
+    @property
+    def charged_usd(self) -> Decimal | None:
+        """What budgets are charged for the call: see `charged_usd` in pricing."""
+        return charged_usd(
+            self.cost.total_usd,
+            self.call.request.reserved_usd if self.call.request else None,
+            status=self.call.status,
+            outcome=self.call.outcome,
+        )
+
+    def without_usage(self) -> Entry:
+        """Returns the entry of a call that fetched a response which another call is charged for."""
+        call = replace(self.call, usage=None, usage_source="none")
+        return replace(self, call=call, cost=Cost.fetched())

@@ -1,0 +1,157 @@
+"""Sessions and their totals, which the recorder keeps up to date as it adds calls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import orjson
+from django.db.models import F
+
+from capture.exchange import Outcome
+from capture.ledger import bulk_sql
+from capture.ledger.bulk_sql import Row, at_once
+from capture.models import Ledger, Session, SessionValue
+from capture.parsing.parsed_call import ParsedCall
+from capture.wire.registry import FREE
+
+# The largest totals that the columns hold.
+MAX_TOTAL = {
+    "tokens_in": 2**63 - 1,
+    "tokens_out": 2**63 - 1,
+    "cost_usd": Decimal(10**10 - 1),
+    "latency_ms": float("inf"),
+}
+
+# A column of a call, and the field of its session that lists the distinct values.
+LISTS = {
+    "model_id": "models",
+    "agent_name": "agents",
+    "user_id": "users",
+    "app_id": "apps",
+    "environment": "environments",
+}
+
+_FIELDS = [field.attname for field in Session._meta.concrete_fields]
+# Readers set these, so the recorder must not overwrite them.
+_READERS_FIELDS = {"labels", "note", "pinned", "deleted_at"}
+_RECORDERS_FIELDS = [name for name in _FIELDS if name not in _READERS_FIELDS]
+_CORRECTED_TOTALS = ("tokens_in", "tokens_out", "cost_usd")
+
+
+class SessionRows:
+    """The sessions of a batch: those in the ledger that its calls belong to, and new ones."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._sessions: dict[str, Session] = {}  # by session id
+        self._values: list[Row] = []
+        self.new_ids: set[int] = set()
+
+    def find(self, calls: Iterable[ParsedCall]) -> None:
+        ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
+        for some in at_once(sorted(ids)):
+            found = Session.objects.not_deleted().filter(session_id__in=some)
+            self._sessions.update({session.session_id: session for session in found})
+
+    def scope_of(self, call: ParsedCall) -> int:
+        """Returns the scope that the call's parts are stored in: the id of its session, which is
+        new if the ledger has none of this name, or a number below 0."""
+        session_id = call.ledger_field("session_id")
+        if session_id is None:
+            return _scope_without_session(call)
+        if session_id not in self._sessions:
+            self._ledger.last_session_id += 1
+            self.new_ids.add(self._ledger.last_session_id)
+            self._sessions[session_id] = Session(
+                id=self._ledger.last_session_id,
+                session_id=session_id,
+                started_at=call.timestamp,
+                last_call_at=call.timestamp,
+            )
+        return self._sessions[session_id].id
+
+    def session_of(self, call: ParsedCall) -> Session | None:
+        session_id = call.ledger_field("session_id")
+        return self._sessions[session_id] if session_id else None
+
+    def find_by_id(self, id_: int | None) -> Session | None:
+        """Returns the session if a call of this batch belongs to it."""
+        return next((s for s in self._sessions.values() if s.id == id_), None)
+
+    def add_call(self, session: Session, row: Row, *, n_calls: int) -> None:
+        for name, value in add_to_totals(session, row, n_calls=n_calls):
+            self._values.append({"session_id": session.id, "name": name, "value": value})
+
+    def take_back(self, row: Row) -> None:
+        """Takes the estimated usage and cost of a recorded call out of its session's totals."""
+        totals = {f"total_{name}": row[name] or 0 for name in _CORRECTED_TOTALS}
+        session = self.find_by_id(row["session_id"])
+        if session is not None:
+            for name, value in totals.items():
+                setattr(session, name, (getattr(session, name) or 0) - value)
+            session.revision += 1
+            return
+        changes = {name: F(name) - value for name, value in totals.items()}
+        changes["revision"] = F("revision") + 1
+        Session.objects.filter(pk=row["session_id"]).update(**changes)
+
+    def write(self) -> None:
+        new: list[Row] = []
+        old: list[Row] = []
+        for session in self._sessions.values():
+            is_new = session.id in self.new_ids
+            (new if is_new else old).append(session_row(session, is_new=is_new))
+        bulk_sql.insert(Session, new)
+        bulk_sql.insert(SessionValue, self._values)
+        bulk_sql.update(Session, old, key="id")
+
+
+def _scope_without_session(call: ParsedCall) -> int:
+    """Calls without a session share what they store when they look like one conversation: the same
+    agent, user and application, and the same beginning. Below 0: sessions' scopes are their ids."""
+    beginning = call.parts[0].digest if call.parts else call.action_id.bytes
+    names = [call.ledger_field(name) for name in ("agent_name", "user_id", "app_id")]
+    digest = hashlib.sha256(orjson.dumps(names) + beginning).digest()
+    return -1 - (int.from_bytes(digest[:8]) >> 1)
+
+
+def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:
+    """Adds the row of a call. Returns the names and values of SessionValue that are new, by which
+    the session can be found from now on."""
+    session.revision += 1
+    timestamp: datetime = row["timestamp"]
+    session.started_at = min(session.started_at, timestamp)
+    session.last_call_at = max(session.last_call_at, timestamp)
+    session.call_count += n_calls
+    session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
+    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
+    for name in MAX_TOTAL:
+        if name.startswith("tokens_") and row["wire_format"] in FREE:
+            continue  # the tokens were only counted: the call that follows uses them
+        if row[name] is not None:
+            total = (getattr(session, f"total_{name}") or 0) + row[name]
+            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
+    new = []
+    for name, field in LISTS.items():
+        values, value = getattr(session, field), row[name]
+        if value is not None and value not in values:
+            values.append(value)
+            new.append((name, value))
+    if new:
+        session.names = session_names(session)
+    return new
+
+
+def session_names(session: Session) -> str:
+    """Returns the text in which a substring search looks: `Session.names`."""
+    names = [session.session_id, *session.agents, *session.users, *session.labels]
+    return "\n".join(names).casefold()
+
+
+def session_row(session: Session, *, is_new: bool) -> Row:
+    """Returns all fields of a new session, else those that the recorder owns."""
+    names = _FIELDS if is_new else _RECORDERS_FIELDS
+    return {name: getattr(session, name) for name in names}

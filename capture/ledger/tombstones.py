@@ -1,0 +1,61 @@
+"""Tombstones: what is left of deleted calls, recorded or not.
+
+A call that was running, or waited in the spool, when its session was deleted is not recorded: it
+leaves nothing but a tombstone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from capture.ledger import bulk_sql
+from capture.models import DeletedSession, Tombstone
+from capture.parsing.parsed_call import ParsedCall
+
+
+def find_deleted(calls: Sequence[ParsedCall]) -> dict[UUID, datetime]:
+    """Returns, of calls that are to be recorded, those that began before their session was deleted,
+    and when it was."""
+    digests = {
+        call.action_id: session_digest(session_id)
+        for call in calls
+        if (session_id := call.ledger_field("session_id"))
+    }
+    found = DeletedSession.objects.filter(digest__in=set(digests.values()))
+    deleted_at = dict(found.values_list("digest", "deleted_at"))
+    return {
+        call.action_id: at
+        for call in calls
+        if (at := deleted_at.get(digests.get(call.action_id, ""))) and call.timestamp <= at
+    }
+
+
+def insert_tombstones(calls: Sequence[ParsedCall], deleted_at: dict[UUID, datetime]) -> None:
+    """Leaves a tombstone of each of `calls` that is in `deleted_at`."""
+    bulk_sql.insert(
+        Tombstone,
+        [
+            {
+                "action_id": call.action_id,
+                "seq": None,
+                "digest": call_digest(call.action_id, call.request_sha256, call.response_sha256),
+                "deleted_at": deleted_at[call.action_id],
+            }
+            for call in calls
+            if call.action_id in deleted_at
+        ],
+    )
+
+
+def call_digest(action_id: UUID, request_sha256: str | None, response_sha256: str) -> str:
+    """Returns the SHA-256 of these three as text, one a line: whoever has a copy of the call can
+    prove that it was this one."""
+    lines = f"{action_id}\n{request_sha256 or ''}\n{response_sha256}"
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def session_digest(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()

@@ -1,0 +1,149 @@
+"""A parsed call: all that the ledger keeps of an exchange. The same bytes always give an equal one,
+and nothing changes it afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from capture.exchange import Outcome, RequestHead, ResponseHead
+from capture.wire.binaries.references import Binary, Place, Referring, StoredText
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    Part,
+    ToolResult,
+    Usage,
+    WireFormat,
+)
+
+DEFAULT_ENVIRONMENT = "development"
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of the request as the ledger stores it: once in its scope, under its digest.
+
+    The digest is of the bytes that the agent sent, `data` has references in place of binaries.
+    """
+
+    kind: str  # message | system | tools | prompt
+    data: bytes
+    digest: bytes
+    places: Sequence[Place] = ()
+
+    @classmethod
+    def from_bytes(cls, kind: str, data: bytes) -> StoredPart:
+        return cls(kind, data, _part_digest(kind, data))
+
+    @classmethod
+    def from_referring(cls, part: Part, text: Referring, body: bytes) -> StoredPart:
+        """`part` is a range of `text`, which has references in place of the binaries of `body`."""
+        original = body[text.before(part.start) : text.before(part.end)]
+        data, places = text.text[part.start : part.end], text.places_in(part.start, part.end)
+        return cls(part.kind, data, _part_digest(part.kind, original), places)
+
+
+def _part_digest(kind: str, data: bytes) -> bytes:
+    return hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCall:
+    """Fields that the ledger has too have the names that they have there."""
+
+    action_id: UUID
+    request: RequestHead | None
+    response_head: ResponseHead | None
+    wire_format: WireFormat
+    parsed_request: ParsedRequest
+    parsed_response: ParsedResponse
+    timestamp: datetime
+    outcome: Outcome
+    error_detail: str | None
+    streaming: bool
+    latency_ms: float | None
+    ttft_ms: float | None
+    first_byte_ms: float | None
+    parts: Sequence[StoredPart]
+    prompt: StoredPart | None
+    frame: StoredText | None  # None: the request was lost
+    frame_is_whole: bool
+    request_sha256: str | None
+    request_bytes: int | None
+    response: StoredText
+    response_bytes: int
+    response_sha256: str
+    parent_action_id: UUID | None
+    usage: Usage | None
+    usage_source: str  # provider | estimated | none
+    binaries: Mapping[bytes, Binary]  # by digest, all that the texts refer to
+    notes: Sequence[str]
+
+    def ledger_field(self, name: str) -> str | None:
+        """Returns what the agent sent in an x-agentledger-* header, `name` in snake case."""
+        return self.request.ledger.get(name) if self.request else None
+
+    @property
+    def environment(self) -> str:
+        return self.ledger_field("environment") or DEFAULT_ENVIRONMENT
+
+    @property
+    def attempt(self) -> int:
+        """Counts from 1; the SDKs of OpenAI, Anthropic and Groq count their retries from 0."""
+        retries = header(self.request, "x-stainless-retry-count") or ""
+        return 1 + int(retries) if re.fullmatch(r"[0-9]{1,4}", retries) else 1
+
+    @property
+    def is_fetch(self) -> bool:
+        """True if the call asks for a response that another call began: a poll, or a stream that
+        is resumed."""
+        return is_fetch(self.request)
+
+    @property
+    def n_calls(self) -> int:
+        """Is above 1 where one record stands for a flood of refused calls."""
+        refusal = self.request.refusal if self.request else None
+        return refusal.n_calls if refusal else 1
+
+    @property
+    def refusal(self) -> dict[str, JSON] | None:
+        refusal = self.request.refusal if self.request else None
+        if refusal is None:
+            return None
+        return {"code": refusal.code, "n_calls": refusal.n_calls, **refusal.facts}
+
+    @property
+    def is_error(self) -> bool:
+        return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
+
+    @property
+    def provider(self) -> str:
+        """The provider that runs the upstream where its host is known, else the one whose API
+        first spoke the wire format."""
+        return (self.request.provider if self.request else None) or self.wire_format.PROVIDER
+
+    @property
+    def status(self) -> int | None:
+        """The status of the response; None if no response began."""
+        return self.response_head.status if self.response_head else None
+
+    def tool_results(self, part: StoredPart) -> list[ToolResult]:
+        return self.wire_format.tool_results(part.data) if part.kind == "message" else []
+
+
+def is_fetch(request: RequestHead | None) -> bool:
+    """A GET that has a body is a turn of a WebSocket, and no fetch."""
+    return request is not None and request.method == "GET" and request.body_size == 0
+
+
+def header(head: RequestHead | ResponseHead | None, name: str) -> str | None:
+    if head is None:
+        return None
+    return next((value for key, value in head.headers if key == name), None)

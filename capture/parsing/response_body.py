@@ -1,0 +1,64 @@
+"""Parses the body of a response, and makes the text of it that the ledger stores."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from capture.exchange import Exchange
+from capture.parsing.parsed_call import header
+from capture.parsing.request_body import MAX_DECODED
+from capture.wire.binaries import finder
+from capture.wire.binaries.references import Binary, Referring, StoredText
+from capture.wire.framing.content_encoding import decode
+from capture.wire.shared.usage import in_headers
+from capture.wire.types import ParsedResponse, WireFormat
+
+STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
+
+
+class ResponseBody(NamedTuple):
+    parsed: ParsedResponse
+    raw: bytes  # as it came, with its content-encoding
+    stored: StoredText
+    piece_ends: list[int]  # where each piece ends in the body without its content-encoding
+    binaries: list[Binary]
+    notes: list[str]
+
+
+def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> ResponseBody:
+    """Empties `exchange.pieces`, so that there is only one copy of a long response in memory."""
+    encoding = header(exchange.response, "content-encoding")
+    content_type = header(exchange.response, "content-type") or ""
+    decoded = decode(exchange.pieces, encoding, MAX_DECODED)
+    raw = b"".join(exchange.pieces) if encoding else decoded.body
+    exchange.pieces.clear()
+    text = finder.refer_in(decoded.body, content_type)
+    if exchange.response is None and not raw:
+        parsed = ParsedResponse()
+    else:
+        parsed = _parse(wire_format, exchange, text, content_type)
+    notes = [note for note in (decoded.note, parsed.note) if note]
+    if not text.places:
+        stored = StoredText(raw)
+    else:
+        stored = StoredText(text.text, text.places, is_decoded=raw != decoded.body)
+        notes += [STORED_DECODED] if stored.is_decoded else []
+    return ResponseBody(parsed, raw, stored, decoded.piece_ends, text.binaries, notes)
+
+
+def _parse(
+    wire_format: WireFormat, exchange: Exchange, text: Referring, content_type: str
+) -> ParsedResponse:
+    status = exchange.response.status if exchange.response else 0
+    headers = exchange.response.headers if exchange.response else ()
+    parsed = wire_format.parse_response(text.text, status=status, content_type=content_type)
+    parsed.usage = parsed.usage or in_headers(dict(headers))
+    if parsed.first_content_end is not None:
+        parsed.first_content_end = text.before(parsed.first_content_end)
+    return parsed
+
+
+def is_stream(content_type: str) -> bool:
+    return content_type.startswith(
+        ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
+    )

@@ -1,0 +1,68 @@
+"""What the recorder does for its database besides recording: migrating, purging what was deleted,
+and keeping SQLite's log short."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from capture.ledger.purge import remove_some
+from capture.recorder.unavailable_database import DATABASE_ERRORS
+
+logger = logging.getLogger("agentledger.recorder")
+
+WAL_LIMIT = 64 * 1024 * 1024
+
+
+def migrate() -> None:
+    """Brings the database's tables up to date."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+class Purge:
+    """Removes calls and sessions that were deleted, one step at a time."""
+
+    def __init__(self) -> None:
+        self._has_removed = False
+
+    def step(self) -> bool:
+        """Returns whether there may be more to remove at once. What fails is tried again when the
+        recorder wakes up next."""
+        try:
+            removed = remove_some()
+        except DATABASE_ERRORS as error:
+            connection.close()
+            logger.warning("what was deleted could not be removed yet: %s", error)
+            return False
+        if removed:
+            self._has_removed = True
+        elif self._has_removed:  # the log still has the pages as they were
+            self._has_removed = False
+            _truncate_wal()
+        return removed
+
+
+def keep_wal_short() -> None:
+    """Truncates SQLite's log when it is long: it only grows while somebody reads."""
+    if connection.vendor != "sqlite":
+        return
+    try:
+        size = os.stat(f"{connection.settings_dict['NAME']}-wal").st_size
+    except FileNotFoundError:
+        return
+    if size > WAL_LIMIT:
+        _truncate_wal()
+
+
+def _truncate_wal() -> None:
+    """Does nothing while a reader uses the log; the next time will do."""
+    if connection.vendor == "sqlite":
+        with contextlib.suppress(OperationalError), connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
