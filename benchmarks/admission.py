@@ -71,7 +71,12 @@ HEAD = RequestHead(
 def calls(n: int) -> list[AdmissionRequest]:
     return [
         AdmissionRequest(
-            new_action_id(), f"s{i % 1000}", f"a{i % 10}", f"u{i % 100}", "gpt-4o", EXPECTED
+            action_id=new_action_id(),
+            session_id=f"s{i % 1000}",
+            agent_name=f"a{i % 10}",
+            user_id=f"u{i % 100}",
+            model="gpt-4o",
+            expected_usd=EXPECTED,
         )
         for i in range(n)
     ]

@@ -1,4 +1,4 @@
-"""What admission is asked, and what it answers."""
+"""The terms of admission: requests, decisions, and the state that decisions are based on."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ from capture.wire.types import JSON
 
 
 class TokenBudget(NamedTuple):
-    """What an ingest token may spend in a day."""
+    """The amount that an ingest token may spend in a day."""
 
     token: str  # its name
     usd: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class AdmissionRequest:
-    """What admission knows of a call before it goes upstream."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The names by which budgets and limits tell callers apart; None: that name is not given."""
+
+    session_id: str | None = None
+    agent_name: str | None = None
+    user_id: str | None = None
+    token: TokenBudget | None = None  # None: no ingest token, or one without a budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionRequest(Keys):
+    """What admission knows of a call before it goes upstream. It has its keys as fields of its own
+    since one is made for every call."""
 
     action_id: UUID
-    session_id: str | None
-    agent_name: str | None
-    user_id: str | None
     model: str | None
-    expected_usd: Decimal | None  # what it is expected to cost; None: its model has no price
-    token: TokenBudget | None = None  # None: it came with no ingest token, or one without a budget
+    expected_usd: Decimal | None  # the estimated cost; None: its model has no price
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,8 @@ class BudgetWarning:
 class Admitted:
     warnings: tuple[BudgetWarning, ...]
     reserved_usd: Decimal  # 0 where no budget applies
-    # The least of what the budgets had left for this call, its own reservation not taken off; None:
-    # none applies.
+    # What was left in the budget that had the least, before this call's reservation; None: no
+    # budget applies.
     remaining_usd: Decimal | None
 
 
@@ -60,8 +67,8 @@ class Refused:
     message: str  # one sentence: which limit, spent, limit, when it resets
     retry_after_s: float | None
     may_retry: bool
-    facts: dict[str, JSON] = field(default_factory=dict)  # for the record: which limit, of whom, …
-    warnings: tuple[BudgetWarning, ...] = ()  # where a budget is to warn and to block
+    facts: dict[str, JSON] = field(default_factory=dict)  # for the record: which limit, whose, …
+    warnings: tuple[BudgetWarning, ...] = ()  # where budgets both warn and block
 
 
 class AccountSpend(NamedTuple):
@@ -70,15 +77,15 @@ class AccountSpend(NamedTuple):
 
 
 SpendLookup = Callable[[Account], Awaitable[Decimal]]
-"""Asks what was spent of an account that the state does not know (yet, or any more): by all calls
-that the state does not count itself."""
+"""Returns what was spent from an account by all calls that the state has not counted itself. The
+state asks for accounts that it does not know (yet, or any more)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One budget or limit, of one key or of all calls. Budgets are in USD, limits in calls."""
+    """How much of one budget or limit is used. Budgets are in USD, limits in calls."""
 
-    name: str  # of its variable, in lower case: "budget_session", "rate_limit_rpm", …
+    name: str  # its variable in lower case: "budget_session", "rate_limit_rpm", …
     key: str | None  # the session, agent, user or token; None: all calls
     limit: Decimal
     used: Decimal
@@ -88,59 +95,53 @@ class Standing:
 
 
 class State(Protocol):
-    """What is used of limits and budgets: in this process, or shared by many.
+    """The counts and sums behind limits and budgets: in this process, or shared by many.
 
-    The methods are coroutines for the sake of Redis. In memory only `admit` is suspended, where a
-    budget is met for the first time: awaiting the others costs a third of a microsecond.
+    The methods are coroutines for the sake of Redis. In memory only `admit` is ever suspended, when
+    it meets a budget for the first time: awaiting the others costs a third of a microsecond.
     """
 
-    is_local: bool  # in this process
+    is_local: bool  # True: in this process
 
     @property
     def degraded(self) -> str | None:
-        """Why limits do not hold just now; None: they do."""
+        """The reason why limits do not hold at the moment; None: they do."""
         ...
 
-    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
-        """Rate limits, then budgets: all are checked before anything is counted."""
+    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
+        """Checks rate limits, then budgets; counts the call only if all of them admit it."""
         ...
 
-    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
-        """Raise the reservation of a running call to `usd`, if what is left allows it; whether it
-        does. Where budgets only warn, it always does."""
+    async def extend(self, request: AdmissionRequest, usd: Decimal) -> bool:
+        """Raises the reservation of a running call to `usd`. Returns false if what is left does not
+        allow it; where budgets only warn, it is always allowed."""
         ...
 
-    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
-        """The reservation ends and the cost is spent, on the day that admitted the call. What is
-        settled or released stays so."""
+    async def settle(self, request: AdmissionRequest, cost_usd: Decimal) -> None:
+        """Ends the reservation and counts the cost as spent, on the day on which the call was
+        admitted. Does nothing if the call is settled or released already."""
         ...
 
-    async def release(self, asking: AdmissionRequest) -> None:
-        """The reservation ends and nothing is spent. What is settled or released stays so."""
+    async def release(self, request: AdmissionRequest) -> None:
+        """Ends the reservation without spending. Does nothing if the call is settled or released
+        already."""
         ...
 
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
-        """Of a call whose process was killed: where what it held still counts, its cost does
-        instead."""
+        """Settles a call whose process was killed: its cost replaces what it reserved, as far as
+        that still counts."""
         ...
 
-    def recorded(self, ago_s: float) -> None:
-        """All calls that ended so long ago, or longer, are in the ledger."""
+    def mark_recorded(self, ago_s: float) -> None:
+        """Notes that all calls that ended at least `ago_s` seconds ago are in the ledger."""
         ...
 
-    async def seed(self, sums: Iterable[AccountSpend]) -> None:
-        """What was spent before. A sum that is known already is kept: it has counted since."""
+    async def seed(self, spending: Iterable[AccountSpend]) -> None:
+        """Sets what was spent before. A sum that is known already stays: it has counted since."""
         ...
 
-    async def standing(
-        self,
-        *,
-        session_id: str | None = None,
-        agent_name: str | None = None,
-        user_id: str | None = None,
-        token: TokenBudget | None = None,
-    ) -> list[Standing]:
-        """Those of all calls, and those of the keys that are given, as far as they are limited."""
+    async def standing(self, keys: Keys) -> list[Standing]:
+        """Returns the standing of each budget and limit of all calls, and of those of `keys`."""
         ...
 
     async def close(self) -> None: ...

@@ -36,8 +36,8 @@ class Limiter:
     async def tick(self) -> None:
         """Now and then."""
         ago_s = time.time() - self.folder.recorded_until()
-        self.state.recorded(ago_s)
-        self.spent.recorded(ago_s)
+        self.state.mark_recorded(ago_s)
+        self.spent.mark_recorded(ago_s)
         mark = catalog.mark(published_file(self.config))
         if mark != self.prices_mark:
             self.prices_mark = mark

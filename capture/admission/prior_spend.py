@@ -81,8 +81,8 @@ class PriorSpend:
         """Raises DatabaseError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, account)
 
-    def recorded(self, ago_s: float) -> None:
-        """See `State.recorded`."""
+    def mark_recorded(self, ago_s: float) -> None:
+        """See `State.mark_recorded`."""
         if time.time() - ago_s > self._began:
             self._unrecorded.clear()
 

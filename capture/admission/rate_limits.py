@@ -1,5 +1,5 @@
-"""Rate limits: so many requests in any 60 seconds, exactly. There is no window that begins anew, at
-whose edge twice as many could pass."""
+"""Rate limits: a number of requests in any 60 seconds, counted exactly. The window slides: with
+windows that start anew, twice as many could pass around their edge."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agentledger_site.conf import Config
-from capture.admission.decision import AdmissionRequest, Refused
+from capture.admission.decision import Keys, Refused
 
 WINDOW_S = 60
 
 
 class Limit(NamedTuple):
-    """A limit of one key."""
+    """A limit as it applies to one key."""
 
-    of: str  # "all" | "session" | "agent" | "user"
+    scope: str  # "all" | "session" | "agent" | "user"
     key: str | None  # the session, agent or user; None: all calls
     n: int
 
     @property
     def name(self) -> str:
-        return "rate_limit_rpm" if self.of == "all" else f"rate_limit_{self.of}_rpm"
+        return "rate_limit_rpm" if self.scope == "all" else f"rate_limit_{self.scope}_rpm"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Requests in 60 seconds; None: no limit."""
+    """The configured limits in requests per 60 seconds; None: no limit."""
 
     overall: int | None = None
     session: int | None = None
@@ -44,27 +44,23 @@ class Limits:
             config.rate_limit_user_rpm,
         )
 
-    def of(
-        self, session_id: str | None, agent_name: str | None, user_id: str | None
-    ) -> list[Limit]:
-        """Those that a call is under. A call that names no session is under no session's limit."""
+    def applicable(self, keys: Keys) -> list[Limit]:
+        """Returns the limits that a call with these keys is under. A call that names no session is
+        under no session's limit, and so on."""
         found = []
-        if self.session is not None and session_id is not None:
-            found.append(Limit("session", session_id, self.session))
-        if self.agent is not None and agent_name is not None:
-            found.append(Limit("agent", agent_name, self.agent))
-        if self.user is not None and user_id is not None:
-            found.append(Limit("user", user_id, self.user))
+        if self.session is not None and keys.session_id is not None:
+            found.append(Limit("session", keys.session_id, self.session))
+        if self.agent is not None and keys.agent_name is not None:
+            found.append(Limit("agent", keys.agent_name, self.agent))
+        if self.user is not None and keys.user_id is not None:
+            found.append(Limit("user", keys.user_id, self.user))
         if self.overall is not None:
             found.append(Limit("all", None, self.overall))
         return found
 
-    def of_call(self, asking: AdmissionRequest) -> list[Limit]:
-        return self.of(asking.session_id, asking.agent_name, asking.user_id)
-
 
 def refusal(limit: Limit, wait_s: float, now: datetime) -> Refused:
-    whose = "" if limit.key is None else f" of {limit.of} {limit.key}"
+    whose = "" if limit.key is None else f" of {limit.scope} {limit.key}"
     return Refused(
         status=429,
         code="rate_limited",
@@ -75,7 +71,7 @@ def refusal(limit: Limit, wait_s: float, now: datetime) -> Refused:
         retry_after_s=wait_s,
         may_retry=True,
         facts={
-            "rate_limit": limit.of,
+            "rate_limit": limit.scope,
             "key": limit.key,
             "used": limit.n,
             "limit": limit.n,
@@ -84,26 +80,26 @@ def refusal(limit: Limit, wait_s: float, now: datetime) -> Refused:
     )
 
 
-class Windows:
-    """When the last calls of each key were, as many as its limit is: the call that comes now may
-    pass if the first of them is 60 seconds ago. Keys without a call in the window leave."""
+class CallWindows:
+    """The times of each key's last calls, as many as its limit is: a new call may pass if the first
+    of them was 60 seconds ago. Keys without a call in the window are forgotten."""
 
     def __init__(self) -> None:
-        # The key of the latest call is last.
+        # Ordered by the latest call of each key, the most recent last.
         self._calls: OrderedDict[tuple[str, str | None], deque[float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def wait_s(self, limit: Limit, now: float) -> float:
-        """How long until a call of this key passes; 0 or less: it passes now."""
-        calls = self._calls.get((limit.of, limit.key))
+        """Returns how long until a call of this key may pass; 0 or less: it may pass now."""
+        calls = self._calls.get((limit.scope, limit.key))
         if calls is None or len(calls) < limit.n:
             return 0.0
         return calls[0] + WINDOW_S - now
 
     def count(self, limit: Limit, now: float) -> None:
-        key = (limit.of, limit.key)
+        key = (limit.scope, limit.key)
         calls = self._calls.get(key)
         if calls is None:
             calls = self._calls[key] = deque(maxlen=limit.n)
@@ -115,8 +111,9 @@ class Windows:
             del self._calls[oldest]
             oldest = next(iter(self._calls))
 
-    def used(self, limit: Limit, now: float) -> tuple[int, float | None]:
-        """The calls in the window, and in how many seconds the first of them leaves it."""
-        calls = self._calls.get((limit.of, limit.key), ())
+    def usage(self, limit: Limit, now: float) -> tuple[int, float | None]:
+        """Returns the number of calls in the window, and in how many seconds the first of them
+        leaves it; None: there is none."""
+        calls = self._calls.get((limit.scope, limit.key), ())
         within = [at for at in calls if at > now - WINDOW_S]
         return len(within), within[0] + WINDOW_S - now if within else None

@@ -11,10 +11,9 @@ from rest_framework.decorators import api_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from capture.admission.decision import Keys
 from capture.proxy import runtime
 from reports.queries.parameters import Parameters, Text
-
-KEYS = ("session_id", "agent_name", "user_id")
 
 
 class LimitsParameters(Parameters):
@@ -33,8 +32,12 @@ def limits(request: Request) -> Response:
     process = runtime.current()
     if process is None:
         return Response([])
-    keys = {name: asked.get(name) for name in KEYS}
-    token = process.admission.ingest.tokens.budget_of(asked.get("ingest_token"))
+    keys = Keys(
+        session_id=asked.get("session_id"),
+        agent_name=asked.get("agent_name"),
+        user_id=asked.get("user_id"),
+        token=process.admission.ingest.tokens.budget_of(asked.get("ingest_token")),
+    )
     # The state belongs to the event loop of the calls, not to this thread.
-    standing = async_to_sync(process.admission.state.standing)(**keys, token=token)
+    standing = async_to_sync(process.admission.state.standing)(keys)
     return Response([dataclasses.asdict(one) for one in standing])

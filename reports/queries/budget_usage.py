@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db.models import Q, Sum
 
-from capture.admission.decision import Standing
+from capture.admission.decision import Keys, Standing
 from capture.ledger.rollup_sums import COST, hour_of
 from capture.models import Call
 from capture.proxy import runtime
@@ -39,8 +39,8 @@ def standing(session_id: str | None, agent_name: str | None, user_id: str | None
     process = runtime.current()
     if process is None:
         return []
-    ask = async_to_sync(process.admission.state.standing)
-    return list(ask(session_id=session_id, agent_name=agent_name, user_id=user_id))
+    keys = Keys(session_id=session_id, agent_name=agent_name, user_id=user_id)
+    return async_to_sync(process.admission.state.standing)(keys)
 
 
 def budgets_of(row: Row) -> list[UsedBudget]:

@@ -1,5 +1,5 @@
-"""The state of limits and budgets that the configuration asks for. There is one where it asks for
-none: an ingest token may have a budget."""
+"""The state of limits and budgets, as configured. It is there even where none are configured, since
+an ingest token may have a budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def new_state(config: Config, prior_spend: SpendLookup | None = None) -> State:
     on_failure = config.on_limiter_failure
     if config.redis_url is None:
         return MemoryState(limits, budgets, prior_spend=prior_spend, on_failure=on_failure)
-    from capture.admission.state.redis import RedisState  # 40 ms and 10 MB that few need
+    from capture.admission.state.redis import RedisState  # takes 40 ms and 10 MB that few need
 
     return RedisState(
         config.redis_url, limits, budgets, prior_spend=prior_spend, on_failure=on_failure

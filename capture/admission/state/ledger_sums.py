@@ -1,5 +1,5 @@
-"""What was spent before, as the ledger has it: for budgets that the state meets for the first time,
-or again after they were idle."""
+"""Sums of earlier spending from the ledger: for budgets that the state meets for the first time, or
+again after they were idle."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ TIMEOUT_S = 1.0
 
 
 class LedgerSums:
-    """Asks once for all the calls that wait for the same sum."""
+    """One lookup serves all calls that wait for the same sum."""
 
     def __init__(self, prior_spend: SpendLookup, outage: Outage) -> None:
         self._spent_before = prior_spend
         self._outage = outage
-        self._asked: dict[Account, asyncio.Task[Decimal | None]] = {}
+        self._lookups: dict[Account, asyncio.Task[Decimal | None]] = {}
 
-    async def of(self, accounts: Iterable[Account]) -> dict[Account, Decimal]:
-        """Without those that could not be had: the outage says why."""
-        found = {account: await self._one(account) for account in accounts}
-        return {account: usd for account, usd in found.items() if usd is not None}
+    async def look_up(self, accounts: Iterable[Account]) -> dict[Account, Decimal]:
+        """Leaves out the sums that are unavailable: the outage says why."""
+        sums = {account: await self._look_up_once(account) for account in accounts}
+        return {account: usd for account, usd in sums.items() if usd is not None}
 
-    async def _one(self, account: Account) -> Decimal | None:
-        task = self._asked.get(account)
+    async def _look_up_once(self, account: Account) -> Decimal | None:
+        task = self._lookups.get(account)
         if task is None:
             if not self._outage.may_try():
                 return None
-            task = self._asked[account] = asyncio.create_task(self._ask(account))
-            task.add_done_callback(lambda _: self._asked.pop(account, None))
-        # A call whose agent leaves does not take the others' answer with it.
+            task = self._lookups[account] = asyncio.create_task(self._look_up(account))
+            task.add_done_callback(lambda _: self._lookups.pop(account, None))
+        # Shielded: when one agent hangs up, the others still get their sum.
         return await asyncio.shield(task)
 
-    async def _ask(self, account: Account) -> Decimal | None:
+    async def _look_up(self, account: Account) -> Decimal | None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 usd = await self._spent_before(account)
-        except Exception as error:  # whatever the ledger's database raises
-            self._outage.begins(error)
+        except Exception as error:  # database drivers raise more than DatabaseError
+            self._outage.begin(error)
             return None
-        self._outage.ends()
+        self._outage.end()
         return max(usd, NOTHING)

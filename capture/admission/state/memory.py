@@ -1,4 +1,4 @@
-"""What is used of limits and budgets, where one process takes all the calls."""
+"""The state of limits and budgets in memory, where one process takes all the calls."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from capture.admission.decision import (
     AccountSpend,
     AdmissionRequest,
     Admitted,
+    Keys,
     Refused,
     SpendLookup,
     Standing,
-    TokenBudget,
 )
-from capture.admission.rate_limits import Limits, Windows
+from capture.admission.rate_limits import CallWindows, Limits
 from capture.admission.state.ledger_sums import LedgerSums
 from capture.admission.state.outage import Outage
 from capture.admission.state.standing import budget_standing, limit_standing
 from capture.ledger.accounts import Account
 
-# Sums that nothing was added to for so long leave, if the ledger has them by then.
+# A sum that has been idle for this long is dropped, once the ledger has it.
 IDLE_S = 600.0
-# Sums looked at for that with each call: as many as a call can add.
-LOOKED_AT = 4
+# Sums examined for that with each call: as many as a call can add.
+N_EXAMINED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +46,23 @@ class Clock:
 
 
 @dataclass(slots=True)
-class Sum:
-    """Of one account."""
+class AccountSum:
+    """The spending of one account, and what its running calls hold."""
 
     spent_usd: Decimal
-    touched: float  # monotonic
+    last_used: float  # monotonic
     held_usd: Decimal = NOTHING
     n_running: int = 0
 
 
 class Reservation(NamedTuple):
     usd: Decimal
-    sums: list[tuple[Sum, Decimal]]  # with the limit of each
+    sums: list[tuple[AccountSum, Decimal]]  # with the limit of each
 
 
 class MemoryState:
-    """`prior_spend` is asked for sums that are not known; without it they begin at 0, and those of
-    sessions never leave."""
+    """`prior_spend` provides sums that are not known; without it they begin at 0, and those of
+    sessions are never dropped."""
 
     is_local = True
 
@@ -80,29 +80,29 @@ class MemoryState:
         self._clock = clock or Clock()
         self._outage = Outage("the ledger's sums", on_failure)
         self._ledger = LedgerSums(prior_spend, self._outage) if prior_spend else None
-        self._windows = Windows()
-        self._sums: OrderedDict[Account, Sum] = OrderedDict()
+        self._windows = CallWindows()
+        self._sums: OrderedDict[Account, AccountSum] = OrderedDict()
         self._running: dict[UUID, Reservation] = {}
         self._day = (0, date(1970, 1, 1))
-        self._recorded = -inf  # monotonic
+        self._recorded_until = -inf  # monotonic
 
     @property
     def degraded(self) -> str | None:
         return self._outage.reason
 
-    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
+    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
         budgets = self._budgets
-        charged = budgets.of_call(asking, self._today())
-        if charged and budgets.refuses_unpriced(asking):
-            return rules.unpriced_refusal(asking, budgets)
+        charged = budgets.accounts(request, self._today())
+        if charged and budgets.refuses_unpriced(request):
+            return rules.unpriced_refusal(request, budgets)
         while unknown := [account for account, _ in charged if account not in self._sums]:
-            missing = await self._learn(unknown)
+            missing = await self._load_sums(unknown)
             if missing and not self._outage.passes:
-                return self._outage.response()
+                return self._outage.decision()
             charged = [(account, limit) for account, limit in charged if account not in missing]
-        # From here on nothing is awaited: what is checked is what is counted on.
+        # Nothing is awaited from here on, so the sums that are checked are those that are changed.
         now = self._clock.monotonic()
-        limits = self._limits.of_call(asking)
+        limits = self._limits.applicable(request)
         if limits:
             wait_s, limit = max([(self._windows.wait_s(limit, now), limit) for limit in limits])
             if wait_s > 0:
@@ -119,20 +119,22 @@ class MemoryState:
         for limit in limits:
             self._windows.count(limit, now)
         if sums:
-            self._hold(asking, sums, now)
-        return rules.admission(asking, balances, budgets)
+            self._hold(request, sums, now)
+        return rules.admission(request, balances, budgets)
 
-    def _hold(self, asking: AdmissionRequest, sums: list[tuple[Sum, Decimal]], now: float) -> None:
-        usd = reservation_usd(asking)
+    def _hold(
+        self, request: AdmissionRequest, sums: list[tuple[AccountSum, Decimal]], now: float
+    ) -> None:
+        usd = reservation_usd(request)
         for one, _ in sums:
             one.held_usd += usd
             one.n_running += 1
-            one.touched = now
-        self._running[asking.action_id] = Reservation(usd, sums)
-        self._let_idle_leave(now)
+            one.last_used = now
+        self._running[request.action_id] = Reservation(usd, sums)
+        self._drop_idle_sums(now)
 
-    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
-        reservation = self._running.get(asking.action_id)
+    async def extend(self, request: AdmissionRequest, usd: Decimal) -> bool:
+        reservation = self._running.get(request.action_id)
         if reservation is None:
             return True
         more = usd - reservation.usd
@@ -142,17 +144,17 @@ class MemoryState:
                     return False
         for one, _ in reservation.sums:
             one.held_usd += more
-        self._running[asking.action_id] = Reservation(usd, reservation.sums)
+        self._running[request.action_id] = Reservation(usd, reservation.sums)
         return True
 
-    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
-        self._end(asking, cost_usd)
+    async def settle(self, request: AdmissionRequest, cost_usd: Decimal) -> None:
+        self._end(request, cost_usd)
 
-    async def release(self, asking: AdmissionRequest) -> None:
-        self._end(asking, NOTHING)
+    async def release(self, request: AdmissionRequest) -> None:
+        self._end(request, NOTHING)
 
-    def _end(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
-        reservation = self._running.pop(asking.action_id, None)
+    def _end(self, request: AdmissionRequest, cost_usd: Decimal) -> None:
+        reservation = self._running.pop(request.action_id, None)
         if reservation is None:
             return
         now = self._clock.monotonic()
@@ -160,60 +162,53 @@ class MemoryState:
             one.held_usd -= reservation.usd
             one.spent_usd += cost_usd
             one.n_running -= 1
-            one.touched = now
+            one.last_used = now
 
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
-        pass  # what a killed process held went with it
+        pass  # what a killed process held is gone with its memory
 
-    def recorded(self, ago_s: float) -> None:
-        self._recorded = self._clock.monotonic() - ago_s
+    def mark_recorded(self, ago_s: float) -> None:
+        self._recorded_until = self._clock.monotonic() - ago_s
 
-    async def seed(self, sums: Iterable[AccountSpend]) -> None:
+    async def seed(self, spending: Iterable[AccountSpend]) -> None:
         now = self._clock.monotonic()
-        for account, usd in sums:
-            self._sums.setdefault(account, Sum(usd, now))
+        for account, usd in spending:
+            self._sums.setdefault(account, AccountSum(usd, now))
 
-    async def _learn(self, unknown: list[Account]) -> list[Account]:
-        """Those of which the sums could not be had."""
+    async def _load_sums(self, unknown: list[Account]) -> list[Account]:
+        """Returns the accounts whose sums are unavailable."""
         known = dict.fromkeys(unknown, NOTHING)
         if self._ledger is not None:
-            known = await self._ledger.of(unknown)
+            known = await self._ledger.look_up(unknown)
         await self.seed(AccountSpend(account, usd) for account, usd in known.items())
         return [account for account in unknown if account not in known]
 
-    def _let_idle_leave(self, now: float) -> None:
-        """Looks at those that were not looked at for longest."""
+    def _drop_idle_sums(self, now: float) -> None:
+        """Examines the sums that were not examined for longest."""
         today = self._today()
-        for _ in range(min(LOOKED_AT, len(self._sums))):
+        for _ in range(min(N_EXAMINED, len(self._sums))):
             account, one = self._sums.popitem(last=False)
             is_over = account.day is not None and account.day < today
-            is_idle = one.n_running == 0 and now - one.touched > IDLE_S
-            is_kept = self._ledger is not None and one.touched < self._recorded
-            if not (is_idle and (is_over or is_kept)):
+            is_idle = one.n_running == 0 and now - one.last_used > IDLE_S
+            is_recorded = self._ledger is not None and one.last_used < self._recorded_until
+            if not (is_idle and (is_over or is_recorded)):
                 self._sums[account] = one
 
-    async def standing(
-        self,
-        *,
-        session_id: str | None = None,
-        agent_name: str | None = None,
-        user_id: str | None = None,
-        token: TokenBudget | None = None,
-    ) -> list[Standing]:
-        charged = self._budgets.of(session_id, agent_name, user_id, token, self._today())
-        await self._learn([account for account, _ in charged if account not in self._sums])
-        found = []
+    async def standing(self, keys: Keys) -> list[Standing]:
+        charged = self._budgets.accounts(keys, self._today())
+        await self._load_sums([account for account, _ in charged if account not in self._sums])
+        standings = []
         for account, limit_usd in charged:
             if account in self._sums:
                 one = self._sums[account]
                 balance = Balance(account, limit_usd, one.spent_usd, one.held_usd)
-                found.append(budget_standing(balance))
+                standings.append(budget_standing(balance))
         now, at = self._clock.monotonic(), self._clock.now()
-        for limit in self._limits.of(session_id, agent_name, user_id):
-            used, resets_in_s = self._windows.used(limit, now)
+        for limit in self._limits.applicable(keys):
+            used, resets_in_s = self._windows.usage(limit, now)
             resets_at = None if resets_in_s is None else at + timedelta(seconds=resets_in_s)
-            found.append(limit_standing(limit, used, resets_at))
-        return found
+            standings.append(limit_standing(limit, used, resets_at))
+        return standings
 
     async def close(self) -> None:
         pass

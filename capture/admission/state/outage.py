@@ -1,4 +1,4 @@
-"""What happens to calls while it cannot be known whether they may go."""
+"""What happens to calls while limits and budgets cannot be checked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 
 logger = logging.getLogger("agentledger.admission")
 
-# Between tries: each one that fails can take a call the whole time-out.
+# The pause between tries: each failed try can hold up a call for the whole time-out.
 PAUSE_S = 1.0
 
 
 class Outage:
-    """Said in the log once when it begins and once when it is over."""
+    """An outage of one system; logged once when it begins and once when it ends."""
 
     def __init__(self, what: str, on_failure: Literal["pass", "block"]) -> None:
         self._what = what
@@ -28,27 +28,27 @@ class Outage:
         return self._on_failure == "pass"
 
     def may_try(self) -> bool:
-        """One try a second, by one call: the others do not wait for it."""
+        """Allows one try a second, by one call; other calls do not wait for it."""
         now = time.monotonic()
         if self.reason is not None and now - self._tried < PAUSE_S:
             return False
         self._tried = now
         return True
 
-    def begins(self, error: Exception) -> None:
-        said = " ".join(str(error).split()) or type(error).__name__
+    def begin(self, error: Exception) -> None:
+        reason = " ".join(str(error).split()) or type(error).__name__
         if self.reason is None:
             calls = "go unlimited" if self.passes else "are refused"
-            logger.warning("%s: %s; until it is back, calls %s", self._what, said, calls)
+            logger.warning("%s: %s; until it is back, calls %s", self._what, reason, calls)
         self._tried = time.monotonic()
-        self.reason = f"{self._what}: {said}"
+        self.reason = f"{self._what}: {reason}"
 
-    def ends(self) -> None:
+    def end(self) -> None:
         if self.reason is not None:
             self.reason = None
             logger.warning("%s is back", self._what)
 
-    def response(self) -> Admitted | Refused:
+    def decision(self) -> Admitted | Refused:
         if self.passes:
             return NOTHING_APPLIES
         return Refused(

@@ -1,14 +1,15 @@
-"""The steps that Redis takes as one, in Lua. Numbers there are doubles: money is in units of 1e-10
-USD, added up by Redis in 64-bit integers and only compared in Lua.
+"""The steps of the state as Lua scripts, each of which Redis runs as a whole. Numbers in Lua are
+doubles, so money is in units of 1e-10 USD: Redis adds it up in 64-bit integers, and Lua only
+compares it.
 
 Keys, all in one slot of a cluster:
-    call:{id}     what a running call holds, and of which sums; "" once it has ended
-    leases        running calls by the time at which they count as lost, in µs
-    limit:…       the last calls' times in µs, newest first
+    call:{id}     what a running call holds, and in which sums; "" once it has ended
+    leases        running calls, by the time in µs at which they count as lost
+    limit:…       the times of the last calls in µs, newest first
     budget:…      hash: spent, held, and since: when `spent` was taken from the ledger, in µs
 
-A call is lost when nobody has renewed its lease: its process was killed, or is cut off. What it
-held is then spent, until it is settled after all.
+A call is lost when its lease has run out, because its process was killed or is cut off. What it
+held then counts as spent, until it is settled after all.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ local a = cmsgpack.unpack(ARGV[1])
 local PREFIX = '{agentledger}:'
 local LEASES = PREFIX .. 'leases'
 local DAY_US, WINDOW_US = 86400e6, 60e6
-local KEPT_S = 86400  -- that what is over is known for: a call may yet be settled
+local KEPT_S = 86400  -- how long records of the past stay: a call may still be settled
 
--- tostring() would say 1e+15
+-- tostring() would write 1e+15
 local function text(n) return string.format('%.0f', n) end
 
 local time = redis.call('TIME')
@@ -34,8 +35,8 @@ local function sum_key(account, day)
     .. ':' .. account.key
 end
 
--- `usd` is text, with a minus sign before it to take away. A sum that has gone stays so: it is
--- taken from the ledger anew. (Redis takes no -0.)
+-- `usd` is text; with a minus sign it is subtracted. A sum that is missing is not created: it will
+-- be taken from the ledger anew. (Redis does not accept -0.)
 local function add(key, field, usd)
   if usd == '0' or usd == '-0' then return end
   if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, field, usd) < 0 then
@@ -43,7 +44,7 @@ local function add(key, field, usd)
   end
 end
 
-local function sum_lives(key, daily)
+local function set_expiry(key, daily)
   if daily then
     redis.call('EXPIRE', key, text(math.ceil((today + 1) * 86400 - now / 1e6) + KEPT_S))
   elseif a.idle_s > 0 then
@@ -77,8 +78,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', text(now), 'LIMI
 end
 """
 
-# → {'limited', which, µs to wait} | {'unknown', today, which…} | {'reached' or 'admitted', today,
-# spent, held, …}; `which` counts from 1.
+# Returns {'limited', index of the limit, µs to wait}, {'unknown', today, indexes of accounts…} or
+# {'reached' or 'admitted', today, spent, held, …}. Indexes count from 1.
 ADMIT = (
     _COMMON
     + """
@@ -91,31 +92,31 @@ for i, limit in ipairs(a.limits) do
 end
 if worst > 0 then return {'limited', worst, text(wait)} end
 
-local unknown, answer, sums, is_reached = {'unknown', today}, {'', today}, {}, false
+local unknown, reply, sums, is_reached = {'unknown', today}, {'', today}, {}, false
 for i, account in ipairs(a.accounts) do
   local key = sum_key(account, today)
-  -- A sum of yesterday is none of today.
+  -- A seed that was looked up for yesterday does not hold for today.
   local seed = a.begin_at_0 and '0' or (a.today == today or not account.daily) and account.seed
   if seed then
     if redis.call('HSETNX', key, 'spent', seed) == 1 then
       redis.call('HSET', key, 'held', '0', 'since', text(now))
-      sum_lives(key, account.daily)
+      set_expiry(key, account.daily)
     end
   end
   local known = redis.call('HMGET', key, 'spent', 'held')
   if not known[1] then
     unknown[#unknown + 1] = i
   else
-    answer[#answer + 1] = known[1]
-    answer[#answer + 1] = known[2]
+    reply[#reply + 1] = known[1]
+    reply[#reply + 1] = known[2]
     sums[#sums + 1] = {key = key, limit = account.limit, daily = account.daily}
     is_reached = is_reached or known[1] + known[2] >= tonumber(account.limit)
   end
 end
 if #unknown > 2 then return unknown end
 if is_reached and a.blocks then
-  answer[1] = 'reached'
-  return answer
+  reply[1] = 'reached'
+  return reply
 end
 
 for _, limit in ipairs(a.limits) do
@@ -127,17 +128,17 @@ end
 if #sums > 0 then
   for _, sum in ipairs(sums) do
     add(sum.key, 'held', a.usd)
-    sum_lives(sum.key, sum.daily)
+    set_expiry(sum.key, sum.daily)
   end
   write(a.id, {usd = a.usd, sums = sums, lost = false})
   redis.call('ZADD', LEASES, text(now + a.lease_us), a.id)
 end
-answer[1] = 'admitted'
-return answer
+reply[1] = 'admitted'
+return reply
 """
 )
 
-# → 1: what the call holds is `usd` now; 0: that is not left
+# Returns 1 if the call holds `usd` now; 0 if too little is left for that.
 EXTEND = (
     _COMMON
     + """
@@ -157,8 +158,8 @@ return 1
 """
 )
 
-# The cost of a call that holds nothing, since it was admitted while Redis was away, is spent too,
-# unless the sum was taken from the ledger since the call has ended.
+# A call that was admitted while Redis was unavailable holds nothing. Its cost is added all the
+# same, unless the sum was taken from the ledger after the call had ended.
 SETTLE = (
     _COMMON
     + """
@@ -167,7 +168,7 @@ if record then
   for _, sum in ipairs(record.sums) do
     add(sum.key, record.lost and 'spent' or 'held', '-' .. record.usd)
     add(sum.key, 'spent', a.usd)
-    sum_lives(sum.key, sum.daily)
+    set_expiry(sum.key, sum.daily)
   end
   redis.call('ZREM', LEASES, a.id)
 elseif not is_known then
@@ -202,22 +203,23 @@ for _, seed in ipairs(a.seeds) do
   local key = sum_key(seed, seed.day)
   if redis.call('HSETNX', key, 'spent', seed.usd) == 1 then
     redis.call('HSET', key, 'held', '0', 'since', text(now))
-    sum_lives(key, seed.daily)
+    set_expiry(key, seed.daily)
   end
 end
 return 1
 """
 )
 
-# → {today, spent, held (or '', ''), …, used, µs until the first leaves, …}
+# Returns {today, spent, held (or '', '' for an unknown sum), …, calls used, µs until the first of
+# them leaves the window (or ''), …}.
 STANDING = (
     _COMMON
     + """
-local answer = {today}
+local reply = {today}
 for _, account in ipairs(a.accounts) do
   local known = redis.call('HMGET', sum_key(account, today), 'spent', 'held')
-  answer[#answer + 1] = known[1] or ''
-  answer[#answer + 1] = known[2] or ''
+  reply[#reply + 1] = known[1] or ''
+  reply[#reply + 1] = known[2] or ''
 end
 for _, limit in ipairs(a.limits) do
   local key = PREFIX .. limit.key
@@ -230,9 +232,9 @@ for _, limit in ipairs(a.limits) do
       high = middle
     end
   end
-  answer[#answer + 1] = low
-  answer[#answer + 1] = low > 0 and text(redis.call('LINDEX', key, low - 1) + WINDOW_US - now) or ''
+  reply[#reply + 1] = low
+  reply[#reply + 1] = low > 0 and text(redis.call('LINDEX', key, low - 1) + WINDOW_US - now) or ''
 end
-return answer
+return reply
 """
 )

@@ -1,4 +1,4 @@
-"""How budgets and limits stand, for those who read."""
+"""The standing of budgets and limits, as the API shows it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,14 @@ import pytest
 
 from capture.admission.charge import MAX_SEEN, Charge
 from capture.admission.cost_estimate import CostEstimator
-from capture.admission.decision import AccountSpend, AdmissionRequest, Admitted, Refused, Standing
+from capture.admission.decision import (
+    AccountSpend,
+    AdmissionRequest,
+    Admitted,
+    Keys,
+    Refused,
+    Standing,
+)
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
 from capture.parsing.parse import parse_call
 from capture.pricing.call_cost import cost_of_call
@@ -25,7 +32,7 @@ EXPECTED = Decimal("0.5")
 LEFT = Decimal("0.0005")
 JSON_HEAD = [("content-type", "application/json")]
 SSE_HEAD = [("content-type", "text/event-stream")]
-ASKED = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello there"}]})
+BODY = orjson.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello there"}]})
 
 
 class Till:
@@ -37,28 +44,28 @@ class Till:
     def __init__(self) -> None:
         self.ended: list[Decimal | None] = []
 
-    async def admit(self, asking: AdmissionRequest) -> Admitted | Refused:
+    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
         raise NotImplementedError
 
-    async def extend(self, asking: AdmissionRequest, usd: Decimal) -> bool:
+    async def extend(self, request: AdmissionRequest, usd: Decimal) -> bool:
         return usd <= LEFT
 
-    async def settle(self, asking: AdmissionRequest, cost_usd: Decimal) -> None:
+    async def settle(self, request: AdmissionRequest, cost_usd: Decimal) -> None:
         self.ended.append(cost_usd)
 
-    async def release(self, asking: AdmissionRequest) -> None:
+    async def release(self, request: AdmissionRequest) -> None:
         self.ended.append(None)
 
     async def correct(self, action_id: UUID, cost_usd: Decimal) -> None:
         raise NotImplementedError
 
-    def recorded(self, ago_s: float) -> None:
+    def mark_recorded(self, ago_s: float) -> None:
         raise NotImplementedError
 
-    async def seed(self, sums: Iterable[AccountSpend]) -> None:
+    async def seed(self, spending: Iterable[AccountSpend]) -> None:
         raise NotImplementedError
 
-    async def standing(self, **keys: Any) -> list[Standing]:
+    async def standing(self, keys: Keys) -> list[Standing]:
         return []
 
     async def close(self) -> None:
@@ -89,9 +96,9 @@ def charged(
     use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
 ) -> list[Decimal | None]:
     till = Till()
-    asking = AdmissionRequest(new_action_id(), None, None, None, "gpt-4o", expected)
+    request = AdmissionRequest(action_id=new_action_id(), model="gpt-4o", expected_usd=expected)
     charge = Charge(
-        till, CostEstimator(PRICES), asking, request_head(ASKED), ASKED, is_complete=True
+        till, CostEstimator(PRICES), request, request_head(BODY), BODY, is_complete=True
     )
 
     async def whole() -> None:
@@ -111,8 +118,8 @@ async def nothing(charge: Charge) -> None:
 def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
     exchange = Exchange(
         new_action_id(),
-        request_head(ASKED),
-        ASKED,
+        request_head(BODY),
+        BODY,
         ResponseHead(200, headers, 1),
         list(pieces),
         [1] * len(pieces),

@@ -62,15 +62,21 @@ class Bench:
         self.runner.close()
 
 
-def asking(
-    usd: str | None = "1",
+def new_request(
+    usd: Decimal | str | None = "1",
     *,
     session: str | None = None,
     agent: str | None = None,
     user: str | None = None,
 ) -> AdmissionRequest:
-    expected = None if usd is None else Decimal(usd)
-    return AdmissionRequest(uuid4(), session, agent, user, "gpt-4o", expected)
+    return AdmissionRequest(
+        action_id=uuid4(),
+        session_id=session,
+        agent_name=agent,
+        user_id=user,
+        model="gpt-4o",
+        expected_usd=None if usd is None else Decimal(usd),
+    )
 
 
 def admitted(response: Admitted | Refused) -> Admitted:

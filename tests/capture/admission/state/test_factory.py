@@ -8,9 +8,9 @@ import sys
 from decimal import Decimal
 
 from agentledger_site import conf
-from capture.admission.decision import NOTHING_APPLIES, State
+from capture.admission.decision import NOTHING_APPLIES, Keys, State
 from capture.admission.state.factory import new_state
-from tests.capture.admission.state.states import admitted, asking, refused, used_and_held
+from tests.capture.admission.state.states import admitted, new_request, refused, used_and_held
 from tests.support.ledger import PROJECT
 from tests.support.redis_server import RedisServer
 
@@ -35,9 +35,9 @@ def configured(**more: str) -> State:
 async def check(state: State) -> None:
     of = {"session": "s", "agent": "a", "user": "u"}
     for _ in range(3):
-        admitted(await state.admit(asking("1", **of)))
-    assert refused(await state.admit(asking("1", **of))).status == 403
-    standing = await state.standing(session_id="s", agent_name="a", user_id="u")
+        admitted(await state.admit(new_request("1", **of)))
+    assert refused(await state.admit(new_request("1", **of))).status == 403
+    standing = await state.standing(Keys(session_id="s", agent_name="a", user_id="u"))
     assert {(s.name, s.key): s.limit for s in standing} == {
         ("budget_session", "s"): Decimal(4),
         ("budget_agent", "a"): Decimal(3),
@@ -65,8 +65,8 @@ def test_the_state_in_redis(redis_server: RedisServer) -> None:
 def test_where_nothing_is_limited_nothing_applies() -> None:
     async def check_nothing() -> None:
         state = new_state(conf.read({}))
-        assert await state.admit(asking("1", session="s")) == NOTHING_APPLIES
-        assert await state.standing(session_id="s") == []
+        assert await state.admit(new_request("1", session="s")) == NOTHING_APPLIES
+        assert await state.standing(Keys(session_id="s")) == []
 
     asyncio.run(check_nothing())
 

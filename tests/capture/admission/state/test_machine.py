@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import AdmissionRequest, Admitted, Refused
+from capture.admission.decision import AdmissionRequest, Admitted, Keys, Refused
 from capture.admission.rate_limits import Limits
-from tests.capture.admission.state.states import Bench
+from tests.capture.admission.state.states import Bench, new_request
 from tests.support.redis_server import RedisServer
 
 LIMITS = Limits(overall=6, session=2, agent=3, user=4)
@@ -101,7 +100,7 @@ class Machine(RuleBasedStateMachine):
     def a_call_comes(
         self, session: str | None, agent: str | None, user: str | None, usd: Decimal
     ) -> Any:
-        call = AdmissionRequest(uuid4(), session, agent, user, "m", usd)
+        call = new_request(usd, session=session, agent=agent, user=user)
         expected, budgets = self.expected(call), self.budgets(call)
         response: Admitted | Refused = self.run(self.bench.state.admit(call))
         if isinstance(response, Refused):
@@ -151,9 +150,9 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def what_is_read_is_what_happened(self) -> None:
         for name in ("x", "y"):
-            call = AdmissionRequest(uuid4(), name, name, name, "m", None)
+            call = new_request(None, session=name, agent=name, user=name)
             read = self.run(
-                self.bench.state.standing(session_id=name, agent_name=name, user_id=name)
+                self.bench.state.standing(Keys(session_id=name, agent_name=name, user_id=name))
             )
             found = {(s.name, s.key): (s.limit, s.used, s.reserved, s.left) for s in read}
             expected = {

@@ -7,25 +7,25 @@ import itertools
 from decimal import Decimal
 
 from capture.admission.budgets import Budgets
-from capture.admission.rate_limits import Limit, Limits, Windows
+from capture.admission.rate_limits import CallWindows, Limit, Limits
 from capture.admission.state.memory import IDLE_S, Clock, MemoryState
 from capture.ledger.accounts import Account
-from tests.capture.admission.state.states import NOON, admitted, asking, refused
+from tests.capture.admission.state.states import NOON, admitted, new_request, refused
 
 N_KEYS = 3000
 
 
 def test_a_window_holds_no_more_times_than_its_limit_and_no_idle_keys() -> None:
-    windows = Windows()
+    windows = CallWindows()
     one = Limit("session", "s", 3)
     for second in range(1000):
         if windows.wait_s(one, second) <= 0:
             windows.count(one, second)
-    assert windows.used(one, 1000)[0] == 3
+    assert windows.usage(one, 1000)[0] == 3
     for n in range(N_KEYS):
         windows.count(Limit("session", str(n), 3), 1000 + n)
     assert len(windows) == 60
-    assert windows.used(one, 1000 + N_KEYS) == (0, None)
+    assert windows.usage(one, 1000 + N_KEYS) == (0, None)
 
 
 def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
@@ -40,21 +40,21 @@ def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
         budgets = Budgets(session=Decimal(1), agent=Decimal(10**6), user=Decimal(1))
         clock = Clock(monotonic=lambda: now, unix=lambda: now)
         state = MemoryState(Limits(), budgets, prior_spend=prior_spend, clock=clock)
-        running = asking(session="running")
+        running = new_request(session="running")
         admitted(await state.admit(running))
         for n in range(N_KEYS):
-            call = asking(session=f"s{n}", agent="a", user=f"u{n}")
+            call = new_request(session=f"s{n}", agent="a", user=f"u{n}")
             admitted(await state.admit(call))
             await state.settle(call, Decimal(1))
             recorded[Account("session", f"s{n}", None)] = Decimal(1)
             now += 10
-            state.recorded(5)
+            state.mark_recorded(5)
         assert len(state._sums) < 4 * IDLE_S / 10
         assert Account("session", "s0", None) not in state._sums
         assert Account("session", "running", None) in state._sums
-        assert refused(await state.admit(asking(session="s0"))).code == "budget_exceeded"
+        assert refused(await state.admit(new_request(session="s0"))).code == "budget_exceeded"
         await state.settle(running, Decimal(1))
-        assert refused(await state.admit(asking(session="running"))).code == "budget_exceeded"
+        assert refused(await state.admit(new_request(session="running"))).code == "budget_exceeded"
 
     asyncio.run(scenario())
 
@@ -73,7 +73,7 @@ def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
 
         async def spend(n: int) -> None:
             for _ in range(n):
-                call = asking(session=f"s{next(numbers)}")
+                call = new_request(session=f"s{next(numbers)}")
                 admitted(await state.admit(call))
                 await state.settle(call, Decimal(1))
 
@@ -81,7 +81,7 @@ def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
         now += 2 * IDLE_S
         await spend(100)
         assert len(state._sums) == 200
-        state.recorded(IDLE_S)  # the recorder went on, for half of that time
+        state.mark_recorded(IDLE_S)  # the recorder went on, for half of that time
         await spend(100)
         assert len(state._sums) == 200
 
@@ -97,15 +97,15 @@ def test_without_a_ledger_to_ask_only_days_that_are_over_leave() -> None:
         budgets = Budgets(session=Decimal(1), user=Decimal(1))
         state = MemoryState(Limits(), budgets, clock=clock)
         for n in range(200):
-            call = asking(session="s" if n == 0 else None, user=f"u{n}")
+            call = new_request(session="s" if n == 0 else None, user=f"u{n}")
             admitted(await state.admit(call))
             await state.settle(call, Decimal(1))
         now += 86400
         for _ in range(200):
-            call = asking(user="today")
+            call = new_request(user="today")
             admitted(await state.admit(call))
             await state.release(call)
         assert len(state._sums) == 2
-        assert refused(await state.admit(asking(session="s"))).code == "budget_exceeded"
+        assert refused(await state.admit(new_request(session="s"))).code == "budget_exceeded"
 
     asyncio.run(scenario())

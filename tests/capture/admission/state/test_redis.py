@@ -19,11 +19,17 @@ from uuid import UUID
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Admitted, Refused
+from capture.admission.decision import Admitted, Keys, Refused
 from capture.admission.rate_limits import Limits
 from capture.admission.state.redis import RedisState
 from capture.ledger.accounts import Account
-from tests.capture.admission.state.states import admitted, asking, by_name, refused, used_and_held
+from tests.capture.admission.state.states import (
+    admitted,
+    by_name,
+    new_request,
+    refused,
+    used_and_held,
+)
 from tests.support.ledger import PROJECT
 from tests.support.redis_server import RedisServer
 
@@ -61,7 +67,7 @@ async def state(
 
 async def of_session(one: RedisState) -> tuple[object, object]:
     """What is spent and held of the session's budget."""
-    return used_and_held(by_name(await one.standing(session_id="s"))["budget_session"])
+    return used_and_held(by_name(await one.standing(Keys(session_id="s")))["budget_session"])
 
 
 async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
@@ -75,10 +81,10 @@ def test_two_processes_share_budgets_and_limits(redis_server: RedisServer) -> No
     async def scenario() -> None:
         limits = Limits(overall=30)
         async with state(redis_server, limits) as one, state(redis_server, limits) as other:
-            budgeted = [s.admit(asking(session="s")) for _ in range(50) for s in (one, other)]
+            budgeted = [s.admit(new_request(session="s")) for _ in range(50) for s in (one, other)]
             responses = await asyncio.gather(*budgeted)
             assert sum(isinstance(response, Admitted) for response in responses) == 10
-            free = [s.admit(asking()) for _ in range(50) for s in (one, other)]
+            free = [s.admit(new_request()) for _ in range(50) for s in (one, other)]
             responses = await asyncio.gather(*free)
             assert sum(isinstance(response, Admitted) for response in responses) == 20
 
@@ -99,10 +105,10 @@ def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
             state(redis_server, prior_spend=ledger_of_noon) as one,
             state(redis_server, prior_spend=ledger_of_later) as other,
         ):
-            call = asking(session="s")
+            call = new_request(session="s")
             assert admitted(await one.admit(call)).remaining_usd == 7
             await one.settle(call, Decimal(2))
-            assert admitted(await other.admit(asking(session="s"))).remaining_usd == 5
+            assert admitted(await other.admit(new_request(session="s"))).remaining_usd == 5
 
     asyncio.run(scenario())
 
@@ -111,7 +117,7 @@ KILLED = """
 import asyncio, os, sys
 from dataclasses import replace
 from decimal import Decimal
-from tests.capture.admission.state.states import asking
+from tests.capture.admission.state.states import new_request
 from capture.admission.budgets import Budgets
 from capture.admission.rate_limits import Limits
 from capture.admission.state.redis import RedisState
@@ -119,7 +125,7 @@ from uuid import UUID
 
 async def main():
     state = RedisState(sys.argv[1], Limits(), Budgets(session=Decimal(10)), lease_s=1, timeout_s=20)
-    await state.admit(replace(asking("4", session="s"), action_id=UUID(int=4)))
+    await state.admit(replace(new_request("4", session="s"), action_id=UUID(int=4)))
     print("admitted", flush=True)
     await asyncio.sleep(60)
 
@@ -149,7 +155,7 @@ def test_what_a_killed_process_held_is_spent_until_its_calls_are_known(
 
             await until(is_spent)
             # The recorder has understood what there was of it.
-            killed = replace(asking("4", session="s"), action_id=UUID(int=4))
+            killed = replace(new_request("4", session="s"), action_id=UUID(int=4))
             for _ in range(2):
                 await one.settle(killed, Decimal("1.5"))
                 assert await of_session(one) == (Decimal("1.5"), 0)
@@ -170,7 +176,7 @@ def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
     async def scenario() -> None:
         nonlocal now
         async with state(redis_server, lease_s=30, unix=lambda: now) as one:
-            paid, failed = asking("2", session="s"), asking("3", session="s")
+            paid, failed = new_request("2", session="s"), new_request("3", session="s")
             for call in (paid, failed):
                 admitted(await one.admit(call))
             now += 31
@@ -187,10 +193,12 @@ def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
 def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with state(redis_server) as one:
-            admitted(await one.admit(asking(session="s")))
+            admitted(await one.admit(new_request(session="s")))
             with redis_server.client() as client:
                 client.script_flush()
-            responses = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(20)])
+            responses = await asyncio.gather(
+                *[one.admit(new_request(session="s")) for _ in range(20)]
+            )
             assert sum(isinstance(response, Admitted) for response in responses) == 9
 
     asyncio.run(scenario())
@@ -199,9 +207,9 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisSe
 def test_an_agent_that_leaves_while_it_is_admitted_holds_nothing(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with state(redis_server) as one:
-            admitted(await one.admit(asking(session="s")))
+            admitted(await one.admit(new_request(session="s")))
             for turns in range(12):
-                task = asyncio.create_task(one.admit(asking(session="s")))
+                task = asyncio.create_task(one.admit(new_request(session="s")))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 task.cancel()
@@ -222,8 +230,8 @@ def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
         everything = Budgets(Decimal(10), Decimal(10), Decimal(10), Decimal(10))
         limits = Limits(10, 10, 10, 10)
         async with state(redis_server, limits, everything, prior_spend=nothing) as one:
-            admitted(await one.admit(asking(session="s", agent="a", user="u")))
-            ended = asking(session="s", agent="a", user="u")
+            admitted(await one.admit(new_request(session="s", agent="a", user="u")))
+            ended = new_request(session="s", agent="a", user="u")
             admitted(await one.admit(ended))
             await one.settle(ended, Decimal(1))
             with redis_server.client() as client:
@@ -250,25 +258,25 @@ def test_when_redis_goes_away_calls_pass_and_it_is_said_once(
 ) -> None:
     async def scenario() -> None:
         async with state(own_server, Limits(overall=1)) as one:
-            admitted(await one.admit(asking()))
-            refused(await one.admit(asking()))
+            admitted(await one.admit(new_request()))
+            refused(await one.admit(new_request()))
             assert one.degraded is None
             own_server.stop()
             began = time.monotonic()
             for _ in range(50):
-                assert await one.admit(asking(session="s")) == Admitted((), Decimal(0), None)
+                assert await one.admit(new_request(session="s")) == Admitted((), Decimal(0), None)
             assert time.monotonic() - began < 5
             assert one.degraded is not None
             assert one.degraded.startswith("Redis: ")
-            assert await one.standing(session_id="s") == []
+            assert await one.standing(Keys(session_id="s")) == []
             own_server.start()
 
             async def is_back() -> bool:
-                await one.admit(asking())
+                await one.admit(new_request())
                 return one.degraded is None
 
             await until(is_back)
-            refused(await one.admit(asking()))
+            refused(await one.admit(new_request()))
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario())
@@ -284,7 +292,7 @@ def test_when_redis_goes_away_calls_are_refused_if_the_operator_wants_that(
     async def scenario() -> None:
         own_server.stop()
         async with state(own_server, on_failure="block") as one:
-            response = refused(await one.admit(asking(session="s")))
+            response = refused(await one.admit(new_request(session="s")))
             assert (response.status, response.code) == (503, "limiter_unavailable")
             assert (response.may_retry, response.retry_after_s) == (True, 1.0)
 
@@ -297,8 +305,10 @@ def test_an_agent_does_not_wait_for_a_redis_that_does_not_answer(own_server: Red
             assert own_server.process is not None
             own_server.process.send_signal(signal.SIGSTOP)
             began = time.monotonic()
-            responses = await asyncio.gather(*[one.admit(asking(session="s")) for _ in range(300)])
-            responses += [await one.admit(asking(session="s")) for _ in range(20)]
+            responses = await asyncio.gather(
+                *[one.admit(new_request(session="s")) for _ in range(300)]
+            )
+            responses += [await one.admit(new_request(session="s")) for _ in range(20)]
             assert time.monotonic() - began < 10
             own_server.process.send_signal(signal.SIGCONT)
             return responses
@@ -312,7 +322,7 @@ def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
 ) -> None:
     async def scenario() -> None:
         async with state(own_server, timeout_s=0.5) as one:
-            before, during = asking("4", session="s"), asking("1", session="s")
+            before, during = new_request("4", session="s"), new_request("1", session="s")
             admitted(await one.admit(before))
             assert own_server.process is not None
             own_server.process.send_signal(signal.SIGSTOP)
@@ -322,7 +332,7 @@ def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
             own_server.process.send_signal(signal.SIGCONT)
 
             async def is_told() -> bool:
-                standing = by_name(await one.standing(session_id="s"))
+                standing = by_name(await one.standing(Keys(session_id="s")))
                 if "budget_session" not in standing:
                     return False
                 return used_and_held(standing["budget_session"]) == (Decimal("2.5"), 0)
@@ -343,13 +353,13 @@ def test_when_redis_has_lost_everything_the_ledger_is_asked_again(
     async def scenario() -> None:
         nonlocal recorded
         async with state(redis_server, prior_spend=prior_spend) as one:
-            ended, running = asking("4", session="s"), asking("3", session="s")
+            ended, running = new_request("4", session="s"), new_request("3", session="s")
             for call in (ended, running):
                 admitted(await one.admit(call))
             redis_server.empty()
             await one.settle(ended, Decimal(2))
             recorded = Decimal(2)
-            assert admitted(await one.admit(asking(session="s"))).remaining_usd == 8
+            assert admitted(await one.admit(new_request(session="s"))).remaining_usd == 8
             await one.settle(running, Decimal(3))  # it held nothing any more
             assert await of_session(one) == (5, 1)
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import AccountSpend, Admitted, BudgetWarning, Refused
+from capture.admission.decision import AccountSpend, Admitted, BudgetWarning, Keys, Refused
 from capture.admission.rate_limits import Limits
 from capture.ledger.accounts import Account
 from tests.capture.admission.state.conftest import MakeBench
@@ -17,8 +17,8 @@ from tests.capture.admission.state.states import (
     NOON,
     Bench,
     admitted,
-    asking,
     by_name,
+    new_request,
     refused,
     used_and_held,
 )
@@ -28,7 +28,7 @@ DAY = date(2026, 3, 14)
 
 def at_once(bench: Bench, n: int, **of: str) -> list[Admitted | Refused]:
     async def all_of_them() -> list[Admitted | Refused]:
-        return await asyncio.gather(*[bench.state.admit(asking(**of)) for _ in range(n)])
+        return await asyncio.gather(*[bench.state.admit(new_request(**of)) for _ in range(n)])
 
     return bench.run(all_of_them())
 
@@ -78,16 +78,16 @@ def test_a_limit_has_no_edge_at_which_more_pass(bench: MakeBench) -> None:
     b = bench(Limits(overall=2))
     for at, passes in [(59, True), (59.5, True), (61, False), (118.8, False), (119.1, True)]:
         b.now = NOON + at
-        assert isinstance(b.run(b.state.admit(asking())), Admitted) is passes, at
+        assert isinstance(b.run(b.state.admit(new_request())), Admitted) is passes, at
 
 
 def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
     b = bench(Limits(overall=2, session=1))
-    admitted(b.run(b.state.admit(asking(session="s"))))
+    admitted(b.run(b.state.admit(new_request(session="s"))))
     b.now += 10
-    admitted(b.run(b.state.admit(asking())))
+    admitted(b.run(b.state.admit(new_request())))
     b.now += 5
-    response = refused(b.run(b.state.admit(asking())))
+    response = refused(b.run(b.state.admit(new_request())))
     assert response.retry_after_s == 45
     assert response.facts == {
         "rate_limit": "all",
@@ -97,35 +97,35 @@ def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
         "resets_at": "2026-03-14T12:01:00+00:00",
     }
     b.now += 44.75
-    assert refused(b.run(b.state.admit(asking()))).retry_after_s == 0.25
+    assert refused(b.run(b.state.admit(new_request()))).retry_after_s == 0.25
     b.now += 0.25
-    admitted(b.run(b.state.admit(asking())))
-    assert refused(b.run(b.state.admit(asking()))).retry_after_s == 10
+    admitted(b.run(b.state.admit(new_request())))
+    assert refused(b.run(b.state.admit(new_request()))).retry_after_s == 10
 
 
 def test_of_several_limits_the_longest_wait_is_told(bench: MakeBench) -> None:
     b = bench(Limits(overall=2, session=1))
-    admitted(b.run(b.state.admit(asking())))
+    admitted(b.run(b.state.admit(new_request())))
     b.now += 20
-    admitted(b.run(b.state.admit(asking(session="s"))))
+    admitted(b.run(b.state.admit(new_request(session="s"))))
     b.now += 10
-    response = refused(b.run(b.state.admit(asking(session="s"))))
+    response = refused(b.run(b.state.admit(new_request(session="s"))))
     assert (response.facts["rate_limit"], response.retry_after_s) == ("session", 50)
     assert response.message == (
         "The rate limit of session s of 1 requests in 60 seconds is reached;"
         " the next one passes in 50.000 s."
     )
-    assert refused(b.run(b.state.admit(asking(session="t")))).retry_after_s == 30
+    assert refused(b.run(b.state.admit(new_request(session="t")))).retry_after_s == 30
 
 
 def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: MakeBench) -> None:
     b = bench(Limits(overall=10, session=1, user=5), Budgets(daily=Decimal(5), agent=Decimal(1)))
     of = {"session": "s", "user": "u", "agent": "a"}
-    admitted(b.run(b.state.admit(asking(**of))))
-    assert refused(b.run(b.state.admit(asking(**of)))).code == "rate_limited"
-    by_budget = refused(b.run(b.state.admit(asking(session="t", user="u", agent="a"))))
+    admitted(b.run(b.state.admit(new_request(**of))))
+    assert refused(b.run(b.state.admit(new_request(**of)))).code == "rate_limited"
+    by_budget = refused(b.run(b.state.admit(new_request(session="t", user="u", agent="a"))))
     assert by_budget.code == "budget_reserved"
-    standing = b.run(b.state.standing(session_id="s", agent_name="a", user_id="u"))
+    standing = b.run(b.state.standing(Keys(session_id="s", agent_name="a", user_id="u")))
     used = {name: used_and_held(s) for name, s in by_name(standing).items()}
     assert used == {
         "budget_agent": (0, 1),
@@ -134,19 +134,19 @@ def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: Make
         "rate_limit_session_rpm": (1, 0),
         "rate_limit_user_rpm": (1, 0),
     }
-    of_t = b.run(b.state.standing(session_id="t"))
+    of_t = b.run(b.state.standing(Keys(session_id="t")))
     assert by_name(of_t)["rate_limit_session_rpm"].used == 0
 
 
 def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal("1")))
-    dear, failed = asking("0.6", session="s"), asking("0.3", session="s")
+    dear, failed = new_request("0.6", session="s"), new_request("0.3", session="s")
     assert admitted(b.run(b.state.admit(dear))).remaining_usd == 1
     response = admitted(b.run(b.state.admit(failed)))
     assert (response.reserved_usd, response.remaining_usd) == (Decimal("0.3"), Decimal("0.4"))
     b.run(b.state.settle(dear, Decimal("0.7")))
     b.run(b.state.release(failed))
-    [standing] = b.run(b.state.standing(session_id="s"))
+    [standing] = b.run(b.state.standing(Keys(session_id="s")))
     assert used_and_held(standing) == (Decimal("0.7"), 0)
     assert standing.left == Decimal("0.3")
     assert standing.resets_at is None
@@ -154,7 +154,7 @@ def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) 
 
 def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(9)))
-    first, second = asking(session="s"), asking(session="s")
+    first, second = new_request(session="s"), new_request(session="s")
     for one in (first, second):
         admitted(b.run(b.state.admit(one)))
     for _ in range(3):
@@ -162,16 +162,16 @@ def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
         b.run(b.state.release(first))
         b.run(b.state.release(second))
         b.run(b.state.settle(second, Decimal(3)))
-    [standing] = b.run(b.state.standing(session_id="s"))
+    [standing] = b.run(b.state.standing(Keys(session_id="s")))
     assert used_and_held(standing) == (2, 0)
 
 
 def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal("0.25"), status=402))
-    one = asking("0.1")
+    one = new_request("0.1")
     admitted(b.run(b.state.admit(one)))
     b.run(b.state.settle(one, Decimal("0.3000000001")))
-    response = refused(b.run(b.state.admit(asking("0"))))
+    response = refused(b.run(b.state.admit(new_request("0"))))
     assert response == Refused(
         status=402,
         code="budget_exceeded",
@@ -195,41 +195,41 @@ def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
 def test_a_spent_budget_is_told_rather_than_a_held_one(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(2)))
     for key in ("s", "t"):
-        one = asking(session=key)
+        one = new_request(session=key)
         admitted(b.run(b.state.admit(one)))
         b.run(b.state.settle(one, Decimal(1)))
-    response = refused(b.run(b.state.admit(asking(session="new"))))
+    response = refused(b.run(b.state.admit(new_request(session="new"))))
     assert (response.code, response.facts["budget"]) == ("budget_exceeded", "daily")
-    response = refused(b.run(b.state.admit(asking(session="s"))))
+    response = refused(b.run(b.state.admit(new_request(session="s"))))
     assert response.message == "The session budget of s is spent: 1 of 1 USD; it resets never."
 
 
 def test_keys_do_not_share_budgets(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(Decimal(1), Decimal(1), None, Decimal(1)))
-    admitted(b.run(b.state.admit(asking(session="x", agent="y", user="z"))))
-    admitted(b.run(b.state.admit(asking(session="y", agent="z", user="x"))))
-    admitted(b.run(b.state.admit(asking())))
-    refused(b.run(b.state.admit(asking(user="z"))))
+    admitted(b.run(b.state.admit(new_request(session="x", agent="y", user="z"))))
+    admitted(b.run(b.state.admit(new_request(session="y", agent="z", user="x"))))
+    admitted(b.run(b.state.admit(new_request())))
+    refused(b.run(b.state.admit(new_request(user="z"))))
 
 
 def test_odd_keys_are_keys(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
     for key in ("a:b", "", "ключ", "'} *", "a:b\n"):
-        admitted(b.run(b.state.admit(asking(session=key))))
-        refused(b.run(b.state.admit(asking(session=key))))
+        admitted(b.run(b.state.admit(new_request(session=key))))
+        refused(b.run(b.state.admit(new_request(session=key))))
 
 
 def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(1), agent=Decimal(1)))
     b.now = datetime(2026, 3, 14, 23, 59, 50, tzinfo=UTC).timestamp()
-    before = asking(agent="a")
+    before = new_request(agent="a")
     admitted(b.run(b.state.admit(before)))
-    refused(b.run(b.state.admit(asking(agent="a"))))
+    refused(b.run(b.state.admit(new_request(agent="a"))))
     b.now += 20
-    after = asking(agent="a")
+    after = new_request(agent="a")
     admitted(b.run(b.state.admit(after)))
     b.run(b.state.settle(before, Decimal(50)))
-    standing = by_name(b.run(b.state.standing(agent_name="a")))
+    standing = by_name(b.run(b.state.standing(Keys(agent_name="a"))))
     for name in ("budget_daily", "budget_agent"):
         assert used_and_held(standing[name]) == (0, 1)
         assert standing[name].resets_at == datetime(2026, 3, 16, tzinfo=UTC)
@@ -237,62 +237,62 @@ def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None
 
 def test_a_session_has_its_budget_for_life(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
-    one = asking(session="s")
+    one = new_request(session="s")
     admitted(b.run(b.state.admit(one)))
     b.run(b.state.settle(one, Decimal(1)))
     b.now += 40 * 86400
-    refused(b.run(b.state.admit(asking(session="s"))))
+    refused(b.run(b.state.admit(new_request(session="s"))))
 
 
 def test_where_budgets_only_warn_calls_go_through_marked(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(5), action="warn"))
-    one = asking(session="s")
+    one = new_request(session="s")
     assert admitted(b.run(b.state.admit(one))).warnings == ()
     b.run(b.state.settle(one, Decimal("1.5")))
-    response = admitted(b.run(b.state.admit(asking(session="s"))))
+    response = admitted(b.run(b.state.admit(new_request(session="s"))))
     assert response.warnings == (BudgetWarning("session", "s", Decimal("1.5"), Decimal(1)),)
     assert response.remaining_usd == 0
 
 
 def test_both_blocks(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(0), action="both"))
-    assert refused(b.run(b.state.admit(asking()))).code == "budget_exceeded"
+    assert refused(b.run(b.state.admit(new_request()))).code == "budget_exceeded"
 
 
 def test_a_model_without_a_price_passes_marked(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
-    response = admitted(b.run(b.state.admit(asking(None, session="s"))))
+    response = admitted(b.run(b.state.admit(new_request(None, session="s"))))
     assert response == Admitted(
         (BudgetWarning("unpriced", "gpt-4o", Decimal(0), None),), Decimal(0), Decimal(1)
     )
-    assert admitted(b.run(b.state.admit(asking(None)))).warnings == ()
+    assert admitted(b.run(b.state.admit(new_request(None)))).warnings == ()
 
 
 def test_a_model_without_a_price_is_refused_where_the_operator_wants_that(bench: MakeBench) -> None:
     b = bench(Limits(overall=1), Budgets(session=Decimal(1), unpriced="block"))
-    response = refused(b.run(b.state.admit(asking(None, session="s"))))
+    response = refused(b.run(b.state.admit(new_request(None, session="s"))))
     assert (response.code, response.may_retry) == ("budget_unpriced", False)
-    admitted(b.run(b.state.admit(asking(None))))
+    admitted(b.run(b.state.admit(new_request(None))))
 
 
 def test_a_running_call_may_hold_more_while_that_is_left(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(10), daily=Decimal(100)))
-    one, other = asking("1", session="s"), asking("4", session="s")
+    one, other = new_request("1", session="s"), new_request("4", session="s")
     for call in (one, other):
         admitted(b.run(b.state.admit(call)))
     assert b.run(b.state.extend(one, Decimal(6)))
     assert not b.run(b.state.extend(one, Decimal("6.0000000001")))
-    standing = by_name(b.run(b.state.standing(session_id="s")))
+    standing = by_name(b.run(b.state.standing(Keys(session_id="s"))))
     assert standing["budget_session"].reserved == standing["budget_daily"].reserved == 10
     b.run(b.state.settle(one, Decimal(6)))
     b.run(b.state.release(other))
-    standing = by_name(b.run(b.state.standing(session_id="s")))
+    standing = by_name(b.run(b.state.standing(Keys(session_id="s"))))
     assert used_and_held(standing["budget_session"]) == (6, 0)
 
 
 def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(10)))
-    calls = [asking() for _ in range(100)]
+    calls = [new_request() for _ in range(100)]
 
     async def all_at_once() -> list[Admitted | Refused]:
         return await asyncio.gather(*map(b.state.admit, calls))
@@ -301,17 +301,17 @@ def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: M
     ran = [c for c, a in zip(calls, responses, strict=True) if isinstance(a, Admitted)]
     for call in ran:
         b.run(b.state.settle(call, Decimal(3)))
-    [standing] = b.run(b.state.standing())
+    [standing] = b.run(b.state.standing(Keys()))
     assert standing.used == 10 + len(ran) * (3 - 1)
     assert standing.left == 0
-    refused(b.run(b.state.admit(asking())))
+    refused(b.run(b.state.admit(new_request())))
 
 
 def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(10)))
     responses = at_once(b, 100, usd="3")
     assert sum(isinstance(response, Admitted) for response in responses) == 4
-    [standing] = b.run(b.state.standing())
+    [standing] = b.run(b.state.standing(Keys()))
     assert used_and_held(standing) == (0, 12)
     assert standing.left == 0
 
@@ -324,11 +324,11 @@ def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
         AccountSpend(Account("daily", None, date(2026, 3, 13)), Decimal(70)),
     ]
     b.run(b.state.seed(spent))
-    one = asking(session="s")
+    one = new_request(session="s")
     assert admitted(b.run(b.state.admit(one))).remaining_usd == Decimal("0.5")
     b.run(b.state.settle(one, Decimal("0.25")))
     b.run(b.state.seed(spent))  # another process starts: what was counted since stays
-    assert admitted(b.run(b.state.admit(asking(session="s")))).remaining_usd == Decimal("0.25")
+    assert admitted(b.run(b.state.admit(new_request(session="s")))).remaining_usd == Decimal("0.25")
 
 
 def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> None:
@@ -356,12 +356,12 @@ def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench:
 
     b = bench(Limits(overall=2), Budgets(session=Decimal(1)), prior_spend=prior_spend)
     for _ in range(2):
-        response = admitted(b.run(b.state.admit(asking(session="s"))))
+        response = admitted(b.run(b.state.admit(new_request(session="s"))))
         assert response.remaining_usd is None
     assert b.state.degraded == "the ledger's sums: no database"
-    assert refused(b.run(b.state.admit(asking(session="s")))).code == "rate_limited"
+    assert refused(b.run(b.state.admit(new_request(session="s")))).code == "rate_limited"
     is_away = False
     b.now += 61
     b.run(asyncio.sleep(1.01))
-    assert refused(b.run(b.state.admit(asking(session="s")))).code == "budget_exceeded"
+    assert refused(b.run(b.state.admit(new_request(session="s")))).code == "budget_exceeded"
     assert b.state.degraded is None
