@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import math
 
+from django.conf import settings
+
 from access import failed_logins, tokens
 from access.actors import Actor, Known, local_operator, with_the_key
 from access.cookie import actor_of_cookie
 from access.request_checks import KEY_HEADER, Denied, Reader, denied_with_key, denied_without_key
 from access.roles import Role
 from access.throttle import Attempts
-from agentledger_site.conf import Config
 
 # Longer than any key of ours.
 MAX_SHOWN = 4096
@@ -19,18 +20,24 @@ MAX_SHOWN = 4096
 _attempts = Attempts()
 
 
-def identified(reader: Reader, config: Config) -> Actor | Denied:
+def identified(reader: Reader) -> Actor | Denied:
     """Raises DatabaseError."""
-    by_place = denied_without_key(reader, config)
+    config = settings.AGENTLEDGER
+    by_place = denied_without_key(
+        reader,
+        has_key=config.api_key is not None,
+        trusted_networks=config.trusted_networks,
+        allowed_hosts=config.allowed_hosts,
+    )
     if by_place is None:  # a token may be shown, to be less than the operator; a wrong one is none
-        return _unasked(reader, config) or local_operator(reader.address)
-    known = _by_what_it_shows(reader, config)
+        return _unasked(reader) or local_operator(reader.address)
+    known = _by_what_it_shows(reader)
     if isinstance(known, Actor):
-        return denied_with_key(reader, config) or known
+        return denied_with_key(reader, config.allowed_hosts) or known
     return known or by_place
 
 
-def with_secret(shown: str, known_by: Known, address: str | None, config: Config) -> Actor | Denied:
+def with_secret(shown: str, known_by: Known, address: str | None) -> Actor | Denied:
     """Whose key or token this is. The answer to a wrong one is the same whether it was never one,
     is one no more, or is that of another. Raises DatabaseError."""
     shown = shown.strip()[:MAX_SHOWN]
@@ -39,7 +46,7 @@ def with_secret(shown: str, known_by: Known, address: str | None, config: Config
         failed_logins.slowed()
         seconds = math.ceil(wait_s)
         return Denied(429, f"too many wrong keys: try again in {seconds} s", seconds)
-    actor = _owner(shown, known_by, address, config)
+    actor = _owner(shown, known_by, address)
     if actor is not None:
         _attempts.was_right(address, shown)
         return actor
@@ -48,18 +55,18 @@ def with_secret(shown: str, known_by: Known, address: str | None, config: Config
     return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
 
 
-def _unasked(reader: Reader, config: Config) -> Actor | None:
+def _unasked(reader: Reader) -> Actor | None:
     shown, known_by = _shown(reader)
     if shown:
-        return _owner(shown, known_by, reader.address, config)
-    return actor_of_cookie(reader.cookie, reader.address, config) if reader.cookie else None
+        return _owner(shown, known_by, reader.address)
+    return actor_of_cookie(reader.cookie, reader.address) if reader.cookie else None
 
 
-def _by_what_it_shows(reader: Reader, config: Config) -> Actor | Denied | None:
+def _by_what_it_shows(reader: Reader) -> Actor | Denied | None:
     shown, known_by = _shown(reader)
     if shown:
-        return with_secret(shown, known_by, reader.address, config)
-    return actor_of_cookie(reader.cookie, reader.address, config) if reader.cookie else None
+        return with_secret(shown, known_by, reader.address)
+    return actor_of_cookie(reader.cookie, reader.address) if reader.cookie else None
 
 
 def _shown(reader: Reader) -> tuple[str, Known]:
@@ -73,8 +80,8 @@ def _shown(reader: Reader) -> tuple[str, Known]:
     return "", "nothing"
 
 
-def _owner(shown: str, known_by: Known, address: str | None, config: Config) -> Actor | None:
-    key = config.api_key
+def _owner(shown: str, known_by: Known, address: str | None) -> Actor | None:
+    key = settings.AGENTLEDGER.api_key
     if key is not None and hmac.compare_digest(shown.encode(errors="replace"), key.encode()):
         return with_the_key(address, known_by)
     token = tokens.find(shown)

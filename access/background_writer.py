@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 import time
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from access import audit, failed_logins, tokens
 from access.actors import AGENTLEDGER
-from agentledger_site.conf import PREFIX, VERSION, Config, config, variables, without_secrets
+from access.redaction import redact_url
 
 # Their values may be secrets, whole or in part: the log tells that they are set.
 BY_NAME_ONLY = re.compile("KEY|SECRET|TOKEN|PASSWORD|HEADERS|WEBHOOK")
@@ -32,7 +33,7 @@ class Housekeeping:
     def now(self, *, all_: bool = False) -> None:
         try:
             if not self._settings_told:
-                audit.record(AGENTLEDGER, "start", "settings", **settings_told(config()))
+                audit.record(AGENTLEDGER, "start", "settings", **settings_told())
                 self._settings_told = True
             tokens.write_uses()
             failed_logins.tell(all_=all_)
@@ -40,21 +41,18 @@ class Housekeeping:
             connection.close()
 
 
-def settings_told(settings: Config) -> dict[str, object]:
+def settings_told() -> dict[str, object]:
     told: dict[str, object] = {}
-    for field in variables():
-        if settings.is_given(field.name):
-            name = PREFIX + field.metadata["name"]
-            value = _shown(getattr(settings, field.name))
-            told[name] = "set" if BY_NAME_ONLY.search(name) else value
-    return {"version": VERSION, "variables": told}
+    for name, value in settings.AGENTLEDGER.given_variables().items():
+        told[name] = "set" if BY_NAME_ONLY.search(name) else _shown(value)
+    return {"version": settings.VERSION, "variables": told}
 
 
 def _shown(value: object) -> object:
     if isinstance(value, str):
-        return without_secrets(value)
+        return redact_url(value)
     if isinstance(value, tuple):
         return [str(entry) for entry in value]
     if hasattr(value, "items"):
-        return {name: without_secrets(url) for name, url in value.items()}
+        return {name: redact_url(url) for name, url in value.items()}
     return str(int(value)) if isinstance(value, bool) else str(value)

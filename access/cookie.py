@@ -6,6 +6,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
+from django.conf import settings
 from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -16,14 +17,13 @@ from access.actors import Actor, with_the_key
 from access.models import Token
 from access.roles import Role
 from access.signing_key import signing_key
-from agentledger_site.conf import Config
 
 NAME = "agentledger"
 MAX_AGE_S = 14 * 24 * 3600
 
 
-def give(request: HttpRequest, response: HttpResponseBase, actor: Actor, config: Config) -> None:
-    of = f"token:{actor.token_id}" if actor.token_id is not None else f"key:{_mark(config)}"
+def give(request: HttpRequest, response: HttpResponseBase, actor: Actor) -> None:
+    of = f"token:{actor.token_id}" if actor.token_id is not None else f"key:{_mark()}"
     response.set_cookie(
         NAME,
         _signer().sign(of),
@@ -38,7 +38,7 @@ def take_back(response: HttpResponseBase) -> None:
     response.delete_cookie(NAME, samesite="Lax")
 
 
-def actor_of_cookie(value: str, address: str | None, config: Config) -> Actor | None:
+def actor_of_cookie(value: str, address: str | None) -> Actor | None:
     """Raises DatabaseError."""
     try:
         of = _signer().unsign(value, max_age=MAX_AGE_S)
@@ -46,7 +46,7 @@ def actor_of_cookie(value: str, address: str | None, config: Config) -> Actor | 
         return None
     kind, _, mark = of.partition(":")
     if kind == "key":
-        is_current = config.api_key is not None and hmac.compare_digest(mark, _mark(config))
+        is_current = settings.AGENTLEDGER.api_key is not None and hmac.compare_digest(mark, _mark())
         return with_the_key(address, "cookie") if is_current else None
     token = Token.objects.in_force(now()).filter(pk=int(mark)).first()
     if token is None:
@@ -59,7 +59,7 @@ def _signer() -> TimestampSigner:
     return TimestampSigner(key=signing_key(), salt="agentledger.cookie")
 
 
-def _mark(config: Config) -> str:
+def _mark() -> str:
     """Tells one API key from another; tells nothing of it without the signing key."""
-    key = (config.api_key or "").encode()
+    key = (settings.AGENTLEDGER.api_key or "").encode()
     return hmac.new(signing_key().encode(), b"api key:" + key, sha256).hexdigest()

@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from access.request_checks import ip_of
-from agentledger_site.conf import Network
+from access.request_checks import Network, ip_of
 
 ELEMENT = re.compile(r'(?:^|;)\s*(for|proto)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
 

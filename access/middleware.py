@@ -30,7 +30,6 @@ from access.request_checks import (
     denied_to_pages,
 )
 from access.roles import Role
-from agentledger_site.conf import config
 
 DATABASE_AWAY = Denied(503, "the database does not answer; calls wait in the spool")
 
@@ -137,7 +136,7 @@ def reader_of(request: HttpRequest) -> Reader:
     comes after."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     address = request.META.get("REMOTE_ADDR")
-    client = forwarded.client(address, headers, config().trusted_proxies)
+    client = forwarded.client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     if client is not None:
         address = request.META["REMOTE_ADDR"] = client.address or ""
         if client.scheme is not None:
@@ -157,7 +156,7 @@ def reader_of(request: HttpRequest) -> Reader:
 
 def _identified(reader: Reader, *, is_open: bool) -> Actor | Denied:
     try:
-        return identified(reader, config())
+        return identified(reader)
     except DatabaseError:
         return nobody(reader.address) if is_open else DATABASE_AWAY
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agentledger_site.conf import PREFIX, Config, Network
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 KEY_HEADER = "x-agentledger-api-key"
 KEY_PARAMETER = "api_key"
@@ -59,26 +59,32 @@ def denied_to_sockets(reader: Reader) -> Denied | None:
     return None
 
 
-def denied_with_key(reader: Reader, config: Config) -> Denied | None:
-    if config.allowed_hosts and _host_name(reader.host) not in config.allowed_hosts:
-        return Denied(403, f"Host {reader.host!r} is not among {PREFIX}ALLOWED_HOSTS")
+def denied_with_key(reader: Reader, allowed_hosts: tuple[str, ...]) -> Denied | None:
+    if allowed_hosts and _host_name(reader.host) not in allowed_hosts:
+        return Denied(403, f"Host {reader.host!r} is not among AGENTLEDGER_ALLOWED_HOSTS")
     return None
 
 
-def denied_without_key(reader: Reader, config: Config) -> Denied | None:
+def denied_without_key(
+    reader: Reader,
+    *,
+    has_key: bool,
+    trusted_networks: tuple[Network, ...],
+    allowed_hosts: tuple[str, ...],
+) -> Denied | None:
     """Why the place from which this reader asks does not let him in; None: it does."""
-    if config.api_key is not None:
+    if has_key:
         return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
-    how = f"set {PREFIX}API_KEY, or show a token as {KEY_HEADER}, to read from elsewhere"
+    how = f"set AGENTLEDGER_API_KEY, or show a token as {KEY_HEADER}, to read from elsewhere"
     is_proxied = any(name in reader.headers for name in PROXY_HEADERS)
     if is_proxied and not reader.is_vouched_for:
         return Denied(403, f"without a key only this machine may read, not through a proxy; {how}")
-    if not is_near(reader.address, config.trusted_networks):
+    if not is_near(reader.address, trusted_networks):
         return Denied(403, f"without a key only this machine may read; {how}")
     name = _host_name(reader.host)
     # A page of another site that resolves its name to our address (DNS rebinding) names itself.
-    if not (_is_local_name(name) or _is_address(name) or name in config.allowed_hosts):
-        return Denied(403, f"Host {name!r} is unknown; name it in {PREFIX}ALLOWED_HOSTS")
+    if not (_is_local_name(name) or _is_address(name) or name in allowed_hosts):
+        return Denied(403, f"Host {name!r} is unknown; name it in AGENTLEDGER_ALLOWED_HOSTS")
     return None
 
 

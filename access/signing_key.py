@@ -8,7 +8,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-from agentledger_site.conf import PREFIX, config
+from django.conf import settings
 
 logger = logging.getLogger("agentledger.access")
 
@@ -17,8 +17,8 @@ FILE = "agentledger-secret-key"
 
 @cache
 def signing_key() -> str:
-    settings = config()
-    return settings.secret_key or kept_in(settings.spool_path.parent / FILE)
+    config = settings.AGENTLEDGER
+    return config.secret_key or kept_in(config.spool_path.parent / FILE)
 
 
 def kept_in(file: Path) -> str:
@@ -34,8 +34,8 @@ def kept_in(file: Path) -> str:
         reason = str(error.strerror)
     logger.warning(
         "%s cannot keep the key that signs cookies (%s): browsers must sign in again after each"
-        " start; set %sSECRET_KEY",
-        *(file, reason, PREFIX),
+        " start; set AGENTLEDGER_SECRET_KEY",
+        *(file, reason),
     )
     return secrets.token_urlsafe(32)
 

@@ -17,7 +17,6 @@ from access.actors import Actor, actor_of
 from access.authentication import with_secret
 from access.request_checks import KEY_PARAMETER, Denied
 from access.roles import Role
-from agentledger_site.conf import config
 
 MAY_ONLY_SEND = Denied(403, "this token may only send calls")
 DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")
@@ -32,7 +31,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     target = _next(request.POST.get("next", ""))
     address = actor_of(request).address
     try:
-        known = with_secret(request.POST.get(KEY_PARAMETER, ""), "form", address, config())
+        known = with_secret(request.POST.get(KEY_PARAMETER, ""), "form", address)
         if isinstance(known, Actor) and not known.may(Role.VIEWER):
             known = MAY_ONLY_SEND
         if isinstance(known, Actor):
@@ -62,7 +61,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def with_cookie(request: HttpRequest, actor: Actor, target: str) -> HttpResponse:
     response = HttpResponseRedirect(target)
     response.status_code = 303
-    cookie.give(request, response, actor, config())
+    cookie.give(request, response, actor)
     return response
 
 

@@ -6,6 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from access import cookie, forwarded
@@ -13,7 +14,6 @@ from access.actors import Actor
 from access.authentication import identified
 from access.permissions import rule_of
 from access.request_checks import KEY_PARAMETER, Denied, Reader, denied_to_sockets
-from agentledger_site.conf import config
 
 DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")
 
@@ -23,7 +23,7 @@ def admitted(scope: dict[str, Any], route: str) -> Actor | Denied:
     reader = _reader_of(scope)
     rule = rule_of(route)
     try:
-        known = denied_to_sockets(reader) or identified(reader, config())
+        known = denied_to_sockets(reader) or identified(reader)
     except DatabaseError:
         return DATABASE_AWAY
     finally:
@@ -40,7 +40,7 @@ def _reader_of(scope: dict[str, Any]) -> Reader:
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
     }
     address = (scope.get("client") or (None,))[0]
-    client = forwarded.client(address, headers, config().trusted_proxies)
+    client = forwarded.client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     return Reader(
         address=client.address or "" if client is not None else address,

@@ -19,64 +19,29 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 
+from access.redaction import redact_url
+from access.request_checks import Network
+from capture.pricing import catalog
+from capture.pricing.configured import PriceSources
+
 VERSION = "0.1.0"
 PREFIX = "AGENTLEDGER_"
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class BadValue(Exception):
     """A variable's value cannot be used: the message is one line for the operator."""
 
     def __init__(self, name: str, value: str, accepted: str) -> None:
-        shown = without_secrets(value)
+        shown = redact_url(value)
         super().__init__(f"{name}={shown!r} is not accepted: it takes {accepted}")
 
 
 class Rejected(ValueError):
     """Raised by parsers: what would have been accepted."""
-
-
-# --- URLs without their secrets -------------------------------------------------------------------
-
-# The parameters of a DSN whose values may be shown. A list of those that may not would miss the
-# password under a name that libpq does not know.
-HARMLESS = frozenset(
-    "application_name connect_timeout dbname host hostaddr port sslmode target_session_attrs"
-    " user".split()
-)
-
-
-def without_secrets(url: str) -> str:
-    """A URL, or what was meant to be one, as it may be shown. A DSN keeps its host, database and
-    user: operators know it by them."""
-    if url.startswith("sqlite:"):
-        return url
-    if not url.startswith(("postgresql://", "postgres://")):
-        return re.sub(r"=.*", "=…", re.sub(r":/.*@", "://…@", url))
-    # As libpq reads it: the password ends at the first @, before any slash.
-    shown = re.sub(r"(?<=://)([^:@/?]*):[^@/]*@", r"\1:…@", url)
-    shown = re.sub(r"(?<=[?&])([^=&]*)=?[^&]*", _parameter, shown)
-    # As it may have been meant: with a slash or an @ in the password.
-    return re.sub(r"(?<=://)([^:@/?]*):.*@", r"\1:…@", shown)
-
-
-def _parameter(found: re.Match[str]) -> str:
-    return found[0] if found[1] in HARMLESS else f"{found[1]}=…" if "=" in found[0] else "…"
-
-
-def without_secrets_of(url: str, reason: str) -> str:
-    """An error in one line, without words that it quotes of the hidden parts of `url`."""
-    shown, whole = without_secrets(url), url + unquote(url)
-
-    def said(words: re.Match[str]) -> str:
-        return "…" if words[2] in whole and words[2] not in shown else words[0]
-
-    return re.sub(r"""(["'])(.*?)\1""", said, " ".join(reason.split()))
 
 
 # --- parsers: text from the environment to a value ------------------------------------------------
@@ -453,8 +418,27 @@ class Config:
         beside = self.sqlite_path.parent if self.sqlite_path else Path.cwd()
         return beside / "agentledger-spool"
 
+    @property
+    def price_sources(self) -> PriceSources:
+        file = Path.cwd() / self.pricing_file if self.pricing_file is not None else None
+        return PriceSources(self.pricing, file, catalog.path_in(self.spool_path))
+
+    @property
+    def default_upstream_url(self) -> str | None:
+        """The upstream of every request that names none. None where the operator set none: then
+        each provider's calls go to that provider."""
+        return self.upstream_url if self.is_given("upstream_url") else None
+
     def is_given(self, field: str) -> bool:
         return field in self.given
+
+    def given_variables(self) -> dict[str, object]:
+        """Returns the values of the variables that the operator set, by full name."""
+        return {
+            PREFIX + field.metadata["name"]: getattr(self, field.name)
+            for field in variables()
+            if self.is_given(field.name)
+        }
 
 
 def variables() -> list[dataclasses.Field[Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentledger_site.conf import PREFIX, BadValue, Config, without_secrets_of
+from access.redaction import redact_error
+from agentledger_site.conf import PREFIX, BadValue, Config
 
 # How long a reader or writer of SQLite waits for the one writer before it gives up.
 BUSY_TIMEOUT_S = 20
@@ -44,7 +45,7 @@ def postgresql(config: Config) -> dict[str, Any]:
     try:
         parameters: dict[str, Any] = dict(conninfo_to_dict(config.dsn))
     except ProgrammingError as unreadable:
-        reason = without_secrets_of(config.dsn, str(unreadable))
+        reason = redact_error(unreadable, config.dsn)
         raise BadValue(
             f"{PREFIX}DSN", config.dsn, f"a URI that libpq can read ({reason})"
         ) from None

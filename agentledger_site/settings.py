@@ -6,7 +6,8 @@ import secrets
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
-from agentledger_site.conf import VERSION, config
+from agentledger_site.conf import VERSION as AGENTLEDGER_VERSION
+from agentledger_site.conf import Config, config
 from agentledger_site.database import databases
 from agentledger_site.static_url import PROJECT, name_of_contents
 
@@ -16,11 +17,13 @@ gc.disable()
 
 django_stubs_ext.monkeypatch()
 
-_config = config()
+# What the environment says, for all apps: they read it here, and nowhere else.
+AGENTLEDGER: Config = config()
+VERSION: str = AGENTLEDGER_VERSION
 
 # Signs what need not outlive a start: messages of the admin. The cookies that let browsers in are
 # signed with a key that is kept: access.signing_key.
-SECRET_KEY = _config.secret_key or secrets.token_urlsafe(32)
+SECRET_KEY = AGENTLEDGER.secret_key or secrets.token_urlsafe(32)
 DEBUG = False
 # Access decides by Host, on the read surfaces alone: the proxy path answers to any.
 ALLOWED_HOSTS = ["*"]
@@ -56,6 +59,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 ROOT_URLCONF = "agentledger_site.urls"
+ASGI_APPLICATION = "agentledger_site.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -71,7 +75,7 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = databases(_config)
+DATABASES = databases(AGENTLEDGER)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Who acts is decided for each request, by access: there are no log-ins, and what

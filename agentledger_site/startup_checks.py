@@ -8,7 +8,6 @@ from functools import cache
 
 from agentledger_site import conf
 from agentledger_site.database import databases
-from capture.pricing.configured import operator_prices
 
 
 @cache
@@ -19,7 +18,7 @@ def check() -> None:
         print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
     try:
         databases(conf.config())
-        operator_prices(conf.config())
+        conf.config().price_sources.read_operators()
     except (conf.BadValue, ValueError) as bad:
         print(bad, file=sys.stderr)
         sys.exit(2)

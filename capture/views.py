@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from agentledger_site.conf import Config
 from capture.admission.charge import Charge
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 from capture.admission.gate import Admission
@@ -36,7 +35,7 @@ MAX_GLANCE = 64 * 1024 * 1024
 async def proxy(request: ProxyRequest) -> ProxyResponse:
     """Every request that is not for one of our own paths."""
     runtime = running()
-    wire_format = recorded_as(request, runtime.config)
+    wire_format = recorded_as(request, runtime.config.extra_paths)
     no_entry = runtime.admission.check_key(request.raw_headers)
     if no_entry is not None:
         runtime.counters.refused_keys += 1
@@ -174,7 +173,7 @@ async def uncaptured(
     return await pass_through(request, runtime, way)
 
 
-def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
+def recorded_as(request: ProxyRequest, extra_paths: tuple[str, ...]) -> WireFormat | None:
     """The wire format of a request that is recorded; None for traffic that only passes."""
     if request.method == "POST":
         wire_format = registry.for_path(request.path)
@@ -185,7 +184,7 @@ def recorded_as(request: ProxyRequest, config: Config) -> WireFormat | None:
         if wire_format is not None:
             return wire_format
     path = "/" + request.path.strip("/")
-    if any(path.endswith("/" + extra) for extra in config.extra_paths):
+    if any(path.endswith("/" + extra) for extra in extra_paths):
         return registry.by_name("raw")
     return None
 

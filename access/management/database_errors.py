@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import DatabaseError
 
-from agentledger_site.conf import config, without_secrets, without_secrets_of
+from access.redaction import redact_error, redact_url
 
 
 def unusable(error: DatabaseError) -> str:
-    dsn = config().dsn
-    reason = without_secrets_of(dsn, str(error))
+    dsn = settings.AGENTLEDGER.dsn
+    reason = redact_error(error, dsn)
     if "no such table" in reason or ("relation" in reason and "does not exist" in reason):
         reason += "; `manage.py runproxy` and `manage.py migrate` make its tables"
-    return f"the database {without_secrets(dsn)} cannot be used: {reason}"
+    return f"the database {redact_url(dsn)} cannot be used: {reason}"

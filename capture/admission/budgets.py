@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from agentledger_site.conf import Config
+from django.conf import settings
+
 from capture.admission.decision import (
     NOTHING_APPLIES,
     AdmissionRequest,
@@ -67,7 +68,8 @@ class Budgets:
     unpriced: Literal["pass", "block"] = "pass"
 
     @classmethod
-    def from_config(cls, config: Config) -> Budgets:
+    def from_settings(cls) -> Budgets:
+        config = settings.AGENTLEDGER
         return cls(
             config.budget_session,
             config.budget_agent,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agentledger_site.conf import Config
+from django.conf import settings
+
 from capture.admission.budgets import Budgets
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, Admitted, Refused, State
@@ -34,12 +35,12 @@ class Admission:
     @classmethod
     def of(
         cls,
-        config: Config,
         ingest: IngestKeys,
         stops: Stops,
         state: State,
         estimator: CostEstimator,
     ) -> Admission:
+        config = settings.AGENTLEDGER
         has_policy = config.models_allow or config.models_deny
         return cls(
             ingest=ingest,
@@ -47,7 +48,7 @@ class Admission:
             models=ModelPolicy(allow=config.models_allow, deny=config.models_deny)
             if has_policy
             else None,
-            budgets=Budgets.from_config(config),
+            budgets=Budgets.from_settings(),
             state=state,
             estimator=estimator,
         )

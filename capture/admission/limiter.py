@@ -7,7 +7,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from agentledger_site.conf import Config
+from django.conf import settings
+
 from capture.admission.budgets import Budgets
 from capture.admission.charge import Charge
 from capture.admission.cost_estimate import CostEstimator
@@ -15,14 +16,13 @@ from capture.admission.decision import AdmissionRequest, State
 from capture.admission.prior_spend import PriorSpend
 from capture.admission.state.factory import new_state
 from capture.exchange import RequestHead
-from capture.pricing import catalog
-from capture.pricing.configured import configured_prices, published_file
+from capture.pricing.configured import PriceSources
 from capture.spool.folder import Folder
 
 
 @dataclass(slots=True)
 class Limiter:
-    config: Config
+    price_sources: PriceSources
     folder: Folder
     budgets: Budgets
     state: State
@@ -38,10 +38,10 @@ class Limiter:
         ago_s = time.time() - self.folder.recorded_until()
         self.state.mark_recorded(ago_s)
         self.spent.mark_recorded(ago_s)
-        mark = catalog.mark(published_file(self.config))
+        mark = self.price_sources.published_mark()
         if mark != self.prices_mark:
             self.prices_mark = mark
-            self.estimator.use(await asyncio.to_thread(configured_prices, self.config))
+            self.estimator.use(await asyncio.to_thread(self.price_sources.read))
 
     async def close(self) -> None:
         await self.state.close()
@@ -58,13 +58,14 @@ class Limiter:
         return Charge(self.state, self.estimator, asking, head, body, is_complete=is_complete)
 
 
-def begin(config: Config, folder: Folder, *, any_token_budget: bool) -> Limiter:
+def begin(folder: Folder, *, any_token_budget: bool) -> Limiter:
     """Before calls are taken, while the recorder runs. What a token has spent that is made later is
     in the ledger alone."""
-    budgets = Budgets.from_config(config)
-    mark = catalog.mark(published_file(config))
-    estimator = CostEstimator(configured_prices(config))
+    budgets = Budgets.from_settings()
+    sources = settings.AGENTLEDGER.price_sources
+    mark = sources.published_mark()
+    estimator = CostEstimator(sources.read())
     spent = PriorSpend(folder)
     if budgets.is_any or any_token_budget:
         spent.begin(estimator.prices)
-    return Limiter(config, folder, budgets, new_state(config, spent), estimator, spent, mark)
+    return Limiter(sources, folder, budgets, new_state(spent), estimator, spent, mark)

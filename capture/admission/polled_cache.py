@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+from django.conf import settings
 from django.db import DatabaseError, connection
 
-from agentledger_site.conf import config, without_secrets_of
+from access.redaction import redact_error
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class LastKnown(Generic[T]):
             known = self._asked()
         except DatabaseError as error:
             if self.degraded is None:
-                reason = without_secrets_of(config().dsn, str(error))
+                reason = redact_error(error, settings.AGENTLEDGER.dsn)
                 self.degraded = (
                     f"{self._what} cannot be read, the last ones known are in force: {reason}"
                 )

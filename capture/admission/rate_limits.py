@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from agentledger_site.conf import Config
+from django.conf import settings
+
 from capture.admission.decision import Keys, Refused
 
 WINDOW_S = 60
@@ -36,7 +37,8 @@ class Limits:
     user: int | None = None
 
     @classmethod
-    def from_config(cls, config: Config) -> Limits:
+    def from_settings(cls) -> Limits:
+        config = settings.AGENTLEDGER
         return cls(
             config.rate_limit_rpm,
             config.rate_limit_session_rpm,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
 from access import audit
 from access.actors import Actor
-from agentledger_site.conf import config
 from capture.exchange import Outcome
 from capture.ledger.sessions import LISTS, MAX_TOTAL, session_names
 from capture.ledger.tombstones import session_digest
@@ -109,7 +109,7 @@ def _n_calls(call: Call) -> int:
 
 
 def _wake_recorder() -> None:
-    ring(Folder(config().spool_path).doorbell)
+    ring(Folder(settings.AGENTLEDGER.spool_path).doorbell)
 
 
 def is_removing() -> bool:

@@ -1,36 +1,44 @@
-"""The prices that this installation has: the operator's, from where the configuration says they
-are, and the published ones beside the ledger's data."""
+"""The prices of this installation: the operator's own, and the published ones beside the ledger."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from agentledger_site.conf import PREFIX, Config
 from capture.pricing import catalog
 from capture.pricing.overrides import OperatorPrice, read_operator_prices
 from capture.pricing.prices import Prices
 from capture.pricing.published import PublishedPrices
 
 
-def published_file(config: Config) -> Path:
-    return catalog.path_in(config.spool_path)
+@dataclass(frozen=True, slots=True)
+class PriceSources:
+    """Where the prices of an installation come from."""
 
+    inline: str | None  # JSON: the value of AGENTLEDGER_PRICING
+    file: Path | None  # AGENTLEDGER_PRICING_FILE
+    published: Path  # may be missing: then the prices that come with AgentLedger apply
 
-def configured_prices(config: Config) -> Prices:
-    """Raises ValueError, as `operator_prices` does."""
-    return Prices(operator_prices(config), PublishedPrices(published_file(config)))
+    def read(self) -> Prices:
+        """Raises ValueError, as `read_operators` does."""
+        return Prices(self.read_operators(), PublishedPrices(self.published))
 
+    def read_operators(self) -> dict[str, OperatorPrice]:
+        """Returns the operator's prices by model; where both sources name a model, the file wins.
+        Raises ValueError: one sentence that says what is wrong, and where."""
+        prices: dict[str, OperatorPrice] = {}
+        if self.inline is not None:
+            prices |= read_operator_prices(self.inline, "AGENTLEDGER_PRICING")
+        if self.file is not None:
+            try:
+                text = self.file.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(
+                    f"AGENTLEDGER_PRICING_FILE: {self.file} cannot be read: {error}"
+                ) from None
+            prices |= read_operator_prices(text, str(self.file))
+        return prices
 
-def operator_prices(config: Config) -> dict[str, OperatorPrice]:
-    """Raises ValueError: one sentence that says what is wrong, and where."""
-    prices: dict[str, OperatorPrice] = {}
-    if config.pricing is not None:
-        prices |= read_operator_prices(config.pricing, f"{PREFIX}PRICING")
-    if config.pricing_file is not None:
-        path = Path.cwd() / config.pricing_file
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{PREFIX}PRICING_FILE: {path} cannot be read: {error}") from None
-        prices |= read_operator_prices(text, str(path))
-    return prices
+    def published_mark(self) -> tuple[int, int] | None:
+        """Returns a value that changes when the published prices do; None if there is no file."""
+        return catalog.mark(self.published)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from agentledger_site.conf import without_secrets
+from access.redaction import redact_url
 from capture.pricing import catalog
 from capture.pricing.catalog import MAX_BYTES, PriceData
 
@@ -43,7 +43,7 @@ def _checked(data: bytes, source: str) -> PriceData:
         return catalog.read(data)
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise UpdateError(f"{without_secrets(source)} cannot be used: {reason}") from None
+        raise UpdateError(f"{redact_url(source)} cannot be used: {reason}") from None
 
 
 def _read(source: str) -> bytes:
@@ -58,7 +58,7 @@ def _read(source: str) -> bytes:
 
 
 def _fetched(url: str) -> bytes:
-    shown = without_secrets(url)
+    shown = redact_url(url)
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     end = time.monotonic() + WHOLE_TIMEOUT_S
     data = bytearray()

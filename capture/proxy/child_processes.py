@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+from django.conf import settings
+
 logger = logging.getLogger("agentledger.proxy")
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -42,7 +44,7 @@ class ChildProcess:
         return self._process is None or self._process.poll() is None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ, DJANGO_SETTINGS_MODULE="agentledger_site.settings")
+        environment = dict(os.environ, DJANGO_SETTINGS_MODULE=settings.SETTINGS_MODULE)
         search_path = [str(PROJECT), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, search_path))
         return subprocess.Popen(

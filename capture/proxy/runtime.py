@@ -13,10 +13,11 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from agentledger_site.conf import Config, config
+from django.conf import settings
+
 from capture.admission import limiter
 from capture.admission.gate import Admission
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
@@ -38,6 +39,23 @@ SWITCH_INTERVAL_S = 0.0005
 TICK_S = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """The settings that calls read, under the names that they have in the configuration."""
+
+    extra_paths: tuple[str, ...]
+    inject_usage: bool
+    budget_midstream: bool
+    on_full: Literal["block", "pass"]
+    upstream_connect_timeout_s: float
+    upstream_trust_env: bool
+    shutdown_s: float
+
+    @classmethod
+    def from_settings(cls) -> ProxyConfig:
+        return cls(**{f.name: getattr(settings.AGENTLEDGER, f.name) for f in fields(cls)})
+
+
 @dataclass(slots=True)
 class Counters:
     """Since this process began."""
@@ -52,7 +70,7 @@ class Counters:
 
 @dataclass(slots=True)
 class Runtime:
-    config: Config
+    config: ProxyConfig
     folder: Folder
     writer: Writer
     destinations: Destinations
@@ -137,21 +155,22 @@ def running() -> Runtime:
     if _ended:
         raise Ended
     if _runtime is None:
-        _runtime = _begin(config())
+        _runtime = _begin()
         _runtime.tick()
         _runtime.finish(_runtime.limiter.correct())
     return _runtime
 
 
-def _begin(settings: Config) -> Runtime:
+def _begin() -> Runtime:
+    config = settings.AGENTLEDGER
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What start-up has made stays: a full collection that walks it held calls for 60 ms.
     gc.collect()
     gc.freeze()
-    folder = Folder(settings.spool_path)
+    folder = Folder(config.spool_path)
     folder.prepare()
     # A proxy that is being restarted may still be ending its calls.
-    lock = folder.lock("proxy", wait_s=settings.shutdown_s + GRACE_S + 1)
+    lock = folder.lock("proxy", wait_s=config.shutdown_s + GRACE_S + 1)
     if lock is None:
         raise SpoolError(
             f"another proxy process uses the spool folder {folder.path}: one process at a time"
@@ -161,26 +180,25 @@ def _begin(settings: Config) -> Runtime:
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     stops.begin()
-    ingest = IngestKeys(settings.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
+    ingest = IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
     ingest.tokens.begin()
-    limits = limiter.begin(settings, folder, any_token_budget=ingest.tokens.any_budget)
+    limits = limiter.begin(folder, any_token_budget=ingest.tokens.any_budget)
     return Runtime(
-        config=settings,
+        config=ProxyConfig.from_settings(),
         folder=folder,
         writer=Writer(
-            folder, max_bytes=settings.spool_max_mb * 1024 * 1024, fsync=settings.spool_fsync
+            folder, max_bytes=config.spool_max_mb * 1024 * 1024, fsync=config.spool_fsync
         ),
-        destinations=Destinations(settings),
+        destinations=Destinations(config.upstreams, config.default_upstream_url),
         upstream=Upstream(
-            connect_timeout_s=settings.upstream_connect_timeout_s,
-            read_timeout_s=settings.upstream_read_timeout_s,
-            pool_size=settings.upstream_pool_size,
-            trust_env=settings.upstream_trust_env,
+            connect_timeout_s=config.upstream_connect_timeout_s,
+            read_timeout_s=config.upstream_read_timeout_s,
+            pool_size=config.upstream_pool_size,
+            trust_env=config.upstream_trust_env,
         ),
         recorder=recorder,
         sinks=SinksProcess(),
         admission=Admission.of(
-            settings,
             ingest,
             stops,
             limits.state,

@@ -13,16 +13,15 @@ import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from agentledger_site.conf import config
+from django.conf import settings
+
 from capture.exchange import Outcome
 from capture.ledger import store
 from capture.ledger.entry import Entry
 from capture.ledger.store import LedgerMemory
 from capture.parsing.parse import parse_call
 from capture.parsing.thumbnails import Thumbnails
-from capture.pricing import catalog
 from capture.pricing.call_cost import cost_of_call
-from capture.pricing.configured import configured_prices, published_file
 from capture.recorder.doorbell import Doorbell
 from capture.recorder.maintenance import Purge, keep_wal_short, migrate
 from capture.recorder.state_file import StateFile
@@ -109,7 +108,7 @@ class Recorder:
         entries = self._make_entries(reader, calls)
         positions = reader.positions()
         if calls:
-            if config().redis_url is not None:
+            if settings.AGENTLEDGER.redis_url is not None:
                 self._keep_charges(entry for _, entry in entries)
             self._database.run(lambda: self._store(reader, entries, positions))
             keep_wal_short()
@@ -121,7 +120,7 @@ class Recorder:
     # --- calls become entries ---
 
     def _make_entries(self, reader: Reader, calls: Sequence[SpooledCall]) -> list[SpooledEntry]:
-        if calls and catalog.mark(published_file(config())) != self._prices_mark:
+        if calls and settings.AGENTLEDGER.price_sources.published_mark() != self._prices_mark:
             self._read_prices()
         entries: list[SpooledEntry] = []
         for call in calls:
@@ -134,14 +133,14 @@ class Recorder:
         return entries
 
     def _make_entry(self, reader: Reader, call: SpooledCall) -> Entry:
-        parsed = parse_call(reader.load(call), keep_binaries=config().capture_binary)
+        parsed = parse_call(reader.load(call), keep_binaries=settings.AGENTLEDGER.capture_binary)
         # Outside the transaction: a large image takes its time.
         thumbnails = self._thumbnails.make(parsed.binaries.values()) if parsed.binaries else {}
         return Entry(parsed, cost_of_call(self._prices, parsed), thumbnails)
 
     def _read_prices(self) -> None:
-        self._prices_mark = catalog.mark(published_file(config()))
-        self._prices = configured_prices(config())
+        self._prices_mark = settings.AGENTLEDGER.price_sources.published_mark()
+        self._prices = settings.AGENTLEDGER.price_sources.read()
 
     def _keep_charges(self, entries: Iterable[Entry]) -> None:
         """Leaves what interrupted calls cost for the next proxy: Redis holds their reservations."""
@@ -167,7 +166,7 @@ class Recorder:
                 [entry for _, entry in entries],
                 positions,
                 self._memory,
-                keep_binaries=config().capture_binary,
+                keep_binaries=settings.AGENTLEDGER.capture_binary,
             )
         except Exception as error:  # drivers raise many classes for a value that they cannot send
             if not entries or not is_caused_by_call(error):

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import DataError, Error, IntegrityError, ProgrammingError, connection
 
-from agentledger_site.conf import config, without_secrets_of
+from access.redaction import redact_error
 from capture.models import Ledger
 from capture.recorder.doorbell import Doorbell
 from capture.recorder.state_file import StateFile
@@ -53,7 +54,7 @@ class DatabaseRetry:
                 return result
 
     def _report(self, error: Exception) -> None:
-        reason = without_secrets_of(config().dsn, str(error))
+        reason = redact_error(error, settings.AGENTLEDGER.dsn)
         if not self._is_waiting:
             self._is_waiting = True
             logger.warning("the database is unavailable, calls wait in the spool: %s", reason)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from agentledger_site.conf import Config
 from capture.wire.types import WireFormat
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -113,14 +112,15 @@ def provider_of(host: str) -> str | None:
 
 
 class Destinations:
-    """All upstreams of a configuration."""
+    """All upstreams of a configuration: `upstreams` by name, and `default_url`, which takes every
+    request that names none; without it, each provider's calls go to that provider."""
 
-    def __init__(self, config: Config) -> None:
-        urls = {**HOMES, **config.upstreams}
+    def __init__(self, upstreams: Mapping[str, str], default_url: str | None) -> None:
+        urls = {**HOMES, **upstreams}
         self._named = {name: Destination.of(name, url) for name, url in urls.items()}
         self._every = None
-        if config.is_given("upstream_url"):
-            self._every = Destination.of("default", config.upstream_url)
+        if default_url is not None:
+            self._every = Destination.of("default", default_url)
 
     def of(
         self, path: str, target: bytes, headers: RawHeaders, wire_format: WireFormat | None

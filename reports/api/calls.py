@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -18,7 +19,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.actors import actor_of
-from agentledger_site.conf import VERSION
 from capture.models import Call, Session
 from capture.operations.deletion import delete_call
 from reports.api.serializers import CallSerializer, ExplainedCallSerializer
@@ -67,7 +67,7 @@ class SessionCallsViewSet(viewsets.ViewSet):
 
 
 def _etag(request: Request, session: Session) -> str:
-    asked = f"{VERSION} {request.get_full_path()} {request.accepted_media_type}"
+    asked = f"{settings.VERSION} {request.get_full_path()} {request.accepted_media_type}"
     return f'"{session.pk}-{session.revision}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
@@ -11,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.middleware import may_read, wants_page
-from agentledger_site.conf import VERSION
 from reports.api.readiness import readiness
 from reports.dashboard.calls import calls
 from reports.queries.parameters import Parameters
@@ -30,7 +30,7 @@ def index(request: Request) -> HttpResponseBase:
     base = request.build_absolute_uri("/")
     return Response(
         {
-            "version": VERSION,
+            "version": settings.VERSION,
             "openai_base_url": f"{base}v1",
             "anthropic_base_url": base.rstrip("/"),
             "sessions": f"{base}api/sessions",
@@ -43,7 +43,7 @@ def index(request: Request) -> HttpResponseBase:
 
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"status": "ok", "version": VERSION})
+    return JsonResponse({"status": "ok", "version": settings.VERSION})
 
 
 @require_safe

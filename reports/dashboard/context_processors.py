@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
 from access.actors import actor_of
 from access.roles import Role
-from agentledger_site.conf import VERSION
 from reports.dashboard.preferences import read_preferences
 
 
@@ -42,7 +42,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "may_edit": actor.may(Role.EDITOR),
         "may_administer": actor.may(Role.ADMIN),
         "tabs": _tabs(request),
-        "version": VERSION,
+        "version": settings.VERSION,
     }
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentledger_site.conf import VERSION
 from capture.models import Session
 from reports.queries import records
 from reports.queries.ledger_position import newest_position
@@ -57,7 +57,7 @@ def conditional_response(
     request: Request, session: Session, data: Callable[[Session], Any]
 ) -> HttpResponseBase:
     """Returns `data(session)`, or 304 when the client has the session's current revision."""
-    etag = f'"{session.pk}-{session.revision}-{VERSION}"'
+    etag = f'"{session.pk}-{session.revision}-{settings.VERSION}"'
     not_modified = get_conditional_response(request._request, etag=etag)
     if not_modified is not None:
         return not_modified

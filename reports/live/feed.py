@@ -12,7 +12,9 @@ import logging
 from collections import OrderedDict, defaultdict
 from typing import Any
 
-from agentledger_site.conf import config, without_secrets_of
+from django.conf import settings
+
+from access.redaction import redact_error
 from capture.proxy import runtime
 from reports.dashboard.live_rows import rendered
 from reports.json_encoding import encode
@@ -111,7 +113,7 @@ class Feed:
             self._away = False
         except FAILURES as error:
             if not self._away:
-                reason = without_secrets_of(config().dsn, str(error))
+                reason = redact_error(error, settings.AGENTLEDGER.dsn)
                 logger.warning("the live feed cannot read the ledger: %s", reason)
             self._away = True
             if self._place is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentledger_site.conf import config
+from django.conf import settings
 
 if TYPE_CHECKING:
     from reports.live.shared import Shared
@@ -15,7 +15,7 @@ _shared: Shared | None = None
 def shared() -> Shared | None:
     """None: there is one process alone."""
     global _shared
-    url = config().redis_url
+    url = settings.AGENTLEDGER.redis_url
     if _shared is None and url is not None:
         from reports.live.shared import Shared  # the client takes 40 ms that few need
 

@@ -14,9 +14,10 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
-from agentledger_site.conf import config, without_secrets_of
+from access.redaction import redact_error
 from capture.models import Ledger
 from capture.spool.folder import Folder
 from reports.sinks import cursor
@@ -129,7 +130,7 @@ class Follower:
 
     def _wait_for(self, error: Exception) -> None:
         self._is_prepared, self._renew_at = False, 0.0
-        reason = without_secrets_of(config().dsn, str(error)) or type(error).__name__
+        reason = redact_error(error, settings.AGENTLEDGER.dsn) or type(error).__name__
         if isinstance(error, DatabaseError):
             connection.close()
         if self.state.state == "starting" and self.state.reason is None:

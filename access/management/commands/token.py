@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.timezone import now
@@ -15,7 +16,6 @@ from access.actors import on_the_command_line
 from access.management.database_errors import unusable
 from access.models import Token
 from access.roles import Role
-from agentledger_site.conf import PREFIX, Rejected, config, usd
 
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 MINUTE = "%Y-%m-%d %H:%M"
@@ -79,9 +79,10 @@ class Command(BaseCommand):
         self.stderr.write(
             f"Made the {made.role} token {made.name!r}; this is shown once, and kept nowhere"
         )
-        if role == Role.INGEST and config().ingest_key is None:
+        if role == Role.INGEST and settings.AGENTLEDGER.ingest_key is None:
             self.stderr.write(
-                f"note: {PREFIX}INGEST_KEY is not set, so agents without a token may send calls too"
+                "note: AGENTLEDGER_INGEST_KEY is not set, so agents without a token may send calls"
+                " too"
             )
 
     def list(self, *, everything: bool) -> None:
@@ -121,10 +122,11 @@ def moment(text: str) -> datetime:
 
 
 def amount(text: str) -> Decimal:
-    try:
-        return usd(text)
-    except Rejected as rejected:
-        raise ArgumentTypeError(f"{text!r} is not accepted: {rejected}") from None
+    if re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,10})?", text):
+        return Decimal(text)
+    raise ArgumentTypeError(
+        f"{text!r} is not accepted: an amount in USD, 0 or more, e.g. 10 or 0.50"
+    )
 
 
 def _said(at: datetime | None) -> str:

@@ -4,13 +4,12 @@ from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
-from agentledger_site.conf import config
 from capture.models import Call
 from capture.pricing import update as price_update
-from capture.pricing.configured import configured_prices, published_file
 from capture.pricing.cost import UNKNOWN, UnitPrice
 from capture.pricing.prices import Explanation
 from capture.pricing.terms import BillingTerms
@@ -50,7 +49,7 @@ class Command(BaseCommand):
             self.update(update)
             if not models:
                 return
-        prices = configured_prices(config())
+        prices = settings.AGENTLEDGER.price_sources.read()
         if not models:
             self.say_what_is_unknown()
         for model in models:
@@ -61,7 +60,7 @@ class Command(BaseCommand):
 
     def update(self, source: str) -> None:
         try:
-            data = price_update.update(source, published_file(config()))
+            data = price_update.update(source, settings.AGENTLEDGER.price_sources.published)
         except UpdateError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Prices are those of {data.source} now: {data.n_models:,} models")

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from agentledger_site.conf import config
 from capture.operations.reprice import apply, calls_to_reprice, changes, difference
-from capture.pricing.configured import configured_prices
 
 
 class Command(BaseCommand):
@@ -31,7 +30,7 @@ class Command(BaseCommand):
         total = calls.count()
         n_seen = n_changed = 0
         more = Decimal(0)
-        for n_looked_at, page in changes(calls, configured_prices(config())):
+        for n_looked_at, page in changes(calls, settings.AGENTLEDGER.price_sources.read()):
             n_seen += n_looked_at
             n_changed += len(page)
             more += difference(page)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
-import os
 import re
 import signal
 import socket
@@ -10,20 +10,19 @@ import threading
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils.module_loading import import_string
 
-from agentledger_site import conf
+from access.redaction import redact_error, redact_url
 from capture.demo import provider
 from capture.models import Ledger
 from capture.proxy import runtime
 from capture.recorder.maintenance import migrate
 from capture.spool.folder import SpoolError
 from capture.upstream.routing import Destinations
-
-APPLICATION = "agentledger_site.asgi.application"
 
 
 class Command(BaseCommand):
@@ -38,12 +37,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, demo: bool, **options: Any) -> None:
-        config = conf.config()
-        refuse_used_port(config)
-        prepare_database(config)
+        refuse_used_port(settings.AGENTLEDGER.host, settings.AGENTLEDGER.port)
+        prepare_database()
         if demo:
-            os.environ[f"{conf.PREFIX}UPSTREAM_URL"] = provider.serve_in_thread().base_url
-            conf.config.cache_clear()
+            settings.AGENTLEDGER = dataclasses.replace(
+                settings.AGENTLEDGER,
+                upstream_url=provider.serve_in_thread().base_url,
+                given=settings.AGENTLEDGER.given | {"upstream_url"},
+            )
         serve(demo=demo, say=self.say)
 
     def say(self, line: str) -> None:
@@ -51,34 +52,35 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def refuse_used_port(config: conf.Config) -> None:
+def refuse_used_port(host: str, port: int) -> None:
     """Before anything is begun. Raises CommandError."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
-            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         raise CommandError(
-            f"cannot listen on {config.host} port {config.port}: {error.strerror};"
-            f" choose another with {conf.PREFIX}PORT or {conf.PREFIX}HOST"
+            f"cannot listen on {host} port {port}: {error.strerror};"
+            " choose another with AGENTLEDGER_PORT or AGENTLEDGER_HOST"
         ) from None
 
 
-def prepare_database(config: conf.Config) -> None:
+def prepare_database() -> None:
     """Make or update the tables. Raises CommandError for a database that can never work; one that
     only does not answer yet is the recorder's to wait for."""
+    config = settings.AGENTLEDGER
     try:
         migrate()
         if config.sqlite_path is not None:
             refuse_read_only()
     except DatabaseError as error:
-        reason = conf.without_secrets_of(config.dsn, str(error))
+        reason = redact_error(error, config.dsn)
         away = isinstance(error, OperationalError) and config.sqlite_path is None
         if not (away and may_come_back(reason)):
-            name = conf.without_secrets(config.dsn)
+            name = redact_url(config.dsn)
             raise CommandError(f"the database {name} cannot be used: {reason}") from None
     finally:
         connection.close()
@@ -139,9 +141,12 @@ def serve(*, demo: bool, say: Any) -> None:
             threading.Thread(target=play.play, args=(url, say), daemon=True).start()
 
     stopping: list[asyncio.Task[None]] = []
-    config = conf.config()
+    config = settings.AGENTLEDGER
     server = Server(
-        import_string(APPLICATION), host=config.host, port=config.port, on_ready=on_ready
+        import_string(settings.ASGI_APPLICATION),
+        host=config.host,
+        port=config.port,
+        on_ready=on_ready,
     )
     try:
         loop.run_until_complete(begin())
@@ -156,20 +161,22 @@ def serve(*, demo: bool, say: Any) -> None:
 
 
 def what_is_served(port: int) -> list[str]:
-    config = conf.config()
+    config = settings.AGENTLEDGER
     host = "localhost" if config.host in ("0.0.0.0", "::", "") else config.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     key = "set" if config.api_key else "not set: reading is open to this machine alone"
     return [
-        f"AgentLedger {conf.VERSION}",
+        f"AgentLedger {settings.VERSION}",
         f"  Dashboard           {url}/",
         f"  OpenAI base URL     {url}/v1",
         f"  Anthropic base URL  {url}",
         *(
             f"  {f'Upstream {name}':<18}  {url}"
-            for name, url in Destinations(config).described().items()
+            for name, url in Destinations(config.upstreams, config.default_upstream_url)
+            .described()
+            .items()
         ),
-        f"  Database            {conf.without_secrets(config.dsn)}",
+        f"  Database            {redact_url(config.dsn)}",
         f"  Spool               {config.spool_path}",
         f"  API key             {key}",
     ]

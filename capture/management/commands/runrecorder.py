@@ -3,9 +3,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from agentledger_site.conf import config
 from capture.recorder.recorder import Recorder
 from capture.spool.folder import Folder, SpoolError
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, until_stdin_closes: bool, **options: Any) -> None:
-        folder = Folder(config().spool_path)
+        folder = Folder(settings.AGENTLEDGER.spool_path)
         try:
             folder.prepare()
             # One a folder: another may still be draining it for a proxy that ended.

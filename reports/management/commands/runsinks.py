@@ -7,9 +7,9 @@ import threading
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from agentledger_site.conf import config
 from capture.spool.folder import Folder
 from reports.search.sink import SearchIndex
 from reports.sinks.follow import follow
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         if until_stdin_closes:
             threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
-        folder = Folder(config().spool_path)
+        folder = Folder(settings.AGENTLEDGER.spool_path)
         folder.prepare()
         follow([SearchIndex()], folder, stop)
 

@@ -1,4 +1,4 @@
-"""Where requests go: to the one upstream, to a named one, home to the maker of their API."""
+"""Where requests go: to the one upstream, to a named one, home to the provider of their API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.support.provider import Provider
 
 
 def destinations(**variables: str) -> Destinations:
-    return Destinations(conf.read({conf.PREFIX + name: v for name, v in variables.items()}))
+    config = conf.read({conf.PREFIX + name: v for name, v in variables.items()})
+    return Destinations(config.upstreams, config.default_upstream_url)
 
 
 def way(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
@@ -96,7 +97,7 @@ def test_a_provider_that_is_named_is_its_formats_home() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "maker"),
+    ("host", "provider"),
     [
         ("api.openai.com", "openai"),
         ("eu.api.openai.com", "openai"),

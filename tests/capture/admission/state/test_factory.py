@@ -7,6 +7,8 @@ import subprocess
 import sys
 from decimal import Decimal
 
+from django.test import override_settings
+
 from agentledger_site import conf
 from capture.admission.decision import NOTHING_APPLIES, Keys, State
 from capture.admission.state.factory import new_state
@@ -29,7 +31,8 @@ CONFIGURED = {
 
 def configured(**more: str) -> State:
     values = {conf.PREFIX + name: value for name, value in (CONFIGURED | more).items()}
-    return new_state(conf.read(values))
+    with override_settings(AGENTLEDGER=conf.read(values)):
+        return new_state()
 
 
 async def check(state: State) -> None:
@@ -64,7 +67,8 @@ def test_the_state_in_redis(redis_server: RedisServer) -> None:
 
 def test_where_nothing_is_limited_nothing_applies() -> None:
     async def check_nothing() -> None:
-        state = new_state(conf.read({}))
+        with override_settings(AGENTLEDGER=conf.read({})):
+            state = new_state()
         assert await state.admit(new_request("1", session="s")) == NOTHING_APPLIES
         assert await state.standing(Keys(session_id="s")) == []
 
