@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from decimal import Decimal
@@ -15,6 +16,8 @@ from capture.admission.state.factory import new_state
 from tests.capture.admission.state.states import admitted, new_request, refused, used_and_held
 from tests.support.ledger import PROJECT
 from tests.support.redis_server import RedisServer
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 
 CONFIGURED = {
     "BUDGET_SESSION": "4",
