@@ -26,19 +26,21 @@ django.setup(set_prefix=False)
 gc.disable()  # until all views are loaded; settings say why
 
 from asgiref.sync import sync_to_async
+from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.handlers.asgi import ASGIHandler
-from django.urls import get_resolver
+from django.urls import get_resolver, re_path
 
 from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
 from capture.proxy import runtime
 from capture.proxy.handler import FastLane, Scope, Send
 from capture.proxy.request_body import Receive
-from capture.proxy.websocket import bridge
+from capture.proxy.websocket import bridge, deny
 from capture.spool.folder import SpoolError
 from capture.views import proxy
-from reports.live.processes import shared
-from reports.live.socket import live
+from reports.json_encoding import encode
+from reports.live.running_elsewhere import running_elsewhere
+from reports.routing import websocket_urlpatterns
 
 logger = logging.getLogger("agentledger.proxy")
 
@@ -69,29 +71,39 @@ gc.enable()
 forward = FastLane(proxy)
 
 
-async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        begin()
-        if is_owned(scope["path"]):
-            await pages(scope, receive, send)
-        else:
-            await forward(scope, receive, send)
-    elif scope["type"] == "lifespan":
-        await lifespan(receive, send)
-    elif is_owned(scope["path"]):
-        begin()
-        await live(scope, receive, send)
+async def http(scope: Scope, receive: Receive, send: Send) -> None:
+    begin()
+    if is_owned(scope["path"]):
+        await pages(scope, receive, send)
     else:
-        begin()
+        await forward(scope, receive, send)
+
+
+async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    begin()
+    if is_owned(scope["path"]):
+        await owned_websocket(scope, receive, send)
+    else:
         await bridge(scope, receive, send)
+
+
+async def no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuses a handshake at a path that has pages alone: no upstream may see it."""
+    await receive()  # websocket.connect
+    body = encode({"detail": "there is no WebSocket at this path"})
+    await deny(scope, send, 404, [(b"content-type", b"application/json")], body)
+
+
+# Not for every WebSocket: it takes //ws, which is the provider's, for /ws. The cast is for django's
+# types, which know views alone.
+owned_websocket = URLRouter([*websocket_urlpatterns, re_path("", cast(Any, no_websocket))])
 
 
 def start() -> None:
     """Raises SpoolError, Ended."""
     process = runtime.running()
-    others = shared()
-    if others is not None and not others.is_telling:
-        process.accompany(others.tell_others())
+    if not running_elsewhere.is_member:
+        process.accompany(running_elsewhere.run())
 
 
 def begin() -> None:
@@ -107,7 +119,7 @@ def begin() -> None:
         pass  # the lane tells the agent
 
 
-async def lifespan(receive: Receive, send: Send) -> None:
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -122,3 +134,6 @@ async def lifespan(receive: Receive, send: Send) -> None:
             await runtime.end()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})

@@ -2,6 +2,7 @@
 
 import gc
 import secrets
+from typing import Any
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
@@ -76,6 +77,16 @@ TEMPLATES = [
     }
 ]
 DATABASES = databases(AGENTLEDGER)
+# A process has one channel in it: reports.live.running_elsewhere.
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+if AGENTLEDGER.redis_url is not None:
+    _host = {"address": AGENTLEDGER.redis_url, "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [_host], "prefix": "agentledger"},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Who acts is decided for each request, by access: there are no log-ins, and what
@@ -138,5 +149,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"agentledger": {"level": "INFO"}},
+    "loggers": {
+        "agentledger": {"level": "INFO"},
+        # While Redis is unavailable it logs a traceback a second; reports.live says it once.
+        "channels_redis": {"level": "CRITICAL"},
+    },
 }

@@ -15,7 +15,7 @@ from reports.queries.call_list import ShortCall
 TEMPLATE = "dashboard/_call_row.html"
 
 
-def rendered(calls: Iterable[ShortCall], zone: tzinfo) -> list[str]:
+def render_rows(calls: Iterable[ShortCall], zone: tzinfo) -> list[str]:
     preferences = Preferences(zone=zone)
     return [_template().render({"call": call, "preferences": preferences}) for call in calls]
 

@@ -1,7 +1,7 @@
-"""What is new in the ledger, read in a thread of its own over one connection while anyone watches.
+"""Reads what is new in the ledger, over one connection, which lives as long as somebody watches.
 
-Calls are followed by `seq`. What operators change has no seq: it is in the audit log, which is
-followed by its own numbers.
+Calls are followed by their `seq`. What operators change has none: it is in the audit log, which is
+followed by the ids of its entries.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils.timezone import now
 
 from access.models import AuditEntry
 from capture.models import Call, Session
+from reports.live.watch import MAX_LIMIT, Since
 from reports.output.call_json import session_json
 from reports.queries.call_list import CallFilter, ShortCall, short_calls
 from reports.queries.ledger_position import (
@@ -27,79 +28,73 @@ from reports.queries.ledger_position import (
     stops_in_force,
 )
 
-# More than this at once is no news but a backlog: clients are told to read the list again.
-MOST_CALLS = 2000
-MOST_SESSIONS = 200
-FIGURES_EVERY = timedelta(seconds=1)
+# More calls than this at once are a backlog: clients are better served by the list of calls.
+MAX_CALLS = 2000
+MAX_SESSIONS = 200
+FIGURES_INTERVAL = timedelta(seconds=1)
 FAILURES = (DatabaseError, InterfaceError)
 
 T = TypeVar("T")
 
 
-class Since(NamedTuple):
-    """What a client knows already."""
-
-    seq: int
-    audit_id: int | None = None  # None: it does not ask what was deleted
-
-    def has_reached(self, place: LedgerPosition) -> bool:
-        return self.seq == place.seq and self.audit_id in (None, place.audit_id)
-
-
 @dataclass(slots=True)
 class News:
-    place: LedgerPosition
+    """What has come into the ledger up to `position`."""
+
+    position: LedgerPosition
     calls: list[ShortCall] = field(default_factory=list)  # in the order of seq
-    gap: bool = False  # there were too many: `calls` is empty
+    gap: bool = False  # True: there were more than MAX_CALLS, and `calls` is empty
     sessions: list[dict[str, Any]] = field(default_factory=list)
-    stops: list[dict[str, Any]] | None = None  # those in force; None: as they were
+    stops: list[dict[str, Any]] | None = None  # all that are in force; None: unchanged
     deleted_sessions: list[str] = field(default_factory=list)
     deleted_calls: list[str] = field(default_factory=list)
-    figures: dict[str, Any] | None = None  # None: as they were
+    figures: dict[str, Any] | None = None  # None: unchanged
 
     @property
     def deleted(self) -> dict[str, list[str]] | None:
+        """The ids of what was deleted; None: nothing was."""
         if not self.deleted_sessions and not self.deleted_calls:
             return None
         return {"sessions": self.deleted_sessions, "calls": self.deleted_calls}
 
 
 class LedgerReader:
+    """A thread of its own with a database connection of its own. `run` does its work there."""
+
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
         self._figures_at = datetime.min.replace(tzinfo=UTC)
         self._figures: dict[str, Any] = {}
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
-        """Raises one of FAILURES."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, _connected, work, *args
-        )
+        """Returns what `work` returns. Raises one of FAILURES."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _run, work, *args)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, _disconnect)
         self._thread.shutdown(wait=False)
 
-    def news(self, place: LedgerPosition, with_sessions: bool) -> News:
-        last = newest_position()
-        news = News(last)
+    def read_news(self, since: LedgerPosition, with_sessions: bool) -> News:
+        news = News(newest_position())
+        last_seq = news.position.seq
         changed: set[str] = set()
-        if last.audit_id > place.audit_id:
-            _read_audit(place.audit_id, news, changed)
-        if last.seq - place.seq > MOST_CALLS:
+        if news.position.audit_id > since.audit_id:
+            _read_audit_log(since.audit_id, news, changed)
+        if last_seq - since.seq > MAX_CALLS:
             news.gap = True
-        elif last.seq > place.seq:
-            calls = Call.objects.not_deleted().filter(seq__gt=place.seq, seq__lte=last.seq)
+        elif last_seq > since.seq:
+            calls = Call.objects.not_deleted().filter(seq__gt=since.seq, seq__lte=last_seq)
             news.calls = short_calls(calls.order_by("seq"))
         if with_sessions:
             changed.update(call["session_id"] for call in news.calls if call["session_id"])
-            news.sessions = sessions_of(changed)
+            news.sessions = read_sessions(changed)
         news.figures = self._new_figures()
         return news
 
     def _new_figures(self) -> dict[str, Any] | None:
+        """Returns None where they are the same, or were read within the last second."""
         at = now()
-        if at - self._figures_at < FIGURES_EVERY:
+        if at - self._figures_at < FIGURES_INTERVAL:
             return None
         self._figures_at = at
         figures = live_figures(at)
@@ -109,22 +104,31 @@ class LedgerReader:
         return figures
 
 
-def missed(filter: CallFilter, since: Since, until: LedgerPosition, limit: int) -> News | None:
-    """The calls that were recorded and what was deleted after `since`, up to `until`; None: more
-    than `limit`."""
+def read_missed(filter: CallFilter, since: Since, until: LedgerPosition) -> News | None:
+    """Returns the calls and deletions after `since`, up to `until`; None: they are more than
+    MAX_LIMIT."""
     news = News(until)
     calls = Call.objects.not_deleted().filter(seq__gt=since.seq, seq__lte=until.seq)
-    news.calls = short_calls(calls.filter(filter.where()).order_by("seq")[: limit + 1])
+    news.calls = short_calls(calls.filter(filter.where()).order_by("seq")[: MAX_LIMIT + 1])
     if since.audit_id is not None:
-        _read_audit(since.audit_id, news, set())
+        _read_audit_log(since.audit_id, news, set())
     n_deleted = len(news.deleted_calls) + len(news.deleted_sessions)
-    return news if len(news.calls) + n_deleted <= limit else None
+    return news if len(news.calls) + n_deleted <= MAX_LIMIT else None
 
 
-def _read_audit(since: int, news: News, changed: set[str]) -> None:
-    entries = AuditEntry.objects.filter(id__gt=since, id__lte=news.place.audit_id)
-    wanted = ("session.delete", "call.delete", "session.annotate", "stop.create", "stop.lift")
-    for action, name in entries.filter(action__in=wanted).values_list("action", "object"):
+def read_sessions(session_ids: set[str]) -> list[dict[str, Any]]:
+    """Returns the totals of those that called last, MAX_SESSIONS of them at most."""
+    if not session_ids:
+        return []
+    found = Session.objects.not_deleted().filter(session_id__in=sorted(session_ids))
+    return [session_json(session) for session in found.order_by("-last_call_at")[:MAX_SESSIONS]]
+
+
+def _read_audit_log(since: int, news: News, changed: set[str]) -> None:
+    """Adds deletions and stops to `news`, and ids of sessions with other labels to `changed`."""
+    entries = AuditEntry.objects.filter(id__gt=since, id__lte=news.position.audit_id)
+    actions = ("session.delete", "call.delete", "session.annotate", "stop.create", "stop.lift")
+    for action, name in entries.filter(action__in=actions).values_list("action", "object"):
         match action:
             case "session.delete":
                 news.deleted_sessions.append(name)
@@ -136,20 +140,13 @@ def _read_audit(since: int, news: News, changed: set[str]) -> None:
                 news.stops = stops_in_force()
 
 
-def sessions_of(session_ids: set[str]) -> list[dict[str, Any]]:
-    if not session_ids:
-        return []
-    found = Session.objects.not_deleted().filter(session_id__in=sorted(session_ids))
-    return [session_json(session) for session in found.order_by("-last_call_at")[:MOST_SESSIONS]]
-
-
 def _disconnect() -> None:
-    connection.close()  # this thread's: the name means another one in another thread
+    connection.close()  # the reader's: each thread has its own
 
 
-def _connected(work: Callable[..., T], *args: Any) -> T:
+def _run(work: Callable[..., T], *args: Any) -> T:
     try:
         return work(*args)
     except FAILURES:
-        connection.close()
+        connection.close()  # so that the next work opens another
         raise

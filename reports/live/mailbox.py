@@ -1,5 +1,4 @@
-"""One socket that watches. Messages wait for it, but never many: who reads too slowly is told that
-there is a gap, and reads the list again."""
+"""The messages that wait for one client of the live feed."""
 
 from __future__ import annotations
 
@@ -8,28 +7,32 @@ from collections import deque
 
 from reports.live.watch import Watch
 
-MOST_WAITING = 4
+MAX_WAITING = 4
 GAP = '{"type":"gap"}'
 
 
-class Client:
+class Mailbox:
+    """Holds `MAX_WAITING` messages at most. A client that reads too slowly gets `GAP` in their
+    place, and then has to read the list of calls again."""
+
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self._waiting: deque[str] = deque()
-        self._there = asyncio.Event()
+        self._has_mail = asyncio.Event()
 
-    def offer(self, message: str) -> None:
-        if len(self._waiting) >= MOST_WAITING:
+    def put(self, message: str) -> None:
+        if len(self._waiting) >= MAX_WAITING:
             self._waiting.clear()
             self._waiting.append(GAP)
         elif self._waiting and self._waiting[-1] == GAP == message:
             return
         else:
             self._waiting.append(message)
-        self._there.set()
+        self._has_mail.set()
 
-    async def next(self) -> str:
+    async def take(self) -> str:
+        """Waits for the next message and removes it."""
         while not self._waiting:
-            self._there.clear()
-            await self._there.wait()
+            self._has_mail.clear()
+            await self._has_mail.wait()
         return self._waiting.popleft()

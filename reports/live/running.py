@@ -1,4 +1,4 @@
-"""Calls under way, as lists show them: of this process, and of the others that share its Redis."""
+"""The calls that run in this process, as lists of calls show them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from capture.wire.registry import by_name
 from reports.queries.call_list import FIELDS, ShortCall
 
 RUNNING = "running"
-# A quote within a JSON text has a backslash before it: this is a key.
+# A quote within a JSON string has a backslash before it, so what matches is a key.
 _MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,255})"')
 _MODEL_IN_PATH = re.compile(r"/models?/([^/:]{1,255})(?::|/)")
-_UNKNOWN: ShortCall = dict.fromkeys(FIELDS)
+UNKNOWN: ShortCall = dict.fromkeys(FIELDS)
 
 
-def running_here() -> dict[str, ShortCall]:
-    """By action_id, the first to begin first."""
+def running_calls() -> dict[str, ShortCall]:
+    """Returns them by action_id, the earliest first."""
     process = runtime.current()
     if process is None:
         return {}
     return {
-        str(id_): _short(id_, call)
+        str(id_): _short_call(id_, call)
         for key, call in list(process.writer.running.items())
         for id_ in (UUID(bytes=key),)
     }
 
 
-def _short(action_id: UUID, call: Running) -> ShortCall:
+def _short_call(action_id: UUID, call: Running) -> ShortCall:
     head = call.head
     known: dict[str, Any] = {
         name: head.ledger.get(name)
         for name in ("session_id", "agent_name", "user_id", "app_id", "handoff_from", "handoff_to")
     }
     return {
-        **_UNKNOWN,
+        **UNKNOWN,
         **known,
         "action_id": str(action_id),
         "timestamp": at(head.started_ns),
@@ -54,7 +54,7 @@ def _short(action_id: UUID, call: Running) -> ShortCall:
 
 
 def _model(call: Running) -> str | None:
-    """As far as it can be told without reading the body."""
+    """Returns the model that the request names, as far as that shows without parsing its body."""
     for piece in (call.ending, call.beginning):
         found = _MODEL.findall(piece)
         if found:

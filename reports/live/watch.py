@@ -1,19 +1,19 @@
-"""What a client of the live feed asks for."""
+"""The parameters of the live feed."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.serializers import CharField
 
-from reports.live.ledger_reader import Since
 from reports.queries.call_list import CallFilter, CallsParameters
+from reports.queries.ledger_position import LedgerPosition
 from reports.queries.parameters import Flag, Number, Text
 from reports.queries.time_zones import parse_zone
 
@@ -21,8 +21,22 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 _PLACE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
+class Since(NamedTuple):
+    """The position up to which a client knows the ledger."""
+
+    seq: int
+    audit_id: int | None = None  # None: the client does not want to know what was deleted
+
+    def has_reached(self, position: LedgerPosition) -> bool:
+        return self.seq == position.seq and self.audit_id in (None, position.audit_id)
+
+    def is_beyond(self, position: LedgerPosition) -> bool:
+        """Tells whether the client knows what is not in the ledger: it read another one."""
+        return self.seq > position.seq or (self.audit_id or 0) > position.audit_id
+
+
 class SinceField(CharField):
-    accepted = "a seq, or a place as messages tell it"
+    accepted = "a seq, or the place that a message has named"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(required=False, **options)
@@ -37,29 +51,31 @@ class SinceField(CharField):
 
 
 class LiveParameters(CallsParameters):
-    since = SinceField(help_text="begin with what came after this seq, or place")
+    since = SinceField(help_text="begin with what came after this seq, or this place")
     limit = Number(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="calls in one message"
     )
-    sessions = Flag(help_text="the totals of sessions that changed, too")
-    rows = Text(help_text="each call as a row of the page too, with times in this zone")
+    sessions = Flag(help_text="also the totals of sessions that change")
+    rows = Text(help_text="also each call as a row of the page, with times in this zone")
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Clients that watch the same get the same bytes."""
+    """The messages that a client wants. Clients with the same watch get the same bytes."""
 
     filter: CallFilter
-    limit: int
-    sessions: bool
-    zone: tzinfo | None  # of rows; None: no rows are wanted
+    limit: int  # calls in one message
+    with_sessions: bool
+    zone: tzinfo | None  # of the times in rows; None: no rows
 
 
-def asked(query: bytes) -> tuple[Watch, Since | None]:
-    """What to watch, and what is known already. Raises ValidationError."""
+def parse_watch(query: bytes) -> tuple[Watch, Since | None]:
+    """Returns the watch of a query string, and its `since`. Raises ValidationError."""
     values: dict[str, Any] = LiveParameters.of_query(QueryDict(query))
-    zone = parse_zone(values["rows"]) if "rows" in values else None
     watch = Watch(
-        CallFilter.of(values), values["limit"], sessions=values.get("sessions", False), zone=zone
+        filter=CallFilter.of(values),
+        limit=values["limit"],
+        with_sessions=values.get("sessions", False),
+        zone=parse_zone(values["rows"]) if "rows" in values else None,
     )
     return watch, values.get("since")

@@ -52,7 +52,7 @@ def test_a_second_process_gives_up_and_says_why(fresh: Ledger, lifespan: str) ->
 
 
 def test_it_is_imported_from_any_folder(tmp_path: Path, fresh: Ledger) -> None:
-    code = "from agentledger_site.asgi import application; print(application.__name__)"
+    code = "from agentledger_site.asgi import application; print(type(application).__name__)"
     said = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -61,4 +61,4 @@ def test_it_is_imported_from_any_folder(tmp_path: Path, fresh: Ledger) -> None:
         text=True,
         check=True,
     )
-    assert said.stdout.strip() == "application"
+    assert said.stdout.strip() == "ProtocolTypeRouter"

@@ -31,7 +31,7 @@ from tests.support.redis_server import RedisServer
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.live.mailbox import GAP, MOST_WAITING, Client  # noqa: E402
+from reports.live.mailbox import GAP, MAX_WAITING, Mailbox  # noqa: E402
 from reports.live.watch import Watch  # noqa: E402
 from reports.queries.call_list import CallFilter  # noqa: E402
 
@@ -119,7 +119,7 @@ def test_calls_come_as_they_are_recorded(stack: Ledger, provider: Provider) -> N
         assert len(told.keys() & call.keys()) > 25
 
 
-WATCH = Watch(CallFilter(), 50, sessions=False, zone=None)
+WATCH = Watch(CallFilter(), 50, with_sessions=False, zone=None)
 HELD = [canned.HOLD, *canned.as_json(canned.chat("done"))]
 
 
@@ -319,15 +319,15 @@ def test_a_reader_that_is_too_slow_is_told_of_a_gap(stack: Ledger, provider: Pro
 
 
 def test_what_waits_for_a_slow_reader_is_bounded() -> None:
-    client = Client(WATCH)
-    for n in range(MOST_WAITING):
-        client.offer(str(n))
-    client.offer("one too many")
+    mailbox = Mailbox(WATCH)
+    for n in range(MAX_WAITING):
+        mailbox.put(str(n))
+    mailbox.put("one too many")
 
     async def told() -> list[str]:
-        first = await client.next()
-        client.offer("news")
-        return [first, await client.next()]
+        first = await mailbox.take()
+        mailbox.put("news")
+        return [first, await mailbox.take()]
 
     assert asyncio.run(told()) == [GAP, "news"]
 
