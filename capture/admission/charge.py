@@ -15,8 +15,8 @@ from capture.parsing.parse import parse_call
 from capture.pricing.call_cost import billing_of, charged_usd, cost_of, cost_of_call
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
+from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
-from capture.wire.shared.usage import in_headers
 
 # Of an answer; one that is longer is charged what was expected of it.
 MAX_SEEN = 8 * 1024 * 1024
@@ -140,7 +140,7 @@ class Charge:
         parsed_response = wire_format.parse_response(
             content, status=exchange.response.status, content_type=headers.get("content-type", "")
         )
-        usage = parsed_response.usage or in_headers(headers)
+        usage = parsed_response.usage or usage_from_headers(headers)
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
             return self._understood()  # there is something to estimate, perhaps
         terms = BillingTerms(

@@ -22,8 +22,8 @@ from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
+from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
-from capture.wire.shared.usage import in_headers
 from capture.wire.types import ParsedResponse, Usage
 
 AT_ONCE = 200
@@ -84,7 +84,7 @@ def _answered(call: Call) -> ParsedResponse:
         status=call.status_code or 0,
         content_type=headers.get("content-type", ""),
     )
-    parsed_response.usage = parsed_response.usage or in_headers(headers)
+    parsed_response.usage = parsed_response.usage or usage_from_headers(headers)
     return parsed_response
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
-from capture.wire.json.lenient import load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.json.lenient import clean_json, load
+from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, Usage
 
 NAME = "ollama"
 PROVIDER = "ollama"
@@ -97,7 +97,7 @@ class _Response:
         if piece.get("done") is True:
             parsed_response.complete = True
         self._choice.stop_reason = text(piece.get("done_reason")) or self._choice.stop_reason
-        parsed_response.usage = usage.ollama(piece) or parsed_response.usage
+        parsed_response.usage = _read_usage(piece) or parsed_response.usage
         message = fields(piece.get("message"))
         calls = objects(message.get("tool_calls"))
         # Each is whole; the numbers that newer servers give them begin anew with each line.
@@ -134,3 +134,16 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.first_content_end = end
     parsed_response.note = sse.note(unread, body)
     return response.told()
+
+
+_COUNTS = ("prompt_eval_count", "eval_count")
+_TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+
+
+def _read_usage(response: dict[str, JSON]) -> Usage | None:
+    """None for a model that was only loaded. A prompt out of the cache may have no count."""
+    tokens_in, tokens_out = (count(response.get(name)) for name in _COUNTS)
+    if tokens_in is None and tokens_out is None:
+        return None
+    raw = {name: response[name] for name in (*_COUNTS, *_TIMES) if name in response}
+    return Usage(tokens_in=tokens_in, tokens_out=tokens_out, raw=clean_json(raw))

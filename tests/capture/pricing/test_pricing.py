@@ -22,7 +22,11 @@ from capture.pricing.cost import Cost, CostParts
 from capture.pricing.overrides import read_operator_prices
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing, BillingTerms
-from capture.wire.shared import usage
+from capture.wire.formats.anthropic import usage as anthropic_usage
+from capture.wire.formats.bedrock import usage as bedrock_usage
+from capture.wire.formats.cohere import usage as cohere_usage
+from capture.wire.formats.gemini import usage as gemini_usage
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.types import Usage
 from tests.support.ledger import PROJECT
 
@@ -507,7 +511,7 @@ BILLED: list[Any] = [
     # https://platform.claude.com/docs/en/about-claude/pricing: sonnet 4.5 3 and 15, a cache read
     # 0.30, a search 0.01; opus 4.6 5 and 25; haiku 4.5 1 and 5
     pytest.param(
-        usage.anthropic,
+        anthropic_usage.read_usage,
         {
             "input_tokens": 1000,
             "output_tokens": 300,
@@ -542,7 +546,7 @@ BILLED: list[Any] = [
         id="an advisor and a compaction",
     ),
     pytest.param(
-        usage.anthropic,
+        anthropic_usage.read_usage,
         {
             "input_tokens": 1500,
             "output_tokens": 120,
@@ -567,7 +571,7 @@ BILLED: list[Any] = [
         id="a fallback after a refusal",
     ),
     pytest.param(
-        usage.anthropic,
+        anthropic_usage.read_usage,
         {
             "input_tokens": 1500,
             "output_tokens": 120,
@@ -586,7 +590,7 @@ BILLED: list[Any] = [
         id="what the iterations leave out is the answering model's",
     ),
     pytest.param(
-        usage.anthropic,
+        anthropic_usage.read_usage,
         {
             "input_tokens": 10,
             "output_tokens": 1,
@@ -606,7 +610,7 @@ BILLED: list[Any] = [
     ),
     # https://cohere.com/pricing: 2.50 and 10
     pytest.param(
-        usage.cohere,
+        cohere_usage.read_usage,
         {
             "billed_units": {"input_tokens": 5.0, "output_tokens": 8.0},
             "tokens": {"input_tokens": 71.0, "output_tokens": 8.0},
@@ -620,7 +624,7 @@ BILLED: list[Any] = [
     # https://platform.openai.com/docs/pricing: gpt-5 1.25 and 10; gpt-image-1 text 5, images 10,
     # what it puts out 40
     pytest.param(
-        usage.responses,
+        openai_usage.read_response_usage,
         {
             "usage": {"input_tokens": 100, "output_tokens": 20},
             "tools": [{"type": "image_generation", "model": "gpt-image-1"}],
@@ -638,7 +642,7 @@ BILLED: list[Any] = [
         id="an image that a tool made",
     ),
     pytest.param(
-        usage.responses,
+        openai_usage.read_response_usage,
         {
             "usage": {"input_tokens": 100, "output_tokens": 20},
             "tools": [{"type": "image_generation"}],
@@ -651,7 +655,7 @@ BILLED: list[Any] = [
     ),
     # gpt-realtime: text 4, cached 0.40; audio 32, cached 0.40; out 16 and 64
     pytest.param(
-        usage.openai,
+        openai_usage.read_usage,
         {
             "input_tokens": 1000,
             "output_tokens": 80,
@@ -671,7 +675,7 @@ BILLED: list[Any] = [
     # https://ai.google.dev/gemini-api/docs/pricing: gemini-2.5-flash 0.30 and 2.50, audio 1.00;
     # cached 0.03, audio 0.10
     pytest.param(
-        usage.gemini,
+        gemini_usage.read_usage,
         {
             "promptTokenCount": 1000,
             "cachedContentTokenCount": 700,
@@ -691,7 +695,7 @@ BILLED: list[Any] = [
         id="cached audio of Gemini",
     ),
     pytest.param(
-        usage.gemini,
+        gemini_usage.read_usage,
         {
             "promptTokenCount": 1000,
             "cachedContentTokenCount": 700,
@@ -708,7 +712,7 @@ BILLED: list[Any] = [
         id="audio beside cached text",
     ),
     pytest.param(
-        usage.in_headers,
+        bedrock_usage.usage_from_headers,
         {
             "x-amzn-bedrock-input-token-count": "1000",
             "x-amzn-bedrock-output-token-count": "100",
@@ -756,7 +760,7 @@ def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
         ],
     }
     prices = operator('{"claude-next": [100, 200]}')
-    found = cost(usage.anthropic(raw), "claude-haiku-4-5", "anthropic", prices=prices)
+    found = cost(anthropic_usage.read_usage(raw), "claude-haiku-4-5", "anthropic", prices=prices)
     assert found.total_usd == million((10, "1"), (1, "5"), (9, "100"), (9, "200"))
     assert found.source == f"{SOURCE}, operator"
 

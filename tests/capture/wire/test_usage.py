@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from capture.wire.formats.anthropic import usage as anthropic_usage
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.json.lenient import load
-from capture.wire.shared import usage
+from capture.wire.shared.usage import add_up
 from capture.wire.types import Usage
 
 
@@ -29,7 +31,7 @@ from capture.wire.types import Usage
     ],
 )
 def test_reported_cost_is_the_number_that_came(counts: bytes, usd: str | None) -> None:
-    for read in (usage.openai, usage.anthropic):
+    for read in (openai_usage.read_usage, anthropic_usage.read_usage):
         found = read(load(counts)[0])
         assert found is not None
         assert found.reported_cost_usd == (None if usd is None else Decimal(usd))
@@ -37,20 +39,20 @@ def test_reported_cost_is_the_number_that_came(counts: bytes, usd: str | None) -
 
 @pytest.mark.parametrize("nothing", [None, {}, [], 7, "usage"])
 def test_no_object_is_no_usage(nothing: object) -> None:
-    assert usage.openai(nothing) is None
-    assert usage.anthropic(nothing) is None
-    assert usage.llama_cpp(nothing) is None
+    assert openai_usage.read_usage(nothing) is None
+    assert anthropic_usage.read_usage(nothing) is None
+    assert openai_usage.read_llama_cpp_timings(nothing) is None
 
 
 def test_sum_knows_what_one_of_them_knows() -> None:
     one = Usage(tokens_in=1, tokens_audio_in=0, units={"images": 1}, raw={"a": 1})
     two = Usage(tokens_in=2, units={"images": 2}, reported_cost_usd=Decimal("0.5"), raw={"b": 2})
-    assert usage.added([one, two]) == Usage(
+    assert add_up([one, two]) == Usage(
         tokens_in=3,
         tokens_audio_in=0,
         units={"images": 3},
         reported_cost_usd=Decimal("0.5"),
         raw={"a": 1, "b": 2},
     )
-    assert usage.added([one]) is one
-    assert usage.added([]) is None
+    assert add_up([one]) is one
+    assert add_up([]) is None

@@ -7,7 +7,8 @@ from capture.wire import errors
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.json.fields import fields
-from capture.wire.shared import responses, usage
+from capture.wire.shared import responses
+from capture.wire.shared.usage import read_input_tokens
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "anthropic_count_tokens"
@@ -34,4 +35,4 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_whole(value: JSON) -> ParsedResponse:
-    return ParsedResponse(usage=usage.counted(fields(value)))
+    return ParsedResponse(usage=read_input_tokens(fields(value)))

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 
 from capture.wire import errors
+from capture.wire.formats.anthropic import usage as anthropic_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "anthropic_messages"
@@ -91,7 +92,7 @@ class _Block:
 
 def read_whole(value: JSON) -> ParsedResponse:
     message = fields(value)
-    parsed_response = ParsedResponse(usage=usage.anthropic(message.get("usage")))
+    parsed_response = ParsedResponse(usage=anthropic_usage.read_usage(message.get("usage")))
     _tell_message(parsed_response, message)
     _tell_tier(parsed_response, fields(message.get("usage")))
     _tell_blocks(
@@ -142,7 +143,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             parsed_response.complete = True
         if parsed_response.first_content_end is None and block and block.has_content():
             parsed_response.first_content_end = end
-    parsed_response.usage = usage.anthropic(counts)
+    parsed_response.usage = anthropic_usage.read_usage(counts)
     _tell_tier(parsed_response, counts)
     if parsed_response.usage and not counts_are_final:
         parsed_response.usage.tokens_out = None  # message_start has a placeholder there

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from capture.wire import errors
+from capture.wire.formats.bedrock import usage as bedrock_usage
 from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "bedrock_converse"
@@ -200,7 +201,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
 
 
 def _tell_metadata(parsed_response: ParsedResponse, metadata: dict[str, JSON]) -> None:
-    parsed_response.usage = usage.bedrock(metadata.get("usage"))
+    parsed_response.usage = bedrock_usage.read_usage(metadata.get("usage"))
     parsed_response.service_tier = text(fields(metadata.get("serviceTier")).get("type"))
     router = fields(fields(metadata.get("trace")).get("promptRouter"))
     parsed_response.response_model = text(router.get("invokedModelId"))

@@ -14,11 +14,12 @@ from itertools import chain
 from capture.wire import errors
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.bedrock import converse as bedrock_converse
+from capture.wire.formats.bedrock import usage as bedrock_usage
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, WireFormat
 
 NAME = "bedrock_invoke"
@@ -92,7 +93,11 @@ def _parse_whole(value: JSON) -> ParsedResponse:
         parsed_response = openai_chat.read_whole(response)
     parsed_response.content = parsed_response.content or joined(_texts_in(response))
     parsed_response.stop_reason = parsed_response.stop_reason or _stop_reason_in(response)
-    parsed_response.usage = parsed_response.usage or usage.llama(response) or usage.titan(response)
+    parsed_response.usage = (
+        parsed_response.usage
+        or bedrock_usage.read_llama_usage(response)
+        or bedrock_usage.read_titan_usage(response)
+    )
     return parsed_response
 
 
@@ -102,7 +107,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = _read_events(_native(body, metrics, notes))
     # The model's own count tells more, where there is one.
     if parsed_response.usage is None or parsed_response.usage.tokens_out is None:
-        parsed_response.usage = usage.bedrock(metrics) or parsed_response.usage
+        parsed_response.usage = bedrock_usage.read_usage(metrics) or parsed_response.usage
     parsed_response.complete = parsed_response.complete or bool(metrics)
     parsed_response.note = "; ".join(notes) or None
     return parsed_response

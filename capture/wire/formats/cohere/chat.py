@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from capture.wire import errors
+from capture.wire.formats.cohere import usage as cohere_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "cohere_chat"
@@ -108,7 +109,7 @@ def _parse_whole(value: JSON) -> ParsedResponse:
     parsed_response = ParsedResponse(
         response_id=text(response.get("id")),
         stop_reason=text(response.get("finish_reason")),
-        usage=usage.cohere(response.get("usage")),
+        usage=cohere_usage.read_usage(response.get("usage")),
     )
     message = _Message()
     message.add_whole(fields(response.get("message")))
@@ -124,7 +125,7 @@ def read_stream(body: bytes) -> ParsedResponse:
         delta = fields(event.get("delta"))
         if name == "message-end":
             parsed_response.stop_reason = text(delta.get("finish_reason"))
-            parsed_response.usage = usage.cohere(delta.get("usage"))
+            parsed_response.usage = cohere_usage.read_usage(delta.get("usage"))
             parsed_response.error = errors.message_in(delta) or parsed_response.error
             parsed_response.complete = True
         elif name == "error" or event.get("error"):

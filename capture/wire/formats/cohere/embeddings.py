@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from capture.wire import errors
 from capture.wire.formats.cohere import chat as cohere_chat
+from capture.wire.formats.cohere import usage as cohere_usage
 from capture.wire.json.fields import fields, text
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "cohere_embeddings"
@@ -40,5 +41,5 @@ def _parse_whole(value: JSON) -> ParsedResponse:
     """`tokens_out` stays None: the API tells none."""
     response = fields(value)
     return ParsedResponse(
-        response_id=text(response.get("id")), usage=usage.cohere(response.get("meta"))
+        response_id=text(response.get("id")), usage=cohere_usage.read_usage(response.get("meta"))
     )

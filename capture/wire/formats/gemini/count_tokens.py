@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.json.fields import fields
-from capture.wire.shared import responses, usage
+from capture.wire.shared import responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "gemini_count_tokens"
@@ -31,4 +32,4 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_whole(value: JSON) -> ParsedResponse:
-    return ParsedResponse(usage=usage.gemini_counted(fields(value)))
+    return ParsedResponse(usage=gemini_usage.read_token_count(fields(value)))

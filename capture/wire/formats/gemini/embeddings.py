@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.json.fields import fields
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "gemini_embeddings"
@@ -36,4 +37,4 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_whole(value: JSON) -> ParsedResponse:
-    return ParsedResponse(usage=usage.gemini(fields(value).get("usageMetadata")))
+    return ParsedResponse(usage=gemini_usage.read_usage(fields(value).get("usageMetadata")))

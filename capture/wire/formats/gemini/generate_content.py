@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 
 from capture.wire import errors
+from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.framing import json_array, sse
 from capture.wire.json import lenient
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.json.partial_arguments import PartialArgs
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, tell_choices
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
@@ -189,7 +190,7 @@ class _Response:
         parsed_response = self.parsed_response
         tell_choices(parsed_response, self.candidates)
         parsed_response.stop_reason = parsed_response.stop_reason or self.blocked
-        parsed_response.usage = usage.gemini(self._counts)
+        parsed_response.usage = gemini_usage.read_usage(self._counts)
         parsed_response.service_tier = _billed_tier(self._counts)
         searches = sum(candidate.searches for candidate in self.candidates.values())
         if searches and parsed_response.usage:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
 NAME = "gemini_interactions"
@@ -100,7 +101,7 @@ def _parse_whole(value: JSON) -> ParsedResponse:
     _tell_interaction(parsed_response, interaction)
     _tell_end(parsed_response, interaction)
     _tell_steps(parsed_response, _steps_of(interaction))
-    parsed_response.usage = usage.gemini_interaction(interaction.get("usage"))
+    parsed_response.usage = gemini_usage.read_interaction_usage(interaction.get("usage"))
     return parsed_response
 
 
@@ -137,7 +138,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         has_content = step.has_content() if step else any(map(_Step.has_content, final))
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
-    parsed_response.usage = usage.gemini_interaction(counts)
+    parsed_response.usage = gemini_usage.read_interaction_usage(counts)
     parsed_response.note = sse.note(unread, body)
     _tell_steps(parsed_response, final or list(steps.values()))
     return parsed_response

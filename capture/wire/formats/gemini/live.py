@@ -7,11 +7,12 @@ https://ai.google.dev/api/live
 from __future__ import annotations
 
 from capture.wire import errors
+from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.formats.gemini.generate_content import error_body, parse_request, tool_results
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text
 from capture.wire.json.lenient import clean, dump
-from capture.wire.shared import responses, usage
+from capture.wire.shared import responses
 from capture.wire.types import JSON, ParsedResponse, ToolCall
 
 __all__ = [
@@ -73,6 +74,6 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
     parsed_response.content = joined(written or spoken)
     parsed_response.reasoning = joined(thoughts)
-    parsed_response.usage = usage.gemini(counts)
+    parsed_response.usage = gemini_usage.read_usage(counts)
     parsed_response.note = sse.note(unread, body)
     return parsed_response

@@ -8,10 +8,11 @@ itself, of which nothing is read.
 from __future__ import annotations
 
 from capture.wire import errors
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, joined, text
 from capture.wire.json.lenient import clean, load, unmarked
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
 NAME = "openai_audio"
@@ -89,7 +90,7 @@ def _parse_whole(value: JSON) -> ParsedResponse:
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
         content=text(response.get("text")),
-        usage=usage.openai(counts),
+        usage=openai_usage.read_usage(counts),
     )
 
 
@@ -116,7 +117,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         if name in _WHOLES or name == "speech.audio.done":
             parsed_response.complete = True
             parsed_response.response_model = text(event.get("model"))
-            parsed_response.usage = usage.openai(event.get("usage"))
+            parsed_response.usage = openai_usage.read_usage(event.get("usage"))
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.content = joined(pieces)

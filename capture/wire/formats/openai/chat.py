@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from capture.wire import errors
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, tell_choices
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
@@ -54,7 +55,8 @@ def read_whole(value: JSON) -> ParsedResponse:
     parsed_response = ParsedResponse(
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
-        usage=usage.openai(_usage_in(response)) or usage.llama_cpp(response.get("timings")),
+        usage=openai_usage.read_usage(_usage_in(response))
+        or openai_usage.read_llama_cpp_timings(response.get("timings")),
         service_tier=billed_tier(response.get("service_tier")),
     )
     choices: dict[int, Choice] = {}
@@ -104,7 +106,9 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
     parsed_response.complete = done or all_stopped or parsed_response.error is not None
-    parsed_response.usage = usage.openai(counts) or usage.llama_cpp(timings)
+    parsed_response.usage = openai_usage.read_usage(counts) or openai_usage.read_llama_cpp_timings(
+        timings
+    )
     parsed_response.service_tier = billed_tier(tier)
     tell_choices(parsed_response, choices)
     return parsed_response

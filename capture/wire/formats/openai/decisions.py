@@ -6,9 +6,10 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.json.fields import fields, text
 from capture.wire.json.lenient import clean_json, dump
-from capture.wire.shared import requests, usage
+from capture.wire.shared import requests
 from capture.wire.shared import responses as answering
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
 
@@ -46,5 +47,5 @@ def _parse_whole(value: JSON) -> ParsedResponse:
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
         content=dump(clean_json(responses)) if responses else None,
-        usage=usage.openai(response.get("usage")),
+        usage=openai_usage.read_usage(response.get("usage")),
     )

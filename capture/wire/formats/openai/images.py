@@ -7,9 +7,11 @@ rewrote is its text.
 from __future__ import annotations
 
 from capture.wire import errors
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, joined, objects, text
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
+from capture.wire.shared.usage import add_up
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, Usage
 
 NAME = "openai_images"
@@ -44,7 +46,7 @@ def _parse_whole(value: JSON) -> ParsedResponse:
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
         content=joined([prompt for prompt in prompts if prompt], "\n"),
-        usage=usage.images(response),
+        usage=openai_usage.read_image_usage(response),
     )
 
 
@@ -58,11 +60,11 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.error = errors.message_of_event(event)
         elif name.endswith(".completed"):
             parsed_response.complete = True
-            counted = usage.images(event)
+            counted = openai_usage.read_image_usage(event)
             usages += [counted] if counted else []
         if "b64_json" in event and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
-    parsed_response.usage = usage.added(usages)
+    parsed_response.usage = add_up(usages)
     parsed_response.note = sse.note(unread, body)
     return parsed_response

@@ -8,7 +8,7 @@ from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.json.fields import fields
 from capture.wire.shared import responses as answering
-from capture.wire.shared import usage
+from capture.wire.shared.usage import read_input_tokens
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
 
 NAME = "openai_input_tokens"
@@ -35,4 +35,4 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_whole(value: JSON) -> ParsedResponse:
-    return ParsedResponse(usage=usage.counted(fields(value)))
+    return ParsedResponse(usage=read_input_tokens(fields(value)))

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Container
 
 from capture.wire import errors
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.formats.openai.chat import billed_tier
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, joined, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
-from capture.wire.shared import requests, responses, usage
+from capture.wire.shared import requests, responses
 from capture.wire.shared.output_items import SAID, TOOL_CALLS, Items, says_something
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
 
@@ -94,7 +95,7 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
 def _tell_response(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     parsed_response.response_model = text(response.get("model"))
     parsed_response.response_id = text(response.get("id"))
-    parsed_response.usage = usage.responses(response)
+    parsed_response.usage = openai_usage.read_response_usage(response)
     parsed_response.service_tier = billed_tier(response.get("service_tier"))
 
 

@@ -1,0 +1,92 @@
+"""Google's token counts."""
+
+from __future__ import annotations
+
+from capture.wire.json.fields import count, objects
+from capture.wire.json.lenient import clean_json
+from capture.wire.shared.usage import add_cached_units, add_unit, sum_counts
+from capture.wire.types import JSON, Usage
+
+
+def read_usage(raw: JSON) -> Usage | None:
+    """Reads the usage of generateContent and embedContent. Google leaves out what is 0.
+
+    The candidates' tokens leave thoughts out, the prompt's what the tools' results brought in.
+    """
+    if not isinstance(raw, dict) or not raw:
+        return None
+    prompts = objects(raw.get("promptTokensDetails"))
+    prompts += objects(raw.get("toolUsePromptTokensDetails"))
+    # The Live API has another name for the candidates.
+    responses = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
+    response = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
+    usage = Usage(
+        tokens_in=sum_counts(raw, "promptTokenCount", "toolUsePromptTokenCount"),
+        tokens_out=sum_counts(raw, response, "thoughtsTokenCount"),
+        tokens_cache_read=count(raw.get("cachedContentTokenCount")),
+        tokens_reasoning=count(raw.get("thoughtsTokenCount")),
+        tokens_audio_in=_count_modality("audio", prompts, "tokenCount"),
+        tokens_audio_out=_count_modality("audio", responses, "tokenCount"),
+        tokens_image_in=_count_modality("image", prompts, "tokenCount"),
+        tokens_image_out=_count_modality("image", responses, "tokenCount"),
+        raw=clean_json(raw),
+    )
+    _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
+    return usage
+
+
+def read_interaction_usage(raw: JSON) -> Usage | None:
+    if not isinstance(raw, dict) or not raw:
+        return None
+    prompts = objects(raw.get("input_tokens_by_modality"))
+    prompts += objects(raw.get("tool_use_tokens_by_modality"))
+    responses = objects(raw.get("output_tokens_by_modality"))
+    usage = Usage(
+        tokens_in=sum_counts(raw, "total_input_tokens", "total_tool_use_tokens"),
+        tokens_out=sum_counts(raw, "total_output_tokens", "total_thought_tokens"),
+        tokens_cache_read=count(raw.get("total_cached_tokens")),
+        tokens_reasoning=count(raw.get("total_thought_tokens")),
+        tokens_audio_in=_count_modality("audio", prompts, "tokens"),
+        tokens_audio_out=_count_modality("audio", responses, "tokens"),
+        tokens_image_in=_count_modality("image", prompts, "tokens"),
+        tokens_image_out=_count_modality("image", responses, "tokens"),
+        raw=clean_json(raw),
+    )
+    _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")
+    for tool in objects(raw.get("grounding_tool_count")):
+        if tool.get("type") == "google_search":
+            add_unit(usage, "web_searches", tool.get("count"))
+    return usage
+
+
+def read_token_count(response: dict[str, JSON]) -> Usage | None:
+    """Reads the response of countTokens."""
+    names = ("totalTokens", "totalBillableCharacters", "cachedContentTokenCount")
+    raw: dict[str, JSON] = {
+        name: n for name in names if (n := count(response.get(name))) is not None
+    }
+    if not raw:
+        return None
+    return Usage(
+        tokens_in=raw.get("totalTokens"),
+        tokens_cache_read=raw.get("cachedContentTokenCount"),
+        raw=raw,
+    )
+
+
+def _count_modality(modality: str, details: list[dict[str, JSON]], name: str) -> int | None:
+    found = [
+        n
+        for detail in details
+        if str(detail.get("modality")).lower() == modality
+        and (n := count(detail.get(name))) is not None
+    ]
+    return count(sum(found)) if found else None
+
+
+def _add_cached_modalities(usage: Usage, details: list[dict[str, JSON]], name: str) -> None:
+    """Sets the cached tokens that are audio or images; Google leaves out modalities without any."""
+    if details:
+        kinds = ("audio", "image")
+        found = {f"{kind}_tokens": _count_modality(kind, details, name) or 0 for kind in kinds}
+        add_cached_units(usage, {**found})

@@ -1,0 +1,155 @@
+"""OpenAI's token counts, and those of the APIs that copied it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from capture.wire.json.fields import count, fields, objects, text
+from capture.wire.json.lenient import clean_json
+from capture.wire.shared.usage import (
+    add_cached_units,
+    add_unit,
+    add_up,
+    first_count,
+    reported_cost,
+    sum_counts,
+)
+from capture.wire.types import JSON, Billed, Usage
+
+
+def read_usage(raw: JSON) -> Usage | None:
+    """Reads the usage of chat completions and Responses, and of the APIs that copied them.
+
+    Their prompt tokens include cached ones, their completion tokens reasoning.
+    """
+    if not isinstance(raw, dict) or not raw:
+        return None
+    # In the singular: audio.
+    prompt = _details(raw, "prompt_tokens", "input_tokens", "input_token")
+    completion = _details(raw, "completion_tokens", "output_tokens", "output_token")
+    usage = Usage(
+        tokens_in=first_count(raw, "prompt_tokens", "input_tokens"),
+        tokens_out=first_count(raw, "completion_tokens", "output_tokens"),
+        tokens_cache_read=count(prompt.get("cached_tokens")),
+        tokens_cache_write=count(prompt.get("cache_write_tokens")),
+        tokens_reasoning=count(completion.get("reasoning_tokens")),
+        tokens_audio_in=count(prompt.get("audio_tokens")),
+        tokens_audio_out=count(completion.get("audio_tokens")),
+        tokens_image_in=count(prompt.get("image_tokens")),
+        tokens_image_out=count(completion.get("image_tokens")),
+        reported_cost_usd=reported_cost(raw),
+        raw=clean_json(raw),
+    )
+    if usage.tokens_cache_read is None:  # DeepSeek, Moonshot, LiteLLM
+        usage.tokens_cache_read = first_count(
+            raw, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
+        )
+    if usage.tokens_cache_write is None:
+        # By how long they are kept, none of which is an hour.
+        times = fields(prompt.get("cache_write_tokens_details"))
+        usage.tokens_cache_write = sum_counts(times, "ttl_30m_tokens", "ttl_12h_tokens")
+    if usage.tokens_cache_write is None:  # LiteLLM
+        usage.tokens_cache_write = count(raw.get("cache_creation_input_tokens"))
+    # xAI's completion tokens leave reasoning out, which shows in the total.
+    if usage.tokens_in is not None and usage.tokens_out is not None and usage.tokens_reasoning:
+        with_reasoning = usage.tokens_out + usage.tokens_reasoning
+        if count(raw.get("total_tokens")) == usage.tokens_in + with_reasoning:
+            usage.tokens_out = with_reasoning
+    add_cached_units(usage, fields(prompt.get("cached_tokens_details")))  # Realtime
+    # Mistral; transcriptions that are billed by their length.
+    seconds = raw.get("seconds") if raw.get("type") == "duration" else None
+    add_unit(usage, "audio_seconds", seconds or raw.get("prompt_audio_seconds"))
+    return usage
+
+
+def read_response_usage(response: dict[str, JSON]) -> Usage | None:
+    """Reads the usage of a response, with what its tools are billed apart from the model.
+
+    The tokens of images that a tool made are another model's, so they are no part of `tokens_in`
+    and `tokens_out` but the units `image_gen_tokens_in` and `image_gen_tokens_out`, and are billed
+    apart.
+    """
+    usage = read_usage(response.get("usage"))
+    tools = fields(response.get("tool_usage"))
+    images = fields(tools.get("image_gen"))
+    billed = Usage()
+    add_unit(billed, "web_searches", fields(tools.get("web_search")).get("num_requests"))
+    add_unit(billed, "image_gen_tokens_in", images.get("input_tokens"))
+    add_unit(billed, "image_gen_tokens_out", images.get("output_tokens"))
+    if not billed.units:
+        return usage
+    usage = usage or Usage()
+    usage.units.update(billed.units)
+    if "image_gen_tokens_in" in billed.units or "image_gen_tokens_out" in billed.units:
+        own = replace(usage, raw={})
+        usage.billed = [
+            Billed(None, own),
+            Billed(_image_model(response), _image_tool_usage(images)),
+        ]
+    usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
+    return usage
+
+
+# The model of images whose response does not name it. It is no model's name, so it has no price.
+_UNNAMED_IMAGE_MODEL = "(the image generation tool's model)"
+
+
+def _image_model(response: dict[str, JSON]) -> str:
+    tools = [t for t in objects(response.get("tools")) if t.get("type") == "image_generation"]
+    names = {text(tool.get("model")) for tool in tools}
+    return (names.pop() if len(names) == 1 else None) or _UNNAMED_IMAGE_MODEL
+
+
+def _image_tool_usage(images: dict[str, JSON]) -> Usage:
+    found = read_usage(images) or Usage()
+    found.tokens_cache_read = count(images.get("cached_tokens"))
+    cached = fields(images.get("cached_tokens_details"))
+    add_cached_units(found, {"image_tokens": cached.get("cached_image_tokens")})
+    if found.tokens_image_out is None:
+        found.tokens_image_out = found.tokens_out
+    found.raw = {}
+    return found
+
+
+def read_llama_cpp_timings(timings: JSON) -> Usage | None:
+    """Reads the `timings` of llama.cpp's server, which it sends instead of a usage. `prompt_n`
+    leaves out what the server had in its cache:
+    https://github.com/ggml-org/llama.cpp/tree/master/tools/server"""
+    timings = fields(timings)
+    read, cached = count(timings.get("prompt_n")), count(timings.get("cache_n"))
+    written = count(timings.get("predicted_n"))
+    if read is None and written is None:
+        return None
+    return Usage(
+        tokens_in=None if read is None else read + (cached or 0),
+        tokens_out=written,
+        tokens_cache_read=cached,
+        raw={"timings": clean_json(timings)},
+    )
+
+
+def read_image_usage(response: dict[str, JSON]) -> Usage | None:
+    """Reads the usage of a response of the images API, or of the event that ends an image.
+
+    `svg_usage` counts the model that wrote an SVG, apart from the one that made the image; where
+    both are there, the sum hides that they have different prices. `raw` keeps both. Images without
+    any usage (DALL·E) are counted.
+    """
+    image = read_usage(response.get("usage"))
+    if image is not None and image.tokens_image_out is None:
+        # Older models have no details of what they put out: it is the image.
+        image.tokens_image_out = image.tokens_out
+    svg = read_usage(response.get("svg_usage"))
+    if svg is not None:
+        svg.tokens_reasoning = count(svg.raw.get("reasoning_tokens"))
+        svg.raw = {"svg_usage": svg.raw}
+    found = add_up([usage for usage in (image, svg) if usage is not None])
+    made = objects(response.get("data"))
+    if made and (found is None or found.tokens_in is found.tokens_out is None):
+        found = found or Usage(raw={"images": len(made)})
+        found.units["images"] = len(made)
+    return found
+
+
+def _details(raw: dict[str, JSON], *names: str) -> dict[str, JSON]:
+    return next((found for name in names if (found := fields(raw.get(f"{name}_details")))), {})
