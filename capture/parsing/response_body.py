@@ -9,8 +9,8 @@ from capture.parsing.parsed_call import header
 from capture.parsing.request_body import MAX_DECODED
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import Binary, Referring, StoredText
+from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
-from capture.wire.shared.usage import in_headers
 from capture.wire.types import ParsedResponse, WireFormat
 
 STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
@@ -52,7 +52,7 @@ def _parse(
     status = exchange.response.status if exchange.response else 0
     headers = exchange.response.headers if exchange.response else ()
     parsed = wire_format.parse_response(text.text, status=status, content_type=content_type)
-    parsed.usage = parsed.usage or in_headers(dict(headers))
+    parsed.usage = parsed.usage or usage_from_headers(dict(headers))
     if parsed.first_content_end is not None:
         parsed.first_content_end = text.before(parsed.first_content_end)
     return parsed
