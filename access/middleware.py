@@ -20,7 +20,6 @@ from access import audit, cookie, forwarded, views
 from access.actors import Actor, actor_of, nobody
 from access.admin_users import user_of
 from access.authentication import identified
-from access.permissions import OPEN, rule_of
 from access.request_checks import (
     KEY_HEADER,
     KEY_PARAMETER,
@@ -46,7 +45,7 @@ class Access:
             return self.get_response(request)
         reader = reader_of(request)
         elsewhere = denied_to_pages(reader)
-        known = elsewhere or _identified(reader, is_open=route in OPEN)
+        known = elsewhere or _identified(reader, is_open=route in settings.ROUTE_RULES.open)
         actor = known if isinstance(known, Actor) else nobody(reader.address)
         set_actor(request, actor)
         refusal = elsewhere or _refusal(known, route, reader)
@@ -162,11 +161,11 @@ def _identified(reader: Reader, *, is_open: bool) -> Actor | Denied:
 
 
 def _refusal(known: Actor | Denied, route: str | None, reader: Reader) -> Denied | None:
-    if route in OPEN:
+    if route in settings.ROUTE_RULES.open:
         return None
     if isinstance(known, Denied):
         return known
-    rule = rule_of(route)
+    rule = settings.ROUTE_RULES.find(route)
     if rule is None:
         return Denied(403, f"nobody may use {route}: it is in no table of permissions")
     if not known.may(rule.read):
@@ -220,7 +219,7 @@ def _signed_in(request: HttpRequest, actor: Actor) -> HttpResponse:
 def _needs_token(request: HttpRequest) -> bool:
     actor = actor_of(request)
     match = request.resolver_match
-    if match is not None and match.view_name in OPEN:
+    if match is not None and match.view_name in settings.ROUTE_RULES.open:
         return False
     # A page that is open without a key sends no cookie that tells it from a program.
     is_page = "origin" in request.headers or "sec-fetch-site" in request.headers

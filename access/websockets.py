@@ -12,7 +12,6 @@ from django.db import DatabaseError, connection
 from access import cookie, forwarded
 from access.actors import Actor
 from access.authentication import identified
-from access.permissions import rule_of
 from access.request_checks import KEY_PARAMETER, Denied, Reader, denied_to_sockets
 
 DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")
@@ -21,7 +20,7 @@ DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment
 def admitted(scope: dict[str, Any], route: str) -> Actor | Denied:
     """Asks the database: to be called in a thread, whose connection it closes."""
     reader = _reader_of(scope)
-    rule = rule_of(route)
+    rule = settings.ROUTE_RULES.find(route)
     try:
         known = denied_to_sockets(reader) or identified(reader)
     except DatabaseError:

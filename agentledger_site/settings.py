@@ -7,6 +7,7 @@ from typing import Any
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
+from agentledger_site import permissions
 from agentledger_site.conf import VERSION as AGENTLEDGER_VERSION
 from agentledger_site.conf import Config, config
 from agentledger_site.database import databases
@@ -94,6 +95,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTHENTICATION_BACKENDS = ["access.admin_users.RoleBackend"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+ROUTE_RULES = permissions.ROUTE_RULES
 CSRF_FAILURE_VIEW = "access.views.csrf_failed"
 
 USE_TZ = True

@@ -1,0 +1,63 @@
+"""Which role may use which route: one role for reading, one for changing something.
+
+A route that is not in this table is closed to everyone.
+"""
+
+from __future__ import annotations
+
+from access.permissions import RouteRules, Rule
+from access.roles import Role
+
+READ = Rule(Role.VIEWER)
+EDIT = Rule(Role.VIEWER, Role.EDITOR)
+ADMINISTER = Rule(Role.ADMIN, Role.ADMIN)
+
+ROUTE_RULES = RouteRules(
+    # What `readyz` shows depends on who asks.
+    open=frozenset(("health", "readyz", "sign_in")),
+    by_name={
+        "index": READ,
+        "sign_out": Rule(Role.VIEWER, Role.VIEWER),
+        "live": READ,  # the WebSocket /ws
+        "sessions": READ,
+        "session": READ,
+        "explain": READ,
+        "search": READ,
+        "analytics": READ,
+        "limits": READ,
+        "schema": READ,
+        "schema_view": READ,
+        "dashboard_calls_json": READ,
+        "dashboard_calls_csv": READ,
+        "dashboard_calls_facets": READ,
+        "dashboard_search": READ,
+        "dashboard_search_count": READ,
+        "dashboard_search_json": READ,
+        "dashboard_search_csv": READ,
+        "dashboard_analytics": READ,
+        "dashboard_sessions": READ,
+        "dashboard_session": READ,
+        "dashboard_call": READ,
+        "dashboard_call_peek": READ,
+        "dashboard_thumbnail": READ,
+        "one_session": EDIT,
+        "one_call": EDIT,
+        "stops": EDIT,
+        "one_stop": EDIT,
+        "audit": Rule(Role.ADMIN),
+        "admin_without_slash": READ,
+        "dashboard_flow": READ,
+        "dashboard_flow_json": READ,
+        "dashboard_flow_calls": READ,
+        "dashboard_trace": READ,
+        "dashboard_trace_json": READ,
+    },
+    # The admin's own permissions apply on top of these; they are made of the same roles.
+    by_prefix={
+        "admin:": EDIT,
+        "admin:logout": Rule(Role.VIEWER, Role.VIEWER),
+        "admin:access_": ADMINISTER,
+    },
+    # Redirects to the current address of a page, and paths at which there is nothing.
+    unnamed=READ,
+)
