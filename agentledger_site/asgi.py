@@ -33,9 +33,10 @@ from django.urls import get_resolver, re_path
 from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
 from capture.proxy import runtime
-from capture.proxy.handler import FastLane, Scope, Send
-from capture.proxy.request_body import Receive
-from capture.proxy.websocket import bridge, deny
+from capture.proxy.asgi_types import Receive, Scope, Send
+from capture.proxy.handler import ProxyHandler
+from capture.proxy.websocket import proxy_websocket
+from capture.proxy.websocket_close import deny
 from capture.spool.folder import SpoolError
 from capture.views import proxy
 from reports.json_encoding import encode
@@ -68,7 +69,7 @@ pages = Pages()
 get_resolver().check()
 gc.freeze()
 gc.enable()
-forward = FastLane(proxy)
+forward = ProxyHandler(proxy)
 
 
 async def http(scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +85,7 @@ async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     if is_owned(scope["path"]):
         await owned_websocket(scope, receive, send)
     else:
-        await bridge(scope, receive, send)
+        await proxy_websocket(scope, receive, send)
 
 
 async def no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +102,7 @@ owned_websocket = URLRouter([*websocket_urlpatterns, re_path("", cast(Any, no_we
 
 def start() -> None:
     """Raises SpoolError, Ended."""
-    process = runtime.running()
+    process = runtime.ensure_running()
     if not running_elsewhere.is_member:
         process.accompany(running_elsewhere.run())
 
@@ -116,7 +117,7 @@ def begin() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise
     except runtime.Ended:
-        pass  # the lane tells the agent
+        pass  # the handler responds to the agent
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,7 +12,8 @@ from rest_framework.exceptions import ValidationError
 
 from access.request_checks import Denied
 from access.websockets import admitted
-from capture.proxy.websocket import INTERNAL_ERROR, Receive, Scope, Send, deny
+from capture.proxy.asgi_types import Receive, Scope, Send
+from capture.proxy.websocket_close import INTERNAL_ERROR, deny
 from reports.dashboard.live_rows import render_rows
 from reports.json_encoding import encode
 from reports.live.feed import Feed

@@ -92,6 +92,10 @@ class Charge:
         """The upstream never began to work on the call."""
         await self._end(None)
 
+    async def fail(self, *, may_have_worked: bool) -> None:
+        """Settles a call without a response, or releases it where the upstream did no work."""
+        await self._end(Outcome.UPSTREAM_ERROR if may_have_worked else None)
+
     async def _end(self, outcome: Outcome | None) -> None:
         """An agent that leaves meanwhile cancels the call, but not this."""
         if self._has_ended:

@@ -1,51 +1,53 @@
-"""Traffic that only passes: forwarded as it comes, recorded nowhere."""
+"""Traffic that is forwarded as it comes, without a record."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 from capture.admission.charge import Charge
-from capture.exchange import Outcome, new_action_id
+from capture.exchange import Outcome
 from capture.proxy import recorded_headers
-from capture.proxy.handler import Pieces, ProxyRequest, ProxyResponse, ResponseAborted
-from capture.proxy.request_body import Body, as_it_comes
+from capture.proxy.asgi_types import Chunks
+from capture.proxy.http_messages import ProxyRequest, ProxyResponse, ResponseAborted
+from capture.proxy.incoming_call import IncomingCall
+from capture.proxy.request_body import RequestBody, stream_body
 from capture.proxy.responses import upstream_failed
 from capture.proxy.runtime import Runtime
-from capture.upstream.client import Response, UpstreamCut, UpstreamError
-from capture.upstream.routing import Way
-from capture.wire import registry
+from capture.upstream.client import UpstreamCut, UpstreamError, UpstreamResponse
 
 
 async def pass_through(
     request: ProxyRequest,
     runtime: Runtime,
-    way: Way,
-    taken: Body | None = None,
+    call: IncomingCall,
+    body: RequestBody | None = None,
     charge: Charge | None = None,
 ) -> ProxyResponse:
-    """`taken` is what has been taken of the body; `charge` is that of a call under a budget."""
+    """`body` is what has been read of the request's body; `charge` is that of a call under a
+    budget."""
     content: bytes | AsyncIterator[bytes] | None = None
-    if taken is not None and not taken.more:
-        content = taken.content()
+    if body is not None and not body.has_more:
+        content = body.content()
     elif request.has_body:
-        request.body_taken = False
-        content = upload(request, taken)
-    request.cancel_when_agent_leaves()
+        request.is_body_read = False
+        content = upload(request, body)
+    request.cancel_on_hang_up()
+    destination, target = call.route
     try:
         response = await runtime.upstream.send(
-            way.destination, request.method, way.target, request.raw_headers, content
+            destination, call.method, target, call.headers, content
         )
     except UpstreamError as error:
         if charge is not None:
-            await (charge.settle(Outcome.UPSTREAM_ERROR) if error.worked else charge.release())
-        return upstream_failed(registry.by_name("raw"), new_action_id(), error)
-    except BaseException:  # cancelled: the agent left, or the process is being stopped
+            await charge.fail(may_have_worked=error.may_have_worked)
+        return upstream_failed(call.wire_format, call.action_id, error)
+    except BaseException:  # cancelled: the agent hung up, or the process is being stopped
         if charge is not None:
             runtime.finish(charge.settle(Outcome.CLIENT_LEFT))
         raise
     finally:
-        if taken is not None:
-            taken.discard()
+        if body is not None:
+            body.discard()
     if charge is not None:
         charge.begin_response(response.status, recorded_headers.response_headers(response.headers))
 
@@ -54,32 +56,34 @@ async def pass_through(
         if charge is not None:
             runtime.finish(charge.settle(Outcome.CLIENT_LEFT))
 
-    return ProxyResponse(response.status, response.headers, passed(response, charge), close=close)
+    chunks = download(response, charge)
+    return ProxyResponse(response.status, response.headers, chunks, close=close)
 
 
-async def upload(request: ProxyRequest, taken: Body | None) -> AsyncIterator[bytes]:
-    if taken is not None:
-        content = taken.content()
+async def upload(request: ProxyRequest, body: RequestBody | None) -> AsyncIterator[bytes]:
+    """Yields what has been read of a body, then the rest as it comes."""
+    if body is not None:
+        content = body.content()
         if isinstance(content, bytes):
             yield content
         else:
-            async for piece in content:
-                yield piece
-    async for piece in as_it_comes(request.receive):
-        yield piece
-    request.body_taken = True
+            async for chunk in content:
+                yield chunk
+    async for chunk in stream_body(request.receive):
+        yield chunk
+    request.is_body_read = True
 
 
-async def passed(response: Response, charge: Charge | None) -> Pieces:
+async def download(response: UpstreamResponse, charge: Charge | None) -> Chunks:
     try:
         while True:
-            piece = await response.piece()
-            last = not piece or response.is_whole()
+            chunk = await response.read_chunk()
+            last = not chunk or response.is_complete()
             if charge is not None:
-                charge.add_piece(piece)
+                charge.add_piece(chunk)
                 if last:
                     await charge.settle(Outcome.COMPLETED)
-            yield piece, last
+            yield chunk, last
             if last:
                 return
     except UpstreamCut as cut:

@@ -1,27 +1,28 @@
-"""What is kept of a request's and an answer's heads. A credential never touches a disk: values are
-kept by an allow-list, all other headers and query parameters by name alone."""
+"""What is recorded of the request line and the headers of a call. A credential never touches a
+disk: an allow-list says which values are recorded. Of all other headers and query parameters only
+the names are."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
+from capture.upstream.headers import RawHeaders
 
 REQUEST_HEADERS = frozenset(
     """accept accept-encoding anthropic-beta anthropic-version content-encoding content-length
     content-type openai-beta traceparent user-agent x-request-id""".split()
 )
-ANSWER_HEADERS = frozenset(
+RESPONSE_HEADERS = frozenset(
     """anthropic-organization-id apim-request-id cf-ray content-encoding content-length content-type
     date openai-organization openai-processing-ms openai-version request-id retry-after
     retry-after-ms server via x-generation-id x-ms-region x-request-id x-should-retry""".split()
 )
 REQUEST_PREFIXES = ("x-stainless-",)
-ANSWER_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
+RESPONSE_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
 QUERY_PARAMETERS = frozenset(
     b"""after alt api-version before beta deployment include limit model order starting_after
     stream""".split()
@@ -46,63 +47,66 @@ _SEPARATOR = re.compile(rb"[&;]")
 
 
 def request_headers(headers: RawHeaders) -> list[tuple[str, str]]:
-    return _kept(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
+    return _recorded(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
 
 
 def response_headers(headers: RawHeaders) -> list[tuple[str, str]]:
-    return _kept(headers, ANSWER_HEADERS, ANSWER_PREFIXES)
+    return _recorded(headers, RESPONSE_HEADERS, RESPONSE_PREFIXES)
 
 
-def _kept(
+def _recorded(
     headers: RawHeaders, names: frozenset[str], prefixes: tuple[str, ...]
 ) -> list[tuple[str, str]]:
-    kept = []
+    recorded = []
     for name, value in headers:
-        text, with_value = _named(name, names, prefixes)
-        kept.append((text, value.decode("latin-1") if with_value else ""))
-    return kept
+        text, with_value = _name_and_rule(name, names, prefixes)
+        recorded.append((text, value.decode("latin-1") if with_value else ""))
+    return recorded
 
 
 @lru_cache(4096)
-def _named(name: bytes, names: frozenset[str], prefixes: tuple[str, ...]) -> tuple[str, bool]:
+def _name_and_rule(
+    name: bytes, names: frozenset[str], prefixes: tuple[str, ...]
+) -> tuple[str, bool]:
+    """Returns a header's name as text, and whether its value is recorded."""
     text = name.decode("latin-1")
     return text, text in names or text.startswith(prefixes)
 
 
-def target(raw_path: bytes, query: bytes) -> str:
-    """The request target as far as it is kept: `/v1/x?alt=sse&key=`."""
-    path = raw_path.decode("latin-1")
+def target(raw: bytes) -> str:
+    """Returns the request target as it is recorded: `/v1/x?alt=sse&key=`."""
+    path, _, query = raw.partition(b"?")
     if not query:
-        return path
-    return f"{path}?{'&'.join(_kept_parameters(query))}"
+        return path.decode("latin-1")
+    return f"{path.decode('latin-1')}?{'&'.join(_recorded_parameters(query))}"
 
 
-def _kept_parameters(query: bytes) -> Iterable[str]:
+def _recorded_parameters(query: bytes) -> Iterable[str]:
     for parameter in _SEPARATOR.split(query):
         name, separator, _ = parameter.partition(b"=")
         if unquote_to_bytes(name) in QUERY_PARAMETERS:
-            kept = parameter
-        else:  # what stands alone may be a credential itself: nothing but its place is kept
-            kept = name + separator if separator else b""
-        yield kept.decode("latin-1")
+            recorded = parameter
+        else:  # a name without a value may itself be a credential: only its place is recorded
+            recorded = name + separator if separator else b""
+        yield recorded.decode("latin-1")
 
 
 def ledger_fields(headers: RawHeaders) -> dict[str, str]:
-    """The x-agentledger-* fields of a request. What is odd is cut or dropped, never an error; of
-    several headers of one name the first counts."""
+    """Returns the x-agentledger-* fields of a request. Odd values are cut or dropped, never an
+    error. Of several headers with one name the first counts."""
     fields: dict[str, str] = {}
     for name, value in headers:
         if name in _LEDGER_HEADERS:
-            cleaned = _cleaned(value)
-            if cleaned:
-                fields.setdefault(_LEDGER_HEADERS[name], cleaned)
+            text = _clean(value)
+            if text:
+                fields.setdefault(_LEDGER_HEADERS[name], text)
     return fields
 
 
-def _cleaned(value: bytes) -> str:
+def _clean(value: bytes) -> str:
     try:
         text = value.decode()
-    except UnicodeDecodeError:  # ISO 8859-1, which HTTP libraries used to send
+    except UnicodeDecodeError:  # older HTTP libraries send ISO 8859-1
         text = value.decode("latin-1")
     if not text.isprintable():
         text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs"))

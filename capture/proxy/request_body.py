@@ -1,51 +1,49 @@
-"""A call's request body, taken whole before it is forwarded: small ones in memory, large ones in a
-file beside the spool."""
+"""A call's request body, read as a whole before it is forwarded: small ones into memory, large ones
+into a file beside the spool."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
+from capture.proxy.asgi_types import Receive
 from capture.spool.folder import SpoolError
 from capture.spool.writer import SpoolFull, Writer
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-
-IN_MEMORY = 1024 * 1024
+MAX_IN_MEMORY = 1024 * 1024
 READ_SIZE = 256 * 1024
 
 
-class AgentLeft(Exception):
+class AgentHungUp(Exception):
     """The agent hung up before its request was complete."""
 
 
 @dataclass(slots=True)
-class Body:
-    """What came of a body: what `file` holds where it is set, then `data`."""
+class RequestBody:
+    """What has been read of a body: the contents of `file`, where there is one, then `data`."""
 
     data: bytes
     size: int
     file: Path | None = None
-    more: bool = False  # the rest is still to come
+    has_more: bool = False  # the rest is still to come
 
     @property
     def is_in_memory(self) -> bool:
         """Whether `data` is the whole body."""
-        return self.file is None and not self.more
+        return self.file is None and not self.has_more
 
     def content(self) -> bytes | AsyncIterator[bytes]:
-        return self.data if self.file is None else self._pieces(self.file)
+        return self.data if self.file is None else self._read_file(self.file)
 
-    async def _pieces(self, path: Path) -> AsyncIterator[bytes]:
+    async def _read_file(self, path: Path) -> AsyncIterator[bytes]:
         with path.open("rb") as file:
-            while piece := file.read(READ_SIZE):
-                yield piece
+            while block := file.read(READ_SIZE):
+                yield block
         if self.data:
             yield self.data
 
@@ -55,72 +53,88 @@ class Body:
 
 
 class NoRoom(SpoolError):
-    """The body cannot be kept. `taken` is what has come of it: the caller discards it."""
+    """The body does not fit into the spool. `received` is what has come of it; the caller discards
+    it."""
 
-    def __init__(self, reason: SpoolError, taken: Body) -> None:
+    def __init__(self, reason: SpoolError, received: RequestBody) -> None:
         super().__init__(str(reason))
-        self.taken = taken
+        self.received = received
 
 
-async def taken_whole(receive: Receive, writer: Writer, action_id: UUID) -> Body:
-    """Raises AgentLeft, NoRoom."""
+async def read_body(receive: Receive, writer: Writer, action_id: UUID) -> RequestBody:
+    """Raises AgentHungUp, NoRoom."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         data: bytes = message.get("body", b"")
-        if len(data) <= IN_MEMORY:
-            return Body(data, len(data))
-    pieces, size = [], 0
+        if len(data) <= MAX_IN_MEMORY:
+            return RequestBody(data, len(data))
+    chunks, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
-            raise AgentLeft
-        piece = message.get("body", b"")
-        pieces.append(piece)
-        size += len(piece)
-        if size > IN_MEMORY:
-            more = message.get("more_body", False)
-            return await _into_file(b"".join(pieces), receive, writer, action_id, more=more)
-        if not message.get("more_body"):
-            return Body(b"".join(pieces), size)
+            raise AgentHungUp
+        chunk = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
+        has_more = message.get("more_body", False)
+        if size > MAX_IN_MEMORY:
+            start = RequestBody(b"".join(chunks), 0, has_more=has_more)
+            return await _read_into_file(start, receive, writer, action_id)
+        if not has_more:
+            return RequestBody(b"".join(chunks), size)
         message = await receive()
 
 
-async def in_memory(receive: Receive) -> Body:
-    """Of a body that is kept nowhere: all of a small one, the beginning of another."""
-    pieces, size, more = [], 0, True
-    while more and size <= IN_MEMORY:
+async def read_beginning(receive: Receive) -> RequestBody:
+    """Returns all of a small body, or the beginning of a large one, for a call that is not
+    recorded. Raises AgentHungUp."""
+    chunks, size, has_more = [], 0, True
+    while has_more and size <= MAX_IN_MEMORY:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise AgentLeft
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        more = message.get("more_body", False)
-    return Body(b"".join(pieces), size, more=more)
+            raise AgentHungUp
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        has_more = message.get("more_body", False)
+    return RequestBody(b"".join(chunks), size, has_more=has_more)
 
 
-async def _into_file(
-    data: bytes, receive: Receive, writer: Writer, action_id: UUID, *, more: bool
-) -> Body:
+async def stream_body(receive: Receive) -> AsyncIterator[bytes]:
+    """Yields the body as it comes, for a call that is not recorded. Raises AgentHungUp."""
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise AgentHungUp
+        chunk = message.get("body", b"")
+        has_more = message.get("more_body", False)
+        if chunk:
+            yield chunk
+
+
+async def _read_into_file(
+    body: RequestBody, receive: Receive, writer: Writer, action_id: UUID
+) -> RequestBody:
+    """`body` is what has been read so far, in memory; its size is counted here."""
     path = writer.folder.body_path(action_id)
-    body = Body(data, 0, None, more)
     try:
-        with _made(path) as file:
+        with _create(path) as file:
             body.file = path
             while True:
                 _append(file, body.data, writer)
                 body.size += len(body.data)
-                if not body.more:
+                if not body.has_more:
                     break
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise AgentLeft
+                    raise AgentHungUp
                 body.data = message.get("body", b"")
-                body.more = message.get("more_body", False)
+                body.has_more = message.get("more_body", False)
             if writer.fsync:
                 await asyncio.to_thread(os.fsync, file.fileno())
     except SpoolError as error:
         writer.took(-body.size)
         raise NoRoom(error, body) from error
-    except BaseException:
+    except BaseException:  # the agent hung up, or the call is cancelled
         writer.took(-body.size)
         body.discard()
         raise
@@ -128,7 +142,7 @@ async def _into_file(
     return body
 
 
-def _made(path: Path) -> FileIO:
+def _create(path: Path) -> FileIO:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return FileIO(os.open(path, flags, 0o600), "w")
@@ -147,16 +161,3 @@ def _append(file: FileIO, data: bytes, writer: Writer) -> None:
         file.truncate(start)
         raise SpoolError(f"the spool {writer.folder.path} cannot be written: {error}") from error
     writer.took(len(data))
-
-
-async def as_it_comes(receive: Receive) -> AsyncIterator[bytes]:
-    """The body piece by piece, for what is not recorded. Raises AgentLeft."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise AgentLeft
-        piece = message.get("body", b"")
-        more = message.get("more_body", False)
-        if piece:
-            yield piece

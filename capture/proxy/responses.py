@@ -1,4 +1,4 @@
-"""Answers of our own, in the shape that the agent's SDK reads."""
+"""AgentLedger's own responses, in the shape that the agent's SDK reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from capture.exchange import new_action_id
-from capture.proxy.handler import ProxyResponse
+from capture.proxy.http_messages import ProxyResponse
 from capture.upstream.client import UpstreamError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire.types import WireFormat
@@ -51,8 +51,8 @@ def upstream_failed(
         status=error.status,
         message=f"AgentLedger: {error}",
         code="upstream_timeout" if error.status == 504 else "upstream_unreachable",
-        # The SDKs try again by themselves; when the upstream may have worked, that would pay twice.
-        may_retry=not error.worked,
+        # SDKs try again by themselves. Where the upstream may have worked, that would cost twice.
+        may_retry=not error.may_have_worked,
     )
 
 

@@ -1,6 +1,6 @@
-"""What a proxy process holds while it runs: spool, upstream, recorder, counters.
+"""What a proxy process holds while it runs: spool, upstream client, recorder, counters.
 
-Begun by the server's lifespan or, without one, by the first request. All but `begin` and `end`
+It begins with the server's lifespan or, without one, with the first request. Everything here
 belongs to the event loop.
 """
 
@@ -28,13 +28,13 @@ from capture.exchange import Outcome, new_action_id
 from capture.proxy.child_processes import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
-from capture.tasks import ended
-from capture.upstream.client import Upstream
+from capture.tasks import cancel_tasks
+from capture.upstream.client import UpstreamClient
 from capture.upstream.routing import Destinations
 
 logger = logging.getLogger("agentledger.proxy")
 
-# A busy thread (a page, an export) holds up agents by the interpreter's switch interval.
+# A busy thread (a page, an export) delays calls by the interpreter's switch interval.
 SWITCH_INTERVAL_S = 0.0005
 TICK_S = 5.0
 
@@ -58,14 +58,14 @@ class ProxyConfig:
 
 @dataclass(slots=True)
 class Counters:
-    """Since this process began."""
+    """Counts since this process began."""
 
     calls: int = 0
     unrecorded: int = 0  # forwarded without a record, because the spool was full
     refused_full: int = 0
-    passed_through: int = 0  # traffic that is no call
+    passed_through: int = 0  # traffic that is not recorded as calls
     refused: int = 0  # by a stop, a policy, a limit or a budget
-    refused_keys: int = 0  # without the ingest key, or with a wrong one: on no record
+    refused_keys: int = 0  # without the ingest key, or with a wrong one; these are not recorded
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Runtime:
     folder: Folder
     writer: Writer
     destinations: Destinations
-    upstream: Upstream
+    upstream: UpstreamClient
     recorder: RecorderProcess
     sinks: SinksProcess
     admission: Admission
@@ -98,33 +98,33 @@ class Runtime:
             self._idle.set()
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
-        """What is left to do of a call whose task has ended."""
+        """Runs what is left to do of a call after its task; the process waits for it at its end."""
         task = asyncio.ensure_future(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
 
     def accompany(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """What goes on beside the calls, at most until this process ends."""
+        """Runs what goes on beside the calls; it is cancelled when the process ends."""
         task = asyncio.ensure_future(work)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
         return task
 
-    async def finished(self) -> None:
+    async def wait_for_rest(self) -> None:
+        """Waits for all that was given to `finish`."""
         await asyncio.gather(*self._unfinished, return_exceptions=True)
 
-    async def calls_ended(self, timeout_s: float) -> bool:
-        """Waits until no call runs; whether that came in time."""
+    async def wait_for_calls(self, timeout_s: float) -> None:
+        """Waits until no call is running, or the time is over."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self.n_running:
                     self._idle.clear()
                     await self._idle.wait()
-        return self.n_running == 0
 
     def tick(self) -> None:
         self._tick = asyncio.get_running_loop().call_later(TICK_S, self.tick)
-        with contextlib.suppress(SpoolError):  # /readyz says it, and calls do
+        with contextlib.suppress(SpoolError):  # /readyz and the next calls report it
             self.writer.tidy()
             self.record_floods()
         self.finish(self.limiter.tick())
@@ -137,7 +137,7 @@ class Runtime:
 
 
 class Ended(Exception):
-    """This process has stopped taking calls."""
+    """This process takes no more calls."""
 
 
 _runtime: Runtime | None = None
@@ -148,9 +148,9 @@ def current() -> Runtime | None:
     return _runtime
 
 
-def running() -> Runtime:
-    """The runtime of this process, begun if need be. Raises SpoolError, Ended. Needs the event
-    loop."""
+def ensure_running() -> Runtime:
+    """Returns the runtime of this process, which begins if it has not. Raises SpoolError, Ended.
+    Needs a running event loop."""
     global _runtime
     if _ended:
         raise Ended
@@ -190,7 +190,7 @@ def _begin() -> Runtime:
             folder, max_bytes=config.spool_max_mb * 1024 * 1024, fsync=config.spool_fsync
         ),
         destinations=Destinations(config.upstreams, config.default_upstream_url),
-        upstream=Upstream(
+        upstream=UpstreamClient(
             connect_timeout_s=config.upstream_connect_timeout_s,
             read_timeout_s=config.upstream_read_timeout_s,
             pool_size=config.upstream_pool_size,
@@ -210,23 +210,24 @@ def _begin() -> Runtime:
 
 
 async def drain() -> None:
-    """Take no new calls for granted, and give those that run their time to end."""
+    """Waits for running calls for as long as AGENTLEDGER_SHUTDOWN_S says. Calls that still arrive
+    are served, and their connections closed."""
     if _runtime is not None:
         _runtime.stopping = True
-        await _runtime.calls_ended(_runtime.config.shutdown_s)
+        await _runtime.wait_for_calls(_runtime.config.shutdown_s)
 
 
 async def end() -> None:
-    """Close what the runtime holds; running calls have ended, or are given up."""
+    """Closes what the runtime holds. Calls that still run are given up."""
     global _runtime, _ended
     runtime, _runtime, _ended = _runtime, None, True
     if runtime is None:
         return
     if runtime._tick is not None:
         runtime._tick.cancel()
-    await ended(runtime._beside)
+    await cancel_tasks(runtime._beside)
     await runtime.upstream.close()
-    await runtime.finished()
+    await runtime.wait_for_rest()
     await runtime.limiter.close()
     runtime.admission.stops.end()
     runtime.admission.ingest.tokens.end()

@@ -1,44 +1,44 @@
 """Asks OpenAI's streams for their usage on the agent's behalf, and hides the chunk that brings it.
 
 Without `stream_options.include_usage` a stream never says what it cost. This changes bytes, in both
-directions, so that it is done only where the operator asks for it (AGENTLEDGER_INJECT_USAGE), and
-each call says so.
+directions, so it is done only where the operator wants it (AGENTLEDGER_INJECT_USAGE), and each such
+call is marked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import orjson
 
+from capture.proxy.asgi_types import Chunks
+from capture.upstream.headers import RawHeaders
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.shared.slices import cut
 from capture.wire.types import WireFormat
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
-
-ASKING = b'"stream_options":{"include_usage":true},'
+USAGE_OPTION = b'"stream_options":{"include_usage":true},'
 
 _event_end = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-# Cheap to look for: all other chunks have a choice.
+# Cheap to search for: all other chunks have a choice.
 _no_choices = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
-def asking(body: bytes, wire_format: WireFormat) -> bytes | None:
-    """The body that asks for usage; None where there is nothing to ask for: it is no stream, or the
-    agent has said itself what it wants."""
+def request_usage(body: bytes, wire_format: WireFormat) -> bytes | None:
+    """Returns the body with the option that asks for usage; None where it asks for no stream, or
+    has stream options of its own."""
     if wire_format.NAME != openai_chat.NAME:
         return None
     found = cut(body, {})
     if found is None or found.fields.get("stream") != b"true" or "stream_options" in found.fields:
         return None
     start = body.index(b"{") + 1
-    return body[:start] + ASKING + body[start:]
+    return body[:start] + USAGE_OPTION + body[start:]
 
 
 def request_headers(headers: RawHeaders, body: bytes) -> list[tuple[bytes, bytes]]:
-    """Of the changed request. A compressed answer would hide what is to be hidden."""
+    """Returns the headers for the changed body. In a compressed response nothing could be
+    hidden."""
     changed = [(n, v) for n, v in headers if n not in (b"content-length", b"accept-encoding")]
     return [*changed, (b"content-length", b"%d" % len(body)), (b"accept-encoding", b"identity")]
 
@@ -48,39 +48,51 @@ def without_length(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def is_stream(headers: RawHeaders) -> bool:
-    """Whether there are events to look through: an error is answered as JSON."""
+    """Whether the response has events to look through: errors are JSON."""
     return any(
         name == b"content-type" and value.lower().startswith(b"text/event-stream")
         for name, value in headers
     )
 
 
-class Hider:
-    """Takes the usage chunk out of a stream; all other events pass as they are, as soon as they are
-    whole."""
+async def hide_usage(chunks: Chunks) -> Chunks:
+    """Yields a stream without the chunk that the agent did not ask for."""
+    hider = UsageHider()
+    try:
+        async for chunk, last in chunks:
+            shown = hider.feed_last(chunk) if last else hider.feed(chunk)
+            if shown or last:
+                yield shown, last
+    finally:
+        await chunks.aclose()
+
+
+class UsageHider:
+    """Takes the usage chunk out of a stream. All other events pass unchanged, each as soon as it is
+    complete."""
 
     def __init__(self) -> None:
-        self._begun = b""  # an event whose end has not come
+        self._unfinished = b""  # an event whose end has not arrived
 
-    def feed(self, piece: bytes) -> bytes:
-        data = self._begun + piece
+    def feed(self, data: bytes) -> bytes:
+        data = self._unfinished + data
         shown = []
         start = 0
         for end in _event_end.finditer(data):
             event = data[start : end.end()]
             start = end.end()
-            if not _is_usage_alone(event):
+            if not _is_only_usage(event):
                 shown.append(event)
-        self._begun = data[start:]
+        self._unfinished = data[start:]
         return b"".join(shown)
 
-    def whole(self, piece: bytes) -> bytes:
-        """What the last piece brings: its end ends an event too."""
-        shown = self.feed(piece)
-        return shown if _is_usage_alone(self._begun) else shown + self._begun
+    def feed_last(self, data: bytes) -> bytes:
+        """Takes the end of the stream, which ends its last event too."""
+        shown = self.feed(data)
+        return shown if _is_only_usage(self._unfinished) else shown + self._unfinished
 
 
-def _is_usage_alone(event: bytes) -> bool:
+def _is_only_usage(event: bytes) -> bool:
     if not _no_choices.search(event):
         return False
     data = event.strip()

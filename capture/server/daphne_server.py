@@ -31,8 +31,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
-from capture.tasks import ended
-from capture.upstream.client import HEADER_LIMIT
+from capture.tasks import cancel_tasks
+from capture.upstream.headers import HEADER_LIMIT
 
 logger = logging.getLogger("agentledger.proxy")
 
@@ -149,7 +149,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     async def cancel_applications(self) -> None:
         # They may have calls to end and to settle first.
-        await ended(self.applications(), again_after_s=10)
+        await cancel_tasks(self.applications(), again_after_s=10)
 
     def kill_all_applications(self) -> Any:
         """Daphne's own fails on connections that have no application any more."""

@@ -1,18 +1,18 @@
-"""Where a request goes: to the one upstream, to a named one, or home to the maker of its API."""
+"""Where a request goes: to the one upstream that is configured, to one that it names, or to the
+provider of its API."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from yarl import URL
 
+from capture.upstream.headers import RawHeaders
 from capture.wire.types import WireFormat
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
-
-# By the maker of a wire format. Of all others, and of what we do not know, OpenAI is the home.
+# By the provider of a wire format. All other requests, and those that we do not know, go to OpenAI.
 HOMES = {
     "openai": "https://api.openai.com",
     "anthropic": "https://api.anthropic.com",
@@ -22,11 +22,11 @@ PREFIX = b"/to/"
 HEADER = b"x-agentledger-upstream"
 
 # Google's API versions; the other two have none of these names.
-_GOOGLES_PATHS = ("/v1beta/", "/v1alpha/")
-_TELLING_HEADERS = {b"anthropic-version": "anthropic", b"x-goog-api-key": "google"}
+_GOOGLE_PATHS = ("/v1beta/", "/v1alpha/")
+_PROVIDER_HEADERS = {b"anthropic-version": "anthropic", b"x-goog-api-key": "google"}
 
-# Whose server a host is, by the end of its name.
-_MAKERS = {
+# By the end of a host's name.
+_PROVIDERS = {
     "openai.azure.com": "azure",
     "cognitiveservices.azure.com": "azure",
     "services.ai.azure.com": "azure",
@@ -59,46 +59,45 @@ _MAKERS = {
 
 
 class UnknownUpstream(Exception):
-    """A request names an upstream that there is not: the message is for the agent's developer."""
+    """A request names an upstream that is not configured. The message is for the agent's
+    developer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One upstream, its URL in the pieces that a request's is made of."""
+    """One upstream, its URL in the parts that the URL of a request is made of."""
 
     name: str
+    url: str  # without its query, which may hold a key
     origin: URL  # scheme, host and port
     authority: str  # host and port, for messages
     path: bytes  # without its last slash
     query: bytes
-    provider: str | None  # None: its host is nobody's that we know
+    provider: str | None  # None: its host belongs to no provider that we know
 
     @classmethod
-    def of(cls, name: str, url: str) -> Destination:
+    def from_url(cls, name: str, url: str) -> Destination:
         parsed = URL(url)
+        origin, path = parsed.origin(), parsed.raw_path.rstrip("/")
         return cls(
             name=name,
-            origin=parsed.origin(),
+            url=str(origin).rstrip("/") + path,
+            origin=origin,
             authority=parsed.raw_authority,
-            path=parsed.raw_path.rstrip("/").encode(),
+            path=path.encode(),
             query=parsed.raw_query_string.encode(),
             provider=provider_of(parsed.host or ""),
         )
 
-    @property
-    def shown(self) -> str:
-        """The URL without its query, which may hold a key."""
-        return str(self.origin).rstrip("/") + self.path.decode()
-
-    def target_of(self, target: bytes) -> bytes:
-        """What a request for this raw path and query asks this upstream for."""
+    def full_target(self, target: bytes) -> bytes:
+        """Returns the raw path and query of a request, behind those of this upstream's URL."""
         whole = self.path + target
         if self.query:
             whole += (b"&" if b"?" in target else b"?") + self.query
         return whole
 
 
-class Way(NamedTuple):
+class Route(NamedTuple):
     """Where a request goes, and its target there."""
 
     destination: Destination
@@ -108,32 +107,33 @@ class Way(NamedTuple):
 def provider_of(host: str) -> str | None:
     labels = host.lower().split(".")
     names = (".".join(labels[start:]) for start in range(len(labels) - 1))
-    return next((_MAKERS[name] for name in names if name in _MAKERS), None)
+    return next((_PROVIDERS[name] for name in names if name in _PROVIDERS), None)
 
 
 class Destinations:
-    """All upstreams of a configuration: `upstreams` by name, and `default_url`, which takes every
-    request that names none; without it, each provider's calls go to that provider."""
+    """All upstreams of a configuration: `upstreams` by name, and `default_url`, where all requests
+    go that name none. Without it they go to the provider of their API."""
 
     def __init__(self, upstreams: Mapping[str, str], default_url: str | None) -> None:
         urls = {**HOMES, **upstreams}
-        self._named = {name: Destination.of(name, url) for name, url in urls.items()}
-        self._every = None
+        self._named = {name: Destination.from_url(name, url) for name, url in urls.items()}
+        self._default = None
         if default_url is not None:
-            self._every = Destination.of("default", default_url)
+            self._default = Destination.from_url("default", default_url)
 
-    def of(
+    def route(
         self, path: str, target: bytes, headers: RawHeaders, wire_format: WireFormat | None
-    ) -> Way:
-        """Without our prefix in the target. Raises UnknownUpstream."""
+    ) -> Route:
+        """Returns where a request goes. The target there lacks our prefix. Raises
+        UnknownUpstream."""
         if target.startswith(PREFIX):
             name, slash, rest = target[len(PREFIX) :].partition(b"/")
-            return Way(self._by_name(name), slash + rest)
+            return Route(self._by_name(name), slash + rest)
         for header, value in headers:
             if header == HEADER:
-                return Way(self._by_name(value.strip()), target)
-        home = self._every or self._named[self._home(path, headers, wire_format)]
-        return Way(home, target)
+                return Route(self._by_name(value.strip()), target)
+        destination = self._default or self._named[self._home(path, headers, wire_format)]
+        return Route(destination, target)
 
     def _by_name(self, name: bytes) -> Destination:
         found = self._named.get(name.decode("latin-1"))
@@ -144,20 +144,22 @@ class Destinations:
         return found
 
     def _home(self, path: str, headers: RawHeaders, wire_format: WireFormat | None) -> str:
-        if path.startswith(_GOOGLES_PATHS):
+        """Returns the name of the upstream whose API the request speaks."""
+        if path.startswith(_GOOGLE_PATHS):
             return "google"
         if wire_format is not None and wire_format.PROVIDER in self._named:
             return wire_format.PROVIDER
         if wire_format is None:
             for header, _ in headers:
-                if header in _TELLING_HEADERS:
-                    return _TELLING_HEADERS[header]
+                if header in _PROVIDER_HEADERS:
+                    return _PROVIDER_HEADERS[header]
         return "openai"
 
-    def described(self) -> Mapping[str, str]:
-        """What the operator is told: name and URL, `default` alone where it takes everything."""
-        shown = {name: destination.shown for name, destination in self._named.items()}
-        if self._every is None:
-            return shown
-        own = {name: url for name, url in shown.items() if name not in HOMES}
-        return {"default": self._every.shown, **own}
+    def urls(self) -> Mapping[str, str]:
+        """Returns the URL of each upstream that requests can reach, by name. Where all requests go
+        to one upstream, it is `default`, and the providers are left out."""
+        urls = {name: destination.url for name, destination in self._named.items()}
+        if self._default is None:
+            return urls
+        own = {name: url for name, url in urls.items() if name not in HOMES}
+        return {"default": self._default.url, **own}

@@ -1,5 +1,5 @@
-"""The WebSocket client to the upstream: its handshake carries the agent's headers, its messages are
-those that it was given."""
+"""The WebSocket client to the upstreams: its handshake carries the agent's headers, its messages
+are those that it was given."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from capture.upstream.client import HOP_BY_HOP, RawHeaders, UpstreamError, forwarded
+from capture.upstream.client import UpstreamError
+from capture.upstream.headers import HOP_BY_HOP, RawHeaders, headers_for_upstream
 from capture.upstream.routing import Destination
 
-# The handshake of one hop: the other one has its own.
-_OF_THE_HANDSHAKE = b"sec-websocket-"
+# These headers describe the handshake of one hop: the next hop has its own.
+_HANDSHAKE_PREFIX = "sec-websocket-"
 # Messages that may wait for a slow agent before the upstream has to.
 WAITING_MESSAGES = 16
 CLOSE_TIMEOUT_S = 5
 
-# At its level "info" websockets tells of each connection.
+# At its level "info" websockets logs each connection.
 _logger = logging.getLogger("agentledger.websockets")
 _logger.setLevel(logging.WARNING)
 
 
-class Denied(Exception):
-    """The upstream headers_for_agent the handshake with something else than a WebSocket."""
+class HandshakeDenied(Exception):
+    """The upstream responded to the handshake with something other than a WebSocket."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        super().__init__(f"the upstream headers_for_agent {status}")
+        super().__init__(f"the upstream denied the WebSocket with status {status}")
         self.status, self.headers, self.body = status, headers, body
 
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception:
-        """A redirect is for the agent, as it is over HTTP."""
+        """Leaves redirects to the agent, as over HTTP."""
         return exc
 
 
-async def connected(
+async def open_websocket(
     destination: Destination,
     target: bytes,
     headers: RawHeaders,
@@ -47,16 +48,16 @@ async def connected(
     timeout_s: float,
     trust_env: bool,
 ) -> ClientConnection:
-    """Raises Denied, UpstreamError."""
+    """Raises HandshakeDenied, UpstreamError."""
     origin = str(destination.origin).rstrip("/").replace("http", "ws", 1)
     name = destination.authority
     try:
         return await _Connect(
-            origin + destination.target_of(target).decode("latin-1"),
+            origin + destination.full_target(target).decode("latin-1"),
             additional_headers=[
                 (header, value)
-                for header, value in forwarded(headers).items()
-                if not header.startswith(_OF_THE_HANDSHAKE.decode())
+                for header, value in headers_for_upstream(headers).items()
+                if not header.startswith(_HANDSHAKE_PREFIX)
             ],
             subprotocols=[Subprotocol(offered) for offered in subprotocols] or None,
             user_agent_header=None,
@@ -64,29 +65,29 @@ async def connected(
             proxy=True if trust_env else None,
             open_timeout=timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            ping_interval=None,  # the upstream's own pings tell whether it lives
+            ping_interval=None,  # the upstream's own pings find out whether it is alive
             max_size=None,
             max_queue=WAITING_MESSAGES,
             logger=_logger,
         )
     except InvalidStatus as error:
         response = error.response
-        raise Denied(
+        raise HandshakeDenied(
             response.status_code,
-            headers_for_agent(list(response.headers.raw_items())),
+            handshake_headers_for_agent(list(response.headers.raw_items())),
             bytes(response.body or b""),
         ) from error
     except TimeoutError:
         message = f"no WebSocket to {name} within {timeout_s:g} s"
-        raise UpstreamError(message, status=504, worked=False) from None
+        raise UpstreamError(message, status=504, may_have_worked=False) from None
     except (InvalidHandshake, InvalidMessage, OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         message = f"{name} cannot be reached: {reason}"
-        raise UpstreamError(message, status=502, worked=False) from error
+        raise UpstreamError(message, status=502, may_have_worked=False) from error
 
 
-def headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """The headers of the upstream's handshake that the agent's gets too."""
+def handshake_headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of the upstream's handshake that the agent's handshake gets too."""
     raw = [
         (name.lower().encode("latin-1"), value.encode("ascii", "surrogateescape"))
         for name, value in headers
@@ -94,5 +95,5 @@ def headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes
     return [
         (name, value)
         for name, value in raw
-        if name not in HOP_BY_HOP and not name.startswith(_OF_THE_HANDSHAKE)
+        if name not in HOP_BY_HOP and not name.startswith(_HANDSHAKE_PREFIX.encode())
     ]

@@ -82,7 +82,7 @@ class Feed:
     def _begin(self) -> None:
         if self._task is None:
             self._has_position.clear()
-            self._task = runtime.running().accompany(self._follow())
+            self._task = runtime.ensure_running().accompany(self._follow())
 
     async def _follow(self) -> None:
         self._reader = reader = LedgerReader()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 from channels.layers import get_channel_layer
 
-from capture.tasks import ended
+from capture.tasks import cancel_tasks
 from reports.json_encoding import encode
 from reports.live.running import UNKNOWN, running_calls
 from reports.queries.call_list import ShortCall
@@ -78,7 +78,7 @@ class RunningElsewhere:
                 # unsubscribe it.
                 await _flush(layer)
             finally:
-                await ended([receiving])
+                await cancel_tasks([receiving])
 
     async def _send(self, layer: Any) -> None:
         while True:
@@ -146,7 +146,7 @@ async def _flush(layer: Any) -> None:
     flushing = asyncio.create_task(layer.flush())
     await asyncio.wait({flushing}, timeout=FLUSH_TIMEOUT_S)
     if not flushing.done():  # redis-py has lost the cancellation of that task
-        await ended([flushing])
+        await cancel_tasks([flushing])
 
 
 def _known_fields(call: ShortCall) -> ShortCall:

@@ -1,10 +1,10 @@
-"""Tasks end, whatever they make of being told to."""
+"""Cancelled tasks end, whatever they do with the cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 
-from capture.tasks import ended
+from capture.tasks import cancel_tasks
 
 
 def test_tasks_end_that_lose_cancellations_or_fail() -> None:
@@ -25,12 +25,12 @@ def test_tasks_end_that_lose_cancellations_or_fail() -> None:
         finally:
             raise ValueError("it cannot end in peace")
 
-    async def whole() -> None:
+    async def cancel_all() -> None:
         tasks = [asyncio.create_task(work) for work in (loses(1), loses(2), fails())]
         await asyncio.sleep(0)  # they begin
-        await ended(tasks, again_after_s=0.01)
+        await cancel_tasks(tasks, again_after_s=0.01)
         assert all(task.done() for task in tasks)
-        await ended([])
+        await cancel_tasks([])
 
-    asyncio.run(whole())
+    asyncio.run(cancel_all())
     assert sorted(lost) == [1, 1, 1, 2, 2, 2]

@@ -16,7 +16,7 @@ from capture.admission.state.redis_client import RedisClient, Unavailable
 from capture.admission.state.redis_pipeline import MAX_BATCH
 from capture.admission.state.redis_values import account_table, to_units, to_us
 from capture.ledger.accounts import Account
-from capture.tasks import ended
+from capture.tasks import cancel_tasks
 
 # Calls that ended while Redis was unavailable, to be settled when it is back.
 MAX_UNSETTLED = 100_000
@@ -66,7 +66,7 @@ class Upkeep:
 
     async def close(self) -> None:
         if self._task is not None:
-            await ended([self._task])
+            await cancel_tasks([self._task])
         await self._settle_unsettled()
 
     def _ensure_task(self) -> None:

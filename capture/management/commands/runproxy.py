@@ -116,7 +116,7 @@ def serve(*, demo: bool, say: Any) -> None:
     from capture.server.daphne_server import Server, loop, reactor
 
     async def begin() -> None:
-        runtime.running()
+        runtime.ensure_running()
 
     async def stop() -> None:
         server.close_listener()
@@ -173,7 +173,7 @@ def what_is_served(port: int) -> list[str]:
         *(
             f"  {f'Upstream {name}':<18}  {url}"
             for name, url in Destinations(config.upstreams, config.default_upstream_url)
-            .described()
+            .urls()
             .items()
         ),
         f"  Database            {redact_url(config.dsn)}",

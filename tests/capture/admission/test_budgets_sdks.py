@@ -131,7 +131,7 @@ def ending(
 
 
 WORDS = ["word "] * 2000
-ENDED = "this stream has cost what was left of its budget"
+ENDED = "this stream has used up what was left of its budget"
 
 
 def stream_of_openai(url: str, headers: Headers) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from capture.proxy.usage_injection import Hider, asking
+from capture.proxy.usage_injection import UsageHider, request_usage
 from capture.wire import registry
 from tests.support import canned
 from tests.support.ledger import Ledger
@@ -33,7 +33,7 @@ def events() -> list[bytes]:
 
 def test_a_stream_that_is_not_asked_is_asked() -> None:
     body = b' {"model":"m", "stream": true,"messages":[]}'
-    parsed_request = asking(body, CHAT)
+    parsed_request = request_usage(body, CHAT)
     assert parsed_request is not None
     assert json.loads(parsed_request) == {
         **json.loads(body),
@@ -55,11 +55,13 @@ def test_a_stream_that_is_not_asked_is_asked() -> None:
     ],
 )
 def test_what_is_not_to_be_asked_is_left_alone(body: bytes) -> None:
-    assert asking(body, CHAT) is None
+    assert request_usage(body, CHAT) is None
 
 
 def test_other_formats_are_left_alone() -> None:
-    assert asking(b'{"model":"m","stream":true}', registry.by_name("openai_responses")) is None
+    assert (
+        request_usage(b'{"model":"m","stream":true}', registry.by_name("openai_responses")) is None
+    )
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
@@ -67,12 +69,12 @@ def test_one_event_is_hidden_wherever_the_stream_is_split(line_end: bytes) -> No
     stream = b"".join(events()).replace(b"\n", line_end)
     expected = b"".join(SHOWN).replace(b"\n", line_end)
     for place in range(len(stream)):
-        hider = Hider()
-        assert hider.feed(stream[:place]) + hider.whole(stream[place:]) == expected
+        hider = UsageHider()
+        assert hider.feed(stream[:place]) + hider.feed_last(stream[place:]) == expected
 
 
 def test_an_event_is_passed_on_as_soon_as_it_is_whole() -> None:
-    hider = Hider()
+    hider = UsageHider()
     for event in SHOWN:
         assert hider.feed(event) == event
 

@@ -1,4 +1,4 @@
-"""Where requests go: to the one upstream, to a named one, home to the provider of their API."""
+"""Where requests go: to the one upstream, to a named one, to the provider of their API."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def destinations(**variables: str) -> Destinations:
     return Destinations(config.upstreams, config.default_upstream_url)
 
 
-def way(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
+def route(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
     """The name and the URL of where a POST goes."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     bare = path.partition("?")[0]
-    found, target = known.of(bare, path.encode(), raw, registry.for_path(bare))
+    found, target = known.route(bare, path.encode(), raw, registry.for_path(bare))
     origin = str(found.origin).rstrip("/")
-    return found.name, origin + found.target_of(target).decode()
+    return found.name, origin + found.full_target(target).decode()
 
 
 @pytest.mark.parametrize(
@@ -64,36 +64,36 @@ def way(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
     ],
 )
 def test_home(path: str, headers: dict[str, str], name: str, url: str) -> None:
-    assert way(destinations(), path, **headers) == (name, url)
+    assert route(destinations(), path, **headers) == (name, url)
 
 
 def test_the_one_upstream_takes_everything() -> None:
     known = destinations(UPSTREAM_URL="http://gateway:4000/llm?key=k")
-    assert way(known, "/v1/messages") == ("default", "http://gateway:4000/llm/v1/messages?key=k")
-    assert way(known, "/v1/models?a=1", anthropic_version="x") == (
+    assert route(known, "/v1/messages") == ("default", "http://gateway:4000/llm/v1/messages?key=k")
+    assert route(known, "/v1/models?a=1", anthropic_version="x") == (
         "default",
         "http://gateway:4000/llm/v1/models?a=1&key=k",
     )
-    assert known.described() == {"default": "http://gateway:4000/llm"}
+    assert known.urls() == {"default": "http://gateway:4000/llm"}
 
 
 def test_named_ones_are_reached_by_prefix_and_by_header() -> None:
     named = {"groq": "https://api.groq.com/openai", "anthropic": "http://localhost:9"}
     known = destinations(UPSTREAM_URL="http://gateway:4000", UPSTREAMS=json.dumps(named))
     groq = ("groq", "https://api.groq.com/openai/v1/chat/completions")
-    assert way(known, "/to/groq/v1/chat/completions") == groq
-    assert way(known, "/v1/chat/completions", x_agentledger_upstream="groq") == groq
-    assert way(known, "/to/anthropic/v1/messages")[1] == "http://localhost:9/v1/messages"
-    assert way(known, "/to/openai/v1/models%2Fx")[1] == "https://api.openai.com/v1/models%2Fx"
-    assert way(known, "/v1/messages")[0] == "default"
+    assert route(known, "/to/groq/v1/chat/completions") == groq
+    assert route(known, "/v1/chat/completions", x_agentledger_upstream="groq") == groq
+    assert route(known, "/to/anthropic/v1/messages")[1] == "http://localhost:9/v1/messages"
+    assert route(known, "/to/openai/v1/models%2Fx")[1] == "https://api.openai.com/v1/models%2Fx"
+    assert route(known, "/v1/messages")[0] == "default"
     with pytest.raises(UnknownUpstream, match="no upstream 'mistral'"):
-        way(known, "/to/mistral/v1/chat/completions")
+        route(known, "/to/mistral/v1/chat/completions")
 
 
 def test_a_provider_that_is_named_is_its_formats_home() -> None:
     known = destinations(UPSTREAMS='{"anthropic": "http://localhost:9/claude/"}')
-    assert way(known, "/v1/messages") == ("anthropic", "http://localhost:9/claude/v1/messages")
-    assert way(known, "/v1/responses")[0] == "openai"
+    assert route(known, "/v1/messages") == ("anthropic", "http://localhost:9/claude/v1/messages")
+    assert route(known, "/v1/responses")[0] == "openai"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_providers_are_known_by_their_hosts(host: str, provider: str | None) -> 
 
 
 def test_a_query_is_not_shown() -> None:
-    assert Destination.of("x", "https://h/p?key=hidden").shown == "https://h/p"
+    assert Destination.from_url("x", "https://h/p?key=hidden").url == "https://h/p"
 
 
 def test_one_proxy_serves_agents_of_several_providers(fresh: Ledger, provider: Provider) -> None:

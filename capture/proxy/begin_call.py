@@ -1,0 +1,132 @@
+"""How every call begins, over HTTP and over a WebSocket: look at its body, admit or refuse it, and
+spool its request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from capture.admission.charge import Charge
+from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
+from capture.exchange import RequestHead
+from capture.proxy import recorded_headers, usage_injection
+from capture.proxy.forwarded_call import ForwardedCall
+from capture.proxy.http_messages import ProxyResponse
+from capture.proxy.incoming_call import IncomingCall
+from capture.proxy.refusals import recorded_warnings, refuse
+from capture.proxy.request_body import RequestBody
+from capture.proxy.runtime import Runtime
+from capture.spool.folder import SpoolError
+from capture.wire.framing.content_encoding import decode
+from capture.wire.request_summary import Glance, glance
+
+# A body that names its model only after this many bytes counts as one that names none.
+MAX_GLANCE = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class RefusedCall:
+    """A call that must not go upstream. `response` is what the agent gets over HTTP."""
+
+    refused: Refused
+    response: ProxyResponse
+
+
+@dataclass(slots=True)
+class Assessment:
+    """A call's record as far as the request goes, and whether it may go upstream."""
+
+    head: RequestHead
+    glance: Glance | None  # None: nothing that is configured needs a look at bodies
+    decision: Admitted | Refused
+    charge: Charge | None = None  # None: no budget applies
+
+
+class NotSpooled(SpoolError):
+    """An admitted call has no room in the spool. The caller settles or releases its charge."""
+
+    def __init__(self, reason: SpoolError, charge: Charge | None) -> None:
+        super().__init__(str(reason))
+        self.charge = charge
+
+
+async def begin_call(
+    runtime: Runtime, call: IncomingCall, body: RequestBody
+) -> ForwardedCall | RefusedCall:
+    """Returns an admitted call once its request is in the spool, or a refused one once its refusal
+    is. Raises NotSpooled."""
+    assessment = await assess(runtime, call, body)
+    head, decision = assessment.head, assessment.decision
+    if isinstance(decision, Refused):
+        response = await refuse(runtime, call, head, body, decision, assessment.glance)
+        return RefusedCall(decision, response)
+    body_with_usage = None
+    if runtime.config.inject_usage:
+        body_with_usage = usage_injection.request_usage(body.data, call.wire_format)
+        head.usage_injected = body_with_usage is not None
+    try:
+        entry = runtime.writer.begin(call.action_id, head, body.data)
+    except SpoolError as error:
+        raise NotSpooled(error, assessment.charge) from error
+    runtime.counters.calls += 1
+    return ForwardedCall(
+        call, runtime, entry, assessment.charge, decision.remaining_usd, body_with_usage
+    )
+
+
+async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Assessment:
+    """Decides whether a call may go upstream; budgets hold what it is expected to cost from here
+    on."""
+    admission = runtime.admission
+    glanced = None
+    if admission.inspects_bodies:
+        # Reading a large body takes its time: other calls go on meanwhile.
+        on_disk = body.file is not None
+        glanced = await asyncio.to_thread(look, call, body) if on_disk else look(call, body)
+    head = request_head(call, body)
+    if call.only_reads:
+        return Assessment(head, glanced, admission.check_stops(call.fields) or NOTHING_APPLIES)
+    admission_request = admission.new_request(
+        call.action_id, call.fields, glanced, call.wire_format, call.route.destination.provider
+    )
+    decision = await admission.admit(admission_request, call.fields, glanced)
+    head.budget_warning = recorded_warnings(decision.warnings)
+    assessment = Assessment(head, glanced, decision)
+    if isinstance(decision, Admitted):
+        assessment.charge = runtime.limiter.new_charge(
+            admission_request, head, body.data, is_complete=body.is_in_memory
+        )
+    return assessment
+
+
+def look(call: IncomingCall, body: RequestBody) -> Glance:
+    """Returns what admission needs to know of the body: models, maximum of tokens, length."""
+    headers = dict(call.headers)
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+    data = body.data
+    if body.file is not None:
+        with body.file.open("rb") as file:
+            data = file.read(MAX_GLANCE) + data
+    if encoding:
+        data = decode([data], encoding, MAX_GLANCE).body
+    return glance(data, call.wire_format, path=call.path, content_type=content_type)
+
+
+def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:
+    destination = call.route.destination
+    return RequestHead(
+        started_ns=time.time_ns(),
+        method=call.method,
+        path=call.path,
+        target=recorded_headers.target(call.target),
+        wire_format=call.wire_format.NAME,
+        upstream=destination.url,
+        upstream_name=destination.name,
+        provider=destination.provider,
+        headers=recorded_headers.request_headers(call.headers),
+        ledger=call.fields,
+        body_size=body.size,
+        body_file=body.file is not None,
+    )
