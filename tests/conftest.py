@@ -30,6 +30,17 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
 OWN_FOLDER = 40
 FEW_LONG_TESTS = {"test_search_rules.py": 400}
 
+# What takes long: real SDKs, a real browser, kills and lost databases, fuzzed requests.
+# `python -m pytest -m e2e` runs it; CI does so after the core suite.
+END_TO_END = (
+    "sdks",
+    "capture/admission/test_budgets_sdks.py",
+    "capture/recorder/test_database_away.py",
+    "capture/recorder/test_kills.py",
+    "reports/api/test_schema.py",
+)
+BROWSER = "chromium"
+
 _names = itertools.count(1)
 
 
@@ -40,8 +51,16 @@ class Closable(Protocol):
 Client = TypeVar("Client", bound=Closable)
 
 
+@pytest.hookimpl(tryfirst=True)  # before marks are selected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest modules come first: a worker that gets one last is waited for by the others."""
+    """Marks the end-to-end tests, and puts the longest modules first: a worker that gets one last
+    is waited for by the others."""
+    here = Path(__file__).parent
+    for item in items:
+        is_listed = str(item.path.relative_to(here)).startswith(END_TO_END)
+        opens_pages = BROWSER in getattr(item, "fixturenames", ())
+        if (is_listed or opens_pages) and not item.get_closest_marker("soak"):
+            item.add_marker("e2e")
     lengths: Counter[Path] = Counter()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
