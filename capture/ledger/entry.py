@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
 
 from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.thumbnails import Thumbnail
@@ -12,11 +13,10 @@ from capture.pricing.call_cost import charged_usd
 from capture.pricing.cost import Cost
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     call: ParsedCall
     cost: Cost
-    thumbnails: Mapping[bytes, Thumbnail] = field(default_factory=dict)  # by the binary's digest
+    thumbnails: Mapping[bytes, Thumbnail] = MappingProxyType({})  # by the binary's digest
 
     @property
     def charged_usd(self) -> Decimal | None:
@@ -30,5 +30,5 @@ class Entry:
 
     def without_usage(self) -> Entry:
         """Returns the entry of a call that fetched a response which another call is charged for."""
-        call = replace(self.call, usage=None, usage_source="none")
-        return replace(self, call=call, cost=Cost.fetched())
+        call = self.call._replace(usage=None, usage_source="none")
+        return self._replace(call=call, cost=Cost.fetched())

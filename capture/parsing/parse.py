@@ -10,9 +10,9 @@ from uuid import UUID
 
 from capture.exchange import Exchange, Outcome, at, started_at
 from capture.parsing import usage_estimate
-from capture.parsing.parsed_call import ParsedCall, StoredPart, header, is_fetch
+from capture.parsing.parsed_call import ParsedCall, StoredPart, is_fetch
 from capture.parsing.request_body import parse_request_body, request_bytes, request_sha256
-from capture.parsing.response_body import is_stream, parse_response_body
+from capture.parsing.response_body import parse_response_body
 from capture.wire import registry
 from capture.wire.json.lenient import clean
 from capture.wire.types import ParsedRequest, ParsedResponse, Usage, WireFormat
@@ -34,7 +34,6 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
     )
     if usage_source == "estimated" and is_fetch(request):
         usage, usage_source = None, "none"  # it belongs to the call that began the response
-    content_type = header(exchange.response, "content-type") or ""
     binaries = [*request_body.binaries, *response_body.binaries]
     notes = _notes(exchange, request_body.note, parsed_request.note)
     return ParsedCall(
@@ -47,7 +46,7 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
         timestamp=at(request.started_ns) if request else started_at(exchange.action_id),
         outcome=outcome,
         error_detail=_error_detail(exchange, parsed_response, outcome),
-        streaming=parsed_request.stream or is_stream(content_type),
+        streaming=parsed_request.stream or response_body.is_stream,
         latency_ms=_latency_ms(exchange),
         ttft_ms=_ttft_ms(exchange, parsed_response, response_body.piece_ends),
         first_byte_ms=exchange.piece_times_ns[0] / 1e6 if exchange.piece_times_ns else None,

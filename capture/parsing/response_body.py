@@ -15,11 +15,14 @@ from capture.wire.types import ParsedResponse, WireFormat
 
 STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
 
+_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
+
 
 class ResponseBody(NamedTuple):
     parsed: ParsedResponse
     raw: bytes  # as it came, with its content-encoding
     stored: StoredText
+    is_stream: bool
     piece_ends: list[int]  # where each piece ends in the body without its content-encoding
     binaries: list[Binary]
     notes: list[str]
@@ -43,7 +46,8 @@ def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> Response
     else:
         stored = StoredText(text.text, text.places, is_decoded=raw != decoded.body)
         notes += [STORED_DECODED] if stored.is_decoded else []
-    return ResponseBody(parsed, raw, stored, decoded.piece_ends, text.binaries, notes)
+    is_stream = content_type.startswith(_STREAM_TYPES)
+    return ResponseBody(parsed, raw, stored, is_stream, decoded.piece_ends, text.binaries, notes)
 
 
 def _parse(
@@ -56,9 +60,3 @@ def _parse(
     if parsed.first_content_end is not None:
         parsed.first_content_end = text.before(parsed.first_content_end)
     return parsed
-
-
-def is_stream(content_type: str) -> bool:
-    return content_type.startswith(
-        ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
-    )

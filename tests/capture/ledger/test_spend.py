@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal
@@ -16,9 +14,8 @@ import pytest
 
 from tests.capture.ledger.test_binaries import rows
 from tests.capture.ledger.test_stored_responses import USAGE, client, event, response
-from tests.conftest import create_database
 from tests.support import canned
-from tests.support.ledger import PROJECT, Ledger, wait_until
+from tests.support.ledger import Ledger
 from tests.support.provider import Provider
 
 ALL_DAYS = "0001-01-01"
@@ -59,15 +56,6 @@ def costs(calls: list[dict[str, Any]]) -> Sums:
     return sums
 
 
-def manage(ledger: Ledger, *arguments: str) -> str:
-    command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
-    done = subprocess.run(
-        command, cwd=ledger.folder, env=ledger.environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_each_call_is_added_to_its_session_agent_user_and_day(
     stack: Ledger, provider: Provider
 ) -> None:
@@ -106,21 +94,3 @@ def test_an_estimate_that_is_taken_back_was_not_spent(stack: Ledger, provider: P
     assert [call["cost_usd"] for call in calls][0] == 0
     assert USAGE["input_tokens"] == calls[1]["tokens_in"]
     assert spent(stack)["session", session, ALL_DAYS] == Decimal("0.0035")
-
-
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_what_calls_have_cost_before_is_added_up_once(
-    fresh: Ledger, provider: Provider, database: str, request: pytest.FixtureRequest
-) -> None:
-    if database == "postgresql":
-        fresh.env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
-    with fresh:
-        ids = [post(fresh, f"run-{n % 2}", agent_name="a", user_id=f"u{n}") for n in range(5)]
-        ids += [post(fresh), post(fresh, agent_name="b")]
-        calls = [fresh.explain(id_) for id_ in ids]
-    assert spent(fresh) == costs(calls)
-    manage(fresh, "migrate", "capture", "0008")
-    with fresh:
-        wait_until(lambda: fresh.get("/readyz").status_code == 200)
-        calls.append(fresh.explain(post(fresh, "run-0")))
-        assert spent(fresh) == costs(calls)
