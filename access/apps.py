@@ -1,7 +1,7 @@
-import gc
-
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
+
+from access import garbage_collection
 
 
 class AccessConfig(AppConfig):
@@ -10,8 +10,7 @@ class AccessConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
-        gc.freeze()  # settings say why
-        gc.enable()
+        garbage_collection.resume()
 
 
 class LedgerAdminConfig(SimpleAdminConfig):

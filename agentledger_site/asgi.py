@@ -8,7 +8,6 @@ Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lif
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -22,8 +21,10 @@ startup_checks.check()
 
 import django
 
+from access import garbage_collection
+
 django.setup(set_prefix=False)
-gc.disable()  # until all views are loaded; settings say why
+garbage_collection.pause()  # until all views are loaded
 
 from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -67,8 +68,7 @@ class Pages(ASGIHandler):
 pages = Pages()
 # Loads all views now: at the first page it would hold up the calls of that moment for 100 ms.
 get_resolver().check()
-gc.freeze()
-gc.enable()
+garbage_collection.resume()
 forward = ProxyHandler(proxy)
 
 

@@ -1,21 +1,19 @@
 """Django's settings, derived from `conf`: nothing here reads the environment."""
 
-import gc
 import secrets
 from typing import Any
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
 
+from access import garbage_collection
 from agentledger_site import permissions
 from agentledger_site.conf import VERSION as AGENTLEDGER_VERSION
 from agentledger_site.conf import Config, config
 from agentledger_site.database import databases
 from agentledger_site.static_url import PROJECT, name_of_contents
 
-# What is imported stays. To look through it for garbage while it is made, and once more when the
-# process ends, is a third of a command: nobody looks until the apps are ready, nor at this later.
-gc.disable()
+garbage_collection.pause()  # until the apps are ready
 
 django_stubs_ext.monkeypatch()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import sys
@@ -18,6 +17,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 
+from access import garbage_collection
 from capture.admission import limiter
 from capture.admission.gate import Admission
 from capture.admission.ingest_tokens import IngestKeys, IngestTokens
@@ -164,9 +164,7 @@ def ensure_running() -> Runtime:
 def _begin() -> Runtime:
     config = settings.AGENTLEDGER
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # What start-up has made stays: a full collection that walks it held calls for 60 ms.
-    gc.collect()
-    gc.freeze()
+    garbage_collection.exclude_current_objects()
     folder = Folder(config.spool_path)
     folder.prepare()
     # A proxy that is being restarted may still be ending its calls.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import re
 import signal
 import socket
@@ -16,6 +15,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils.module_loading import import_string
 
+from access import garbage_collection
 from access.redaction import redact_error, redact_url
 from capture.demo import provider
 from capture.models import Ledger
@@ -111,7 +111,7 @@ def may_come_back(reason: str) -> bool:
 
 
 def serve(*, demo: bool, say: Any) -> None:
-    gc.disable()  # until the application has loaded all views; settings say why
+    garbage_collection.pause()  # until the application has loaded all views
     # Importing it installs Twisted's reactor.
     from capture.server.daphne_server import Server, loop, reactor
 
