@@ -5,7 +5,7 @@ from __future__ import annotations
 # Exact paths. `/api/…` is listed one by one: an Ollama client's `/api/chat` is the provider's.
 OWNED_PATHS = frozenset(
     "/ /ws /health /readyz /metrics /mcp /admin"
-    " /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit"
+    " /api/ /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit"
     " /api/schema /api/schema/view".split()
 )
 # All below these.

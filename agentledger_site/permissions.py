@@ -17,6 +17,7 @@ ROUTE_RULES = RouteRules(
     open=frozenset(("health", "readyz", "sign_in")),
     by_name={
         "index": READ,
+        "api_root": READ,
         "sign_out": Rule(Role.VIEWER, Role.VIEWER),
         "live": READ,  # the WebSocket /ws
         "sessions": READ,

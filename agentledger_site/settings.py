@@ -123,14 +123,14 @@ CONTENT_SECURITY_POLICY = {
 REST_FRAMEWORK = {
     # Who may read is decided before a view is reached: access.
     "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["reports.api.permissions.RolePermission"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_RENDERER_CLASSES": [
         "reports.api.renderers.LedgerJSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "EXCEPTION_HANDLER": "reports.api.errors.as_json",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "reports.api.openapi.LedgerAutoSchema",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "AgentLedger",

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.http import Http404
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from capture.ledger.rollup_sums import start_of
+from capture.models import Call
 from reports.api.renderers import LedgerJSONRenderer
+from reports.api.serializers import AnalyticsSerializer
+from reports.api.viewsets import LedgerViewSet
 from reports.output.csv_table import CSVRenderer, Table
 from reports.queries.analytics import (
     COLUMNS,
@@ -41,22 +42,26 @@ class FormatNegotiation(DefaultContentNegotiation):
             raise ValidationError({"format": [f"one of {accepted}"]}) from None
 
 
-class Analytics(APIView):
+class AnalyticsViewSet(LedgerViewSet[Call]):
     """Figures over time: `interval=hour|day`, from `since` to `until` (widened to whole hours),
     `by=model|provider|agent|user|app|environment`; `limit` groups (10), the most expensive first,
     and one of all others. Filters: `model_id`, `provider`, `agent_name`, `app_id`, `environment`,
     or `user_id` alone. `format=csv` returns the series as a table."""
 
+    list_name = "analytics"
+    queryset = Call.objects.none()
+    serializer_class = AnalyticsSerializer
+    filterset_classes = {"list": AnalyticsParameters}
     renderer_classes = [LedgerJSONRenderer, BrowsableAPIRenderer, CSVRenderer]
     content_negotiation_class = FormatNegotiation
 
-    @extend_schema(parameters=[AnalyticsParameters], responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        query = analytics_query(AnalyticsParameters.of(request))
+    @extend_schema(responses=AnalyticsSerializer)
+    def list(self, request: Request) -> Response:
+        query = analytics_query(self.parameters)
         found = query.run()
         if request.accepted_renderer.format == "csv":
             return _csv_response(query, found)
-        series = list(analytics_series(found, query.column))
+        series = [*analytics_series(found, query.column)]
         return Response({**analytics_totals(query, found), "series": series})
 
 

@@ -1,4 +1,4 @@
-"""Calls for programs: those of a session, one with what surrounds it, its deletion."""
+"""Calls: those of a session, one call with its neighbours, its deletion."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import viewsets
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,10 +22,11 @@ from access.actors import actor_of
 from capture.models import Call, Session
 from capture.operations.deletion import delete_call
 from reports.api.serializers import CallSerializer, ExplainedCallSerializer
+from reports.api.viewsets import LedgerViewSet
 from reports.json_encoding import encode_in_pieces
 from reports.output.call_json import FIELDS, call_json, wanted
 from reports.output.neighbours_json import neighbours_json
-from reports.queries import records as queries
+from reports.queries import records
 from reports.queries.cursors import link
 from reports.queries.neighbours import find_neighbours
 from reports.queries.parameters import Names, Number, Parameters, Text
@@ -35,78 +36,109 @@ JSON = "application/json"
 # A browser's page is made in memory, and nobody reads more of it at once.
 PAGE_LIMIT = 100
 MAX_LIMIT = 10_000
-# Each piece of a streamed answer costs a change of threads.
-PIECE = 512 * 1024
+# Each chunk of a streamed response costs a change of threads.
+CHUNK = 512 * 1024
 
 
-class CallsParameters(Parameters):
-    limit = Number(lowest=1, highest=MAX_LIMIT, help_text="calls at most; without it, all")
-    after = Text(help_text="the action_id or seq of a call: those after it, in time order")
-    # No attribute of the class afterwards, which has another `fields`.
-    fields = Names(  # type: ignore[assignment]
-        FIELDS, help_text="names of fields, comma-separated; or of those to leave out: -messages"
-    )
+class SessionCallsParameters(Parameters):
+    limit = Number(lowest=1, highest=MAX_LIMIT, help_text="number of calls at most; default: all")
+    after = Text(help_text="the action_id or seq of a call: the calls after it, in time order")
+    fields = Names(FIELDS, help_text="comma-separated fields; with a - each, those to leave out")
 
 
-class SessionCallsViewSet(viewsets.ViewSet):
-    @extend_schema(parameters=[CallsParameters], responses=CallSerializer(many=True))
+class CallViewSet(LedgerViewSet[Call]):
+    """The calls of a session in time order."""
+
+    detail_name = "one_call"
+    routed_actions = ("destroy",)  # calls are read at /session/{session_id}, /explain/{action_id}
+    lookup_url_kwarg = "action_id"
+    lookup_value_converter = "path"
+    queryset = Call.objects.not_deleted()
+    serializer_class = CallSerializer
+    filterset_classes = {"list": SessionCallsParameters}
+
+    @extend_schema(responses=CallSerializer(many=True))
     def list(self, request: Request, session_id: str) -> HttpResponseBase:
         """All calls of a session in time order, as a list that is sent while it is read. `ETag`
         changes when the session's calls do."""
-        asked = CallsParameters.of(request)
-        session = queries.session(session_id)
+        session = records.session(session_id)
         if session is None:
             raise NotFound(f"there is no session {session_id!r}")
         etag = _etag(request, session)
         unchanged = get_conditional_response(request, etag=etag)
         if unchanged is not None:
             return unchanged
-        response = _calls(request, session, asked)
+        response = _session_calls(request, session, self.parameters)
         response["ETag"] = etag
         return response
 
+    @extend_schema(responses=ExplainedCallSerializer)
+    def retrieve(self, request: Request, action_id: str) -> Response:
+        """One call with its request, its response, what it cost and took, and its neighbours."""
+        record = _record(action_id)
+        if record is None:
+            raise _not_found(action_id)
+        neighbours = neighbours_json(record.row["session_id"], find_neighbours(record))
+        return Response({**call_json(record), **neighbours})
+
+    @extend_schema(responses={204: OpenApiResponse(description="The call is deleted.")})
+    def destroy(self, request: Request, action_id: str) -> Response:
+        """Delete one call. Its session's totals no longer include it; a session without other
+        calls is deleted too."""
+        id_ = _uuid(action_id)
+        if id_ is None or not delete_call(actor_of(request), id_):
+            raise _not_found(action_id)
+        return Response(status=204)
+
 
 def _etag(request: Request, session: Session) -> str:
-    asked = f"{settings.VERSION} {request.get_full_path()} {request.accepted_media_type}"
-    return f'"{session.pk}-{session.revision}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"'
+    variant = f"{settings.VERSION} {request.get_full_path()} {request.accepted_media_type}"
+    digest = hashlib.sha256(variant.encode()).hexdigest()[:16]
+    return f'"{session.pk}-{session.revision}-{digest}"'
 
 
-def _calls(request: Request, session: Session, asked: dict[str, Any]) -> HttpResponseBase:
-    streamed = request.accepted_media_type == JSON
-    limit = asked.get("limit", None if streamed else PAGE_LIMIT)
-    calls = queries.calls_of(session)
-    if "after" in asked:
-        calls = queries.behind(calls, _place(session, asked["after"]))
-    fields = frozenset(asked["fields"]) if "fields" in asked else None
-    records = queries.records(calls, wanted(fields), limit=limit)
-    if streamed:
-        pieces = _pieces(call_json(record, fields) for record in records)
-        begin = next(pieces)  # an error of the first page is still an answer of its own
-        response: HttpResponseBase = (
-            HttpResponse(content_type=JSON)
-            if request.method == "HEAD"
-            else StreamingHttpResponse(_in_thread(begin, pieces), content_type=JSON)
-        )
-    else:
-        response = Response([call_json(record, fields) for record in records])
-    if limit is not None:
-        last = list(calls.values_list("pk", flat=True)[limit - 1 : limit + 1])
-        if len(last) > 1:
-            response["Link"] = link(request, "next", limit=limit, after=last[0])
+def _session_calls(
+    request: Request, session: Session, parameters: dict[str, Any]
+) -> HttpResponseBase:
+    is_streamed = request.accepted_media_type == JSON
+    limit = parameters.get("limit", None if is_streamed else PAGE_LIMIT)
+    calls = records.calls_of(session)
+    if "after" in parameters:
+        calls = records.behind(calls, _position(session, parameters["after"]))
+    fields = frozenset(parameters["fields"]) if "fields" in parameters else None
+    found = records.records(calls, wanted(fields), limit=limit)
+    values = (call_json(record, fields) for record in found)
+    response = _stream(request, values) if is_streamed else Response(list(values))
+    if limit is not None and (link_to_next := _link(request, calls, limit)):
+        response["Link"] = link_to_next
     return response
 
 
-def _place(session: Session, after: str) -> dict[str, Any]:
+def _stream(request: Request, values: Iterator[Any]) -> HttpResponseBase:
+    chunks = _chunks(values)
+    first = next(chunks)  # an error in the first chunk still has a status of its own
+    if request.method == "HEAD":
+        return HttpResponse(content_type=JSON)
+    return StreamingHttpResponse(_in_thread(first, chunks), content_type=JSON)
+
+
+def _link(request: Request, calls: QuerySet[Call], limit: int) -> str | None:
+    last = [*calls.values_list("pk", flat=True)[limit - 1 : limit + 1]]
+    return link(request, "next", limit=limit, after=last[0]) if len(last) > 1 else None
+
+
+def _position(session: Session, after: str) -> dict[str, Any]:
+    """Returns the `timestamp` and `seq` of a call of the session. Raises ValidationError."""
     calls = Call.objects.filter(session=session, deleted_at=None)
     if after.isascii() and after.isdigit():
         found = calls.filter(seq=int(after)) if int(after) < 2**63 else None
     else:
         action_id = _uuid(after)
         found = calls.filter(pk=action_id) if action_id else None
-    place = found.values("timestamp", "seq").first() if found is not None else None
-    if place is None:
+    position = found.values("timestamp", "seq").first() if found is not None else None
+    if position is None:
         raise ValidationError({"after": ["the action_id or seq of a call of this session"]})
-    return dict(place)
+    return dict(position)
 
 
 def _uuid(text: str) -> UUID | None:
@@ -116,8 +148,8 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _pieces(values: Iterator[Any]) -> Iterator[bytes]:
-    """A JSON array."""
+def _chunks(values: Iterator[Any]) -> Iterator[bytes]:
+    """Yields a JSON array in chunks of about `CHUNK` bytes."""
     waiting: list[bytes | memoryview] = [b"["]
     size = 0
     comma = b""
@@ -126,45 +158,23 @@ def _pieces(values: Iterator[Any]) -> Iterator[bytes]:
         waiting += (comma, *encoded)
         comma = b","
         size += sum(map(len, encoded))
-        if size >= PIECE:
+        if size >= CHUNK:
             yield b"".join(waiting)
             waiting, size = [], 0
     yield b"".join([*waiting, b"]"])
 
 
-async def _in_thread(begin: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """In the request's own thread, where its database connection is."""
-    yield begin
-    next_piece = sync_to_async(partial(next, pieces, None))
-    while (piece := await next_piece()) is not None:
-        yield piece
-
-
-class CallViewSet(viewsets.ViewSet):
-    @extend_schema(responses=ExplainedCallSerializer)
-    def retrieve(self, request: Request, action_id: str) -> Response:
-        """One call: what was asked, what came back, what it took, and what surrounds it."""
-        Parameters.none(request)
-        record = _record(action_id)
-        if record is None:
-            raise _not_found(action_id)
-        neighbours = neighbours_json(record.row["session_id"], find_neighbours(record))
-        return Response({**call_json(record), **neighbours})
-
-    @extend_schema(responses={204: OpenApiResponse(description="It is gone")})
-    def destroy(self, request: Request, action_id: str) -> Response:
-        """Delete one call. Its session's totals are without it; a session without another call goes
-        with it."""
-        Parameters.none(request)
-        id_ = _uuid(action_id)
-        if id_ is None or not delete_call(actor_of(request), id_):
-            raise _not_found(action_id)
-        return Response(status=204)
+async def _in_thread(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yields chunks made in the request's own thread, which has its database connection."""
+    yield first
+    next_chunk = sync_to_async(partial(next, chunks, None))
+    while (chunk := await next_chunk()) is not None:
+        yield chunk
 
 
 def _record(action_id: str) -> Record | None:
     id_ = _uuid(action_id)
-    return queries.record(id_, wanted(None)) if id_ else None
+    return records.record(id_, wanted(None)) if id_ else None
 
 
 def _not_found(action_id: str) -> NotFound:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from access.middleware import may_read, wants_page
 from reports.api.readiness import readiness
 from reports.dashboard.calls import calls
-from reports.queries.parameters import Parameters
+from reports.queries.parameters import NoParameters
 
 READ = ["GET", "HEAD"]
 
@@ -26,7 +26,7 @@ def index(request: Request) -> HttpResponseBase:
     a call, and read it here."""
     if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
-    Parameters.none(request)
+    NoParameters.parse(request.query_params)
     base = request.build_absolute_uri("/")
     return Response(
         {

@@ -1,4 +1,4 @@
-"""The API described for programs (OpenAPI 3.1), and a page to try it."""
+"""GET /api/schema: the API described for programs (OpenAPI 3.1), and a page to try it out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Schema(SpectacularAPIView):
 
 
 class SchemaPage(SpectacularSwaggerSplitView):
-    """Its script comes from a URL of its own: of the page itself only CSS is inline."""
+    """Loads its script from a URL of its own: only CSS is inline."""
 
     url_name = "schema"
     renderer_classes = [TemplateHTMLRenderer]
 
 
 schema = Schema.as_view()
-# Swagger UI sets styles of its own, inline.
+# Swagger UI sets inline styles.
 view = csp_update({"style-src": [UNSAFE_INLINE]})(SchemaPage.as_view())

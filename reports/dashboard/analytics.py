@@ -40,7 +40,7 @@ _EMPTY_POINT: dict[str, Any] = {**dict.fromkeys(CHART_SUMS, 0), **dict.fromkeys(
 def analytics(request: HttpRequest) -> HttpResponse:
     given = to_api_query(request.GET)
     by = str(given.setdefault("by", "model"))
-    query = analytics_query(AnalyticsParameters.of_query(given))
+    query = analytics_query(AnalyticsParameters.parse(given))
     summary = query.run()
     totals, series = analytics_totals(query, summary), list(analytics_series(summary, None))
     groups = [{**group, "name": group[BY[by]]} for group in totals["groups"]]

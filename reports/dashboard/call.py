@@ -10,7 +10,6 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
-from rest_framework.serializers import Field, UUIDField
 
 from capture.models import Binary, Call
 from reports.analysis.message_shares import message_shares
@@ -29,7 +28,7 @@ from reports.output.call_json import call_json
 from reports.queries import records
 from reports.queries.budget_usage import budgets_of
 from reports.queries.neighbours import Neighbours, find_neighbours
-from reports.queries.parameters import Choice, Flag, Parameters, Text
+from reports.queries.parameters import Choice, Flag, Parameters, Text, Uuid
 from reports.queries.records import Record
 
 VIEWS = ("new", "full", "raw")
@@ -40,17 +39,15 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 class CallParameters(Parameters):
     view = Choice(VIEWS, help_text="new messages, the full history, or the bytes")
-    cmp = UUIDField(required=False, help_text="action_id of the call to compare with")
+    cmp = Uuid(help_text="action_id of the call to compare with")
     all = Flag(help_text="true: texts are not cut")
 
-    def get_fields(self) -> dict[str, Field[Any, Any, Any, Any]]:
-        # `from` is a keyword, so it cannot be declared as an attribute.
-        return {**super().get_fields(), "from": Text(help_text="query of the list to return to")}
+    vars()["from"] = Text(help_text="query of the list to return to")  # a keyword of Python
 
 
 @page
 def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
-    parameters = CallParameters.of_query(request.GET)
+    parameters = CallParameters.parse(request.GET)
     record = records.record(action_id)
     if record is None:
         return not_found(request, f"call {action_id}")
@@ -125,7 +122,7 @@ def _adjacent_calls(
     if not list_query.startswith("?"):
         return {"before": _call_url(neighbours.next), "after": _call_url(neighbours.previous)}
     try:
-        parameters = CallsPageParameters.of_query(_list_parameters(list_query))
+        parameters = CallsPageParameters.parse(_list_parameters(list_query))
     except ValidationError:
         return {}
     query = urlencode({"from": list_query})
@@ -137,7 +134,7 @@ def _list_parameters(list_query: str) -> QueryDict:
     """Returns the parameters that select calls, without those that only say how they are shown."""
     query = QueryDict(list_query[1:], mutable=True)
     for name in list(query):
-        if name not in CallsPageParameters().fields:
+        if name not in CallsPageParameters.names():
             del query[name]
     return query
 

@@ -59,7 +59,7 @@ class PageParameters(CallsPageParameters):
 
 @page
 def calls(request: HtmxRequest) -> HttpResponse:
-    parameters = PageParameters.of_query(request.GET)
+    parameters = PageParameters.parse(request.GET)
     # Read before the calls: the feed repeats a call that is recorded in between instead of
     # missing it.
     position = newest_position()
@@ -90,14 +90,14 @@ def calls_facets(request: HttpRequest) -> HttpResponse:
     """Returns the part of the page that lists frequent values to filter by."""
     facets = [
         {**facet, "values": [_facet(request, facet["name"], value) for value in facet["values"]]}
-        for facet in read_facets(PageParameters.of_query(request.GET))
+        for facet in read_facets(PageParameters.parse(request.GET))
     ]
     return render(request, "dashboard/_facets.html", {"facets": facets})
 
 
 @page
 def calls_json(request: HttpRequest) -> HttpResponse:
-    found = read_calls_page(PageParameters.of_query(request.GET))
+    found = read_calls_page(PageParameters.parse(request.GET))
     response = HttpResponse(encode(found.calls), content_type="application/json")
     if found.older is not None:
         query = _list_url(request, before=found.older.text()).removeprefix("/")
@@ -108,7 +108,7 @@ def calls_json(request: HttpRequest) -> HttpResponse:
 
 @page
 def calls_csv(request: HttpRequest) -> HttpResponse:
-    found = read_calls_page(PageParameters.of_query(request.GET))
+    found = read_calls_page(PageParameters.parse(request.GET))
     response = HttpResponse(csv_text(Table(FIELDS, found.calls)), content_type="text/csv")
     response["Content-Disposition"] = 'attachment; filename="calls.csv"'
     return response

@@ -18,10 +18,10 @@ from rest_framework.exceptions import ValidationError
 from capture.ledger.bulk_sql import quoted
 from capture.models import Call, Session
 from reports.queries.call_list import CallFilter, CallsParameters, ShortCall, short_calls
-from reports.queries.cursors import Cursor, CursorField
+from reports.queries.cursors import Cursor, CursorParameter
 from reports.queries.parameters import Choice, Number, Time
 from reports.search.find import SearchCriteria, find
-from reports.search.parameters import SESSION_NAMES, QueryField
+from reports.search.parameters import SESSION_NAMES, QueryParameter
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
 # The numbers of newest calls that a filtered page searches, and that a sorted page sorts.
@@ -47,8 +47,8 @@ class CallsPageParameters(CallsParameters):
         help_text="the order; - for descending",
     )
     limit = Number(lowest=1, highest=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="calls on a page")
-    before = CursorField(help_text="where the page begins: from the link to older calls")
-    q = QueryField(required=False, help_text="words that must all occur in a call")
+    before = CursorParameter(help_text="where the page begins: from the link to older calls")
+    q = QueryParameter(help_text="words that must all occur in a call")
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ def _cursor(parameters: dict[str, Any], order: str) -> Cursor | None:
     if cursor is not None and (
         cursor.order != order or isinstance(cursor.value, datetime) != (order != BY_SEQ)
     ):
-        raise ValidationError({"before": [CursorField.accepted]})
+        raise ValidationError({"before": [CursorParameter.accepted]})
     return cursor
 
 

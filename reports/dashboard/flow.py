@@ -59,7 +59,7 @@ class NodeParameters(RequiredSessionParameters):
 
 @page
 def flow(request: HttpRequest) -> HttpResponse:
-    parameters = FlowParameters.of_query(request.GET)
+    parameters = FlowParameters.parse(request.GET)
     choice = choose_session(parameters.get("session"))
     session = choice.session
     context: dict[str, Any] = {
@@ -99,14 +99,14 @@ def _edges(graph: Graph) -> list[dict[str, Any]]:
 @extend_schema(exclude=True)
 @api_view(["GET", "HEAD"])
 def flow_json(request: Request) -> HttpResponseBase:
-    session = session_or_404(RequiredSessionParameters.of(request)["session"])
+    session = session_or_404(RequiredSessionParameters.parse(request.query_params)["session"])
     return conditional_response(request, session, flow_data)
 
 
 @page
 def node_calls(request: HttpRequest) -> HttpResponse:
     """Returns the part of the page that lists a node's calls."""
-    parameters = NodeParameters.of_query(request.GET)
+    parameters = NodeParameters.parse(request.GET)
     session = records.session(parameters["session"])
     if session is None:
         return HttpResponse(status=404)

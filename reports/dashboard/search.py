@@ -112,7 +112,7 @@ def _parameters(request: HttpRequest) -> dict[str, Any]:
     given.setdefault("limit", str(PAGE_SIZE))
     if "scope" in given:
         given["scope"] = ",".join(_scopes(given))
-    return SearchParameters.of_query(given)
+    return SearchParameters.parse(given)
 
 
 def _scopes(given: QueryDict) -> list[str]:

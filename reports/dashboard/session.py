@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
-from rest_framework.serializers import UUIDField
 
 from capture.admission.decision import Standing
 from capture.models import Call, Session
@@ -19,9 +18,9 @@ from reports.dashboard.links import change_query
 from reports.queries import records
 from reports.queries.budget_usage import standing
 from reports.queries.call_list import WARNED
-from reports.queries.cursors import CursorField
+from reports.queries.cursors import CursorParameter
 from reports.queries.ledger_position import newest_position, stops_in_force
-from reports.queries.parameters import Choice, Flag, Parameters, Text
+from reports.queries.parameters import Choice, Flag, Parameters, Text, Uuid
 from reports.queries.session_costs import by_agent_and_model, growth
 
 TABS = ("transcript", "calls")
@@ -34,15 +33,15 @@ TAB_PARAMETERS = ("after", "before", "all", "sel")
 class SessionParameters(Parameters):
     tab = Choice(TABS, help_text="the view of the calls")
     agent = Text(help_text="calls of this agent only")
-    after = UUIDField(required=False, help_text="transcript: the call after which the page begins")
+    after = Uuid(help_text="transcript: the call after which the page begins")
     all = Flag(help_text="true: texts are not cut")
-    before = CursorField(help_text="calls: where the page begins")
+    before = CursorParameter(help_text="calls: where the page begins")
     sel = Text(help_text="the selected call")
 
 
 @page
 def session(request: HtmxRequest, session_id: str) -> HttpResponse:
-    parameters = SessionParameters.of_query(request.GET)
+    parameters = SessionParameters.parse(request.GET)
     found = records.session(session_id)
     if found is None:
         return not_found(request, f"session {session_id}")

@@ -10,8 +10,7 @@ from django.shortcuts import render
 from reports.dashboard.errors import page
 from reports.dashboard.links import change_query, to_api_query
 from reports.queries.ledger_position import newest_position
-from reports.queries.session_list import ORDERS, SessionsParameters
-from reports.queries.session_list import page as sessions_page
+from reports.queries.session_list import ORDERS, SessionsParameters, session_page
 
 PAGE_SIZE = 50
 # The titles of columns, and the order for those that can be sorted.
@@ -32,8 +31,8 @@ COLUMNS = (
 def sessions(request: HttpRequest) -> HttpResponse:
     given = to_api_query(request.GET)
     given.setdefault("limit", str(PAGE_SIZE))
-    parameters = SessionsParameters.of_query(given)
-    found = sessions_page(parameters)
+    filters = SessionsParameters(given)
+    parameters, found = filters.values, session_page(filters)
     context = {
         "sessions": found.sessions,
         "total": found.total,

@@ -38,7 +38,7 @@ class TraceParameters(Parameters):
 
 @page
 def trace(request: HttpRequest) -> HttpResponse:
-    parameters = TraceParameters.of_query(request.GET)
+    parameters = TraceParameters.parse(request.GET)
     choice = choose_session(parameters.get("session"))
     context: dict[str, Any] = {"choice": choice, "session": choice.session}
     if choice.session is not None:
@@ -50,5 +50,5 @@ def trace(request: HttpRequest) -> HttpResponse:
 @extend_schema(exclude=True)
 @api_view(["GET", "HEAD"])
 def trace_json(request: Request) -> HttpResponseBase:
-    session = session_or_404(RequiredSessionParameters.of(request)["session"])
+    session = session_or_404(RequiredSessionParameters.parse(request.query_params)["session"])
     return conditional_response(request, session, trace_data)

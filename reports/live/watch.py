@@ -8,13 +8,10 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 
 from django.http import QueryDict
-from rest_framework.exceptions import ValidationError
-from rest_framework.fields import empty
-from rest_framework.serializers import CharField
 
 from reports.queries.call_list import CallFilter, CallsParameters
 from reports.queries.ledger_position import LedgerPosition
-from reports.queries.parameters import Flag, Number, Text
+from reports.queries.parameters import Flag, Number, Parameter, Text
 from reports.queries.time_zones import parse_zone
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
@@ -35,23 +32,18 @@ class Since(NamedTuple):
         return self.seq > position.seq or (self.audit_id or 0) > position.audit_id
 
 
-class SinceField(CharField):
+class SinceParameter(Parameter):
     accepted = "a seq, or the place that a message has named"
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, **options)
-
-    def run_validation(self, data: Any = empty) -> Any:
-        if data is empty or data == "":
-            return super().run_validation(empty)
-        found = _PLACE.fullmatch(str(data))
+    def parse(self, text: str) -> Since:
+        found = _PLACE.fullmatch(text)
         if found is None:
-            raise ValidationError([self.accepted])
+            raise ValueError
         return Since(int(found[1]), int(found[2]) if found[2] else None)
 
 
 class LiveParameters(CallsParameters):
-    since = SinceField(help_text="begin with what came after this seq, or this place")
+    since = SinceParameter(help_text="begin with what came after this seq, or this place")
     limit = Number(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="calls in one message"
     )
@@ -71,7 +63,7 @@ class Watch:
 
 def parse_watch(query: bytes) -> tuple[Watch, Since | None]:
     """Returns the watch of a query string, and its `since`. Raises ValidationError."""
-    values: dict[str, Any] = LiveParameters.of_query(QueryDict(query))
+    values: dict[str, Any] = LiveParameters.parse(QueryDict(query))
     watch = Watch(
         filter=CallFilter.of(values),
         limit=values["limit"],

@@ -1,72 +1,66 @@
-"""Where the next page of a list begins: after a row that the reader has seen, wherever that row is
-by now. Opaque to readers."""
+"""Cursors: a page begins after the last row of the page before, wherever that row is by then.
+Cursors are opaque to readers."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
 from django.db.models import Q
-from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
-from rest_framework.fields import empty
 from rest_framework.request import Request
 
-from reports.queries.parameters import KNOWN_EVERYWHERE
+from reports.queries.parameters import KNOWN_EVERYWHERE, Parameter
 
 MAX_LENGTH = 500
 
 
 class Cursor(NamedTuple):
     order: str  # a column, with a `-` where the greatest comes first
-    value: datetime | float | int  # of the last row, in this order
-    id: int  # and what decides between rows of one value: an id, or a call's seq
+    value: datetime | float | int  # of the last row in this order
+    id: int  # orders rows of one value: an id, or a call's seq
 
     def text(self) -> str:
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
 
     def behind(self, column: str, then: str = "id") -> Q:
-        """The rows that come after it, in the order of `column` and then of `then`."""
+        """Returns the condition for the rows after it in the order of `column`, `then`."""
         sign = "lt" if self.order.startswith("-") else "gt"
         later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"{then}__{sign}": self.id})
-        # Said twice so that an index on the column bounds what is read.
+        # The redundant bound lets an index on the column limit what is read.
         return Q(**{f"{column}__{sign}e": self.value}) & later
 
 
 _decode = msgspec.msgpack.Decoder(Cursor).decode
 
 
-class CursorField(serializers.CharField):
+class CursorParameter(Parameter):
     accepted = "a cursor as the Link header of a page gave it, with the same order"
+    schema: Mapping[str, Any] = {"type": "string", "maxLength": MAX_LENGTH}
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, max_length=MAX_LENGTH, **options)
-
-    def run_validation(self, data: Any = empty) -> Any:
-        if data is empty or data == "":
-            return super().run_validation(empty)
+    def parse(self, text: str) -> Cursor:
         try:
-            cursor = _decode(base64.urlsafe_b64decode(str(data) + "=="))
-        except (ValueError, msgspec.DecodeError, OverflowError):
-            raise ValidationError([self.accepted]) from None
-        if not 0 <= cursor.id < 2**63 or not _is_stored(cursor.value):
-            raise ValidationError([self.accepted])
+            cursor = _decode(base64.urlsafe_b64decode(text + "=="))
+        except (msgspec.DecodeError, OverflowError):
+            raise ValueError from None
+        if not 0 <= cursor.id < 2**63 or not _is_comparable(cursor.value):
+            raise ValueError
         return cursor
 
 
-def _is_stored(value: datetime | float | int) -> bool:
-    """Whether a database can be asked for it."""
+def _is_comparable(value: datetime | float | int) -> bool:
+    """Returns whether a database can compare it with a column."""
     if isinstance(value, datetime):
         return value.tzinfo is not None and 1 < value.year < 9999
-    return -(2**63) <= value < 2**63  # no NaN either
+    return -(2**63) <= value < 2**63  # NaN is not
 
 
 def link(request: Request, relation: str, **changes: Any) -> str:
-    """RFC 8288: `<…>; rel="next"`: this request with other parameters; None takes one away. A key
-    is not passed on."""
+    """Returns the value of a Link header (RFC 8288), `<…>; rel="next"`: the request's URL with
+    other parameters, without those that are None, and without a key."""
     parameters = {
         name: value
         for name, value in {**request.query_params.dict(), **changes}.items()

@@ -1,4 +1,4 @@
-"""Which sessions a reader asks for, in which order, from where on."""
+"""Lists of sessions: filters, orders and pages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 from django.db.models import Exists, F, FloatField, OuterRef, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce
+from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from capture.models import Session, SessionValue
-from reports.queries.cursors import Cursor, CursorField
+from reports.queries.cursors import Cursor, CursorParameter
 from reports.queries.parameters import Choice, Flag, Number, Parameters, Text, Time, Usd
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 FEW = 500
 
-# Costs as floats, which both databases compare with a cursor as they order by them. Sessions
+# Costs are cast to floats, which both databases compare with a cursor as they sort them. Sessions
 # without a known cost come before the cheapest.
 ORDERS: dict[str, Combinable] = {
     "last_call_at": F("last_call_at"),
@@ -29,41 +30,83 @@ ORDERS: dict[str, Combinable] = {
     "error_count": F("error_count"),
 }
 NEWEST_FIRST = "-last_call_at"
-VALUES = ("agent_name", "user_id", "app_id", "environment", "model_id", "label")
+PAGE_PARAMETERS = {"order", "limit", "offset", "cursor"}
+STATUSES = {
+    "ok": Q(error_count=0, refused_count=0),
+    "error": Q(error_count__gt=0),
+    "refused": Q(refused_count__gt=0),
+}
+
+
+class SessionValueParameter(Text):
+    """Finds the sessions in which a call had this value."""
+
+    def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        same = SessionValue.objects.filter(name=self.field_name, value=value)
+        if self.parent.follows_order:
+            return queryset.filter(Exists(same.filter(session=OuterRef("pk"))))
+        return queryset.filter(pk__in=same.values("session_id"))
+
+
+class StatusParameter(Choice):
+    def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(STATUSES[value])
+
+
+class NamePartParameter(Text):
+    """Finds a part of a session's names, which are stored in folded case."""
+
+    def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(names__contains=value.casefold())
 
 
 class SessionsParameters(Parameters):
-    agent_name = Text(help_text="sessions in which this agent called")
-    user_id = Text(help_text="sessions for this user")
-    app_id = Text(help_text="sessions of this application")
-    environment = Text(help_text="sessions with calls of this environment")
-    model_id = Text(help_text="sessions in which this model was called")
-    label = Text(help_text="sessions that bear this label")  # type: ignore[assignment]
-    status = Choice(
-        ("ok", "error", "refused"),
+    agent_name = SessionValueParameter(help_text="sessions with calls of this agent")
+    user_id = SessionValueParameter(help_text="sessions with calls for this user")
+    app_id = SessionValueParameter(help_text="sessions with calls of this application")
+    environment = SessionValueParameter(help_text="sessions with calls in this environment")
+    model_id = SessionValueParameter(help_text="sessions with calls of this model")
+    label = SessionValueParameter(help_text="sessions with this label")
+    status = StatusParameter(
+        tuple(STATUSES),
         help_text="without an error or a refused call; with an error; with a refused call",
     )
-    since = Time(help_text="sessions with a call at this time or later")
-    until = Time(help_text="sessions with a call before this time")
-    min_cost = Usd(help_text="sessions that cost at least so many USD")
-    pinned = Flag(help_text="sessions that are pinned, or are not")
-    q = Text(help_text="part of the session's id, of an agent, a user or a label; in any case")
+    since = Time(lookup="last_call_at__gte", help_text="sessions with a call at this time or later")
+    until = Time(lookup="started_at__lt", help_text="sessions with a call before this time")
+    min_cost = Usd(lookup="total_cost_usd__gte", help_text="sessions that cost at least this (USD)")
+    pinned = Flag(lookup="pinned", help_text="sessions that are pinned, or that are not")
+    q = NamePartParameter(
+        help_text="part of the session's id, of an agent, a user or a label, in any case"
+    )
     order = Choice(
         [sign + name for name in ORDERS for sign in ("-", "")],
-        help_text=f"what comes first; with a - the greatest; without it all, {NEWEST_FIRST}",
+        default=NEWEST_FIRST,
+        help_text="the order; with a - the greatest comes first",
     )
-    limit = Number(lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="sessions at most")
-    offset = Number(lowest=0, highest=2**53, help_text="sessions to skip")
-    cursor = CursorField(help_text="where to go on: from the Link header of the page before")
+    limit = Number(
+        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of sessions at most"
+    )
+    offset = Number(lowest=0, highest=2**53, help_text="number of sessions to skip")
+    cursor = CursorParameter(help_text="begin of the page: from the Link header of the page before")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs.setdefault("order", NEWEST_FIRST)
-        cursor: Cursor | None = attrs.get("cursor")
-        if cursor is not None and "offset" in attrs:
-            raise ValidationError({"offset": ["none beside a cursor"]})
-        if cursor is not None and not _fits(cursor, attrs["order"]):
-            raise ValidationError({"cursor": [CursorField.accepted]})
-        return attrs
+    def __init__(self, data: QueryDict, queryset: QuerySet[Session] | None = None, **options: Any):
+        super().__init__(
+            data, Session.objects.not_deleted() if queryset is None else queryset, **options
+        )
+        # Whether sessions are met one by one in the list's order, or looked up as a set.
+        self.follows_order = False
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        cursor: Cursor | None = values.get("cursor")
+        if cursor is not None and "offset" in values:
+            raise ValidationError({"offset": ["not together with a cursor"]})
+        if cursor is not None and not _fits(cursor, values["order"]):
+            raise ValidationError({"cursor": [CursorParameter.accepted]})
+        return values
+
+    @property
+    def is_filtered(self) -> bool:
+        return not self.values.keys() <= PAGE_PARAMETERS
 
 
 def _fits(cursor: Cursor, order: str) -> bool:
@@ -72,68 +115,36 @@ def _fits(cursor: Cursor, order: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SessionPage:
     sessions: Sequence[Session]
     total: int
-    next: Cursor | None  # None: this was the last
+    next: Cursor | None  # None: this is the last page
 
 
-def page(asked: dict[str, Any]) -> Page:
-    found, total = _found(asked)
-    column = asked["order"].removeprefix("-")
-    sign = "-" if asked["order"].startswith("-") else ""
-    rows = found.annotate(place=ORDERS[column]).order_by(f"{sign}place", f"{sign}id")
-    if "cursor" in asked:
-        rows = rows.filter(asked["cursor"].behind("place"))
-    start, limit = asked.get("offset", 0), asked["limit"]
+def session_page(parameters: SessionsParameters) -> SessionPage:
+    values = parameters.values
+    found, total = _find(parameters)
+    column = values["order"].removeprefix("-")
+    sign = "-" if values["order"].startswith("-") else ""
+    rows = found.annotate(sorted_by=ORDERS[column]).order_by(f"{sign}sorted_by", f"{sign}id")
+    if "cursor" in values:
+        rows = rows.filter(values["cursor"].behind("sorted_by"))
+    start, limit = values.get("offset", 0), values["limit"]
     sessions = list(rows.defer("names")[start : start + limit + 1])
-    more = len(sessions) > limit
+    has_more = len(sessions) > limit
     sessions = sessions[:limit]
     last = sessions[-1] if sessions else None
-    cursor = Cursor(asked["order"], last.place, last.pk) if last and more else None
-    return Page(sessions, total, cursor)
+    cursor = Cursor(values["order"], last.sorted_by, last.pk) if last and has_more else None
+    return SessionPage(sessions, total, cursor)
 
 
-def _found(asked: dict[str, Any]) -> tuple[QuerySet[Session], int]:
-    """Those that are asked for, and how many they are. Few are looked up by themselves; many are
-    met soon on the way along the order."""
-    found = filtered(asked)
-    few = list(found.values_list("pk", flat=True)[: FEW + 1]) if _is_filtered(asked) else None
-    if few is not None and len(few) <= FEW:
-        return Session.objects.not_deleted().filter(pk__in=few), len(few)
-    return filtered(asked, along=True), found.count()
-
-
-def _is_filtered(asked: dict[str, Any]) -> bool:
-    return not asked.keys() <= {"order", "limit", "offset", "cursor"}
-
-
-def filtered(asked: dict[str, Any], *, along: bool = False) -> QuerySet[Session]:
-    """`along`: to be met along an order, else as a set."""
-    found: QuerySet[Session] = Session.objects.not_deleted()
-    for name in VALUES:
-        if name in asked:
-            same = SessionValue.objects.filter(name=name, value=asked[name])
-            found = found.filter(
-                Exists(same.filter(session=OuterRef("pk")))
-                if along
-                else Q(pk__in=same.values("session_id"))
-            )
-    match asked.get("status"):
-        case "ok":
-            found = found.filter(error_count=0, refused_count=0)
-        case "error":
-            found = found.filter(error_count__gt=0)
-        case "refused":
-            found = found.filter(refused_count__gt=0)
-    if "since" in asked:
-        found = found.filter(last_call_at__gte=asked["since"])
-    if "until" in asked:
-        found = found.filter(started_at__lt=asked["until"])
-    if "min_cost" in asked:
-        found = found.filter(total_cost_usd__gte=asked["min_cost"])
-    if "pinned" in asked:
-        found = found.filter(pinned=asked["pinned"])
-    if "q" in asked:
-        found = found.filter(names__contains=asked["q"].casefold())
-    return found
+def _find(parameters: SessionsParameters) -> tuple[QuerySet[Session], int]:
+    """Returns the sessions that match and their number. A few are looked up by id; many are soon
+    met when they are read in the list's order."""
+    found: QuerySet[Session] = parameters.qs
+    if parameters.is_filtered:
+        ids = list(found.values_list("pk", flat=True)[: FEW + 1])
+        if len(ids) <= FEW:
+            return parameters.queryset.filter(pk__in=ids), len(ids)
+    parameters.follows_order = True
+    return parameters.filter_queryset(parameters.queryset), found.count()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Q
-from rest_framework.exceptions import ValidationError
-from rest_framework.fields import SkipField, empty
-from rest_framework.serializers import CharField
 
 from reports.queries.call_list import STATUS
-from reports.queries.parameters import Choice, Names, Number, Parameters, Text, Time, Usd
+from reports.queries.parameters import Choice, Names, Number, Parameter, Parameters, Text, Time, Usd
 from reports.search.find import HitPage, SearchCriteria, find
-from reports.search.query import Query
+from reports.search.query import ACCEPTED, MAX_LENGTH, Query
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
@@ -43,20 +41,18 @@ NARROW = frozenset(("session_id", "since"))
 SESSION_NAMES = ("user_id", "agent_name", "app_id", "environment", "model_id")
 
 
-class QueryField(CharField):
-    """Text of a Query."""
+class QueryParameter(Parameter):
+    accepted = ACCEPTED
+    schema: Mapping[str, Any] = {"type": "string", "maxLength": MAX_LENGTH}
 
-    def run_validation(self, data: Any = empty) -> Any:
-        if data is empty and not self.required:
-            raise SkipField
-        try:
-            return Query.parse(data if isinstance(data, str) else "")
-        except ValueError as refused:
-            raise ValidationError([str(refused)]) from None
+    def parse(self, text: str) -> Query:
+        return Query.parse(text)
 
 
 class SearchParameters(Parameters):
-    q = QueryField(help_text='words that must all occur in a call; "in quotes" a phrase')
+    q = QueryParameter(
+        required=True, help_text='words that must all occur in a call; "in quotes" a phrase'
+    )
     scope = Names(SCOPES, help_text="the parts of a call that must say the words")
     agent_name = Text(help_text="calls of this agent")
     user_id = Text(help_text="calls for this user")

@@ -25,7 +25,7 @@ from tests.support.ledger import Ledger
 from tests.support.provider import Provider
 from tests.support.raw import exchange, request
 
-OURS = "/ /ws /health /readyz /metrics /api/sessions /api/sessions/x /api/search /session/a/b"
+OURS = "/ /ws /health /readyz /metrics /api/ /api/sessions /api/sessions/x /api/search /session/a/b"
 OURS += " /api/analytics /api/limits /api/stops /api/stops/1"
 OURS += " /explain/x /export/x /dashboard/calls /admin /admin/x /static/x.css /mcp"
 PROVIDERS = "/v1 /v1/models /v1/sessions /api /api/chat /api/tags /api/generate /sessions /session"

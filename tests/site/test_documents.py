@@ -89,12 +89,12 @@ PARTS_OF_PAGES = {
 }
 
 
-def list_routes(resolver: URLResolver) -> Iterator[str]:
+def list_routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
     """Yields each route once: not those inside the admin, nor redirects to another's address."""
     for entry in resolver.url_patterns:
-        route = str(entry.pattern)
+        route = prefix + str(entry.pattern)
         if isinstance(entry, URLResolver) and route != "admin/":
-            yield from list_routes(entry)
+            yield from list_routes(entry, route)
         elif not route.startswith("^"):
             yield route
 

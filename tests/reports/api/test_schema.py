@@ -28,6 +28,7 @@ def test_the_schema_describes_every_endpoint_of_the_api(schema: dict[str, Any]) 
     methods = {path: set(item) - {"parameters"} for path, item in schema["paths"].items()}
     assert methods == {
         "/": {"get"},
+        "/api/": {"get"},
         "/api/analytics": {"get"},
         "/api/audit": {"get"},
         "/api/search": {"get"},
