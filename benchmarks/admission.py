@@ -38,7 +38,7 @@ from capture.admission.stops import Stops
 from capture.exchange import Outcome, RequestHead, new_action_id
 from capture.pricing.prices import Prices
 from capture.wire import registry
-from capture.wire.request_summary import glance
+from capture.wire.request_summary import summarize_request
 from tests.support import canned
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -134,7 +134,7 @@ async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: in
             cpu = time.process_time()
         fields = {"session_id": call.session_id, "agent_name": call.agent_name}
         fields |= {"user_id": call.user_id}
-        looked = glance(REQUEST, chat, path=HEAD.path)
+        looked = summarize_request(REQUEST, chat, path=HEAD.path)
         request = admission.new_request(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
         decision = await admission.admit(request, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)

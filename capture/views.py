@@ -51,7 +51,7 @@ def recorded_format(request: ProxyRequest, extra_paths: tuple[str, ...]) -> Wire
         if wire_format is not None:
             return wire_format
     elif request.method == "GET":
-        wire_format = registry.for_kept_response(request.path)
+        wire_format = registry.for_stored_response(request.path)
         if wire_format is not None:
             return wire_format
     path = "/" + request.path.strip("/")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from capture.parsing.usage_estimate import FORMATS
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing, BillingTerms
-from capture.wire.request_summary import Glance
+from capture.wire.request_summary import RequestSummary
 from capture.wire.types import Usage, WireFormat
 
 # Of a call that sets no maximum, to a model that has not answered yet.
@@ -91,14 +91,14 @@ class CostEstimator:
     def of(
         self,
         wire_format: WireFormat,
-        glance: Glance,
+        summary: RequestSummary,
         *,
         provider: str,
         at: datetime,
         billing: Billing = Billing.METERED,
     ) -> Decimal | None:
         """USD; None: the model has no price."""
-        model = glance.model
+        model = summary.model
         terms = BillingTerms(model, provider=provider, billing=billing)
         if billing is not Billing.METERED:
             return self.prices.cost(None, terms._replace(provider=None), at=at).total_usd
@@ -113,8 +113,8 @@ class CostEstimator:
         else:
             recent = self._tokens_out.mean(model)
             typical_out = round(recent) if recent is not None else None
-            tokens_out = expected_tokens_out(glance.max_tokens, typical_out)
-        tokens_in = glance.text_bytes // BYTES_PER_TOKEN
+            tokens_out = expected_tokens_out(summary.max_tokens, typical_out)
+        tokens_in = summary.text_bytes // BYTES_PER_TOKEN
         if rates is None:
             # What is priced by the minute or the image is known when it has been done once.
             is_priced = self.prices.explain(terms, at=at).prices

@@ -17,7 +17,7 @@ from capture.admission.policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.exchange import TOKEN_FIELD
 from capture.pricing.call_cost import billing_of
-from capture.wire.request_summary import Glance
+from capture.wire.request_summary import RequestSummary
 from capture.wire.types import WireFormat
 
 
@@ -70,20 +70,20 @@ class Admission:
         return self.stops.refusal(fields)
 
     async def admit(
-        self, asking: AdmissionRequest, fields: Mapping[str, str], glance: Glance | None
+        self, asking: AdmissionRequest, fields: Mapping[str, str], summary: RequestSummary | None
     ) -> Admitted | Refused:
         """The ingest key was looked at → stop switch → models → rate limits → budgets. The first
-        refusal counts. `glance` is there where bodies are looked at."""
+        refusal counts. `summary` is there where bodies are looked at."""
         refused = self.check_stops(fields)
         if refused is None and self.models is not None:
-            refused = self.models.refusal((glance or Glance()).models)
+            refused = self.models.refusal((summary or RequestSummary()).models)
         return refused or await self.state.admit(asking)
 
     def new_request(
         self,
         action_id: UUID,
         fields: Mapping[str, str],
-        glance: Glance | None,
+        summary: RequestSummary | None,
         wire_format: WireFormat,
         provider: str | None,
     ) -> AdmissionRequest:
@@ -92,7 +92,7 @@ class Admission:
         if self.has_budgets:
             expected_usd = self.estimator.of(
                 wire_format,
-                glance or Glance(),
+                summary or RequestSummary(),
                 provider=provider or wire_format.PROVIDER,
                 at=datetime.now(UTC),
                 billing=billing_of(wire_format.NAME),
@@ -102,7 +102,7 @@ class Admission:
             session_id=fields.get("session_id"),
             agent_name=fields.get("agent_name"),
             user_id=fields.get("user_id"),
-            model=glance.model if glance else None,
+            model=summary.model if summary else None,
             expected_usd=expected_usd,
             token=self.ingest.tokens.budget_of(fields.get(TOKEN_FIELD)),
         )

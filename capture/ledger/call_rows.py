@@ -16,8 +16,8 @@ from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.preview import preview_of
 from capture.pricing.cost import Cost, CostParts
 from capture.wire.binaries.references import StoredText
-from capture.wire.registry import KEPT_ANSWERS
-from capture.wire.types import JSON, ToolResult, Usage
+from capture.wire.registry import STORED_RESPONSE_FORMATS
+from capture.wire.types import JSON, ParsedToolResult, Usage
 
 # No model reads or writes that many tokens, and sums of such counts stay far below what a column
 # holds.
@@ -82,10 +82,10 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
 
 def is_stored(call: ParsedCall) -> bool:
     """True if the provider stores its responses, so that other calls can fetch them again."""
-    return call.wire_format.NAME in KEPT_ANSWERS
+    return call.wire_format.NAME in STORED_RESPONSE_FORMATS
 
 
-def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ToolResult]) -> Row:
+def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedToolResult]) -> Row:
     """`orphans` are tool results that no tool call on record waits for."""
     call = entry.call
     parsed_response, parsed_request = call.parsed_response, call.parsed_request
@@ -117,7 +117,7 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ToolResult
 
 
 def _pack(text: StoredText) -> Packed:
-    return pack_text(text.data, text.places, is_decoded=text.is_decoded)
+    return pack_text(text.data, text.references, is_decoded=text.is_decoded)
 
 
 def heads(call: ParsedCall) -> dict[str, JSON]:
@@ -166,7 +166,7 @@ def cut(text: str | None, length: int) -> str | None:
     return text[:length] if text is not None else None
 
 
-def result_json(result: ToolResult) -> dict[str, JSON]:
+def result_json(result: ParsedToolResult) -> dict[str, JSON]:
     return {
         "tool_call_id": result.tool_call_id,
         "name": result.name,

@@ -1,4 +1,4 @@
-"""Packs texts for the ledger: long ones are compressed, references in them keep their places."""
+"""Packs texts for the ledger: long ones are compressed, references keep their offsets."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from capture.wire.binaries.references import Place, StoredText
+from capture.wire.binaries.references import Reference, StoredText
 
 # Below this, compression saves less than a database page.
 COMPRESS_FROM = 256
 
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
-_with_places = msgspec.msgpack.Decoder(tuple[bytes, list[Place]]).decode
+_with_references = msgspec.msgpack.Decoder(tuple[bytes, list[Reference]]).decode
 
 
 class Encoding(IntFlag):
     PLAIN = 0
     ZSTD = 1
-    REFERRING = 2  # a msgpack array of the text and the places of its references
+    REFERRING = 2  # a msgpack array of the text and its references
     DECODED = 4  # the text came in a content-encoding, and lies here without it
 
 
@@ -37,10 +37,12 @@ class Packed(NamedTuple):
     encoding: Encoding
 
 
-def pack_text(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = False) -> Packed:
+def pack_text(
+    data: bytes, references: Sequence[Reference] = (), *, is_decoded: bool = False
+) -> Packed:
     encoding = Encoding.DECODED if is_decoded else Encoding.PLAIN
-    if places:
-        data = msgspec.msgpack.encode((data, places))
+    if references:
+        data = msgspec.msgpack.encode((data, references))
         encoding |= Encoding.REFERRING
     if len(data) >= COMPRESS_FROM:
         compressed = _compress(data)
@@ -51,5 +53,5 @@ def pack_text(data: bytes, places: Sequence[Place] = (), *, is_decoded: bool = F
 
 def unpack_text(data: bytes | memoryview, encoding: int) -> StoredText:
     plain = _decompress(data) if encoding & _ZSTD else bytes(data)
-    text, places = _with_places(plain) if encoding & _REFERRING else (plain, ())
-    return StoredText(text, places, bool(encoding & _DECODED))
+    text, references = _with_references(plain) if encoding & _REFERRING else (plain, ())
+    return StoredText(text, references, bool(encoding & _DECODED))

@@ -80,7 +80,7 @@ class PartRows:
                 continue
             self._ledger.last_message_id += 1
             self.learned[key] = self._ledger.last_message_id
-            data, encoding = pack_text(part.data, part.places)
+            data, encoding = pack_text(part.data, part.references)
             self._rows.append(
                 {
                     "id": self._ledger.last_message_id,

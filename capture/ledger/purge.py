@@ -177,9 +177,9 @@ class _Left:
                 self._find(message.data, message.encoding, user)
 
     def _find(self, data: bytes | memoryview | None, encoding: int, user: UUID) -> None:
-        for place in unpack_text(data, encoding).places if data is not None else ():
-            if self.binaries.get(place.digest, user) is None:
-                self.binaries[place.digest] = user
+        for reference in unpack_text(data, encoding).references if data is not None else ():
+            if self.binaries.get(reference.digest, user) is None:
+                self.binaries[reference.digest] = user
 
     def write(self) -> None:
         bulk_sql.delete(Message, "id", [pk for pk, user in self.messages.items() if user is None])

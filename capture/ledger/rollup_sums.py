@@ -13,7 +13,7 @@ from capture.exchange import Outcome
 from capture.ledger.bulk_sql import Row
 from capture.ledger.histogram import added, bucket_of
 from capture.wire.json.lenient import clean
-from capture.wire.registry import FREE
+from capture.wire.registry import FREE_FORMATS
 
 HOUR, DAY = 0, 1
 # A rollup's id is made of its span, kind, hour and key: in SQLite, whose tables are sorted by id,
@@ -96,7 +96,7 @@ class Sums:
         if row["cache_savings_usd"] is not None:
             savings = in_units(row["cache_savings_usd"])
         # What is counted only is used by the call that follows.
-        tokens = NO_TOKENS if row["wire_format"] in FREE else tokens_of(row)
+        tokens = NO_TOKENS if row["wire_format"] in FREE_FORMATS else tokens_of(row)
         more = (n_calls, errors, refused, unknown, *tokens, cost, savings)
         self.counts = more if self.counts is NO_CALLS else added_up(self.counts, more)
 

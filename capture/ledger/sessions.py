@@ -15,7 +15,7 @@ from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row, at_once
 from capture.models import Ledger, Session, SessionValue
 from capture.parsing.parsed_call import ParsedCall
-from capture.wire.registry import FREE
+from capture.wire.registry import FREE_FORMATS
 
 # The largest totals that the columns hold.
 MAX_TOTAL = {
@@ -129,7 +129,7 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str
     session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
     session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
     for name in MAX_TOTAL:
-        if name.startswith("tokens_") and row["wire_format"] in FREE:
+        if name.startswith("tokens_") and row["wire_format"] in FREE_FORMATS:
             continue  # the tokens were only counted: the call that follows uses them
         if row[name] is not None:
             total = (getattr(session, f"total_{name}") or 0) + row[name]

@@ -10,13 +10,13 @@ from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row, at_once
 from capture.models import NAME_LENGTH, ToolCall
 from capture.parsing.parsed_call import ParsedCall, StoredPart
-from capture.wire.types import ToolResult
+from capture.wire.types import ParsedToolResult
 
 
 class BroughtResult(NamedTuple):
     """A tool's result in a request, and whether the message that has it is new to the ledger."""
 
-    result: ToolResult
+    result: ParsedToolResult
     is_new: bool
 
 
@@ -52,7 +52,7 @@ class ToolCallRows:
 
     def assign(
         self, call: ParsedCall, scope: int, brought: Sequence[BroughtResult]
-    ) -> list[ToolResult]:
+    ) -> list[ParsedToolResult]:
         """Assigns the results to their tool calls. Returns the new ones whose tool call is not on
         record."""
         return [
@@ -61,7 +61,7 @@ class ToolCallRows:
             if not self._assign_one(call, scope, result) and is_new
         ]
 
-    def _assign_one(self, call: ParsedCall, scope: int, result: ToolResult) -> bool:
+    def _assign_one(self, call: ParsedCall, scope: int, result: ParsedToolResult) -> bool:
         waiting = self._waiting.get((scope, (result.tool_call_id or "")[:NAME_LENGTH]))
         # A request that is sent again has no results of the tools that its first response called.
         if not waiting or waiting[-1][1] == call.request_sha256:

@@ -28,7 +28,7 @@ from capture.models import (
 )
 from capture.spool.folder import Folder
 from capture.spool.writer import ring
-from capture.wire.registry import FREE
+from capture.wire.registry import FREE_FORMATS
 
 
 def delete_session(actor: Actor, session_id: str) -> bool:
@@ -86,9 +86,9 @@ def _take_from_session(session: Session, call: Call) -> None:
         value = getattr(call, name)
         known = left.exclude(**{name: None})
         if name.startswith("tokens_"):
-            if call.wire_format in FREE:
+            if call.wire_format in FREE_FORMATS:
                 continue
-            known = known.exclude(wire_format__in=FREE)
+            known = known.exclude(wire_format__in=FREE_FORMATS)
         if value is not None:
             total = getattr(session, f"total_{name}") - value if known.exists() else None
             setattr(session, f"total_{name}", total)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from capture.exchange import Outcome, RequestHead, ResponseHead
-from capture.wire.binaries.references import Binary, Place, Referring, StoredText
+from capture.wire.binaries.references import EmbeddedBinary, Reference, ReferencingText, StoredText
 from capture.wire.types import (
     JSON,
+    BodyPart,
     ParsedRequest,
     ParsedResponse,
-    Part,
-    ToolResult,
+    ParsedToolResult,
     Usage,
     WireFormat,
 )
@@ -37,18 +37,21 @@ class StoredPart:
     kind: str  # message | system | tools | prompt
     data: bytes
     digest: bytes
-    places: Sequence[Place] = ()
+    references: Sequence[Reference] = ()
 
     @classmethod
     def from_bytes(cls, kind: str, data: bytes) -> StoredPart:
         return cls(kind, data, _part_digest(kind, data))
 
     @classmethod
-    def from_referring(cls, part: Part, text: Referring, body: bytes) -> StoredPart:
+    def from_referring(cls, part: BodyPart, text: ReferencingText, body: bytes) -> StoredPart:
         """`part` is a range of `text`, which has references in place of the binaries of `body`."""
-        original = body[text.before(part.start) : text.before(part.end)]
-        data, places = text.text[part.start : part.end], text.places_in(part.start, part.end)
-        return cls(part.kind, data, _part_digest(part.kind, original), places)
+        original = body[text.original_offset(part.start) : text.original_offset(part.end)]
+        data, references = (
+            text.text[part.start : part.end],
+            text.references_between(part.start, part.end),
+        )
+        return cls(part.kind, data, _part_digest(part.kind, original), references)
 
 
 def _part_digest(kind: str, data: bytes) -> bytes:
@@ -86,7 +89,7 @@ class ParsedCall(NamedTuple):
     parent_action_id: UUID | None
     usage: Usage | None
     usage_source: str  # provider | estimated | none
-    binaries: Mapping[bytes, Binary]  # by digest, all that the texts refer to
+    binaries: Mapping[bytes, EmbeddedBinary]  # by digest, all that the texts refer to
     notes: Sequence[str]
 
     def ledger_field(self, name: str) -> str | None:
@@ -137,7 +140,7 @@ class ParsedCall(NamedTuple):
         """The status of the response; None if no response began."""
         return self.response_head.status if self.response_head else None
 
-    def tool_results(self, part: StoredPart) -> list[ToolResult]:
+    def tool_results(self, part: StoredPart) -> list[ParsedToolResult]:
         return self.wire_format.tool_results(part.data) if part.kind == "message" else []
 
 

@@ -8,7 +8,7 @@ from capture.exchange import Exchange
 from capture.parsing.parsed_call import header
 from capture.parsing.request_body import MAX_DECODED
 from capture.wire.binaries import finder
-from capture.wire.binaries.references import Binary, Referring, StoredText
+from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
 from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
 from capture.wire.types import ParsedResponse, WireFormat
@@ -24,7 +24,7 @@ class ResponseBody(NamedTuple):
     stored: StoredText
     is_stream: bool
     piece_ends: list[int]  # where each piece ends in the body without its content-encoding
-    binaries: list[Binary]
+    binaries: list[EmbeddedBinary]
     notes: list[str]
 
 
@@ -35,28 +35,28 @@ def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> Response
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)
     raw = b"".join(exchange.pieces) if encoding else decoded.body
     exchange.pieces.clear()
-    text = finder.refer_in(decoded.body, content_type)
+    text = finder.reference_binaries(decoded.body, content_type)
     if exchange.response is None and not raw:
         parsed = ParsedResponse()
     else:
         parsed = _parse(wire_format, exchange, text, content_type)
     notes = [note for note in (decoded.note, parsed.note) if note]
-    if not text.places:
+    if not text.references:
         stored = StoredText(raw)
     else:
-        stored = StoredText(text.text, text.places, is_decoded=raw != decoded.body)
+        stored = StoredText(text.text, text.references, is_decoded=raw != decoded.body)
         notes += [STORED_DECODED] if stored.is_decoded else []
     is_stream = content_type.startswith(_STREAM_TYPES)
     return ResponseBody(parsed, raw, stored, is_stream, decoded.piece_ends, text.binaries, notes)
 
 
 def _parse(
-    wire_format: WireFormat, exchange: Exchange, text: Referring, content_type: str
+    wire_format: WireFormat, exchange: Exchange, text: ReferencingText, content_type: str
 ) -> ParsedResponse:
     status = exchange.response.status if exchange.response else 0
     headers = exchange.response.headers if exchange.response else ()
     parsed = wire_format.parse_response(text.text, status=status, content_type=content_type)
     parsed.usage = parsed.usage or usage_from_headers(dict(headers))
     if parsed.first_content_end is not None:
-        parsed.first_content_end = text.before(parsed.first_content_end)
+        parsed.first_content_end = text.original_offset(parsed.first_content_end)
     return parsed

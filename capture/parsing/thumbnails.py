@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from capture.wire.binaries.references import Binary
+from capture.wire.binaries.references import EmbeddedBinary
 from capture.wire.framing import media_types
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Thumbnails:
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, Thumbnail | None] = OrderedDict()
 
-    def make(self, binaries: Iterable[Binary]) -> dict[bytes, Thumbnail]:
+    def make(self, binaries: Iterable[EmbeddedBinary]) -> dict[bytes, Thumbnail]:
         """Returns thumbnails by digest, of those binaries that are images."""
         found = {}
         for binary in binaries:
@@ -61,7 +61,7 @@ class Thumbnails:
 
 def thumbnail_of(data: bytes) -> Thumbnail | None:
     """Returns None for anything but an image that can be read."""
-    kind = _FORMATS.get(media_types.sniffed(data) or "")
+    kind = _FORMATS.get(media_types.sniff(data) or "")
     if kind is None or len(data) > MAX_IMAGE:
         return None
     # Imported late: most calls have no images, and the import takes 60 ms and 12 MB.

@@ -11,7 +11,7 @@ from capture.pricing.cost import Cost
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.formats import ollama
-from capture.wire.registry import FREE
+from capture.wire.registry import FREE_FORMATS
 from capture.wire.types import Usage
 
 
@@ -26,7 +26,7 @@ def cost_of(
 
 
 def billing_of(wire_format: str) -> Billing:
-    if wire_format in FREE:
+    if wire_format in FREE_FORMATS:
         return Billing.NEVER
     return Billing.OWN_MACHINE if wire_format == ollama.NAME else Billing.METERED
 

@@ -19,7 +19,7 @@ from capture.proxy.request_body import RequestBody
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.wire.framing.content_encoding import decode
-from capture.wire.request_summary import Glance, glance
+from capture.wire.request_summary import RequestSummary, summarize_request
 
 # A body that names its model only after this many bytes counts as one that names none.
 MAX_GLANCE = 64 * 1024 * 1024
@@ -38,7 +38,7 @@ class Assessment:
     """A call's record as far as the request goes, and whether it may go upstream."""
 
     head: RequestHead
-    glance: Glance | None  # None: nothing that is configured needs a look at bodies
+    summary: RequestSummary | None  # None: no setting needs a look at bodies
     decision: Admitted | Refused
     charge: Charge | None = None  # None: no budget applies
 
@@ -59,7 +59,7 @@ async def begin_call(
     assessment = await assess(runtime, call, body)
     head, decision = assessment.head, assessment.decision
     if isinstance(decision, Refused):
-        response = await refuse(runtime, call, head, body, decision, assessment.glance)
+        response = await refuse(runtime, call, head, body, decision, assessment.summary)
         return RefusedCall(decision, response)
     body_with_usage = None
     if runtime.config.inject_usage:
@@ -79,20 +79,20 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     """Decides whether a call may go upstream; budgets hold what it is expected to cost from here
     on."""
     admission = runtime.admission
-    glanced = None
+    summary = None
     if admission.inspects_bodies:
         # Reading a large body takes its time: other calls go on meanwhile.
         on_disk = body.file is not None
-        glanced = await asyncio.to_thread(look, call, body) if on_disk else look(call, body)
+        summary = await asyncio.to_thread(look, call, body) if on_disk else look(call, body)
     head = request_head(call, body)
     if call.only_reads:
-        return Assessment(head, glanced, admission.check_stops(call.fields) or NOTHING_APPLIES)
+        return Assessment(head, summary, admission.check_stops(call.fields) or NOTHING_APPLIES)
     admission_request = admission.new_request(
-        call.action_id, call.fields, glanced, call.wire_format, call.route.destination.provider
+        call.action_id, call.fields, summary, call.wire_format, call.route.destination.provider
     )
-    decision = await admission.admit(admission_request, call.fields, glanced)
+    decision = await admission.admit(admission_request, call.fields, summary)
     head.budget_warning = recorded_warnings(decision.warnings)
-    assessment = Assessment(head, glanced, decision)
+    assessment = Assessment(head, summary, decision)
     if isinstance(decision, Admitted):
         assessment.charge = runtime.limiter.new_charge(
             admission_request, head, body.data, is_complete=body.is_in_memory
@@ -100,7 +100,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     return assessment
 
 
-def look(call: IncomingCall, body: RequestBody) -> Glance:
+def look(call: IncomingCall, body: RequestBody) -> RequestSummary:
     """Returns what admission needs to know of the body: models, maximum of tokens, length."""
     headers = dict(call.headers)
     content_type = headers.get(b"content-type", b"").decode("latin-1")
@@ -111,7 +111,7 @@ def look(call: IncomingCall, body: RequestBody) -> Glance:
             data = file.read(MAX_GLANCE) + data
     if encoding:
         data = decode([data], encoding, MAX_GLANCE).body
-    return glance(data, call.wire_format, path=call.path, content_type=content_type)
+    return summarize_request(data, call.wire_format, path=call.path, content_type=content_type)
 
 
 def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:

@@ -24,7 +24,7 @@ from capture.proxy.request_body import READ_SIZE, RequestBody
 from capture.proxy.responses import error_response
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
-from capture.wire.request_summary import Glance
+from capture.wire.request_summary import RequestSummary
 from capture.wire.types import JSON, WireFormat
 
 # Bytes of a refused call's body that are recorded.
@@ -89,7 +89,7 @@ async def refuse(
     head: RequestHead,
     body: RequestBody,
     refused: Refused,
-    glance: Glance | None,
+    summary: RequestSummary | None,
 ) -> ProxyResponse:
     """Records a refusal and returns the response to the call. `head` is that of the call as it
     would have gone upstream."""
@@ -101,7 +101,7 @@ async def refuse(
     refusal = Refusal(
         code=refused.code,
         facts=refused.facts,
-        model=glance.model if glance else None,
+        model=summary.model if summary else None,
         body_sha256=sha256,
     )
     head = replace(head, body_file=False, refusal=refusal)

@@ -14,7 +14,7 @@ import orjson
 from capture.proxy.asgi_types import Chunks
 from capture.upstream.headers import RawHeaders
 from capture.wire.formats.openai import chat as openai_chat
-from capture.wire.shared.slices import cut
+from capture.wire.shared.slices import slice_body
 from capture.wire.types import WireFormat
 
 USAGE_OPTION = b'"stream_options":{"include_usage":true},'
@@ -29,7 +29,7 @@ def request_usage(body: bytes, wire_format: WireFormat) -> bytes | None:
     has stream options of its own."""
     if wire_format.NAME != openai_chat.NAME:
         return None
-    found = cut(body, {})
+    found = slice_body(body, {})
     if found is None or found.fields.get("stream") != b"true" or "stream_options" in found.fields:
         return None
     start = body.index(b"{") + 1

@@ -14,7 +14,7 @@ from capture.proxy.runtime import Runtime
 from capture.proxy.websocket_close import POLICY, TRY_AGAIN_LATER, SocketClosed
 from capture.spool.folder import SpoolError
 from capture.upstream.headers import RawHeaders
-from capture.wire.sockets.turns import Begins, Comes, Step, Turns
+from capture.wire.sockets.turns import TurnEvent, TurnMessage, TurnStarted, TurnTracker
 
 # They describe the body of an HTTP request: a handshake has none.
 _BODY_HEADERS = (b"content-type", b"content-encoding")
@@ -23,7 +23,9 @@ _BODY_HEADERS = (b"content-type", b"content-encoding")
 class WebSocketCalls:
     """Records the turns of one connection. Without `turns` nothing is recorded."""
 
-    def __init__(self, runtime: Runtime, handshake: IncomingCall, turns: Turns | None) -> None:
+    def __init__(
+        self, runtime: Runtime, handshake: IncomingCall, turns: TurnTracker | None
+    ) -> None:
         self.response_headers: RawHeaders = []  # of the upstream's handshake
         self._runtime = runtime
         self._handshake = handshake
@@ -34,26 +36,26 @@ class WebSocketCalls:
     async def record_sent(self, message: bytes) -> None:
         """Raises SocketClosed where a turn is refused, or cannot be recorded."""
         if self._turns is not None:
-            await self._follow(self._turns.sent(message))
+            await self._follow(self._turns.from_agent(message))
 
     async def record_received(self, message: bytes) -> None:
         """Raises SocketClosed where a turn cannot be recorded."""
         if self._turns is not None:
-            for call in await self._follow(self._turns.came(message)):
+            for call in await self._follow(self._turns.from_provider(message)):
                 if call.charge is not None:
                     await call.charge.settle(Outcome.COMPLETED)
                 await call.entry.synced()
 
-    async def _follow(self, steps: list[Step]) -> list[ForwardedCall]:
+    async def _follow(self, steps: list[TurnEvent]) -> list[ForwardedCall]:
         """Returns the calls that have ended, whose charges are still to be settled."""
         ended = []
         try:
             for step in steps:
-                if isinstance(step, Begins):
+                if isinstance(step, TurnStarted):
                     await self._begin(step)
                 elif (call := self._running.get(step.turn)) is None:
                     continue  # it goes on without a record: AGENTLEDGER_ON_FULL=pass
-                elif isinstance(step, Comes):
+                elif isinstance(step, TurnMessage):
                     call.entry.piece(step.piece)
                     if call.charge is not None:
                         call.charge.add_piece(step.piece)
@@ -71,7 +73,7 @@ class WebSocketCalls:
                 raise SocketClosed(Outcome.INTERRUPTED, TRY_AGAIN_LATER, reason) from error
         return ended
 
-    async def _begin(self, begins: Begins) -> None:
+    async def _begin(self, begins: TurnStarted) -> None:
         body = RequestBody(begins.body, len(begins.body))
         try:
             call = await begin_call(self._runtime, self._incoming_call(), body)

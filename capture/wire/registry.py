@@ -29,10 +29,10 @@ from capture.wire.formats.openai import input_tokens as openai_input_tokens
 from capture.wire.formats.openai import moderations as openai_moderations
 from capture.wire.formats.openai import realtime as openai_realtime
 from capture.wire.formats.openai import responses as openai_responses
-from capture.wire.sockets.gemini_live import GeminiLiveTurns
-from capture.wire.sockets.openai_realtime import RealtimeTurns
-from capture.wire.sockets.openai_responses import ResponsesTurns
-from capture.wire.sockets.turns import Turns
+from capture.wire.sockets.gemini_live import GeminiLiveTurnTracker
+from capture.wire.sockets.openai_realtime import RealtimeTurnTracker
+from capture.wire.sockets.openai_responses import ResponsesTurnTracker
+from capture.wire.sockets.turns import TurnTracker
 from capture.wire.types import WireFormat
 
 # A gateway's name of a model may have slashes; Vertex calls tuned ones by their endpoints.
@@ -74,22 +74,22 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/decisions", openai_decisions),
 )
 # By the path of a GET: answers that the provider keeps, asked for again.
-_KEPT: tuple[tuple[str, WireFormat], ...] = (
+_STORED_RESPONSE_PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/responses/[^/]+", openai_responses),
     (
         r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/[^/]+",
         gemini_interactions,
     ),
 )
-KEPT_ANSWERS = frozenset(found.NAME for _, found in _KEPT)
+STORED_RESPONSE_FORMATS = frozenset(found.NAME for _, found in _STORED_RESPONSE_PATHS)
 """The formats whose answers can be fetched again, by their id."""
 
 # By the path of a WebSocket.
-_SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], Turns]]], ...] = (
-    (r"/realtime", (openai_realtime, RealtimeTurns)),
-    (r"/responses", (openai_responses, ResponsesTurns)),
+_SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], TurnTracker]]], ...] = (
+    (r"/realtime", (openai_realtime, RealtimeTurnTracker)),
+    (r"/responses", (openai_responses, ResponsesTurnTracker)),
     # google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent, and Vertex's.
-    (r"[./]BidiGenerateContent(?:Constrained)?", (gemini_live, GeminiLiveTurns)),
+    (r"[./]BidiGenerateContent(?:Constrained)?", (gemini_live, GeminiLiveTurnTracker)),
 )
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
 _FORMATS |= {found.NAME: found for _, (found, _) in _SOCKETS}
@@ -110,7 +110,7 @@ def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
     return find
 
 
-FREE = frozenset(
+FREE_FORMATS = frozenset(
     found.NAME
     for found in (
         openai_moderations,
@@ -125,7 +125,7 @@ FREE = frozenset(
 for_path = _by_path(_PATHS)
 """The format that a POST to a path speaks; None for all that we do not know."""
 
-for_kept_response = _by_path(_KEPT)
+for_stored_response = _by_path(_STORED_RESPONSE_PATHS)
 """The format of an answer that a GET of a path fetches."""
 
 for_socket = _by_path(_SOCKETS)

@@ -76,7 +76,7 @@ _body_of = msgspec.json.Decoder(_Body).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class RequestSummary:
     """`models` are all that a request names, the one that counts first: one of them answers. Empty:
     it cannot be told. `max_tokens` is for all choices together; None: it names no limit.
     `text_bytes` is about how much of the body the model reads as text."""
@@ -90,18 +90,20 @@ class Glance:
         return self.models[0] if self.models else None
 
 
-def glance(body: bytes, wire_format: WireFormat, *, path: str, content_type: str = "") -> Glance:
+def summarize_request(
+    body: bytes, wire_format: WireFormat, *, path: str, content_type: str = ""
+) -> RequestSummary:
     """`body` without content-encoding."""
     in_path, deployments = _in_path(wire_format.NAME, path)
     if is_multipart(body, content_type):
         parsed_request = read_request(body, content_type)
-        return Glance(_distinct((in_path, parsed_request.model_id, *deployments)))
+        return RequestSummary(_distinct((in_path, parsed_request.model_id, *deployments)))
     found = _read(body)
     if found is None:
-        return Glance(_distinct((in_path, *deployments)))
+        return RequestSummary(_distinct((in_path, *deployments)))
     listed = found.models if isinstance(found.models, list) else []
     names = (in_path, found.model, *listed, *deployments)
-    return Glance(_distinct(names), _max_tokens(found), _text_bytes(body))
+    return RequestSummary(_distinct(names), _max_tokens(found), _text_bytes(body))
 
 
 def _read(body: bytes) -> _Body | None:

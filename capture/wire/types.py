@@ -17,7 +17,7 @@ PartKind = Literal["message", "system", "tools"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BodyPart:
     """A piece of a request body that is stored once per session: `body[start:end]`.
 
     One for each item of the history, one for the system prompt, one for all tool definitions.
@@ -29,7 +29,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ParsedToolCall:
     """A tool that the model decided to call. `arguments` is the text as the model wrote it."""
 
     id: str | None
@@ -38,7 +38,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
+class ParsedToolResult:
     """What a tool returned, as a later request brings it back."""
 
     tool_call_id: str | None
@@ -48,7 +48,7 @@ class ToolResult:
 
 
 @dataclass(slots=True)
-class Billed:
+class BilledUsage:
     """What is billed at the price of one model; None: the model that answered."""
 
     model: str | None
@@ -80,7 +80,7 @@ class Usage:
     # tool paints with.
     units: dict[str, float] = field(default_factory=dict)
     # What is billed, where that is not these counts at the price of the model that answered.
-    billed: list[Billed] = field(default_factory=list)
+    billed: list[BilledUsage] = field(default_factory=list)
     # What the provider says that the call cost, in USD.
     reported_cost_usd: Decimal | None = None
     raw: dict[str, JSON] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class ParsedRequest:
     # What the request alone is billed by, where the answer brings no usage: `input_characters`.
     units: dict[str, float] = field(default_factory=dict)
     # In the order of the body, without overlaps.
-    parts: list[Part] = field(default_factory=list)
+    parts: list[BodyPart] = field(default_factory=list)
     note: str | None = None
 
 
@@ -112,7 +112,7 @@ class ParsedResponse:
     response_id: str | None = None
     content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_calls: list[ParsedToolCall] = field(default_factory=list)
     # Choices after the first, as [{"index", "content", "stop_reason", "tool_calls"}].
     choices: list[dict[str, JSON]] = field(default_factory=list)
     stop_reason: str | None = None
@@ -144,7 +144,7 @@ class WireFormat(Protocol):
     def parse_response(self, body: bytes, *, status: int, content_type: str) -> ParsedResponse:
         """`body` without content-encoding."""
 
-    def tool_results(self, message: bytes) -> list[ToolResult]:
+    def tool_results(self, message: bytes) -> list[ParsedToolResult]:
         """The tool results that one message part carries, in order."""
 
     def error_body(self, message: str, *, type: str, code: str, request_id: str) -> bytes:

@@ -27,10 +27,10 @@ from capture.models import (
     Session,
     ToolCall,
 )
-from capture.wire.binaries.references import Place, StoredText, restored
+from capture.wire.binaries.references import Reference, StoredText, restore_text
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name
-from capture.wire.shared.slices import join
+from capture.wire.shared.slices import join_parts
 from reports.json_encoding import encode
 from reports.queries.bulk_read import Column, columns_of, fetched, table
 from reports.queries.histories import Histories, Piece
@@ -77,7 +77,7 @@ class Known:
     def __init__(self, parts: dict[int, Part]) -> None:
         self.parts = parts
         self.no_messages = {ref for ref, part in parts.items() if part.kind != "message"}
-        self.refer_to_binaries = any(part.text.places for part in parts.values())
+        self.refer_to_binaries = any(part.text.references for part in parts.values())
 
 
 NOTHING_KNOWN = Known({})
@@ -137,7 +137,7 @@ class Record:
         frame = self.frame()
         if frame is None or self.row["frame_is_whole"]:
             return frame
-        return StoredText(join(frame.data, [part.text.data for part in self.parts]))
+        return StoredText(join_parts(frame.data, [part.text.data for part in self.parts]))
 
 
 def request_bytes(record: Record) -> bytes | None:
@@ -148,11 +148,13 @@ def request_bytes(record: Record) -> bytes | None:
         return None
     data = _bytes_of(record)
     if record.row["frame_is_whole"]:
-        body = restored(frame.data, frame.places, data.get)
+        body = restore_text(frame.data, frame.references, data.get)
     else:
-        parts = [restored(part.text.data, part.text.places, data.get) for part in record.parts]
+        parts = [
+            restore_text(part.text.data, part.text.references, data.get) for part in record.parts
+        ]
         whole = [part for part in parts if part is not None]
-        body = join(frame.data, whole) if len(whole) == len(parts) else None
+        body = join_parts(frame.data, whole) if len(whole) == len(parts) else None
     if body is None or hashlib.sha256(body).hexdigest() != record.row["request_sha256"]:
         return None
     return body
@@ -365,10 +367,11 @@ _IS_KEPT = ExpressionWrapper(Q(data__isnull=False), BooleanField())
 
 
 def _digests(record: Record) -> dict[bytes, None]:
-    places: list[Place] = []
+    references: list[Reference] = []
     if record.known.refer_to_binaries:
-        places = [place for part in record.parts for place in part.text.places]
+        references = [one for part in record.parts for one in part.text.references]
     if _refers(record.row):
         frame = record.frame()
-        places = [*(frame.places if frame else ()), *places, *record.response().places]
-    return dict.fromkeys(place.digest for place in places)
+        in_frame = frame.references if frame else ()
+        references = [*in_frame, *references, *record.response().references]
+    return dict.fromkeys(reference.digest for reference in references)

@@ -1,7 +1,7 @@
-"""Finds images, sounds and files, base64 in JSON strings: https://www.rfc-editor.org/rfc/rfc4648
+"""Finds images, audio and files, as base64 in JSON strings: https://www.rfc-editor.org/rfc/rfc4648
 
-Nothing is parsed. What is found in a whole body is found in a slice of it, in events, in lines and
-in an answer that was cut off.
+Nothing is parsed, so the same is found in a whole body, in a slice of it, in events, in lines and
+in a response that was cut off.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Iterator
 
 from capture.wire.binaries.references import (
     UNKNOWN_TYPE,
-    Binary,
-    Form,
-    Found,
-    Referring,
-    decoded,
-    decoded_as_far_as_it_goes,
-    encoded,
-    refer,
+    BinaryForm,
+    EmbeddedBinary,
+    FoundBinary,
+    ReferencingText,
+    decode_base64,
+    decode_cut_base64,
+    encode,
+    insert_references,
 )
 from capture.wire.framing import aws_event_stream, media_types, multipart
 
 SHORTEST = 256
-"""Characters of base64: shorter ones are left where they are."""
+"""Characters of base64. A shorter binary stays where it is."""
 
-# A text is looked at in steps: where a string is base64, so are all characters of it that are
-# stepped on. Measured on a stream of 90 KB: 15 µs, by a regular expression 700.
+# A text is sampled in steps: where a string is base64, so are all characters that are sampled.
+# Measured on a stream of 90 KB: 15 µs, with a regular expression 700.
 _STEP = 8
 _N_STEPS = SHORTEST // _STEP
 _ALPHABET = frozenset(
@@ -47,7 +47,7 @@ _string = re.compile(
     re.VERBOSE,
 )
 
-# How far around a string its neighbours are looked at. Longer names and types are nobody's.
+# How far around a string its neighbours are searched. No API has longer names and types.
 _AROUND = 256
 _BETWEEN = 64
 _name = re.compile(rb'"([A-Za-z0-9_]{1,40})"[ \t\r\n]*+:[ \t\r\n]*+\[?[ \t\r\n]*+\Z')
@@ -61,35 +61,35 @@ _BINARY = frozenset(
     inputImage init_image mask imageBytes image_bytes videoBytes video_bytes audioBytes audio_bytes
     bytesBase64Encoded base64 b64""".split()
 )
-# Fields that hold texts as well. What is beside them, or around, says which.
+# Fields that hold texts as well. What stands beside or around them tells which.
 _MAYBE = frozenset(b"data delta result bytes".split())
 _says_binary = re.compile(
     rb'"(?:inlineData|inline_data|input_audio|audio|image|video|document)"\s*+:\s*+\{'
     rb'|"type"\s*+:\s*+"(?:[a-z_.]*(?:audio|image|video)[a-z_.]*|base64|file|document)"'
 )
 _says_text = re.compile(rb'"type"\s*+:\s*+"[a-z_.]*(?:text|thinking|arguments)[a-z_.]*"')
-# What providers encrypt or sign, and vectors.
+# Fields that providers encrypt or sign, and vectors.
 _NEVER = frozenset(
     b"""signature thoughtSignature thought_signature encrypted_content encrypted_index
     encrypted_stdout embedding embeddings""".split()
 )
 
 
-def find(text: bytes, *, exact: bool = False) -> list[Found]:
-    """All binaries in JSON text. With `exact`, only those whose text `encoded` gives again."""
+def find(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
+    """All binaries in JSON text. With `exact`, only those whose text `encode` gives again."""
     sampled = text[::_STEP].translate(_marks)
     if _RUN not in sampled:
         return []
-    return [found for found in _found(text, sampled) if not exact or _is_exact(text, found)]
+    return [found for found in _find(text, sampled) if not exact or _is_exact(text, found)]
 
 
-def _is_exact(text: bytes, found: Found) -> bool:
-    return text[found.start + len(found.prefix) : found.end] == encoded(
+def _is_exact(text: bytes, found: FoundBinary) -> bool:
+    return text[found.start + len(found.prefix) : found.end] == encode(
         found.binary.data, found.form
     )
 
 
-def _found(text: bytes, sampled: bytes) -> Iterator[Found]:
+def _find(text: bytes, sampled: bytes) -> Iterator[FoundBinary]:
     position = 0  # behind the string before
     key = b""
     for run in _run.finditer(sampled):
@@ -107,8 +107,8 @@ def _found(text: bytes, sampled: bytes) -> Iterator[Found]:
 
 
 def _key(text: bytes, position: int, quote: int, key_before: bytes) -> bytes:
-    """The name of the field whose value, or an item of whose array, begins at a quote; empty where
-    there is none to be seen. `position` is behind the last string that was one's."""
+    """The name of the field whose value, or an item of whose array, begins at a quote; empty when
+    there is none. `position` is behind the last string that was a binary's candidate."""
     between = text[max(position, quote - _BETWEEN) : quote].replace(b"\\", b"")
     if position and between.strip(b'" \t\r\n') == b",":
         return key_before
@@ -116,76 +116,87 @@ def _key(text: bytes, position: int, quote: int, key_before: bytes) -> bytes:
     return found[1] if found else b""
 
 
-def _binary(text: bytes, string: re.Match[bytes], key: bytes) -> Found | None:
+def _binary(text: bytes, string: re.Match[bytes], key: bytes) -> FoundBinary | None:
     start, end, base64 = string.start() + 1, string.end(), string["base64"]
-    read = decoded(base64) if end < len(text) else decoded_as_far_as_it_goes(base64)
+    read = decode_base64(base64) if end < len(text) else decode_cut_base64(base64)
     if key in _NEVER or read is None:
         return None
     data, form = read.data, read.form
     end = string.start("base64") + read.n_read
     prefix = string["prefix"] or b""
     if prefix:
-        named = prefix[5:].partition(b";")[0].replace(b"\\", b"").decode("latin-1")
-        return Found(start, end, prefix, form, Binary.of(data, named or media_types.sniffed(data)))
-    sniffed = media_types.sniffed(data)
+        name = prefix[5:].partition(b";")[0].replace(b"\\", b"").decode("latin-1")
+        return FoundBinary(
+            start,
+            end,
+            prefix,
+            form,
+            EmbeddedBinary.from_bytes(data, name or media_types.sniff(data)),
+        )
+    sniffed_type = media_types.sniff(data)
     beside = _beside(text, start, end)
-    types = (media_types.named(found.decode("latin-1")) for found in _type_beside.findall(beside))
+    types = (
+        media_types.from_format_name(found.decode("latin-1"))
+        for found in _type_beside.findall(beside)
+    )
     media_type = next(filter(None, types), None)
-    if key not in _BINARY and sniffed is None:
-        told = media_type is not None or _says_binary.search(beside) is not None
-        if key not in _MAYBE or not told or _says_text.search(beside):
+    if key not in _BINARY and sniffed_type is None:
+        has_sign = media_type is not None or _says_binary.search(beside) is not None
+        if key not in _MAYBE or not has_sign or _says_text.search(beside):
             return None
-    return Found(start, end, prefix, form, Binary.of(data, media_type or sniffed))
+    return FoundBinary(
+        start, end, prefix, form, EmbeddedBinary.from_bytes(data, media_type or sniffed_type)
+    )
 
 
 def _beside(text: bytes, start: int, end: int) -> bytes:
-    """What stands around a string in its own object, and before that object."""
+    """The text around a string in its own object, and before that object."""
     before = text[max(start - _AROUND, 0) : start].rpartition(b"}")[2]
     after = text[end : end + _AROUND].partition(b"}")[0].partition(b"{")[0]
     return (before + after).replace(b"\\", b"")
 
 
-def refer_in(body: bytes, content_type: str, *, exact: bool = False) -> Referring:
-    """A body without its binaries, whatever it is. With `exact`, without those alone that give the
-    same bytes again."""
-    found: list[Found] = []
+def reference_binaries(body: bytes, content_type: str, *, exact: bool = False) -> ReferencingText:
+    """Puts references in place of the binaries of a body of any kind. With `exact`, only of those
+    that can be restored to the same bytes."""
+    found: list[FoundBinary] = []
     if not content_type.startswith(_MOSTLY):
-        found = whole(body, content_type)
+        found = find_whole(body, content_type)
         if not found and multipart.is_multipart(body, content_type):
-            found = in_form(body, content_type)
+            found = find_in_form(body, content_type)
     found = found or find(body, exact=exact)
     if found and aws_event_stream.is_stream(body, content_type):
-        found = []  # its frames are checksummed
-    return refer(body, found)
+        found = []  # its frames have checksums
+    return insert_references(body, found)
 
 
 _MOSTLY = ("application/json", "text/event-stream")
 
 
-def in_form(body: bytes, content_type: str) -> list[Found]:
-    """The files of a multipart body."""
+def find_in_form(body: bytes, content_type: str) -> list[FoundBinary]:
+    """Finds the files of a multipart body."""
     return [
-        _as_it_is(body, start, end, named)
-        for start, end, named in multipart.files(body, content_type)
+        _raw(body, start, end, media_type)
+        for start, end, media_type in multipart.files(body, content_type)
         if end - start >= SHORTEST
     ]
 
 
-def whole(body: bytes, content_type: str) -> list[Found]:
-    """The body itself, where it is an image, a sound or a file: by what it is called, unless it
-    is text nevertheless; by how it begins, where it is not called anything."""
+def find_whole(body: bytes, content_type: str) -> list[FoundBinary]:
+    """Finds the body itself, when it is an image, audio or a file: by its content type, unless it
+    is text nevertheless; by its first bytes, when it has no content type."""
     kind = content_type.partition(";")[0].strip().lower()
-    is_called = kind.startswith(("image/", "audio/", "video/")) or kind in _FILES
-    if len(body) < SHORTEST or not (is_called or (not kind and media_types.sniffed(body))):
+    has_binary_type = kind.startswith(("image/", "audio/", "video/")) or kind in _FILES
+    if len(body) < SHORTEST or not (has_binary_type or (not kind and media_types.sniff(body))):
         return []
-    return [] if _is_text(body) else [_as_it_is(body, 0, len(body), kind)]
+    return [] if _is_text(body) else [_raw(body, 0, len(body), kind)]
 
 
-def _as_it_is(body: bytes, start: int, end: int, named: str | None) -> Found:
+def _raw(body: bytes, start: int, end: int, media_type: str | None) -> FoundBinary:
     data = body[start:end]
-    if not named or named == UNKNOWN_TYPE:
-        named = media_types.sniffed(data)
-    return Found(start, end, b"", Form.RAW, Binary.of(data, named))
+    if not media_type or media_type == UNKNOWN_TYPE:
+        media_type = media_types.sniff(data)
+    return FoundBinary(start, end, b"", BinaryForm.RAW, EmbeddedBinary.from_bytes(data, media_type))
 
 
 _FILES = (UNKNOWN_TYPE, "application/pdf", "application/zip")

@@ -1,7 +1,7 @@
-"""Texts without the binaries that came in them: in the place of each stands a reference.
+"""Texts in which references stand in place of the binaries that came in them.
 
 Where the references are is kept beside the text, so that what an agent wrote is never taken for
-one, and the text that came can be put together again while the binaries' bytes are at hand.
+one, and the original text can be restored while the binaries' bytes are available.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _media_type = re.compile(r"[a-z0-9][a-z0-9.+_-]{0,60}/[a-z0-9.+_-]{1,80}")
 _reference = re.compile(rb"agentledger-binary:[a-z0-9.+/_-]++;bytes=[0-9]++;sha256=[0-9a-f]{64}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
-# All that a string of base64 may have: nothing of one is within another.
+# All escapes that a string of base64 may have; none of them is part of another.
 _ESCAPES = (
     (b"\\/", b"/"),
     (b"\\n", b""),
@@ -38,8 +38,9 @@ _ESCAPES = (
 )
 
 
-class Form(IntFlag):
-    """How the bytes of a binary stood in the text; as plain base64 unless told otherwise."""
+class BinaryForm(IntFlag):
+    """The form in which the bytes of a binary stood in the text: flags for its deviations from
+    base64."""
 
     BASE64 = 0
     RAW = 1  # as they are
@@ -52,19 +53,19 @@ class Form(IntFlag):
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
-    """An image, a sound, a file. `digest` is the SHA-256 of its bytes."""
+class EmbeddedBinary:
+    """An image, audio or a file that came in a text. `digest` is the SHA-256 of its bytes."""
 
     media_type: str
     data: bytes
     digest: bytes
 
     @classmethod
-    def of(cls, data: bytes, media_type: str | None) -> Binary:
-        named = (media_type or "").partition(";")[0].strip().lower()
-        if not _media_type.fullmatch(named):  # it is to stand in JSON, and in a data URL
-            named = UNKNOWN_TYPE
-        return cls(named, data, hashlib.sha256(data).digest())
+    def from_bytes(cls, data: bytes, media_type: str | None) -> EmbeddedBinary:
+        name = (media_type or "").partition(";")[0].strip().lower()
+        if not _media_type.fullmatch(name):  # it must fit into JSON, and into a data URL
+            name = UNKNOWN_TYPE
+        return cls(name, data, hashlib.sha256(data).digest())
 
     def reference(self) -> bytes:
         return (
@@ -72,18 +73,19 @@ class Binary:
         )
 
 
-class Found(NamedTuple):
+class FoundBinary(NamedTuple):
     """A binary in a text: `text[start:end]`, which is `prefix` and then the bytes in their form."""
 
     start: int
     end: int
     prefix: bytes
-    form: Form
-    binary: Binary
+    form: BinaryForm
+    binary: EmbeddedBinary
 
 
-class Place(NamedTuple):
-    """Where in a text a reference stands, and what it stands for."""
+class Reference(NamedTuple):
+    """A reference in a text. `offset` is where it begins; `prefix`, `form` and `digest` say what
+    it stands for."""
 
     offset: int
     prefix: bytes
@@ -91,28 +93,28 @@ class Place(NamedTuple):
     digest: bytes
 
 
-class Referring(NamedTuple):
-    """A text in which references stand for what was found in another."""
+class ReferencingText(NamedTuple):
+    """A text in which references stand in place of the binaries of the original."""
 
     text: bytes
-    places: list[Place]
-    binaries: list[Binary]
-    ends: list[tuple[int, int]]  # of each reference, and of what it stands for in the other text
+    references: list[Reference]
+    binaries: list[EmbeddedBinary]
+    ends: list[tuple[int, int]]  # of each reference here, and of its binary in the original
 
-    def before(self, offset: int) -> int:
-        """The offset in the other text; the end of a binary for one within its reference."""
+    def original_offset(self, offset: int) -> int:
+        """The offset in the original; for one within a reference, the end of its binary."""
         index = bisect_right(self.ends, offset, key=itemgetter(0))
-        if index < len(self.places) and offset > self.places[index].offset:
+        if index < len(self.references) and offset > self.references[index].offset:
             return self.ends[index][1]
-        end, end_before = self.ends[index - 1] if index else (0, 0)
-        return offset - end + end_before
+        end, original_end = self.ends[index - 1] if index else (0, 0)
+        return offset - end + original_end
 
-    def places_in(self, start: int, end: int) -> list[Place]:
-        """Those of `text[start:end]`, told from its beginning."""
+    def references_between(self, start: int, end: int) -> list[Reference]:
+        """The references in `text[start:end]`, with offsets from its beginning."""
         return [
-            place._replace(offset=place.offset - start)
-            for place in self.places
-            if start <= place.offset < end
+            reference._replace(offset=reference.offset - start)
+            for reference in self.references
+            if start <= reference.offset < end
         ]
 
 
@@ -121,99 +123,102 @@ class StoredText(NamedTuple):
     binaries."""
 
     data: bytes
-    places: Sequence[Place] = ()
+    references: Sequence[Reference] = ()
     is_decoded: bool = False  # it came with a content-encoding, and is stored without it
 
 
-def refer(text: bytes, found: Sequence[Found]) -> Referring:
-    """`found` in order, without overlaps."""
+def insert_references(text: bytes, found: Sequence[FoundBinary]) -> ReferencingText:
+    """Puts a reference in place of each binary. `found` is in order, without overlaps."""
     if not found:
-        return Referring(text, [], [], [])
+        return ReferencingText(text, [], [], [])
     pieces: list[bytes] = []
-    places, binaries, ends = [], [], []
+    references, binaries, ends = [], [], []
     position = size = 0
     for start, end, prefix, form, binary in found:
         reference = binary.reference()
         pieces += (text[position:start], reference)
         size += start - position
-        places.append(Place(size, prefix, int(form), binary.digest))
+        references.append(Reference(size, prefix, int(form), binary.digest))
         size += len(reference)
         binaries.append(binary)
         ends.append((size, end))
         position = end
     pieces.append(text[position:])
-    return Referring(b"".join(pieces), places, binaries, ends)
+    return ReferencingText(b"".join(pieces), references, binaries, ends)
 
 
-def restored(
-    text: bytes, places: Iterable[Place], bytes_of: Callable[[bytes], bytes | None]
+def restore_text(
+    text: bytes, references: Iterable[Reference], bytes_of: Callable[[bytes], bytes | None]
 ) -> bytes | None:
-    """The text that came; None where the bytes of a binary are not to be had."""
+    """The original text; None where the bytes of a binary are not available.
+
+    `bytes_of` returns the bytes of a digest, or None."""
     pieces: list[bytes] = []
     position = 0
-    for offset, prefix, form, digest in places:
+    for offset, prefix, form, digest in references:
         data = bytes_of(digest)
         reference = _reference.match(text, offset)
         if data is None or reference is None:
             return None
-        pieces += (text[position:offset], prefix, encoded(data, Form(form)))
+        pieces += (text[position:offset], prefix, encode(data, BinaryForm(form)))
         position = reference.end()
     pieces.append(text[position:])
     return b"".join(pieces)
 
 
-def encoded(data: bytes, form: Form) -> bytes:
-    if form & Form.RAW:
+def encode(data: bytes, form: BinaryForm) -> bytes:
+    """Writes the bytes of a binary in the form in which they stood in the text."""
+    if form & BinaryForm.RAW:
         return data
     text = binascii.b2a_base64(data, newline=False)
-    if form & Form.UNPADDED:
+    if form & BinaryForm.UNPADDED:
         text = text.rstrip(b"=")
-    if form & Form.URL_SAFE:
+    if form & BinaryForm.URL_SAFE:
         text = text.translate(_URL_SAFE)
-    if form & Form.SLASHES_ESCAPED:
+    if form & BinaryForm.SLASHES_ESCAPED:
         text = text.replace(b"/", b"\\/")
-    if form & Form.PLUSES_ESCAPED:
+    if form & BinaryForm.PLUSES_ESCAPED:
         text = text.replace(b"+", b"\\u002B")
-    if form & Form.PADDING_ESCAPED:
+    if form & BinaryForm.PADDING_ESCAPED:
         text = text.replace(b"=", b"\\u003d")
     return text
 
 
-class Decoded(NamedTuple):
+class DecodedBase64(NamedTuple):
     data: bytes
-    form: Form
+    form: BinaryForm
     n_read: int  # of the text
 
 
-def decoded(text: bytes) -> Decoded | None:
-    """The bytes that base64 in a JSON string stands for; None where it is none.
+def decode_base64(text: bytes) -> DecodedBase64 | None:
+    """The bytes that base64 in a JSON string stands for; None when it is not base64.
 
-    `encoded` gives the same text of both, unless that has line ends or is written oddly.
+    `encode` gives the same text of data and form, unless it had line ends or an unusual spelling.
     """
-    form, plain = Form.BASE64, text
+    form, plain = BinaryForm.BASE64, text
     if b"\\" in plain:
-        form |= Form.SLASHES_ESCAPED if b"\\/" in plain else form
-        form |= Form.PLUSES_ESCAPED if b"\\u002" in plain else form
-        form |= Form.PADDING_ESCAPED if b"\\u003" in plain else form
+        form |= BinaryForm.SLASHES_ESCAPED if b"\\/" in plain else form
+        form |= BinaryForm.PLUSES_ESCAPED if b"\\u002" in plain else form
+        form |= BinaryForm.PADDING_ESCAPED if b"\\u003" in plain else form
         for escape, character in _ESCAPES:
             plain = plain.replace(escape, character)
     if b"-" in plain or b"_" in plain:
-        form |= Form.URL_SAFE
+        form |= BinaryForm.URL_SAFE
         plain = plain.translate(_STANDARD)
     if missing := -len(plain) % 4:
-        form |= Form.UNPADDED
+        form |= BinaryForm.UNPADDED
         plain += b"=" * missing
     try:
-        return Decoded(binascii.a2b_base64(plain, strict_mode=True), form, len(text))
+        return DecodedBase64(binascii.a2b_base64(plain, strict_mode=True), form, len(text))
     except binascii.Error:
         return None
 
 
-def decoded_as_far_as_it_goes(text: bytes) -> Decoded | None:
-    """The same of base64 that was cut off: up to the last whole group of four characters, the last
-    of which may be an escape of six."""
+def decode_cut_base64(text: bytes) -> DecodedBase64 | None:
+    """Decodes base64 that was cut off, up to its last complete group of four characters. A
+    character may be an escape of six."""
     for end in range(len(text), len(text) - 4 * 6, -1):
-        found = decoded(text[:end])
-        if found and not found.form & Form.UNPADDED:
+        found = decode_base64(text[:end])
+        if found and not found.form & BinaryForm.UNPADDED:
             return found
     return None

@@ -7,8 +7,15 @@ from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, Usage
+from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolResult,
+    PartKind,
+    Usage,
+)
 
 NAME = "ollama"
 PROVIDER = "ollama"
@@ -44,25 +51,25 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(
+    return responses.read_response(
         body,
         status,
         content_type,
-        whole=_parse_whole,
-        stream=_parse_stream,
+        parse_json=_parse_json,
+        parse_stream=_parse_stream,
         is_stream=_is_stream,
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     value = fields(load(message)[0])
     if value.get("role") != "tool":
         return []
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(value.get("tool_call_id")),
             name=text(value.get("tool_name")) or text(value.get("name")),
-            content=requests.plain_or_blocks(value.get("content")),
+            content=requests.collapse_text_blocks(value.get("content")),
             is_error=False,
         )
     ]
@@ -111,15 +118,15 @@ class _Response:
             }
         )
 
-    def told(self) -> ParsedResponse:
-        tell_choices(self.parsed_response, {0: self._choice})
+    def finish(self) -> ParsedResponse:
+        set_choices(self.parsed_response, {0: self._choice})
         return self.parsed_response
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = _Response()
     response.add(fields(value))
-    return response.told()
+    return response.finish()
 
 
 def _parse_stream(body: bytes) -> ParsedResponse:
@@ -133,7 +140,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         if response.add(piece) and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.note = sse.note(unread, body)
-    return response.told()
+    return response.finish()
 
 
 _COUNTS = ("prompt_eval_count", "eval_count")

@@ -6,7 +6,7 @@ from capture.wire import errors
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, text
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult
 
 NAME = "raw"
 PROVIDER = "unknown"
@@ -22,10 +22,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """No content and no usage: their meaning differs too much between APIs to be guessed."""
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -33,7 +35,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     return ParsedResponse(
         response_model=text(response.get("model")), response_id=text(response.get("id"))

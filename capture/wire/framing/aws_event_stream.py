@@ -132,7 +132,7 @@ def _what_failed(headers: dict[str, str], payload: bytes) -> str:
 
 def is_stream(body: bytes, content_type: str) -> bool:
     """Whether an answer is to be read as frames, whatever it is labelled."""
-    if lenient.unmarked(body[:64]).startswith((b"{", b"[")):
+    if lenient.strip_bom(body[:64]).startswith((b"{", b"[")):
         return False
     if content_type.lower().startswith(CONTENT_TYPE):
         return True

@@ -20,7 +20,7 @@ _broken = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodedBody:
     """A body, and for each piece that brought it, how many of its bytes were there after it.
 
     `note` says why the body is not the whole one.
@@ -40,7 +40,7 @@ class _Decoder(Protocol):
     def ended(self) -> bool: ...
 
 
-def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) -> Decoded:
+def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) -> DecodedBody:
     """`encoding` is the content-encoding header: codings in the order in which they were applied.
 
     An unknown one leaves the bytes as they are. No stage gives more than `limit` bytes.
@@ -60,7 +60,7 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
         if note:
             notes.append(f"content-encoding {name}: {note}")
     ends = list(accumulate(map(len, pieces)))
-    return Decoded(b"".join(pieces), ends, "; ".join(notes) or None)
+    return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None)
 
 
 def _starter(name: str, pieces: list[bytes]) -> Callable[[], _Decoder] | None:

@@ -56,7 +56,7 @@ _NAMED = {
 }
 
 
-def sniffed(data: bytes) -> str | None:
+def sniff(data: bytes) -> str | None:
     head = data[:16]
     if head.startswith(_BEGIN):
         return next(kind for beginning, kind in _BEGINNINGS if head.startswith(beginning))
@@ -67,7 +67,7 @@ def sniffed(data: bytes) -> str | None:
     return None
 
 
-def named(format: str) -> str | None:
+def from_format_name(format: str) -> str | None:
     """Of a media type or the short name of a format; None where it is neither."""
     lowered = format.lower()
     return lowered if "/" in lowered else _NAMED.get(lowered)

@@ -37,7 +37,7 @@ _escaped = re.compile(r'\\(["\\])')
 
 
 @dataclass(slots=True)
-class Form:
+class FormData:
     """By name and in order: a field's text; a file's name, type, size and SHA-256."""
 
     entries: list[tuple[str, JSON]] = field(default_factory=list)
@@ -77,8 +77,8 @@ def _number(value: JSON) -> float | None:
         return None
 
 
-def read(body: bytes, content_type: str) -> Form:
-    form = Form()
+def read(body: bytes, content_type: str) -> FormData:
+    form = FormData()
     for part in _parts(body, content_type, form):
         form.entries.append((part.name, _value(body, part)))
     return form
@@ -86,12 +86,12 @@ def read(body: bytes, content_type: str) -> Form:
 
 def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None]]:
     """Where the content of each file begins and ends, and its type where that is named."""
-    for part in _parts(body, content_type, Form()):
+    for part in _parts(body, content_type, FormData()):
         if part.is_file:
             yield part.start, part.end, part.content_type
 
 
-class _Part(NamedTuple):
+class _FormPart(NamedTuple):
     name: str
     is_file: bool  # or is told like one
     filename: str | None
@@ -100,7 +100,7 @@ class _Part(NamedTuple):
     end: int
 
 
-def _parts(body: bytes, content_type: str, form: Form) -> Iterator[_Part]:
+def _parts(body: bytes, content_type: str, form: FormData) -> Iterator[_FormPart]:
     """What is wrong with the body goes into the form's note."""
     delimiter = _delimiter(body, content_type)
     if delimiter is None or not body:
@@ -154,14 +154,14 @@ def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, 
     return len(body), None, False
 
 
-def _part(body: bytes, start: int, end: int, room: int) -> _Part:
+def _part(body: bytes, start: int, end: int, room: int) -> _FormPart:
     headers, content = _headers(body, start, end)
     disposition = headers.get("content-disposition", "")
     named = {found[1].lower(): _plain(found[2]) for found in _parameter.finditer(disposition)}
     filename = named.get("filename")
     if filename is None and "filename*" in named:  # RFC 8187: UTF-8''gr%C3%BC%C3%9Fe.mp3
         filename = unquote(named["filename*"].rpartition("'")[2])
-    return _Part(
+    return _FormPart(
         name=clean(named.get("name", ""))[:_LONGEST_NAME],
         is_file=filename is not None or end - content > min(FIELD_BYTES, room),
         filename=clean(filename)[:_LONGEST_NAME] if filename else None,
@@ -171,7 +171,7 @@ def _part(body: bytes, start: int, end: int, room: int) -> _Part:
     )
 
 
-def _value(body: bytes, part: _Part) -> JSON:
+def _value(body: bytes, part: _FormPart) -> JSON:
     if not part.is_file:
         return clean(body[part.start : part.end].decode("utf-8", "replace"))
     return {

@@ -36,7 +36,7 @@ def is_stream(body: bytes, content_type: str) -> bool:
     if content_type.lower().startswith(CONTENT_TYPE):
         return True
     end = body.find(b"\n")
-    if end < 0 or not lenient.unmarked(body[:64]).startswith(b"{"):
+    if end < 0 or not lenient.strip_bom(body[:64]).startswith(b"{"):
         return False
     ends_whole = body[max(end - 2, 0) : end].rstrip().endswith(b"}")
     return ends_whole and body[end : end + 64].lstrip().startswith(b"{")

@@ -100,7 +100,7 @@ def note(unread: list[int], body: bytes) -> str | None:
 
 def is_stream(body: bytes, content_type: str) -> bool:
     """Whether an answer is to be read as events: some servers label them wrongly."""
-    head = lenient.unmarked(body[:64])
+    head = lenient.strip_bom(body[:64])
     if head.startswith((b"{", b"[")):
         return False
     if head.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):

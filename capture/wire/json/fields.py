@@ -54,6 +54,6 @@ def texts(content: JSON) -> list[str]:
     return [entry for entry in found if isinstance(entry, str) and entry]
 
 
-def joined(pieces: list[str], separator: str = "") -> str | None:
+def join_text(pieces: list[str], separator: str = "") -> str | None:
     """The pieces as one clean text, None when there is nothing in them."""
     return clean(separator.join(pieces)) or None

@@ -34,14 +34,14 @@ def load(data: bytes) -> tuple[JSON, str | None]:
     except _refused:
         pass
     try:
-        return json.loads(_text(unmarked(data)), parse_int=_integer), None
+        return json.loads(_text(strip_bom(data)), parse_int=_integer), None
     except RecursionError:
         return None, "the JSON is nested too deeply"
     except json.JSONDecodeError as error:
         return None, f"not JSON at character {error.pos}" if data.strip(_blank) else "empty"
 
 
-def unmarked(data: bytes) -> bytes:
+def strip_bom(data: bytes) -> bytes:
     """`data` without BOM and leading blanks: DeepSeek sends blank lines while a call waits."""
     return data.removeprefix(b"\xef\xbb\xbf").lstrip(_blank)
 

@@ -15,7 +15,7 @@ from capture.wire.types import JSON
 _step = re.compile(r"""\.([^.\[]+)|\[([0-9]{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
 
 
-class PartialArgs:
+class PartialArguments:
     def __init__(self) -> None:
         self._values: dict[str, JSON] = {}  # by path
         self._texts: dict[str, list[str]] = {}
@@ -31,7 +31,7 @@ class PartialArgs:
             elif name in ("nullValue", "null_value"):
                 self._values[path] = None
 
-    def assembled(self) -> dict[str, JSON]:
+    def assemble(self) -> dict[str, JSON]:
         top: dict[str, JSON] = {}
         for path, value in self._values.items():
             pieces = self._texts.get(path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump
-from capture.wire.types import JSON, ParsedResponse, ToolCall
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
 _LEGACY = -1
 """The index under which `function_call` is kept, of which there is one at most."""
@@ -60,14 +60,14 @@ class Choice:
         self.add({**message, "tool_calls": numbered})
 
     def content(self) -> str | None:
-        return joined(self._content)
+        return join_text(self._content)
 
     def reasoning(self) -> str | None:
-        return joined(self._reasoning)
+        return join_text(self._reasoning)
 
-    def tool_calls(self) -> list[ToolCall]:
+    def tool_calls(self) -> list[ParsedToolCall]:
         return [
-            ToolCall(text(call.id), text(call.name), clean("".join(call.arguments)))
+            ParsedToolCall(text(call.id), text(call.name), clean("".join(call.arguments)))
             for call in self._calls
         ]
 
@@ -125,7 +125,7 @@ class Choice:
         return call
 
 
-def tell_choices(parsed_response: ParsedResponse, choices: Mapping[int, Choice]) -> None:
+def set_choices(parsed_response: ParsedResponse, choices: Mapping[int, Choice]) -> None:
     for place, index in enumerate(sorted(choices)):
         choice = choices[index]
         if place == 0:

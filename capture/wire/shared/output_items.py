@@ -21,7 +21,7 @@ Those that OpenAI runs (web_search_call and so on) are steps of the answer, whic
 """
 
 
-SAID = ("text", "refusal", "transcript")
+TEXT_FIELDS = ("text", "refusal", "transcript")
 """The fields in which an entry of a message's content says something."""
 
 
@@ -68,7 +68,7 @@ class _Item:
         self.whole: dict[str, JSON] | None = None
         self.pieces: dict[tuple[_Text | _Arguments, JSON], list[str]] = {}
 
-    def assembled(self) -> dict[str, JSON]:
+    def assemble(self) -> dict[str, JSON]:
         if self.whole is not None:
             return self.whole
         item = dict(self.start)
@@ -83,7 +83,7 @@ class _Item:
         return {**item, **lists}
 
 
-class Items:
+class OutputItems:
     def __init__(self) -> None:
         self._items: dict[int | str | None, _Item] = {}  # by number in the output, or id
 
@@ -91,10 +91,10 @@ class Items:
         """Whether the event brought text, reasoning or a piece of a tool call."""
         if name == "response.output_item.added":
             start = self._item(event).start = fields(event.get("item"))
-            return says_something(start)
+            return has_output(start)
         if name == "response.output_item.done":
             whole = self._item(event).whole = fields(event.get("item"))
-            return says_something(whole)
+            return has_output(whole)
         stem, _, step = name.rpartition(".")
         place = _places.get(stem)
         if place is None:
@@ -111,9 +111,9 @@ class Items:
             item.pieces[key] = [piece]
         return True
 
-    def assembled(self) -> list[dict[str, JSON]]:
+    def assemble(self) -> list[dict[str, JSON]]:
         """As they would stand in the answer, had it ended here."""
-        return [item.assembled() for item in self._items.values()]
+        return [item.assemble() for item in self._items.values()]
 
     def _item(self, event: dict[str, JSON]) -> _Item:
         key = event.get("output_index")
@@ -125,10 +125,10 @@ class Items:
         return item
 
 
-def says_something(item: dict[str, JSON]) -> bool:
+def has_output(item: dict[str, JSON]) -> bool:
     """Whether an item holds text, reasoning or a tool call."""
     kind = item.get("type")
     if isinstance(kind, str) and kind in TOOL_CALLS:
         return True
     entries = objects(item.get("content")) + objects(item.get("summary"))
-    return any(texts(entry.get(name)) for entry in entries for name in SAID)
+    return any(texts(entry.get(name)) for entry in entries for name in TEXT_FIELDS)

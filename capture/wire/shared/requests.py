@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TypeVar
 
-from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, load
-from capture.wire.shared.slices import cut
-from capture.wire.types import JSON, ParsedRequest, Part, PartKind
+from capture.wire.shared.slices import slice_body
+from capture.wire.types import JSON, BodyPart, ParsedRequest, PartKind
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def read_common(
 
     `max_tokens` are the names of that limit, the one that counts first.
     """
-    found = cut(body, kinds)
+    found = slice_body(body, kinds)
     if found is None:
         _, note = load(body)
         return ParsedRequest(note=f"request: {note or 'not a JSON object'}"), {}
@@ -76,7 +76,7 @@ def prompts_in(parsed_request: ParsedRequest, body: bytes) -> list[str]:
     return found
 
 
-def _hinted(body: bytes, messages: list[Part]) -> set[int]:
+def _hinted(body: bytes, messages: list[BodyPart]) -> set[int]:
     """The places of the messages that may have such a role.
 
     To read a long history only for the roles would cost more than all the rest.
@@ -97,15 +97,15 @@ def _hinted(body: bytes, messages: list[Part]) -> set[int]:
 
 
 def system_prompt(*prompts: list[str]) -> str | None:
-    return joined([prompt for some in prompts for prompt in some], BETWEEN_PROMPTS)
+    return join_text([prompt for some in prompts for prompt in some], BETWEEN_PROMPTS)
 
 
-def plain_or_blocks(content: JSON) -> JSON:
+def collapse_text_blocks(content: JSON) -> JSON:
     """Blocks of text alone as one text, all else as it is."""
     if isinstance(content, list) and content:
         blocks = objects(content)
         if len(blocks) == len(content) and all(block.get("type") == "text" for block in blocks):
-            return joined(texts(content), "\n") or ""
+            return join_text(texts(content), "\n") or ""
     return clean_json(content)
 
 
@@ -119,5 +119,5 @@ def join_tokens(parsed_request: ParsedRequest, body: bytes) -> None:
     if start < 0 or not end:
         return
     parsed_request.parts = [part for part in parsed_request.parts if part.kind != "message"]
-    parsed_request.parts.append(Part("message", start, end))
+    parsed_request.parts.append(BodyPart("message", start, end))
     parsed_request.parts.sort(key=lambda part: part.start)

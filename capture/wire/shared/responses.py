@@ -10,13 +10,13 @@ from capture.wire.json.lenient import load
 from capture.wire.types import JSON, ParsedResponse
 
 
-def read(
+def read_response(
     body: bytes,
     status: int,
     content_type: str,
     *,
-    whole: Callable[[JSON], ParsedResponse],
-    stream: Callable[[bytes], ParsedResponse],
+    parse_json: Callable[[JSON], ParsedResponse],
+    parse_stream: Callable[[bytes], ParsedResponse],
     is_stream: Callable[[bytes, str], bool] = sse.is_stream,
 ) -> ParsedResponse:
     """What `whole` makes of a decoded JSON answer, or `stream` of events.
@@ -24,10 +24,12 @@ def read(
     `is_stream` tells which of them it is from the body and its content type.
     """
     if is_stream(body, content_type):
-        parsed_response = stream(body)
+        parsed_response = parse_stream(body)
     else:
         value, note = load(body)
-        parsed_response = whole(value) if note is None else ParsedResponse(note=f"answer: {note}")
+        parsed_response = (
+            parse_json(value) if note is None else ParsedResponse(note=f"answer: {note}")
+        )
         parsed_response.complete = note is None
         parsed_response.error = errors.message_in(value) or parsed_response.error
     if status >= 400 and parsed_response.error is None:

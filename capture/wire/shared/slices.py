@@ -11,7 +11,7 @@ from itertools import groupby
 import msgspec
 
 from capture.wire.json import scanner
-from capture.wire.types import Part, PartKind
+from capture.wire.types import BodyPart, PartKind
 
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -19,18 +19,18 @@ _gaps_of = msgspec.msgpack.Decoder(list[bytes | int]).decode
 
 
 @dataclass(slots=True)
-class Cut:
+class SlicedBody:
     """The top-level fields of a body as slices of it, and its parts in their order."""
 
     fields: dict[str, bytes] = field(default_factory=dict)
-    parts: list[Part] = field(default_factory=list)
+    parts: list[BodyPart] = field(default_factory=list)
 
 
 class _NotFound(Exception):
     """A value is not where it was looked for: a key is there twice, or blanks are uneven."""
 
 
-def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
+def slice_body(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
     """None unless the body is a JSON object.
 
     `kinds` names the fields that become parts: of a `message` field the items where it is an
@@ -42,8 +42,8 @@ def cut(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
         return _cut_by_hand(body, kinds)
 
 
-def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
-    found = Cut({name: bytes(raw) for name, raw in _fields_of(body).items()})
+def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody:
+    found = SlicedBody({name: bytes(raw) for name, raw in _fields_of(body).items()})
     position = 0
     for name, value in found.fields.items():
         kind = kinds.get(name)
@@ -56,7 +56,7 @@ def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> Cut:
             position = _find_items(body, value, position, found.parts)
         else:
             end = position + len(value)
-            found.parts.append(Part(kind, position, end))
+            found.parts.append(BodyPart(kind, position, end))
             position = end
     return found
 
@@ -65,7 +65,7 @@ def _is_part(kind: PartKind, value: bytes) -> bool:
     return value.startswith((b"[", b'"', b"{")) if kind == "message" else value != b"null"
 
 
-def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> int:
+def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart]) -> int:
     end = position + len(array)
     gap = 1  # between most items it is the same: a comma, a comma and a blank
     for raw in _items_of(array):
@@ -75,7 +75,7 @@ def _find_items(body: bytes, array: bytes, position: int, parts: list[Part]) -> 
         position = start + len(item)
         if position > end:
             raise _NotFound
-        parts.append(Part("message", start, position))
+        parts.append(BodyPart("message", start, position))
     return end
 
 
@@ -100,12 +100,12 @@ def _find(body: bytes, value: bytes, guess: int, position: int) -> int:
     return place
 
 
-def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
+def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
     children = scanner.children(body)
     if children is None or not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return None
     last = {child.key or "": child for child in children}  # of two with one key, the last one
-    found = Cut({name: body[child.start : child.end] for name, child in last.items()})
+    found = SlicedBody({name: body[child.start : child.end] for name, child in last.items()})
     for name, (_, start, end) in last.items():
         kind = kinds.get(name)
         value = found.fields[name]
@@ -113,14 +113,14 @@ def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> Cut | None:
             continue
         if kind == "message" and value.startswith(b"["):
             for item in scanner.children(value) or ():
-                found.parts.append(Part(kind, start + item.start, start + item.end))
+                found.parts.append(BodyPart(kind, start + item.start, start + item.end))
         else:
-            found.parts.append(Part(kind, start, end))
+            found.parts.append(BodyPart(kind, start, end))
     found.parts.sort(key=lambda part: part.start)
     return found
 
 
-def split(body: bytes, parts: list[Part]) -> bytes:
+def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
     """The frame: what `join` needs to put the parts back. The parts are in order, without overlap.
 
     A msgpack array of what lies before, between and behind the parts, each text with the number of
@@ -140,7 +140,7 @@ def split(body: bytes, parts: list[Part]) -> bytes:
     return msgspec.msgpack.encode(runs)
 
 
-def join(frame: bytes, parts: list[bytes]) -> bytes:
+def join_parts(frame: bytes, parts: list[bytes]) -> bytes:
     """The body. Raises ValueError where the frame is none, or was made for another number."""
     runs = _gaps_of(frame)
     pieces: list[bytes] = []

@@ -12,12 +12,19 @@ import orjson
 
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
-from capture.wire.sockets.turns import Begins, Comes, Ends, History, Step, as_event
+from capture.wire.sockets.turns import (
+    History,
+    TurnEnded,
+    TurnEvent,
+    TurnMessage,
+    TurnStarted,
+    as_sse_event,
+)
 
 JSON = Any
 
 
-class GeminiLiveTurns:
+class GeminiLiveTurnTracker:
     def __init__(self) -> None:
         self._n = 0
         self._setup: dict[str, JSON] = {}
@@ -28,7 +35,7 @@ class GeminiLiveTurns:
         self._heard = ""  # what the provider understood of the agent's voice
         self._spoken = ""  # what the model's voice said
 
-    def sent(self, message: bytes) -> list[Step]:
+    def from_agent(self, message: bytes) -> list[TurnEvent]:
         value = fields(load(message)[0])
         if "setup" in value:
             self._setup = fields(value["setup"])
@@ -43,7 +50,7 @@ class GeminiLiveTurns:
             asks = True
         response = fields(_either(value, "toolResponse", "tool_response"))
         results = objects(_either(response, "functionResponses", "function_responses"))
-        steps: list[Step] = []
+        steps: list[TurnEvent] = []
         if results:
             steps += self._ends()
             parts = [{"functionResponse": result} for result in results]
@@ -52,11 +59,11 @@ class GeminiLiveTurns:
             steps.append(self._begins())
         return steps
 
-    def came(self, message: bytes) -> list[Step]:
+    def from_provider(self, message: bytes) -> list[TurnEvent]:
         value = fields(load(message)[0])
         content = fields(value.get("serverContent"))
         call = fields(value.get("toolCall"))
-        steps: list[Step] = []
+        steps: list[TurnEvent] = []
         self._heard += text(fields(content.get("inputTranscription")).get("text")) or ""
         if self._turn is None:
             if not (content.get("modelTurn") or content.get("outputTranscription") or call):
@@ -66,25 +73,25 @@ class GeminiLiveTurns:
         self._said += objects(fields(content.get("modelTurn")).get("parts"))
         self._said += [{"functionCall": one} for one in objects(call.get("functionCalls"))]
         self._spoken += text(fields(content.get("outputTranscription")).get("text")) or ""
-        steps.append(Comes(self._turn, as_event(message)))
+        steps.append(TurnMessage(self._turn, as_sse_event(message)))
         if content.get("turnComplete") is True:
             steps += self._ends()
         return steps
 
-    def _begins(self) -> Step:
+    def _begins(self) -> TurnEvent:
         self._n += 1
         self._turn = self._n
         if self._heard:
             self._add({"role": "user", "parts": [{"text": self._heard}]})
             self._heard = ""
         parsed_request = orjson.dumps(self._setup)
-        return Begins(
+        return TurnStarted(
             self._turn,
             parsed_request[:-1]
             + b'%b"contents":%b}' % (b"," if self._setup else b"", self._contents.as_array()),
         )
 
-    def _ends(self) -> list[Step]:
+    def _ends(self) -> list[TurnEvent]:
         if self._turn is None:
             return []
         turn, self._turn = self._turn, None
@@ -94,7 +101,7 @@ class GeminiLiveTurns:
         if parts:
             self._add({"role": "model", "parts": parts})
         self._said, self._spoken = [], ""
-        return [Ends(turn)]
+        return [TurnEnded(turn)]
 
     def _add(self, content: JSON) -> None:
         self._n_contents += 1

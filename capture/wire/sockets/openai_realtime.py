@@ -11,7 +11,15 @@ from typing import Any
 
 import msgspec
 
-from capture.wire.sockets.turns import Begins, Comes, Ends, History, Step, as_event, as_object
+from capture.wire.sockets.turns import (
+    History,
+    TurnEnded,
+    TurnEvent,
+    TurnMessage,
+    TurnStarted,
+    as_object,
+    as_sse_event,
+)
 
 _NOTHING = msgspec.Raw()
 
@@ -47,7 +55,7 @@ _ITEM_CAME = frozenset(
 )
 
 
-class RealtimeTurns:
+class RealtimeTurnTracker:
     def __init__(self) -> None:
         self._n = 0
         self._session: dict[str, bytes] = {}
@@ -57,7 +65,7 @@ class RealtimeTurns:
         self._asked: dict[int, str | None] = {}
         self._responses: dict[str, int] = {}
 
-    def sent(self, message: bytes) -> list[Step]:
+    def from_agent(self, message: bytes) -> list[TurnEvent]:
         event = _event(message)
         if event is None:
             return []
@@ -71,10 +79,10 @@ class RealtimeTurns:
         elif event.type == "response.create":
             self._n += 1
             self._asked[self._n] = event.event_id if isinstance(event.event_id, str) else None
-            return [Begins(self._n, self._body(_fields(event.response)))]
+            return [TurnStarted(self._n, self._body(_fields(event.response)))]
         return []
 
-    def came(self, message: bytes) -> list[Step]:
+    def from_provider(self, message: bytes) -> list[TurnEvent]:
         event = _event(message)
         if event is None:
             return []
@@ -98,29 +106,29 @@ class RealtimeTurns:
             self._items.remove(self._unseen.popleft())  # the provider has given it its name
         self._items.put(key, item)
 
-    def _response_came(self, event: _Event, message: bytes) -> list[Step]:
+    def _response_came(self, event: _Event, message: bytes) -> list[TurnEvent]:
         id_ = _id(bytes(event.response)) if event.response else event.response_id
         if not isinstance(id_, str):
             return []
-        steps: list[Step] = []
+        steps: list[TurnEvent] = []
         turn = self._responses.get(id_)
         if turn is None and event.type == "response.created":
             turn = next(iter(self._asked), None)
             if turn is None:  # the provider heard the end of what was said
                 self._n += 1
                 turn = self._n
-                steps.append(Begins(turn, self._body({})))
+                steps.append(TurnStarted(turn, self._body({})))
             self._asked.pop(turn, None)
             self._responses[id_] = turn
         if turn is None:
             return []
-        steps.append(Comes(turn, as_event(message)))
+        steps.append(TurnMessage(turn, as_sse_event(message)))
         if event.type == "response.done":
             del self._responses[id_]
-            steps.append(Ends(turn))
+            steps.append(TurnEnded(turn))
         return steps
 
-    def _error_came(self, message: bytes, error: bytes) -> list[Step]:
+    def _error_came(self, message: bytes, error: bytes) -> list[TurnEvent]:
         """Ends the turn that it is about; what it says of other events is no call's."""
         about = _named(error).event_id
         found = [turn for turn, id_ in self._asked.items() if about is None or id_ == about]
@@ -128,7 +136,7 @@ class RealtimeTurns:
             return []
         turn = found[0]
         del self._asked[turn]
-        return [Comes(turn, as_event(message)), Ends(turn)]
+        return [TurnMessage(turn, as_sse_event(message)), TurnEnded(turn)]
 
     def _body(self, wishes: dict[str, bytes]) -> bytes:
         parsed_request = {**self._session, **wishes}

@@ -11,7 +11,7 @@ from collections import deque
 import msgspec
 
 from capture.wire.formats.openai.responses import ENDS
-from capture.wire.sockets.turns import Begins, Comes, Ends, Step, as_event
+from capture.wire.sockets.turns import TurnEnded, TurnEvent, TurnMessage, TurnStarted, as_sse_event
 
 
 class _Event(msgspec.Struct):
@@ -21,27 +21,27 @@ class _Event(msgspec.Struct):
 _read = msgspec.json.Decoder(_Event).decode
 
 
-class ResponsesTurns:
+class ResponsesTurnTracker:
     def __init__(self) -> None:
         self._n = 0
         self._open: deque[int] = deque()
 
-    def sent(self, message: bytes) -> list[Step]:
+    def from_agent(self, message: bytes) -> list[TurnEvent]:
         if _type_of(message) != "response.create":
             return []
         self._n += 1
         self._open.append(self._n)
-        return [Begins(self._n, message)]
+        return [TurnStarted(self._n, message)]
 
-    def came(self, message: bytes) -> list[Step]:
+    def from_provider(self, message: bytes) -> list[TurnEvent]:
         kind = _type_of(message)
         if not self._open or kind is None:
             return []
         turn = self._open[0]
-        steps: list[Step] = [Comes(turn, as_event(message))]
+        steps: list[TurnEvent] = [TurnMessage(turn, as_sse_event(message))]
         if kind in ENDS or kind == "error":
             self._open.popleft()
-            steps.append(Ends(turn))
+            steps.append(TurnEnded(turn))
         return steps
 
 

@@ -14,36 +14,36 @@ MAX_HISTORY = 1024 * 1024
 """Bytes of a connection's history that are kept for the next turn's request; the oldest go."""
 
 
-class Begins(NamedTuple):
+class TurnStarted(NamedTuple):
     """`body`: what the model is asked, in the shape of the same API's HTTP requests."""
 
     turn: int
     body: bytes
 
 
-class Comes(NamedTuple):
+class TurnMessage(NamedTuple):
     turn: int
     piece: bytes
 
 
-class Ends(NamedTuple):
+class TurnEnded(NamedTuple):
     turn: int
 
 
-Step = Begins | Comes | Ends
+TurnEvent = TurnStarted | TurnMessage | TurnEnded
 
 
-class Turns(Protocol):
+class TurnTracker(Protocol):
     """Of one connection. What is not understood is no step."""
 
-    def sent(self, message: bytes) -> list[Step]:
+    def from_agent(self, message: bytes) -> list[TurnEvent]:
         """The agent's next message, before the provider has it."""
 
-    def came(self, message: bytes) -> list[Step]:
+    def from_provider(self, message: bytes) -> list[TurnEvent]:
         """The provider's next message, before the agent has it."""
 
 
-def as_event(message: bytes) -> bytes:
+def as_sse_event(message: bytes) -> bytes:
     lines = message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"data: " + b"\ndata: ".join(lines) + b"\n\n"
 

@@ -19,7 +19,7 @@ from capture.pricing.overrides import read_operator_prices
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing
 from capture.wire import registry
-from capture.wire.request_summary import Glance, glance
+from capture.wire.request_summary import RequestSummary, summarize_request
 from capture.wire.types import WireFormat
 
 PRICES = Prices(read_operator_prices('{"mine": [1, 10]}', "a test"))
@@ -54,7 +54,7 @@ def expected(
     text_bytes: int = 4000,
     billing: Billing = Billing.METERED,
 ) -> Decimal | None:
-    looked = Glance((model,) if model else (), max_tokens, text_bytes)
+    looked = RequestSummary((model,) if model else (), max_tokens, text_bytes)
     return estimator.of(wire_format, looked, provider="openai", at=AT, billing=billing)
 
 
@@ -106,9 +106,9 @@ def test_what_is_priced_by_the_minute_is_expected_to_cost_what_it_did() -> None:
 def test_a_picture_in_a_prompt_is_not_read_as_text() -> None:
     picture = b"data:image/png;base64," + b"iVBORw0K" * 10_000
     body = b'{"model": "mine", "messages": ["what is it?", "%s"]}' % picture
-    looked = glance(body, CHAT, path="/v1/chat/completions")
+    looked = summarize_request(body, CHAT, path="/v1/chat/completions")
     assert 50 < looked.text_bytes < 100
-    assert glance(b'{"model": "mine"}', CHAT, path="/x").text_bytes == 17
+    assert summarize_request(b'{"model": "mine"}', CHAT, path="/x").text_bytes == 17
 
 
 def test_the_mean_is_that_of_the_last_numbers() -> None:

@@ -13,8 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.wire.binaries import finder
-from capture.wire.binaries.finder import SHORTEST, find, refer_in
-from capture.wire.binaries.references import PREFIX, Form, Referring, refer, restored
+from capture.wire.binaries.finder import SHORTEST, find, reference_binaries
+from capture.wire.binaries.references import (
+    PREFIX,
+    BinaryForm,
+    ReferencingText,
+    insert_references,
+    restore_text,
+)
 from capture.wire.framing import media_types
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
@@ -30,13 +36,13 @@ def url_safe(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def again(text: Referring) -> bytes | None:
+def again(text: ReferencingText) -> bytes | None:
     data = {binary.digest: binary.data for binary in text.binaries}
-    return restored(text.text, text.places, data.get)
+    return restore_text(text.text, text.references, data.get)
 
 
 def types_in(text: bytes) -> list[tuple[str, bytes]]:
-    referring = refer(text, find(text, exact=True))
+    referring = insert_references(text, find(text, exact=True))
     assert again(referring) == text
     for binary in referring.binaries:
         assert binary.reference() in referring.text
@@ -125,13 +131,13 @@ def test_images_in_a_list_are_of_its_name() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "form"),
     [
-        ("/", "\\/", Form.SLASHES_ESCAPED),
-        ("+", "\\u002B", Form.PLUSES_ESCAPED),
-        ("=", "\\u003d", Form.PADDING_ESCAPED),
-        ("=", "", Form.UNPADDED),
+        ("/", "\\/", BinaryForm.SLASHES_ESCAPED),
+        ("+", "\\u002B", BinaryForm.PLUSES_ESCAPED),
+        ("=", "\\u003d", BinaryForm.PADDING_ESCAPED),
+        ("=", "", BinaryForm.UNPADDED),
     ],
 )
-def test_encoders_that_escape_are_read(old: str, new: str, form: Form) -> None:
+def test_encoders_that_escape_are_read(old: str, new: str, form: BinaryForm) -> None:
     data = bytes(range(256)) * 2
     assert old in b64(data)
     text = f'{{"b64_json":"{b64(data).replace(old, new)}"}}'.encode()
@@ -150,7 +156,7 @@ def test_base64_in_lines_is_found_but_not_exactly() -> None:
 def test_what_is_cut_off_is_found_as_far_as_it_came() -> None:
     whole = json.dumps({"b64_json": b64(PCM).replace("/", "\\/")}).replace("\\\\", "\\").encode()
     for end in range(300, len(whole)):
-        text = refer(whole[:end], find(whole[:end], exact=True))
+        text = insert_references(whole[:end], find(whole[:end], exact=True))
         [binary] = text.binaries
         assert PCM.startswith(binary.data)
         assert len(binary.data) > (end - 40) * 3 // 4 - 30
@@ -168,26 +174,26 @@ def test_what_looks_like_a_reference_is_a_text() -> None:
     [found] = find(json.dumps({"image": b64(PNG)}).encode())
     fake = found.binary.reference().decode()
     text = json.dumps({"a": fake, "image": b64(PNG), "b": fake}).encode()
-    referring = refer(text, find(text))
-    assert len(referring.places) == 1
+    referring = insert_references(text, find(text))
+    assert len(referring.references) == 1
     assert again(referring) == text
 
 
 def test_offsets_are_told_into_one_another() -> None:
     text = json.dumps({"x": 1, "image": b64(PNG), "mask": b64(PDF), "end": 2}).encode()
-    referring = refer(text, find(text))
+    referring = insert_references(text, find(text))
     for word in (b'"x"', b'"mask"', b'"end"'):
-        assert referring.before(referring.text.index(word)) == text.index(word)
-    assert referring.before(len(referring.text)) == len(text)
+        assert referring.original_offset(referring.text.index(word)) == text.index(word)
+    assert referring.original_offset(len(referring.text)) == len(text)
     start = referring.text.index(b'"mask"')
-    [place] = referring.places_in(start, len(referring.text))
-    assert referring.text[start + place.offset :].startswith(PREFIX.encode())
+    [reference] = referring.references_between(start, len(referring.text))
+    assert referring.text[start + reference.offset :].startswith(PREFIX.encode())
 
 
 def test_the_files_of_a_form_are_found() -> None:
     head = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n'
     form = f"{head}Content-Type: audio/mpeg\r\n\r\n".encode() + PCM + b"\r\n--b--"
-    text = refer_in(form, "multipart/form-data; boundary=b", exact=True)
+    text = reference_binaries(form, "multipart/form-data; boundary=b", exact=True)
     assert [(found.media_type, found.data) for found in text.binaries] == [("audio/mpeg", PCM)]
     assert again(text) == form
 
@@ -205,17 +211,17 @@ def test_the_files_of_a_form_are_found() -> None:
     ],
 )
 def test_a_body_that_is_a_binary(body: bytes, content_type: str, media_type: str | None) -> None:
-    text = refer_in(body, content_type)
+    text = reference_binaries(body, content_type)
     assert [found.media_type for found in text.binaries] == ([media_type] if media_type else [])
     assert again(text) == body
 
 
 def test_names_and_beginnings() -> None:
-    assert media_types.sniffed(b"RIFF\0\0\0\0WEBPVP8 ") == "image/webp"
-    assert media_types.sniffed(b"\0\0\0\x18ftypmp42") == "video/mp4"
-    assert media_types.sniffed(b"\xff\xfb\x90\0") is None
-    assert media_types.named("Image/PNG") == "image/png"
-    assert media_types.named("json_schema") is None
+    assert media_types.sniff(b"RIFF\0\0\0\0WEBPVP8 ") == "image/webp"
+    assert media_types.sniff(b"\0\0\0\x18ftypmp42") == "video/mp4"
+    assert media_types.sniff(b"\xff\xfb\x90\0") is None
+    assert media_types.from_format_name("Image/PNG") == "image/png"
+    assert media_types.from_format_name("json_schema") is None
 
 
 # --- any JSON -------------------------------------------------------------------------------------
@@ -257,10 +263,10 @@ def test_what_is_taken_out_can_be_put_back(
         written = written.replace("/", "\\/")
     whole = written.encode("utf-8", "surrogatepass")
     for text in (whole, whole[: max(len(whole) - cut, 0)]):
-        referring = refer(text, find(text, exact=True))
+        referring = insert_references(text, find(text, exact=True))
         assert again(referring) == text
     if not slashes and not nested:
-        json.loads(refer(whole, find(whole)).text)
+        json.loads(insert_references(whole, find(whole)).text)
 
 
 @settings(max_examples=300, deadline=None)
@@ -269,7 +275,7 @@ def test_what_is_taken_out_can_be_put_back(
     st.sampled_from(["", "application/json", "audio/mpeg", "multipart/x; boundary=b"]),
 )
 def test_any_bytes_can_be_put_back(body: bytes, content_type: str) -> None:
-    assert again(refer_in(body, content_type, exact=True)) == body
+    assert again(reference_binaries(body, content_type, exact=True)) == body
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from capture.wire.formats.openai import moderations as openai_moderations
 from capture.wire.formats.openai import realtime as openai_realtime
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.framing import aws_event_stream
-from capture.wire.shared.slices import join, split
+from capture.wire.shared.slices import join_parts, make_frame
 from capture.wire.types import ParsedResponse, WireFormat
 from tests.capture.wire.corpus import anthropic, bedrock, chat, cohere, endpoint, live, responses
 from tests.capture.wire.corpus import gemini as gemini_exchanges
@@ -263,7 +263,7 @@ def test_damaged_requests_never_raise(body: bytes) -> None:
         (parsed_request.system_prompt or "").encode()
         assert parsed_request.max_tokens is None or parsed_request.max_tokens >= 0
         pieces = [body[part.start : part.end] for part in parsed_request.parts]
-        assert join(split(body, parsed_request.parts), pieces) == body
+        assert join_parts(make_frame(body, parsed_request.parts), pieces) == body
         for piece in [*pieces, body]:
             for result in wire_format.tool_results(piece):
                 json.dumps(result.content, allow_nan=False, ensure_ascii=False).encode()

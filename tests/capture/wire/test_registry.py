@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capture.wire.registry import FREE, by_name, for_path
+from capture.wire.registry import FREE_FORMATS, by_name, for_path
 from capture.wire.types import ParsedRequest, ParsedResponse
 
 
@@ -153,9 +153,9 @@ def test_raw_reads_what_all_apis_have_in_common() -> None:
 
 
 def test_counting_and_moderation_are_free() -> None:
-    assert {"openai_moderations", "openai_input_tokens", "anthropic_count_tokens"} <= FREE
-    assert "gemini_count_tokens" in FREE
-    assert not {"openai_chat", "openai_decisions", "raw"} & FREE
+    assert {"openai_moderations", "openai_input_tokens", "anthropic_count_tokens"} <= FREE_FORMATS
+    assert "gemini_count_tokens" in FREE_FORMATS
+    assert not {"openai_chat", "openai_decisions", "raw"} & FREE_FORMATS
 
 
 def test_unknown_name_is_refused() -> None:

@@ -9,18 +9,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from capture.wire.json import scanner
-from capture.wire.shared.slices import cut, join, split
-from capture.wire.types import Part, PartKind
+from capture.wire.shared.slices import join_parts, make_frame, slice_body
+from capture.wire.types import BodyPart, PartKind
 
 KINDS: dict[str, PartKind] = {"system": "system", "messages": "message", "tools": "tools"}
 
 
 def cut_up(body: bytes) -> list[tuple[PartKind, bytes]]:
-    found = cut(body, KINDS)
+    found = slice_body(body, KINDS)
     assert found is not None
     parts = found.parts
     pieces = [body[part.start : part.end] for part in parts]
-    assert join(split(body, parts), pieces) == body
+    assert join_parts(make_frame(body, parts), pieces) == body
     return [(part.kind, piece) for part, piece in zip(parts, pieces, strict=True)]
 
 
@@ -106,7 +106,7 @@ def test_body_is_cut(body: bytes, parts: list[tuple[PartKind, bytes]]) -> None:
     ],
 )
 def test_what_is_no_json_object_has_no_parts(body: bytes) -> None:
-    assert cut(body, KINDS) is None
+    assert slice_body(body, KINDS) is None
 
 
 def test_deep_nesting_is_cut_in_linear_time() -> None:
@@ -115,7 +115,7 @@ def test_deep_nesting_is_cut_in_linear_time() -> None:
     started = time.process_time()
     assert cut_up(body) == [("message", deep), ("message", b'{"a":%s}' % deep), ("tools", deep)]
     assert time.process_time() - started < 5
-    assert cut(b'{"messages":' + b"[" * 100_000, KINDS) is None
+    assert slice_body(b'{"messages":' + b"[" * 100_000, KINDS) is None
 
 
 values = st.recursive(
@@ -203,41 +203,41 @@ marks = st.lists(st.integers(0, 60), max_size=12)
 @given(bodies, marks)
 def test_any_parts_can_be_put_back(body: bytes, marks: list[int]) -> None:
     bounds = sorted(min(mark, len(body)) for mark in marks)
-    parts = [Part("message", *pair) for pair in zip(bounds[::2], bounds[1::2], strict=False)]
-    frame = split(body, parts)
-    assert join(frame, [body[part.start : part.end] for part in parts]) == body
+    parts = [BodyPart("message", *pair) for pair in zip(bounds[::2], bounds[1::2], strict=False)]
+    frame = make_frame(body, parts)
+    assert join_parts(frame, [body[part.start : part.end] for part in parts]) == body
 
 
 def test_frame_of_a_long_history_is_small() -> None:
     body = b'{"messages":[' + b", ".join(b'{"n":%d}' % n for n in range(1_000)) + b"]}"
-    found = cut(body, KINDS)
+    found = slice_body(body, KINDS)
     assert found is not None and len(found.parts) == 1_000
-    assert len(split(body, found.parts)) < 40
+    assert len(make_frame(body, found.parts)) < 40
 
 
 def test_impossible_parts_are_refused() -> None:
     for parts in (
-        [Part("message", 2, 1)],
-        [Part("message", 0, 9)],
-        [Part("message", 1, 3), Part("message", 2, 4)],
-        [Part("message", 2, 3), Part("message", 0, 1)],
+        [BodyPart("message", 2, 1)],
+        [BodyPart("message", 0, 9)],
+        [BodyPart("message", 1, 3), BodyPart("message", 2, 4)],
+        [BodyPart("message", 2, 3), BodyPart("message", 0, 1)],
     ):
         with pytest.raises(ValueError, match="overlap"):
-            split(b"abcd", parts)
+            make_frame(b"abcd", parts)
 
 
 def test_frame_for_another_number_of_parts_is_refused() -> None:
-    frame = split(b"abcd", [Part("message", 1, 2), Part("message", 3, 4)])
-    assert join(frame, [b"B", b"D"]) == b"aBcD"
+    frame = make_frame(b"abcd", [BodyPart("message", 1, 2), BodyPart("message", 3, 4)])
+    assert join_parts(frame, [b"B", b"D"]) == b"aBcD"
     for parts in ([], [b"B"], [b"B", b"C", b"D"]):
         with pytest.raises(ValueError, match="number of parts|this many parts"):
-            join(frame, parts)
+            join_parts(frame, parts)
 
 
 @given(st.binary(max_size=20), st.lists(st.binary(max_size=2), max_size=3))
 def test_what_is_no_frame_is_refused(frame: bytes, parts: list[bytes]) -> None:
     try:
-        body = join(frame, parts)
+        body = join_parts(frame, parts)
     except ValueError:
         return
     assert isinstance(body, bytes)

@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.registry import for_socket
-from capture.wire.sockets.gemini_live import GeminiLiveTurns
-from capture.wire.sockets.openai_realtime import RealtimeTurns
-from capture.wire.sockets.openai_responses import ResponsesTurns
-from capture.wire.sockets.turns import MAX_HISTORY, Begins, Comes, Ends, Step, Turns, as_event
+from capture.wire.sockets.gemini_live import GeminiLiveTurnTracker
+from capture.wire.sockets.openai_realtime import RealtimeTurnTracker
+from capture.wire.sockets.openai_responses import ResponsesTurnTracker
+from capture.wire.sockets.turns import (
+    MAX_HISTORY,
+    TurnEnded,
+    TurnEvent,
+    TurnMessage,
+    TurnStarted,
+    TurnTracker,
+    as_sse_event,
+)
 
-KINDS = (RealtimeTurns, ResponsesTurns, GeminiLiveTurns)
+KINDS = (RealtimeTurnTracker, ResponsesTurnTracker, GeminiLiveTurnTracker)
 
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -59,45 +67,47 @@ _messages = st.one_of(
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.lists(st.tuples(st.booleans(), _messages), max_size=25))
 def test_turns_begin_before_they_come_and_end_once(
-    kind: type[Turns], messages: list[tuple[bool, bytes]]
+    kind: type[TurnTracker], messages: list[tuple[bool, bytes]]
 ) -> None:
     turns = kind()
     running: set[int] = set()
     ended: set[int] = set()
     for is_agents, message in messages:
-        steps: list[Step] = turns.sent(message) if is_agents else turns.came(message)
+        steps: list[TurnEvent] = (
+            turns.from_agent(message) if is_agents else turns.from_provider(message)
+        )
         for step in steps:
-            if isinstance(step, Begins):
+            if isinstance(step, TurnStarted):
                 assert step.turn not in running | ended
                 assert isinstance(json.loads(step.body), dict)
                 running.add(step.turn)
-            elif isinstance(step, Comes):
+            elif isinstance(step, TurnMessage):
                 assert step.turn in running
-                assert step.piece == as_event(message)
+                assert step.piece == as_sse_event(message)
             else:
-                assert isinstance(step, Ends)
+                assert isinstance(step, TurnEnded)
                 running.remove(step.turn)
                 ended.add(step.turn)
 
 
 def test_a_long_conversation_is_kept_within_its_bound() -> None:
-    turns = RealtimeTurns()
+    turns = RealtimeTurnTracker()
     for n in range(100):
         item = {"id": f"item_{n}", "type": "message", "role": "user", "content": "x" * 50_000}
-        turns.came(json.dumps({"type": "conversation.item.done", "item": item}).encode())
-    [begins] = turns.sent(b'{"type":"response.create"}')
-    assert isinstance(begins, Begins)
+        turns.from_provider(json.dumps({"type": "conversation.item.done", "item": item}).encode())
+    [begins] = turns.from_agent(b'{"type":"response.create"}')
+    assert isinstance(begins, TurnStarted)
     assert len(begins.body) < MAX_HISTORY + 50_000
     assert json.loads(begins.body)["input"][-1]["id"] == "item_99"
 
 
 def test_an_error_ends_the_turn_that_it_is_about() -> None:
-    turns = RealtimeTurns()
-    turns.sent(b'{"type":"response.create","event_id":"one"}')
-    turns.sent(b'{"type":"response.create","event_id":"two"}')
-    assert turns.came(b'{"type":"error","error":{"event_id":"other","message":"m"}}') == []
+    turns = RealtimeTurnTracker()
+    turns.from_agent(b'{"type":"response.create","event_id":"one"}')
+    turns.from_agent(b'{"type":"response.create","event_id":"two"}')
+    assert turns.from_provider(b'{"type":"error","error":{"event_id":"other","message":"m"}}') == []
     about_two = b'{"type":"error","error":{"event_id":"two","message":"m"}}'
-    assert turns.came(about_two) == [Comes(2, as_event(about_two)), Ends(2)]
+    assert turns.from_provider(about_two) == [TurnMessage(2, as_sse_event(about_two)), TurnEnded(2)]
 
 
 @pytest.mark.parametrize(

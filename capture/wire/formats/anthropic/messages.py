@@ -8,10 +8,17 @@ from collections.abc import Iterable
 from capture.wire import errors
 from capture.wire.formats.anthropic import usage as anthropic_usage
 from capture.wire.framing import sse
-from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolCall,
+    ParsedToolResult,
+    PartKind,
+)
 
 NAME = "anthropic_messages"
 PROVIDER = "anthropic"
@@ -37,15 +44,17 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=read_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=read_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(block.get("tool_use_id")),
             name=None,
-            content=requests.plain_or_blocks(block.get("content")),
+            content=requests.collapse_text_blocks(block.get("content")),
             is_error=block.get("is_error") is True,
         )
         for block in objects(fields(load(message)[0]).get("content"))
@@ -81,21 +90,21 @@ class _Block:
     def has_content(self) -> bool:
         return bool(self.text or self.thinking or self.kind in _TOOL_USES)
 
-    def tool_call(self) -> ToolCall:
+    def tool_call(self) -> ParsedToolCall:
         arguments = clean("".join(self.input))
         if not arguments:
             whole = self.start.get("input")
             # A stream begins every call with an empty input, which only stands when it ended so.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
-        return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
+        return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
-def read_whole(value: JSON) -> ParsedResponse:
+def read_json(value: JSON) -> ParsedResponse:
     message = fields(value)
     parsed_response = ParsedResponse(usage=anthropic_usage.read_usage(message.get("usage")))
-    _tell_message(parsed_response, message)
-    _tell_tier(parsed_response, fields(message.get("usage")))
-    _tell_blocks(
+    _set_message(parsed_response, message)
+    _set_tier(parsed_response, fields(message.get("usage")))
+    _set_blocks(
         parsed_response, [_Block(start, ended=True) for start in objects(message.get("content"))]
     )
     return parsed_response
@@ -127,7 +136,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             block.ended = True
         elif name == "message_start":
             message = fields(event.get("message"))
-            _tell_message(parsed_response, message)
+            _set_message(parsed_response, message)
             counts = dict(fields(message.get("usage")))
         elif name == "message_delta":
             reason = text(fields(event.get("delta")).get("stop_reason"))
@@ -144,27 +153,27 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         if parsed_response.first_content_end is None and block and block.has_content():
             parsed_response.first_content_end = end
     parsed_response.usage = anthropic_usage.read_usage(counts)
-    _tell_tier(parsed_response, counts)
+    _set_tier(parsed_response, counts)
     if parsed_response.usage and not counts_are_final:
         parsed_response.usage.tokens_out = None  # message_start has a placeholder there
         parsed_response.usage.billed = []
-    _tell_blocks(parsed_response, blocks)
+    _set_blocks(parsed_response, blocks)
     return parsed_response
 
 
-def _tell_message(parsed_response: ParsedResponse, message: dict[str, JSON]) -> None:
+def _set_message(parsed_response: ParsedResponse, message: dict[str, JSON]) -> None:
     parsed_response.response_model = text(message.get("model"))
     parsed_response.response_id = text(message.get("id"))
     parsed_response.stop_reason = text(message.get("stop_reason"))
 
 
-def _tell_tier(parsed_response: ParsedResponse, counts: dict[str, JSON]) -> None:
+def _set_tier(parsed_response: ParsedResponse, counts: dict[str, JSON]) -> None:
     parsed_response.service_tier = text(counts.get("service_tier"))
     parsed_response.speed = text(counts.get("speed"))
 
 
-def _tell_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
-    parsed_response.content = joined([piece for block in blocks for piece in block.text])
+def _set_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+    parsed_response.content = join_text([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.thinking) for block in blocks if block.thinking]
-    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.reasoning = join_text(thoughts, "\n\n")
     parsed_response.tool_calls = [block.tool_call() for block in blocks if block.kind in _TOOL_USES]

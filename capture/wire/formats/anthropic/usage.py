@@ -5,7 +5,7 @@ from __future__ import annotations
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
 from capture.wire.shared.usage import COUNTS, add_unit, add_up, reported_cost
-from capture.wire.types import JSON, Billed, Usage
+from capture.wire.types import JSON, BilledUsage, Usage
 
 # Sampling that the totals leave out: a compaction's, as the SDK says; an advisor's, as
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool says.
@@ -32,8 +32,8 @@ def read_usage(raw: JSON) -> Usage | None:
     if any(iteration.get("model") for iteration in iterations):
         rest = _subtract(totals, [_read_counts(iteration) for iteration in within])
         rest.units = dict(usage.units)
-        usage.billed = [Billed(text(i.get("model")), _read_counts(i)) for i in iterations]
-        usage.billed.append(Billed(None, rest))
+        usage.billed = [BilledUsage(text(i.get("model")), _read_counts(i)) for i in iterations]
+        usage.billed.append(BilledUsage(None, rest))
     usage.reported_cost_usd = reported_cost(raw)  # OpenRouter's Messages
     usage.raw = clean_json(raw)
     return usage

@@ -8,10 +8,17 @@ from collections.abc import Iterable
 from capture.wire import errors
 from capture.wire.formats.bedrock import usage as bedrock_usage
 from capture.wire.framing import aws_event_stream
-from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolCall,
+    ParsedToolResult,
+    PartKind,
+)
 
 NAME = "bedrock_converse"
 PROVIDER = "aws"
@@ -30,8 +37,8 @@ _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "toolC
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, ())
-    tell_path(parsed_request, path)
-    tell_limits(parsed_request, "inferenceConfig", "maxTokens")
+    set_model_from_path(parsed_request, path)
+    set_limits(parsed_request, "inferenceConfig", "maxTokens")
     blocks = objects(load(raw["system"])[0]) if "system" in raw else []
     top = [piece for block in blocks for piece in _texts_in(block)]
     parsed_request.system_prompt = requests.system_prompt(
@@ -40,7 +47,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
     return parsed_request
 
 
-def tell_path(parsed_request: ParsedRequest, path: str) -> None:
+def set_model_from_path(parsed_request: ParsedRequest, path: str) -> None:
     """The model, and whether a stream is asked for, which no body says.
 
     The model may be an ARN with slashes and colons in it; the prefix of a profile (`us.`) is
@@ -53,7 +60,7 @@ def tell_path(parsed_request: ParsedRequest, path: str) -> None:
         parsed_request.stream = operation.endswith("-stream")
 
 
-def tell_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> None:
+def set_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> None:
     """`max_tokens` are the names of that limit in the settings, the one that counts first."""
     settings = fields(parsed_request.params.get(name))
     limits = (count(settings.get(limit)) for limit in max_tokens)
@@ -64,36 +71,36 @@ def tell_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> N
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(
+    return responses.read_response(
         body,
         status,
         content_type,
-        whole=read_whole,
-        stream=_parse_stream,
+        parse_json=read_json,
+        parse_stream=_parse_stream,
         is_stream=aws_event_stream.is_stream,
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     blocks = objects(fields(load(message)[0]).get("content"))
     results = [result for block in blocks if (result := fields(block.get("toolResult")))]
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(result.get("toolUseId")),
             name=None,
-            content=_plain_or_blocks(result.get("content")),
+            content=_collapse_text_blocks(result.get("content")),
             is_error=result.get("status") == "error",
         )
         for result in results
     ]
 
 
-def _plain_or_blocks(content: JSON) -> JSON:
+def _collapse_text_blocks(content: JSON) -> JSON:
     """Blocks of text alone as one text, a single JSON document as that, all else as it is."""
     blocks = objects(content)
     if blocks and len(blocks) == len(content):
         if all(block.keys() == {"text"} for block in blocks):
-            return joined(texts(content), "\n") or ""
+            return join_text(texts(content), "\n") or ""
         if len(blocks) == 1 and blocks[0].keys() == {"json"}:
             return clean_json(blocks[0]["json"])
     return clean_json(content)
@@ -134,13 +141,13 @@ class _Block:
             self.input.append(arguments)
         return bool(pieces or thoughts or call)
 
-    def tool_call(self, call: dict[str, JSON]) -> ToolCall:
+    def tool_call(self, call: dict[str, JSON]) -> ParsedToolCall:
         arguments = clean("".join(self.input))
         if not arguments:
             whole = call.get("input")
             # A stream brings no input for a tool without parameters, which only its end tells.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
-        return ToolCall(text(call.get("toolUseId")), text(call.get("name")), arguments)
+        return ParsedToolCall(text(call.get("toolUseId")), text(call.get("name")), arguments)
 
 
 def _texts_in(block: dict[str, JSON]) -> list[str]:
@@ -150,17 +157,17 @@ def _texts_in(block: dict[str, JSON]) -> list[str]:
     return texts(block.get("text")) + texts(guarded.get("text")) + texts(cited.get("content"))
 
 
-def read_whole(value: JSON) -> ParsedResponse:
+def read_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     parsed_response = ParsedResponse(stop_reason=text(response.get("stopReason")))
-    _tell_metadata(parsed_response, response)
+    _set_metadata(parsed_response, response)
     blocks = []
     for content in objects(fields(fields(response.get("output")).get("message")).get("content")):
         block = _Block()
         block.add(content)
         block.ended = True
         blocks.append(block)
-    _tell_blocks(parsed_response, blocks)
+    _set_blocks(parsed_response, blocks)
     return parsed_response
 
 
@@ -191,24 +198,24 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             parsed_response.stop_reason = text(event.get("stopReason"))
             parsed_response.complete = True
         elif name == "metadata":
-            _tell_metadata(parsed_response, event)
+            _set_metadata(parsed_response, event)
             parsed_response.complete = True
         elif name == aws_event_stream.ERROR:
             parsed_response.error = errors.message_of_event(event)
             parsed_response.complete = True
-    _tell_blocks(parsed_response, list(blocks.values()))
+    _set_blocks(parsed_response, list(blocks.values()))
     return parsed_response
 
 
-def _tell_metadata(parsed_response: ParsedResponse, metadata: dict[str, JSON]) -> None:
+def _set_metadata(parsed_response: ParsedResponse, metadata: dict[str, JSON]) -> None:
     parsed_response.usage = bedrock_usage.read_usage(metadata.get("usage"))
     parsed_response.service_tier = text(fields(metadata.get("serviceTier")).get("type"))
     router = fields(fields(metadata.get("trace")).get("promptRouter"))
     parsed_response.response_model = text(router.get("invokedModelId"))
 
 
-def _tell_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
-    parsed_response.content = joined([piece for block in blocks for piece in block.text])
+def _set_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+    parsed_response.content = join_text([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.reasoning) for block in blocks if block.reasoning]
-    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.reasoning = join_text(thoughts, "\n\n")
     parsed_response.tool_calls = [block.tool_call(block.call) for block in blocks if block.call]

@@ -17,10 +17,17 @@ from capture.wire.formats.bedrock import converse as bedrock_converse
 from capture.wire.formats.bedrock import usage as bedrock_usage
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import aws_event_stream
-from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import load
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, WireFormat
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolResult,
+    PartKind,
+    WireFormat,
+)
 
 NAME = "bedrock_invoke"
 PROVIDER = "aws"
@@ -50,9 +57,9 @@ _REASONS = ("stop_reason", "completionReason", "finish_reason")
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, _max_tokens)
-    bedrock_converse.tell_path(parsed_request, path)
-    bedrock_converse.tell_limits(parsed_request, "inferenceConfig", "maxTokens", "max_new_tokens")
-    bedrock_converse.tell_limits(parsed_request, "textGenerationConfig", "maxTokenCount")
+    bedrock_converse.set_model_from_path(parsed_request, path)
+    bedrock_converse.set_limits(parsed_request, "inferenceConfig", "maxTokens", "max_new_tokens")
+    bedrock_converse.set_limits(parsed_request, "textGenerationConfig", "maxTokenCount")
     top = texts(load(raw["system"])[0]) if "system" in raw else []
     parsed_request.system_prompt = requests.system_prompt(
         top, requests.prompts_in(parsed_request, body)
@@ -61,17 +68,17 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(
+    return responses.read_response(
         body,
         status,
         content_type,
-        whole=_parse_whole,
-        stream=_parse_stream,
+        parse_json=_parse_json,
+        parse_stream=_parse_stream,
         is_stream=aws_event_stream.is_stream,
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     for family in _FAMILIES:
         if results := family.tool_results(message):
             return results
@@ -82,16 +89,16 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return bedrock_converse.error_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     if response.get("type") == "message":
-        return anthropic_messages.read_whole(response)
+        return anthropic_messages.read_json(response)
     if fields(response.get("output")):
-        return bedrock_converse.read_whole(response)
+        return bedrock_converse.read_json(response)
     parsed_response = ParsedResponse()
     if any("message" in choice for choice in objects(response.get("choices"))):
-        parsed_response = openai_chat.read_whole(response)
-    parsed_response.content = parsed_response.content or joined(_texts_in(response))
+        parsed_response = openai_chat.read_json(response)
+    parsed_response.content = parsed_response.content or join_text(_texts_in(response))
     parsed_response.stop_reason = parsed_response.stop_reason or _stop_reason_in(response)
     parsed_response.usage = (
         parsed_response.usage
@@ -183,7 +190,7 @@ def _read_pieces(events: Events) -> ParsedResponse:
         if brought and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
         parsed_response.stop_reason = _stop_reason_in(event) or parsed_response.stop_reason
-    parsed_response.content = joined(pieces)
+    parsed_response.content = join_text(pieces)
     return parsed_response
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.cohere import usage as cohere_usage
 from capture.wire.framing import sse
-from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, load
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolCall,
+    ParsedToolResult,
+    PartKind,
+)
 
 NAME = "cohere_chat"
 PROVIDER = "cohere"
@@ -26,18 +33,20 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=read_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=read_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     value = fields(load(message)[0])
     if value.get("role") != "tool":
         return []
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(value.get("tool_call_id")),
             name=None,
-            content=requests.plain_or_blocks(value.get("content")),
+            content=requests.collapse_text_blocks(value.get("content")),
             is_error=False,
         )
     ]
@@ -54,8 +63,8 @@ class _Call:
         self.name = text(function.get("name"))
         self.arguments = texts(function.get("arguments"))
 
-    def whole(self) -> ToolCall:
-        return ToolCall(self.id, self.name, clean("".join(self.arguments)))
+    def whole(self) -> ParsedToolCall:
+        return ParsedToolCall(self.id, self.name, clean("".join(self.arguments)))
 
 
 class _Message:
@@ -97,14 +106,14 @@ class _Message:
         return bool(pieces)
 
     def tell(self, parsed_response: ParsedResponse) -> None:
-        parsed_response.content = joined(self.content)
-        parsed_response.reasoning = joined(
+        parsed_response.content = join_text(self.content)
+        parsed_response.reasoning = join_text(
             ["".join(some) for some in self._thoughts.values()], "\n\n"
         )
         parsed_response.tool_calls = [call.whole() for call in self.calls.values()]
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     parsed_response = ParsedResponse(
         response_id=text(response.get("id")),

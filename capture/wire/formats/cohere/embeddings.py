@@ -10,7 +10,7 @@ from capture.wire.formats.cohere import chat as cohere_chat
 from capture.wire.formats.cohere import usage as cohere_usage
 from capture.wire.json.fields import fields, text
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "cohere_embeddings"
 PROVIDER = "cohere"
@@ -24,12 +24,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(
-        body, status, content_type, whole=_parse_whole, stream=cohere_chat.read_stream
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=cohere_chat.read_stream
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -37,7 +37,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.cohere_body(message, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     """`tokens_out` stays None: the API tells none."""
     response = fields(value)
     return ParsedResponse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capture.wire.json.fields import count, fields
 from capture.wire.json.lenient import clean_json
-from capture.wire.types import JSON, Billed, Usage
+from capture.wire.types import JSON, BilledUsage, Usage
 
 
 def read_usage(raw: JSON) -> Usage | None:
@@ -23,5 +23,5 @@ def read_usage(raw: JSON) -> Usage | None:
         raw=clean_json(raw),
     )
     if billed_in is not None and (billed_in, billed_out) != (usage.tokens_in, usage.tokens_out):
-        usage.billed = [Billed(None, Usage(tokens_in=billed_in, tokens_out=billed_out))]
+        usage.billed = [BilledUsage(None, Usage(tokens_in=billed_in, tokens_out=billed_out))]
     return usage

@@ -10,7 +10,7 @@ from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.json.fields import fields
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "gemini_embeddings"
 PROVIDER = "google"
@@ -25,10 +25,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=gemini.read_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=gemini.read_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -36,5 +38,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.google_body(message, type=type, code=code, request_id=request_id)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     return ParsedResponse(usage=gemini_usage.read_usage(fields(value).get("usageMetadata")))

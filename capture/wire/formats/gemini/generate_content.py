@@ -14,10 +14,10 @@ from capture.wire.framing import json_array, sse
 from capture.wire.json import lenient
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
-from capture.wire.json.partial_arguments import PartialArgs
+from capture.wire.json.partial_arguments import PartialArguments
 from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "gemini"
 PROVIDER = "google"
@@ -54,19 +54,24 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(
-        body, status, content_type, whole=_parse_whole, stream=read_stream, is_stream=_is_stream
+    return responses.read_response(
+        body,
+        status,
+        content_type,
+        parse_json=_parse_json,
+        parse_stream=read_stream,
+        is_stream=_is_stream,
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     found = []
     for part in _parts_of(load(message)[0]):
         result = part.get("functionResponse") or part.get("function_response")
         if isinstance(result, dict):
             response = clean_json(result.get("response"))
             found.append(
-                ToolResult(
+                ParsedToolResult(
                     tool_call_id=text(result.get("id")),
                     name=text(result.get("name")),
                     content=response,
@@ -107,7 +112,7 @@ class _Candidate(Choice):
         super().__init__()
         self.searches = 0
         self._n_calls = 0
-        self._unfinished: PartialArgs | None = None  # of the latest call
+        self._unfinished: PartialArguments | None = None  # of the latest call
 
     def add_candidate(self, candidate: dict[str, JSON]) -> bool:
         """Whether it brought text, thoughts or a tool call. Code that Google runs is no call."""
@@ -133,11 +138,11 @@ class _Candidate(Choice):
         if unfinished is None:
             self._n_calls += 1
             if pieces or call.get("willContinue"):
-                unfinished = PartialArgs()
+                unfinished = PartialArguments()
         if unfinished is not None:
             for piece in pieces:
                 unfinished.add(piece)
-            args = None if call.get("willContinue") else unfinished.assembled()
+            args = None if call.get("willContinue") else unfinished.assemble()
             self._unfinished = unfinished if call.get("willContinue") else None
         elif args is None:
             args = {}  # of a function without any
@@ -186,9 +191,9 @@ class _Response:
             return self.blocked is not None
         return all(candidate.stop_reason for candidate in candidates)
 
-    def told(self) -> ParsedResponse:
+    def finish(self) -> ParsedResponse:
         parsed_response = self.parsed_response
-        tell_choices(parsed_response, self.candidates)
+        set_choices(parsed_response, self.candidates)
         parsed_response.stop_reason = parsed_response.stop_reason or self.blocked
         parsed_response.usage = gemini_usage.read_usage(self._counts)
         parsed_response.service_tier = _billed_tier(self._counts)
@@ -199,10 +204,10 @@ class _Response:
         return parsed_response
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = _Response()
     response.add(fields(value))
-    return response.told()
+    return response.finish()
 
 
 def read_stream(body: bytes) -> ParsedResponse:
@@ -218,7 +223,7 @@ def read_stream(body: bytes) -> ParsedResponse:
             parsed_response.first_content_end = end
     parsed_response.complete = done or parsed_response.error is not None or response.is_complete()
     parsed_response.note = sse.note(unread, body)
-    return response.told()
+    return response.finish()
 
 
 def _is_stream(body: bytes, content_type: str) -> bool:
@@ -226,7 +231,7 @@ def _is_stream(body: bytes, content_type: str) -> bool:
 
 
 def _is_array(body: bytes) -> bool:
-    return lenient.unmarked(body[:64]).startswith(b"[")
+    return lenient.strip_bom(body[:64]).startswith(b"[")
 
 
 def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:

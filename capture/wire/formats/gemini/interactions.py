@@ -6,10 +6,17 @@ from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.framing import sse
-from capture.wire.json.fields import count, fields, joined, number, objects, text, texts
+from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolCall,
+    ParsedToolResult,
+    PartKind,
+)
 
 NAME = "gemini_interactions"
 PROVIDER = "google"
@@ -37,18 +44,20 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     step = fields(load(message)[0])
     if step.get("type") != "function_result":
         return []
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(step.get("call_id")),
             name=text(step.get("name")),
-            content=requests.plain_or_blocks(step.get("result")),
+            content=requests.collapse_text_blocks(step.get("result")),
             is_error=step.get("is_error") is True,
         )
     ]
@@ -86,21 +95,21 @@ class _Step:
         """Calls of tools that Google runs are steps that nobody answers."""
         return self.kind == "function_call"
 
-    def tool_call(self) -> ToolCall:
+    def tool_call(self) -> ParsedToolCall:
         arguments = clean("".join(self.arguments))
         if not arguments:
             whole = self.start.get("arguments")
             # A stream begins every call with empty ones, which only stand when it ended so.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
-        return ToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
+        return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     interaction = fields(value)
     parsed_response = ParsedResponse()
-    _tell_interaction(parsed_response, interaction)
-    _tell_end(parsed_response, interaction)
-    _tell_steps(parsed_response, _steps_of(interaction))
+    _set_interaction(parsed_response, interaction)
+    _set_end(parsed_response, interaction)
+    _set_steps(parsed_response, _steps_of(interaction))
     parsed_response.usage = gemini_usage.read_interaction_usage(interaction.get("usage"))
     return parsed_response
 
@@ -127,20 +136,20 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             step.ended = True
         elif name == "interaction.completed":
             final = _steps_of(interaction)
-            _tell_end(parsed_response, interaction)
+            _set_end(parsed_response, interaction)
             parsed_response.complete = True
         elif name == sse.DONE:
             parsed_response.complete = True
         elif name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
             parsed_response.complete = True
-        _tell_interaction(parsed_response, interaction)
+        _set_interaction(parsed_response, interaction)
         has_content = step.has_content() if step else any(map(_Step.has_content, final))
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.usage = gemini_usage.read_interaction_usage(counts)
     parsed_response.note = sse.note(unread, body)
-    _tell_steps(parsed_response, final or list(steps.values()))
+    _set_steps(parsed_response, final or list(steps.values()))
     return parsed_response
 
 
@@ -153,7 +162,7 @@ def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
     return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
 
 
-def _tell_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
+def _set_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
     parsed_response.response_id = text(interaction.get("id")) or parsed_response.response_id
     parsed_response.response_model = (
         text(interaction.get("model")) or parsed_response.response_model
@@ -163,7 +172,7 @@ def _tell_interaction(parsed_response: ParsedResponse, interaction: dict[str, JS
     )
 
 
-def _tell_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
+def _set_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
     parsed_response.stop_reason = text(interaction.get("status"))
     if parsed_response.stop_reason == "failed":
         told = objects(interaction.get("errors"))
@@ -172,8 +181,8 @@ def _tell_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> 
         parsed_response.error = next(filter(None, messages), None) or "an error without a message"
 
 
-def _tell_steps(parsed_response: ParsedResponse, steps: list[_Step]) -> None:
-    parsed_response.content = joined([piece for step in steps for piece in step.text])
+def _set_steps(parsed_response: ParsedResponse, steps: list[_Step]) -> None:
+    parsed_response.content = join_text([piece for step in steps for piece in step.text])
     thoughts = ["".join(step.thoughts) for step in steps if step.thoughts]
-    parsed_response.reasoning = joined(thoughts, "\n\n")
+    parsed_response.reasoning = join_text(thoughts, "\n\n")
     parsed_response.tool_calls = [step.tool_call() for step in steps if step.is_tool_call()]

@@ -10,10 +10,10 @@ from capture.wire import errors
 from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.formats.gemini.generate_content import error_body, parse_request, tool_results
 from capture.wire.framing import sse
-from capture.wire.json.fields import fields, joined, objects, text
+from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.json.lenient import clean, dump
 from capture.wire.shared import responses
-from capture.wire.types import JSON, ParsedResponse, ToolCall
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
 __all__ = [
     "NAME",
@@ -29,10 +29,12 @@ PROVIDER = "google"
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     """The answer to a handshake that failed: it holds an error or nothing of a turn."""
     return ParsedResponse()
 
@@ -56,7 +58,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             has_content = True
             arguments = clean(dump(call.get("args") or {}))
             parsed_response.tool_calls.append(
-                ToolCall(text(call.get("id")), text(call.get("name")), arguments)
+                ParsedToolCall(text(call.get("id")), text(call.get("name")), arguments)
             )
         counts.update(fields(message.get("usageMetadata")))
         if message.get("error"):
@@ -72,8 +74,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         parsed_response.complete = True  # the agent's results begin the next turn
         parsed_response.stop_reason = parsed_response.stop_reason or "tool_calls"
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
-    parsed_response.content = joined(written or spoken)
-    parsed_response.reasoning = joined(thoughts)
+    parsed_response.content = join_text(written or spoken)
+    parsed_response.reasoning = join_text(thoughts)
     parsed_response.usage = gemini_usage.read_usage(counts)
     parsed_response.note = sse.note(unread, body)
     return parsed_response

@@ -10,10 +10,10 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
-from capture.wire.json.fields import fields, joined, text
-from capture.wire.json.lenient import clean, load, unmarked
+from capture.wire.json.fields import fields, join_text, text
+from capture.wire.json.lenient import clean, load, strip_bom
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_audio"
 PROVIDER = "openai"
@@ -41,11 +41,13 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
     kind = content_type.lower()
     is_stream = sse.is_stream(body, kind) and not _is_binary(kind)
     if status >= 400 or is_stream or _is_json(body, kind):
-        return responses.read(body, status, kind, whole=_parse_whole, stream=_parse_stream)
+        return responses.read_response(
+            body, status, kind, parse_json=_parse_json, parse_stream=_parse_stream
+        )
     return _parse_plain(body, kind)
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -56,7 +58,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 def _is_json(body: bytes, kind: str) -> bool:
     if "json" in kind:
         return True
-    return not _is_binary(kind) and unmarked(body[:64]).startswith(b"{") and _is_object(body)
+    return not _is_binary(kind) and strip_bom(body[:64]).startswith(b"{") and _is_object(body)
 
 
 def _is_object(body: bytes) -> bool:
@@ -80,7 +82,7 @@ def _parse_plain(body: bytes, kind: str) -> ParsedResponse:
     return ParsedResponse(content=clean(transcript.removeprefix("\ufeff")) or None)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     counts = fields(response.get("usage"))
     if not counts and (seconds := response.get("duration")) is not None:
@@ -120,7 +122,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.usage = openai_usage.read_usage(event.get("usage"))
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
-    parsed_response.content = joined(pieces)
+    parsed_response.content = join_text(pieces)
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
     parsed_response.note = sse.note(unread, body)
     return parsed_response

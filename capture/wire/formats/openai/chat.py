@@ -13,8 +13,8 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, tell_choices
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_chat"
 PROVIDER = "openai"
@@ -29,18 +29,20 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=read_whole, stream=read_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=read_json, parse_stream=read_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     value = fields(load(message)[0])
     if value.get("role") not in ("tool", "function"):
         return []
     return [
-        ToolResult(
+        ParsedToolResult(
             tool_call_id=text(value.get("tool_call_id")),
             name=text(value.get("name")),
-            content=requests.plain_or_blocks(value.get("content")),
+            content=requests.collapse_text_blocks(value.get("content")),
             is_error=False,
         )
     ]
@@ -50,7 +52,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def read_whole(value: JSON) -> ParsedResponse:
+def read_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     parsed_response = ParsedResponse(
         response_model=text(response.get("model")),
@@ -64,7 +66,7 @@ def read_whole(value: JSON) -> ParsedResponse:
         choices[place] = choice = Choice()
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
-    tell_choices(parsed_response, choices)
+    set_choices(parsed_response, choices)
     return parsed_response
 
 
@@ -110,7 +112,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         timings
     )
     parsed_response.service_tier = billed_tier(tier)
-    tell_choices(parsed_response, choices)
+    set_choices(parsed_response, choices)
     return parsed_response
 
 

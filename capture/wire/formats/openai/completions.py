@@ -11,7 +11,7 @@ from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects
 from capture.wire.shared import requests, responses
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_completions"
 PROVIDER = "openai"
@@ -26,10 +26,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -37,8 +39,8 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
-    return openai_chat.read_whole(_as_chat(fields(value)))
+def _parse_json(value: JSON) -> ParsedResponse:
+    return openai_chat.read_json(_as_chat(fields(value)))
 
 
 def _parse_stream(body: bytes) -> ParsedResponse:

@@ -10,8 +10,8 @@ from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.json.fields import fields, text
 from capture.wire.json.lenient import clean_json, dump
 from capture.wire.shared import requests
-from capture.wire.shared import responses as answering
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.shared import responses as shared_responses
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_decisions"
 PROVIDER = "openai"
@@ -27,12 +27,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """The content is the JSON text of the answers."""
-    return answering.read(
-        body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
+    return shared_responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=openai_chat.read_stream
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return openai_responses.tool_results(message)
 
 
@@ -40,7 +40,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     responses = response.get("answers")
     return ParsedResponse(

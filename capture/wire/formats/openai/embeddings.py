@@ -8,7 +8,7 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.shared import requests, responses
-from capture.wire.types import ParsedRequest, ParsedResponse, PartKind, ToolResult
+from capture.wire.types import ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_embeddings"
 PROVIDER = "openai"
@@ -24,16 +24,16 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """`tokens_out` stays None: the API tells none, not even 0."""
-    return responses.read(
+    return responses.read_response(
         body,
         status,
         content_type,
-        whole=openai_chat.read_whole,
-        stream=openai_chat.read_stream,
+        parse_json=openai_chat.read_json,
+        parse_stream=openai_chat.read_stream,
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 

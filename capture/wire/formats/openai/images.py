@@ -9,10 +9,17 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
-from capture.wire.json.fields import fields, joined, objects, text
+from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.shared import requests, responses
 from capture.wire.shared.usage import add_up
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolResult, Usage
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolResult,
+    PartKind,
+    Usage,
+)
 
 NAME = "openai_images"
 PROVIDER = "openai"
@@ -28,10 +35,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     return []
 
 
@@ -39,13 +48,13 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     prompts = [text(image.get("revised_prompt")) for image in objects(response.get("data"))]
     return ParsedResponse(
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
-        content=joined([prompt for prompt in prompts if prompt], "\n"),
+        content=join_text([prompt for prompt in prompts if prompt], "\n"),
         usage=openai_usage.read_image_usage(response),
     )
 

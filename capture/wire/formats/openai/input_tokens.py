@@ -1,4 +1,4 @@
-"""How many tokens a request to Responses would take; free, as `wire.FREE` says:
+"""How many tokens a request to Responses would take; free, as `registry.FREE_FORMATS` says:
 https://platform.openai.com/docs/api-reference/responses/input-tokens"""
 
 from __future__ import annotations
@@ -7,9 +7,9 @@ from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.json.fields import fields
-from capture.wire.shared import responses as answering
+from capture.wire.shared import responses as shared_responses
 from capture.wire.shared.usage import read_input_tokens
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ToolResult
+from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult
 
 NAME = "openai_input_tokens"
 PROVIDER = "openai"
@@ -20,12 +20,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return answering.read(
-        body, status, content_type, whole=_parse_whole, stream=openai_chat.read_stream
+    return shared_responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=openai_chat.read_stream
     )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     """None: the call that the tokens were counted for brings them again."""
     return []
 
@@ -34,5 +34,5 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     return ParsedResponse(usage=read_input_tokens(fields(value)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from capture.wire.formats.openai import responses as openai_responses
 from capture.wire.formats.openai.responses import error_body, tool_results
-from capture.wire.shared import responses as answering
+from capture.wire.shared import responses as shared_responses
 from capture.wire.types import JSON, ParsedResponse
 
 __all__ = [
@@ -27,10 +27,12 @@ parse_request = openai_responses.parse_request
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return answering.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return shared_responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     """The answer to a handshake that failed: it holds an error or nothing of a response."""
     return ParsedResponse()
 

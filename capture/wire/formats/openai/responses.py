@@ -9,11 +9,18 @@ from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.formats.openai.chat import billed_tier
 from capture.wire.framing import sse
-from capture.wire.json.fields import fields, joined, objects, text, texts
+from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.shared import requests, responses
-from capture.wire.shared.output_items import SAID, TOOL_CALLS, Items, says_something
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, PartKind, ToolCall, ToolResult
+from capture.wire.shared.output_items import TEXT_FIELDS, TOOL_CALLS, OutputItems, has_output
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolCall,
+    ParsedToolResult,
+    PartKind,
+)
 
 NAME = "openai_responses"
 PROVIDER = "openai"
@@ -34,28 +41,30 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    return responses.read(body, status, content_type, whole=_parse_whole, stream=_parse_stream)
+    return responses.read_response(
+        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+    )
 
 
-def tool_results(message: bytes) -> list[ToolResult]:
+def tool_results(message: bytes) -> list[ParsedToolResult]:
     item = fields(load(message)[0])
     kind = text(item.get("type")) or ""
     call_id = text(item.get("call_id"))
     if not call_id or not kind.endswith("_call_output"):
         return []
-    return [ToolResult(call_id, None, clean_json(item.get("output")), is_error=False)]
+    return [ParsedToolResult(call_id, None, clean_json(item.get("output")), is_error=False)]
 
 
 def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_whole(value: JSON) -> ParsedResponse:
+def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     parsed_response = ParsedResponse()
-    _tell_response(parsed_response, response)
-    _tell_output(parsed_response, objects(response.get("output")))
-    _tell_stop(parsed_response, response)
+    _set_response(parsed_response, response)
+    _set_output(parsed_response, objects(response.get("output")))
+    _set_stop(parsed_response, response)
     return parsed_response
 
 
@@ -66,7 +75,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     """A stream of which an event of `ends` is the last."""
     parsed_response = ParsedResponse()
-    items = Items()
+    items = OutputItems()
     last: dict[str, JSON] = {}
     ended = False
     unread: list[int] = []
@@ -75,31 +84,31 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
         if isinstance(event.get("response"), dict):
             last = event["response"]
             ended = ended or name in ends
-            has_content = any(map(says_something, objects(last.get("output"))))
+            has_content = any(map(has_output, objects(last.get("output"))))
         elif name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
-    _tell_response(parsed_response, last)
+    _set_response(parsed_response, last)
     # An interrupted stream has no last response; some copies of the API leave its output empty.
     output = objects(last.get("output")) if ended else []
-    _tell_output(parsed_response, output or items.assembled())
+    _set_output(parsed_response, output or items.assemble())
     if ended:
-        _tell_stop(parsed_response, last)
+        _set_stop(parsed_response, last)
         parsed_response.error = parsed_response.error or errors.message_in(last)
     parsed_response.complete = ended or parsed_response.error is not None
     parsed_response.note = sse.note(unread, body)
     return parsed_response
 
 
-def _tell_response(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
+def _set_response(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     parsed_response.response_model = text(response.get("model"))
     parsed_response.response_id = text(response.get("id"))
     parsed_response.usage = openai_usage.read_response_usage(response)
     parsed_response.service_tier = billed_tier(response.get("service_tier"))
 
 
-def _tell_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) -> None:
+def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) -> None:
     content: list[str] = []
     reasoning: list[str] = []
     for item in output:
@@ -107,27 +116,27 @@ def _tell_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]])
         # A compaction repeats what the user said.
         if kind == "message" and item.get("role") not in ("user", "developer", "system"):
             for part in objects(item.get("content")):
-                content += next(filter(None, (texts(part.get(name)) for name in SAID)), [])
+                content += next(filter(None, (texts(part.get(name)) for name in TEXT_FIELDS)), [])
         elif kind == "reasoning":
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
         elif isinstance(kind, str) and kind in TOOL_CALLS:
             parsed_response.tool_calls.append(_tool_call(item, kind))
-    parsed_response.content = joined(content)
-    parsed_response.reasoning = joined(reasoning, "\n\n")
+    parsed_response.content = join_text(content)
+    parsed_response.reasoning = join_text(reasoning, "\n\n")
 
 
-def _tool_call(item: dict[str, JSON], kind: str) -> ToolCall:
+def _tool_call(item: dict[str, JSON], kind: str) -> ParsedToolCall:
     arguments = item.get(TOOL_CALLS[kind])
     if arguments is None:  # newer computer calls: several actions at once
         arguments = item.get("actions", "")
-    return ToolCall(
+    return ParsedToolCall(
         id=text(item.get("call_id")),
         name=text(item.get("name")) or kind.removesuffix("_call"),
         arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
     )
 
 
-def _tell_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
+def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     status = text(response.get("status"))
     if status in ("incomplete", "cancelled"):
         # Realtime tells the details under another name.

@@ -14,7 +14,7 @@ from capture.wire.shared.usage import (
     reported_cost,
     sum_counts,
 )
-from capture.wire.types import JSON, Billed, Usage
+from capture.wire.types import JSON, BilledUsage, Usage
 
 
 def read_usage(raw: JSON) -> Usage | None:
@@ -83,8 +83,8 @@ def read_response_usage(response: dict[str, JSON]) -> Usage | None:
     if "image_gen_tokens_in" in billed.units or "image_gen_tokens_out" in billed.units:
         own = replace(usage, raw={})
         usage.billed = [
-            Billed(None, own),
-            Billed(_image_model(response), _image_tool_usage(images)),
+            BilledUsage(None, own),
+            BilledUsage(_image_model(response), _image_tool_usage(images)),
         ]
     usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
     return usage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, BilledUsage, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 START_USAGE = {
@@ -174,8 +174,8 @@ EXCHANGES = [
             reasoning="Let me see",
             stop_reason="tool_use",
             tool_calls=[
-                ToolCall("toolu_1", "weather", '{"city": "Rom"}'),
-                ToolCall("toolu_2", "now", "{}"),
+                ParsedToolCall("toolu_1", "weather", '{"city": "Rom"}'),
+                ParsedToolCall("toolu_2", "now", "{}"),
             ],
             usage=Usage(
                 tokens_in=1_125,
@@ -240,7 +240,7 @@ EXCHANGES = [
         response(
             content="Found it.",
             stop_reason="end_turn",
-            tool_calls=[ToolCall("srvtoolu_1", "web_search", '{"query":"x"}')],
+            tool_calls=[ParsedToolCall("srvtoolu_1", "web_search", '{"query":"x"}')],
             usage=counted(7, output_tokens=7),
         ),
         first_content=b'"srvtoolu_1","name"',
@@ -268,7 +268,10 @@ EXCHANGES = [
         ),
         response(
             complete=False,
-            tool_calls=[ToolCall("toolu_1", "f", '{"a": [1'), ToolCall("toolu_2", "g", "")],
+            tool_calls=[
+                ParsedToolCall("toolu_1", "f", '{"a": [1'),
+                ParsedToolCall("toolu_2", "g", ""),
+            ],
             usage=counted(None),
         ),
         first_content=b'"toolu_1"',
@@ -300,9 +303,9 @@ EXCHANGES = [
             stop_reason="tool_use",
             service_tier=None,
             tool_calls=[
-                ToolCall("t1", "f", '{"ü":[1,2.5]}'),
-                ToolCall("t2", "g", "{}"),
-                ToolCall("t3", "h", '{"n":1000000000000000000000000000000}'),
+                ParsedToolCall("t1", "f", '{"ü":[1,2.5]}'),
+                ParsedToolCall("t2", "g", "{}"),
+                ParsedToolCall("t3", "h", '{"n":1000000000000000000000000000000}'),
             ],
             usage=Usage(tokens_in=3, tokens_out=4, raw={"input_tokens": 3, "output_tokens": 4}),
         ),
@@ -334,7 +337,7 @@ EXCHANGES = [
                 tokens_cache_write_1h=30 + 20,
                 units={"web_searches": 2},
                 billed=[
-                    Billed(
+                    BilledUsage(
                         None,
                         Usage(
                             tokens_in=50,
@@ -344,8 +347,8 @@ EXCHANGES = [
                             tokens_cache_write_1h=20,
                         ),
                     ),
-                    Billed("claude-opus-4-6", Usage(tokens_in=7, tokens_out=8)),
-                    Billed(
+                    BilledUsage("claude-opus-4-6", Usage(tokens_in=7, tokens_out=8)),
+                    BilledUsage(
                         "claude-haiku-4-5",
                         Usage(
                             tokens_in=240,
@@ -355,7 +358,7 @@ EXCHANGES = [
                         ),
                     ),
                     # What the iterations leave of the totals
-                    Billed(
+                    BilledUsage(
                         None,
                         Usage(
                             tokens_in=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus import anthropic
 from tests.capture.wire.corpus.exchanges import FRAMES, PLAIN, Exchange, compact, event_frame, frame
 
@@ -149,8 +149,8 @@ CONVERSE = [
         content="Looking.",
         reasoning="Let me see.",
         tool_calls=[
-            ToolCall("tooluse_1", "weather", '{"city": "Rom"}'),
-            ToolCall("tooluse_2", "now", "{}"),
+            ParsedToolCall("tooluse_1", "weather", '{"city": "Rom"}'),
+            ParsedToolCall("tooluse_2", "now", "{}"),
         ],
         stop_reason="tool_use",
         usage=COUNTED,
@@ -183,7 +183,7 @@ CONVERSE = [
         ),
         b'"nova_grounding"',
         content="Done",
-        tool_calls=[ToolCall("tooluse_1", "nova_grounding", "{}")],
+        tool_calls=[ParsedToolCall("tooluse_1", "nova_grounding", "{}")],
         stop_reason="end_turn",
         service_tier="flex",
         response_model="anthropic.claude-haiku",
@@ -213,7 +213,7 @@ CONVERSE = [
         START + tool(0, "tooluse_1", "f") + delta(0, toolUse={"input": '{"a": [1'}),
         b'"tooluse_1"',
         complete=False,
-        tool_calls=[ToolCall("tooluse_1", "f", '{"a": [1')],
+        tool_calls=[ParsedToolCall("tooluse_1", "f", '{"a": [1')],
     ),
     whole(
         "bedrock_converse",
@@ -244,7 +244,7 @@ CONVERSE = [
         },
         content="Two calls.",
         reasoning="Hm.",
-        tool_calls=[ToolCall("t1", "f", '{"ü":[1,2.5]}'), ToolCall("t2", "g", "{}")],
+        tool_calls=[ParsedToolCall("t1", "f", '{"ü":[1,2.5]}'), ParsedToolCall("t2", "g", "{}")],
         stop_reason="tool_use",
         service_tier="priority",
         usage=COUNTED,
@@ -299,7 +299,7 @@ INVOKE = [
         **CLAUDE,
         content="Hello, wörld",
         reasoning="Hm.",
-        tool_calls=[ToolCall("toolu_1", "f", '{"a":1}')],
+        tool_calls=[ParsedToolCall("toolu_1", "f", '{"a":1}')],
         stop_reason="tool_use",
         usage=Usage(tokens_in=25, tokens_out=15, raw={"input_tokens": 25, "output_tokens": 15}),
     ),
@@ -475,7 +475,7 @@ INVOKE = [
         **CLAUDE,
         content="One call.",
         stop_reason="tool_use",
-        tool_calls=[ToolCall("t1", "f", '{"n":1}')],
+        tool_calls=[ParsedToolCall("t1", "f", '{"n":1}')],
         usage=Usage(tokens_in=3, tokens_out=4, raw={"input_tokens": 3, "output_tokens": 4}),
     ),
     whole(
@@ -548,7 +548,7 @@ INVOKE = [
                 }
             ]
         },
-        tool_calls=[ToolCall("c1", "f", "{}")],
+        tool_calls=[ParsedToolCall("c1", "f", "{}")],
         stop_reason="tool_calls",
     ),
     whole(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, data
 
 DONE = b"data: [DONE]\n\n"
@@ -165,8 +165,8 @@ EXCHANGES = [
         response(
             stop_reason="tool_calls",
             tool_calls=[
-                ToolCall("call_1", "weather", '{"city": "Rom"}'),
-                ToolCall("call_2", "time", "{}"),
+                ParsedToolCall("call_1", "weather", '{"city": "Rom"}'),
+                ParsedToolCall("call_2", "time", "{}"),
             ],
         ),
         first_content=b'"weather"',
@@ -185,7 +185,10 @@ EXCHANGES = [
         ),
         response(
             stop_reason="tool_calls",
-            tool_calls=[ToolCall("call_1", "f", '{"a":1} '), ToolCall("call_2", "g", '{"b":2}')],
+            tool_calls=[
+                ParsedToolCall("call_1", "f", '{"a":1} '),
+                ParsedToolCall("call_2", "g", '{"b":2}'),
+            ],
         ),
         first_content=b'"call_1"',
     ),
@@ -200,7 +203,7 @@ EXCHANGES = [
         ),
         response(
             stop_reason="tool_calls",
-            tool_calls=[ToolCall(None, "f", "{}"), ToolCall(None, "f", '{"b":2}')],
+            tool_calls=[ParsedToolCall(None, "f", "{}"), ParsedToolCall(None, "f", '{"b":2}')],
         ),
         first_content=b'"f"',
     ),
@@ -214,7 +217,7 @@ EXCHANGES = [
             chunk({}, "function_call"),
             DONE,
         ),
-        response(stop_reason="function_call", tool_calls=[ToolCall(None, "f", '{"a":1}')]),
+        response(stop_reason="function_call", tool_calls=[ParsedToolCall(None, "f", '{"a":1}')]),
         first_content=b'"f"',
     ),
     Exchange(
@@ -229,7 +232,7 @@ EXCHANGES = [
             chunk({}, "tool_calls"),
             DONE,
         ),
-        response(stop_reason="tool_calls", tool_calls=[ToolCall("c1", "sh", "ls -l")]),
+        response(stop_reason="tool_calls", tool_calls=[ParsedToolCall("c1", "sh", "ls -l")]),
         first_content=b'"sh"',
     ),
     Exchange(
@@ -471,7 +474,7 @@ EXCHANGES = [
             content="Well: ok",
             reasoning="Hm, ",
             stop_reason="tool_calls",
-            tool_calls=[ToolCall(None, "f", '{"a":[1,"ü"]}')],
+            tool_calls=[ParsedToolCall(None, "f", '{"a":[1,"ü"]}')],
             usage=Usage(
                 tokens_in=4,
                 tokens_out=6,
@@ -530,9 +533,9 @@ EXCHANGES = [
             stop_reason="tool_calls",
             usage=COUNTED,
             tool_calls=[
-                ToolCall("c1", "f", "{}"),
-                ToolCall("c1", "sh", "ls"),
-                ToolCall(None, "old", "{ }"),
+                ParsedToolCall("c1", "f", "{}"),
+                ParsedToolCall("c1", "sh", "ls"),
+                ParsedToolCall(None, "old", "{ }"),
             ],
         ),
         content_type=PLAIN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, BilledUsage, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 USAGE: JSON = {
@@ -16,7 +16,7 @@ COUNTED = Usage(
     tokens_in=71,
     tokens_out=8,
     tokens_cache_read=64,
-    billed=[Billed(None, Usage(tokens_in=5, tokens_out=8))],
+    billed=[BilledUsage(None, Usage(tokens_in=5, tokens_out=8))],
     raw=USAGE,
 )
 
@@ -107,8 +107,8 @@ EXCHANGES = [
         response(
             reasoning="I will look.",
             tool_calls=[
-                ToolCall("weather_1", "weather", '{"city": "Köln"}'),
-                ToolCall("now_1", "now", "{}"),
+                ParsedToolCall("weather_1", "weather", '{"city": "Köln"}'),
+                ParsedToolCall("now_1", "now", "{}"),
             ],
             stop_reason="TOOL_CALL",
             usage=COUNTED,
@@ -120,7 +120,9 @@ EXCHANGES = [
         "cohere_chat",
         named(START, call(0, "f_1", "f"), arguments(0, '{"a":1}'), end("TOOL_CALL")),
         response(
-            tool_calls=[ToolCall("f_1", "f", '{"a":1}')], stop_reason="TOOL_CALL", usage=COUNTED
+            tool_calls=[ParsedToolCall("f_1", "f", '{"a":1}')],
+            stop_reason="TOOL_CALL",
+            usage=COUNTED,
         ),
         first_content=b'"f_1"',
     ),
@@ -195,7 +197,7 @@ EXCHANGES = [
         response(
             content="Looking now.",
             reasoning="I will look.\n\nHm.",
-            tool_calls=[ToolCall("weather_1", "weather", '{"city":"Rom"}')],
+            tool_calls=[ParsedToolCall("weather_1", "weather", '{"city":"Rom"}')],
             stop_reason="TOOL_CALL",
             usage=Usage(
                 tokens_in=5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact
 
 PROMPT = {"promptTokenCount": 8, "totalTokenCount": 8}
@@ -105,9 +105,9 @@ THOUGHT = {
     "reasoning": "Let me see.",
     "stop_reason": "STOP",
     "tool_calls": [
-        ToolCall("call_1", "weather", '{"city":"Rom"}'),
-        ToolCall(None, "weather", '{"city":"Köln"}'),
-        ToolCall(None, "now", "{}"),
+        ParsedToolCall("call_1", "weather", '{"city":"Rom"}'),
+        ParsedToolCall(None, "weather", '{"city":"Köln"}'),
+        ParsedToolCall(None, "now", "{}"),
     ],
     "usage": Usage(
         tokens_in=9,
@@ -251,13 +251,13 @@ GENERATED = [
         response(
             stop_reason="STOP",
             tool_calls=[
-                ToolCall(
+                ParsedToolCall(
                     "c1",
                     "book",
                     '{"city":"New York","who":[{"name":"Ann"},{"name":"Bob"}],'
                     '"n o":2,"late":false,"note":null}',
                 ),
-                ToolCall(None, "now", "{}"),
+                ParsedToolCall(None, "now", "{}"),
             ],
             service_tier="priority",
             usage=Usage(
@@ -498,8 +498,8 @@ INTERACTIONS = [
             content="Looking.",
             reasoning="Let me see.",
             tool_calls=[
-                ToolCall("f1", "weather", '{"city": "Rom"}'),
-                ToolCall("f2", "now", "{}"),
+                ParsedToolCall("f1", "weather", '{"city": "Rom"}'),
+                ParsedToolCall("f2", "now", "{}"),
             ],
             stop_reason="requires_action",
             service_tier="flex",
@@ -522,8 +522,8 @@ INTERACTIONS = [
             content="Looking.",
             reasoning="Let me see.",
             tool_calls=[
-                ToolCall("f1", "weather", '{"city":"Rom"}'),
-                ToolCall("f2", "now", "{}"),
+                ParsedToolCall("f1", "weather", '{"city":"Rom"}'),
+                ParsedToolCall("f2", "now", "{}"),
             ],
             usage=INTERACTION_COUNTED,
         ),
@@ -578,8 +578,8 @@ INTERACTIONS = [
             content="Looking.",
             reasoning="Let me see.",
             tool_calls=[
-                ToolCall("f1", "weather", '{"city":"Rom"}'),
-                ToolCall("f2", "now", "{}"),
+                ParsedToolCall("f1", "weather", '{"city":"Rom"}'),
+                ParsedToolCall("f2", "now", "{}"),
             ],
             usage=INTERACTION_COUNTED,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capture.wire.types import ParsedResponse, ToolCall, Usage
+from capture.wire.types import ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, data
 
 # https://platform.openai.com/docs/api-reference/realtime-server-events/response/done
@@ -114,7 +114,7 @@ EXCHANGES = [
             }
         ),
         expected=ParsedResponse(
-            tool_calls=[ToolCall("f1", "clock", '{"zone":"UTC"}')],
+            tool_calls=[ParsedToolCall("f1", "clock", '{"zone":"UTC"}')],
             stop_reason="tool_calls",
             usage=Usage(
                 tokens_in=10,

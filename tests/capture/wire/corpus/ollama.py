@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capture.wire.types import JSON, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import LINES, PLAIN, Exchange, compact
 
 TIMES: dict[str, JSON] = {
@@ -77,9 +77,9 @@ EXCHANGES = [
             content="Looking.",
             reasoning="Let me see",
             tool_calls=[
-                ToolCall(None, "weather", '{"city":"Rom"}'),
-                ToolCall("call_1", "weather", '{"city":"Köln"}'),
-                ToolCall(None, "now", "{}"),
+                ParsedToolCall(None, "weather", '{"city":"Rom"}'),
+                ParsedToolCall("call_1", "weather", '{"city":"Köln"}'),
+                ParsedToolCall(None, "now", "{}"),
             ],
             usage=COUNTED,
         ),
@@ -162,7 +162,7 @@ EXCHANGES = [
         response(
             content="Hi",
             reasoning="Hm.",
-            tool_calls=[ToolCall(None, "now", "{}")],
+            tool_calls=[ParsedToolCall(None, "now", "{}")],
             usage=COUNTED,
         ),
         content_type=PLAIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from capture.wire.types import JSON, Billed, ParsedResponse, ToolCall, Usage
+from capture.wire.types import JSON, BilledUsage, ParsedResponse, ParsedToolCall, Usage
 from tests.capture.wire.corpus.exchanges import PLAIN, Exchange, compact, named
 
 USAGE = {
@@ -217,8 +217,8 @@ EXCHANGES = [
             reasoning="First.\n\nThen.",
             stop_reason="tool_calls",
             tool_calls=[
-                ToolCall("call_1", "weather", '{"city":"Rom"}'),
-                ToolCall("call_2", "sh", "ls -l"),
+                ParsedToolCall("call_1", "weather", '{"city":"Rom"}'),
+                ParsedToolCall("call_2", "sh", "ls -l"),
             ],
             usage=COUNTED,
         ),
@@ -246,8 +246,8 @@ EXCHANGES = [
             content="Hi there and no",
             reasoning="First.\n\nraw",
             tool_calls=[
-                ToolCall("call_1", "weather", '{"city":'),
-                ToolCall("call_2", "sh", "ls"),
+                ParsedToolCall("call_1", "weather", '{"city":'),
+                ParsedToolCall("call_2", "sh", "ls"),
             ],
             complete=False,
         ),
@@ -272,7 +272,7 @@ EXCHANGES = [
         response(
             content="Hi there",
             stop_reason="tool_calls",
-            tool_calls=[ToolCall("c", "f", "{}")],
+            tool_calls=[ParsedToolCall("c", "f", "{}")],
             usage=COUNTED,
         ),
         first_content=b'"delta":"Hi"',
@@ -303,9 +303,9 @@ EXCHANGES = [
         response(
             stop_reason="tool_calls",
             tool_calls=[
-                ToolCall("c1", "local_shell", '{"command":["ls"]}'),
-                ToolCall("c2", "computer", '[{"type":"click"}]'),
-                ToolCall("c3", "apply_patch", '{"path":"a.py"}'),
+                ParsedToolCall("c1", "local_shell", '{"command":["ls"]}'),
+                ParsedToolCall("c2", "computer", '[{"type":"click"}]'),
+                ParsedToolCall("c3", "apply_patch", '{"path":"a.py"}'),
             ],
         ),
         content_type=PLAIN,
@@ -354,7 +354,7 @@ EXCHANGES = [
                     "image_gen_tokens_out": 272,
                 },
                 billed=[
-                    Billed(
+                    BilledUsage(
                         None,
                         replace(
                             COUNTED,
@@ -366,7 +366,7 @@ EXCHANGES = [
                             },
                         ),
                     ),
-                    Billed(
+                    BilledUsage(
                         "gpt-image-1.5",
                         Usage(
                             tokens_in=50, tokens_out=272, tokens_image_in=0, tokens_image_out=272

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.wire.formats.anthropic import messages as anthropic_messages
-from capture.wire.types import ToolResult
+from capture.wire.types import ParsedToolResult
 from tests.capture.wire.corpus.anthropic import EXCHANGES
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -79,12 +79,12 @@ def test_tool_results_are_read() -> None:
         ],
     }
     assert anthropic_messages.tool_results(json.dumps(message).encode()) == [
-        ToolResult("t1", None, "18 °C", False),
-        ToolResult("t2", None, "not\nfound", True),
-        ToolResult(
+        ParsedToolResult("t1", None, "18 °C", False),
+        ParsedToolResult("t2", None, "not\nfound", True),
+        ParsedToolResult(
             "t3", None, [{"type": "text", "text": "see"}, {"type": "image", "source": {}}], False
         ),
-        ToolResult("t4", None, None, False),
+        ParsedToolResult("t4", None, None, False),
     ]
 
 

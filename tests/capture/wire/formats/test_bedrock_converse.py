@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.wire.formats.bedrock import converse as bedrock_converse
-from capture.wire.types import ToolResult
+from capture.wire.types import ParsedToolResult
 from tests.capture.wire.corpus.bedrock import CONVERSE
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -88,11 +88,11 @@ def test_tool_results_are_read() -> None:
         ],
     }
     assert bedrock_converse.tool_results(json.dumps(message).encode()) == [
-        ToolResult("t1", None, "18\n°C", False),
-        ToolResult("t2", None, "not found", True),
-        ToolResult("t3", None, {"t": 18}, False),
-        ToolResult("t4", None, [{"text": "see"}, {"image": {}}], False),
-        ToolResult("t5", None, [], False),
+        ParsedToolResult("t1", None, "18\n°C", False),
+        ParsedToolResult("t2", None, "not found", True),
+        ParsedToolResult("t3", None, {"t": 18}, False),
+        ParsedToolResult("t4", None, [{"text": "see"}, {"image": {}}], False),
+        ParsedToolResult("t5", None, [], False),
     ]
 
 

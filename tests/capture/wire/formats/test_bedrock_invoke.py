@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.wire.formats.bedrock import invoke as bedrock_invoke
-from capture.wire.types import JSON, ToolResult
+from capture.wire.types import JSON, ParsedToolResult
 from tests.capture.wire.corpus.bedrock import INVOKE
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -88,7 +88,7 @@ def test_requests_for_other_models_are_read(
 )
 def test_tool_results_of_each_family_are_read(message: JSON) -> None:
     assert bedrock_invoke.tool_results(json.dumps(message).encode()) == [
-        ToolResult("t1", None, "18 °C", False)
+        ParsedToolResult("t1", None, "18 °C", False)
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from capture.wire.formats.cohere import chat as cohere_chat
 from capture.wire.formats.cohere import embeddings as cohere_embeddings
-from capture.wire.types import ToolResult
+from capture.wire.types import ParsedToolResult
 from tests.capture.wire.corpus.cohere import EXCHANGES
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -45,7 +45,7 @@ def test_request_is_read() -> None:
 def test_tool_result_is_read(content: object, expected: object) -> None:
     message = {"role": "tool", "tool_call_id": "weather_1", "content": content}
     assert cohere_chat.tool_results(json.dumps(message).encode()) == [
-        ToolResult("weather_1", None, expected, False)
+        ParsedToolResult("weather_1", None, expected, False)
     ]
 
 

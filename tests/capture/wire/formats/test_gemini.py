@@ -9,8 +9,8 @@ import pytest
 from capture.wire.formats.gemini import embeddings as gemini_embeddings
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import interactions as gemini_interactions
-from capture.wire.json.partial_arguments import PartialArgs
-from capture.wire.types import ParsedRequest, Part, ToolResult
+from capture.wire.json.partial_arguments import PartialArguments
+from capture.wire.types import BodyPart, ParsedRequest, ParsedToolResult
 from tests.capture.wire.corpus.exchanges import PLAIN, SSE, Exchange
 from tests.capture.wire.corpus.gemini import EXCHANGES, array, events
 
@@ -112,12 +112,12 @@ def test_tool_results_are_read() -> None:
         ],
     }
     assert gemini.tool_results(json.dumps(message).encode()) == [
-        ToolResult("c1", "weather", {"output": "18 °C"}, False),
-        ToolResult(None, "now", {"error": "no clock"}, True),
-        ToolResult(None, "nothing", None, False),
+        ParsedToolResult("c1", "weather", {"output": "18 °C"}, False),
+        ParsedToolResult(None, "now", {"error": "no clock"}, True),
+        ParsedToolResult(None, "nothing", None, False),
     ]
     assert gemini.tool_results(b'{"parts":{"functionResponse":{"name":"f"}}}') == [
-        ToolResult(None, "f", None, False)
+        ParsedToolResult(None, "f", None, False)
     ]
 
 
@@ -153,7 +153,7 @@ def test_interactions_input_that_is_no_list(given: bytes) -> None:
     body = b'{"agent":"deep-research","input":' + given + b"}"
     parsed_request = gemini_interactions.parse_request(body)
     assert (parsed_request.model_id, parsed_request.params) == (None, {"agent": "deep-research"})
-    assert parsed_request.parts == [Part("message", 33, 33 + len(given))]
+    assert parsed_request.parts == [BodyPart("message", 33, 33 + len(given))]
 
 
 def test_interactions_tool_result_is_read() -> None:
@@ -165,7 +165,7 @@ def test_interactions_tool_result_is_read() -> None:
         "is_error": True,
     }
     assert gemini_interactions.tool_results(json.dumps(step).encode()) == [
-        ToolResult("f1", "weather", "18 °C", True)
+        ParsedToolResult("f1", "weather", "18 °C", True)
     ]
 
 
@@ -201,13 +201,13 @@ def test_error_body_is_googles(type: str, code: str, status: int, name: str) -> 
 
 
 def test_arguments_in_pieces_that_contradict_each_other() -> None:
-    partial = PartialArgs()
+    partial = PartialArguments()
     for path in ("$.a.b", "$.a.b.c", "$.a[999999999].d", "$.l[999999999]", "$", "", "x", "$.l.k"):
         partial.add({"jsonPath": path, "stringValue": "v"})
     partial.add({"jsonPath": 7, "numberValue": 7})
     partial.add({"stringValue": ["v"]})
     # An index far away must not make a list of that length.
-    assert partial.assembled() == {"a": {"b": "v", "999999999": {"d": "v"}}, "l": ["v", "v"]}
+    assert partial.assemble() == {"a": {"b": "v", "999999999": {"d": "v"}}, "l": ["v", "v"]}
 
 
 def test_line_ends_without_a_brace_are_no_error() -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from capture.wire.formats import ollama
-from capture.wire.types import ParsedRequest, ToolResult
+from capture.wire.types import ParsedRequest, ParsedToolResult
 from tests.capture.wire.corpus.exchanges import LINES, Exchange
 from tests.capture.wire.corpus.ollama import EXCHANGES, lines, message
 
@@ -97,15 +97,15 @@ def test_embeddings_request_is_read(path: str, body: bytes, texts: list[bytes]) 
     [
         (
             {"role": "tool", "tool_name": "weather", "content": "18 °C"},
-            ToolResult(None, "weather", "18 °C", False),
+            ParsedToolResult(None, "weather", "18 °C", False),
         ),
         (
             {"role": "tool", "name": "weather", "tool_call_id": "c1", "content": ""},
-            ToolResult("c1", "weather", "", False),
+            ParsedToolResult("c1", "weather", "", False),
         ),
     ],
 )
-def test_tool_result_is_read(message: object, result: ToolResult) -> None:
+def test_tool_result_is_read(message: object, result: ParsedToolResult) -> None:
     assert ollama.tool_results(json.dumps(message).encode()) == [result]
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.wire.formats.openai import chat as openai_chat
-from capture.wire.types import ParsedRequest, Part, ToolResult
+from capture.wire.types import BodyPart, ParsedRequest, ParsedToolResult
 from tests.capture.wire.corpus.chat import EXCHANGES, chunk
 from tests.capture.wire.corpus.exchanges import SSE, Exchange, data
 
@@ -98,7 +98,7 @@ def test_odd_request_is_read_all_the_same() -> None:
     assert parsed_request.params == {"temperature": "nan", "logit_bias": {"a\ufffd": "-inf"}}
     assert parsed_request.note == "metadata: the JSON is nested too deeply"
     start = body.index(b'{"role"')
-    assert parsed_request.parts == [Part("message", start, body.index(b"]", start))]
+    assert parsed_request.parts == [BodyPart("message", start, body.index(b"]", start))]
 
 
 def test_half_characters_in_two_deltas_become_one() -> None:
@@ -113,7 +113,7 @@ def test_half_characters_in_two_deltas_become_one() -> None:
     [
         (
             {"role": "tool", "tool_call_id": "call_1", "content": "18 °C"},
-            ToolResult("call_1", None, "18 °C", False),
+            ParsedToolResult("call_1", None, "18 °C", False),
         ),
         (
             {
@@ -121,15 +121,15 @@ def test_half_characters_in_two_deltas_become_one() -> None:
                 "tool_call_id": "call_1",
                 "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
             },
-            ToolResult("call_1", None, "a\nb", False),
+            ParsedToolResult("call_1", None, "a\nb", False),
         ),
         (
             {"role": "function", "name": "weather", "content": None},
-            ToolResult(None, "weather", None, False),
+            ParsedToolResult(None, "weather", None, False),
         ),
     ],
 )
-def test_tool_result_is_read(message: object, result: ToolResult) -> None:
+def test_tool_result_is_read(message: object, result: ParsedToolResult) -> None:
     assert openai_chat.tool_results(json.dumps(message).encode()) == [result]
 
 

@@ -12,7 +12,7 @@ from capture.wire.formats.openai import embeddings as openai_embeddings
 from capture.wire.formats.openai import images as openai_images
 from capture.wire.formats.openai import input_tokens as openai_input_tokens
 from capture.wire.formats.openai import moderations as openai_moderations
-from capture.wire.types import ParsedRequest, ToolResult
+from capture.wire.types import ParsedRequest, ParsedToolResult
 from tests.capture.wire.corpus.endpoint import EXCHANGES
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -139,7 +139,7 @@ def test_decision_has_a_history_and_questions() -> None:
         {"questions": [{"a": 1}]},
     )
     [_, (_, item)] = parts(parsed_request, body)
-    assert openai_decisions.tool_results(item) == [ToolResult("c", None, "x", False)]
+    assert openai_decisions.tool_results(item) == [ParsedToolResult("c", None, "x", False)]
 
 
 def test_counts_read_the_request_but_take_no_results_from_the_call_that_brings_them() -> None:

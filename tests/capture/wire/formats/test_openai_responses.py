@@ -5,7 +5,7 @@ import json
 import pytest
 
 from capture.wire.formats.openai import responses as openai_responses
-from capture.wire.types import ToolResult
+from capture.wire.types import ParsedToolResult
 from tests.capture.wire.corpus.exchanges import Exchange
 from tests.capture.wire.corpus.responses import EXCHANGES
 
@@ -53,20 +53,20 @@ def test_input_that_is_a_text_is_one_message() -> None:
     [
         (
             {"type": "function_call_output", "call_id": "c1", "output": "18 °C"},
-            [ToolResult("c1", None, "18 °C", False)],
+            [ParsedToolResult("c1", None, "18 °C", False)],
         ),
         (
             {"type": "custom_tool_call_output", "call_id": "c2", "output": [{"type": "x"}]},
-            [ToolResult("c2", None, [{"type": "x"}], False)],
+            [ParsedToolResult("c2", None, [{"type": "x"}], False)],
         ),
         (
             {"type": "computer_call_output", "call_id": "c3", "output": {"type": "screenshot"}},
-            [ToolResult("c3", None, {"type": "screenshot"}, False)],
+            [ParsedToolResult("c3", None, {"type": "screenshot"}, False)],
         ),
         ({"type": "function_call", "call_id": "c1", "arguments": "{}"}, []),
         ({"role": "user", "content": "x"}, []),
         ("Hi", []),
     ],
 )
-def test_tool_results_are_read(item: object, results: list[ToolResult]) -> None:
+def test_tool_results_are_read(item: object, results: list[ParsedToolResult]) -> None:
     assert openai_responses.tool_results(json.dumps(item).encode()) == results
