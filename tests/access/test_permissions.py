@@ -53,6 +53,7 @@ ADMINS = frozenset((Role.ADMIN,))
 OPEN = {"health", "readyz", "sign_in"}
 ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "index": (VIEWERS, None),
+    "api_root": (VIEWERS, None),
     "sign_out": (VIEWERS, VIEWERS),
     "live": (VIEWERS, None),
     "sessions": (VIEWERS, None),
