@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from access.redaction import redact_error
-from agentledger_site.conf import PREFIX, BadValue, Config
+from agentledger_site.conf import BadValue, Config
+from agentledger_site.variables import PREFIX
 
 # How long a reader or writer of SQLite waits for the one writer before it gives up.
 BUSY_TIMEOUT_S = 20

@@ -13,7 +13,7 @@ from agentledger_site.database import databases
 @cache
 def check() -> None:
     """Warn about variables that nothing reads; end with status 2 at a value that cannot be used."""
-    for name, nearest in conf.unknown_names(os.environ).items():
+    for name, nearest in conf.find_unknown_names(os.environ).items():
         hint = f"; did you mean {nearest}?" if nearest else ""
         print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
     try:

@@ -21,6 +21,8 @@ from access.request_checks import (
 )
 from agentledger_site import conf
 from agentledger_site.owned_paths import is_owned
+from agentledger_site.parsers import networks
+from agentledger_site.variables import PREFIX
 from tests.support.ledger import Ledger
 from tests.support.provider import Provider
 from tests.support.raw import exchange, request
@@ -128,7 +130,7 @@ def test_whose_page_may_change_something(headers: dict[str, str], passes: bool) 
 
 
 def rules(variables: dict[str, str]) -> dict[str, Any]:
-    config = conf.read({conf.PREFIX + name: value for name, value in variables.items()})
+    config = conf.read({PREFIX + name: value for name, value in variables.items()})
     return {
         "has_key": config.api_key is not None,
         "trusted_networks": config.trusted_networks,
@@ -140,7 +142,7 @@ def reader_of(facts: dict[str, object]) -> Reader:
     return Reader(**{"headers": {}, **facts})  # type: ignore[arg-type]
 
 
-PROXIES = conf.networks("10.0.0.0/8,::1")
+PROXIES = networks("10.0.0.0/8,::1")
 VOUCHED = [
     # from whom, with which headers, whom it names; None: nobody vouches for anything
     ("8.8.8.8", {"x-forwarded-for": "1.1.1.1"}, None),

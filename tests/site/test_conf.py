@@ -13,9 +13,8 @@ import pytest
 from access.redaction import redact_url
 from agentledger_site import conf
 from agentledger_site.database import databases
+from agentledger_site.variables import PREFIX
 from tests.support.ledger import COMMANDS, Ledger, ServerName
-
-PREFIX = conf.PREFIX
 
 
 def read(**values: str) -> conf.Config:

@@ -17,6 +17,7 @@ from django.urls import URLResolver, get_resolver
 
 from agentledger_site import conf
 from agentledger_site.owned_paths import is_owned
+from agentledger_site.variables import PREFIX, variables
 from capture.proxy.recorded_headers import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
 from tests.support.ledger import PROJECT, Ledger
 from tests.support.provider import Provider
@@ -46,11 +47,11 @@ def names(cell: str) -> list[str]:
 def test_the_variables() -> None:
     expected = [
         [
-            f"`{conf.PREFIX}{field.metadata['name']}`",
+            f"`{PREFIX}{field.metadata['name']}`",
             f"`{field.metadata['default']}`" if field.metadata["default"] else "none",
             field.metadata["doc"],
         ]
-        for field in conf.variables()
+        for field in variables()
     ]
     assert rows(section(README, "## Variables")) == expected
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from agentledger_site import conf
+from agentledger_site.variables import PREFIX
 from capture.upstream.routing import Destination, Destinations, UnknownUpstream, provider_of
 from capture.wire import registry
 from tests.support.ledger import Ledger
@@ -17,7 +18,7 @@ from tests.support.provider import Provider
 
 
 def destinations(**variables: str) -> Destinations:
-    config = conf.read({conf.PREFIX + name: v for name, v in variables.items()})
+    config = conf.read({PREFIX + name: v for name, v in variables.items()})
     return Destinations(config.upstreams, config.default_upstream_url)
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.test import override_settings
 
 from agentledger_site import conf
+from agentledger_site.variables import PREFIX
 from capture.admission.decision import NOTHING_APPLIES, Keys, State
 from capture.admission.state.factory import new_state
 from tests.capture.admission.state.states import admitted, new_request, refused, used_and_held
@@ -33,7 +34,7 @@ CONFIGURED = {
 
 
 def configured(**more: str) -> State:
-    values = {conf.PREFIX + name: value for name, value in (CONFIGURED | more).items()}
+    values = {PREFIX + name: value for name, value in (CONFIGURED | more).items()}
     with override_settings(AGENTLEDGER=conf.read(values)):
         return new_state()
 

@@ -1,0 +1,127 @@
+"""Parsers of variables: each takes the text of the environment and returns a value.
+
+They raise `Rejected` with a description of what they accept.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from access.request_checks import Network
+
+
+class Rejected(ValueError):
+    """A text cannot be parsed: the message says what would have been accepted."""
+
+
+def text(value: str) -> str:
+    return value
+
+
+def http_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        is_usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        is_usable = False
+    # Whatever is before an @, be it a password without a user: it would be stored and shown.
+    has_more = is_usable and ("@" in url.netloc or url.fragment)
+    if not is_usable or has_more or any(c.isspace() for c in value):
+        raise Rejected("an http:// or https:// URL without user, fragment or spaces")
+    return value.rstrip("/")
+
+
+def named_urls(value: str) -> Mapping[str, str]:
+    accepted = 'a JSON object of names (a-z, 0-9, _ and -) and URLs, e.g. {"groq": "https://…"}'
+    try:
+        urls = json.loads(value)
+    except ValueError:
+        raise Rejected(accepted) from None
+    if not isinstance(urls, dict):
+        raise Rejected(accepted)
+    for name, url in urls.items():
+        if not re.fullmatch(r"[a-z0-9_-]{1,60}", name) or not isinstance(url, str):
+            raise Rejected(accepted)
+    return MappingProxyType({name: http_url(url) for name, url in urls.items()})
+
+
+def redis_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        named = url.path if url.scheme == "unix" else url.hostname
+        is_usable = url.scheme in ("redis", "rediss", "unix") and bool(named) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or any(c.isspace() for c in value):
+        raise Rejected("redis://host:6379/0, rediss://… or unix:///path/to/socket")
+    return value
+
+
+def dsn(value: str) -> str:
+    if re.match(r"sqlite:///.", value) or re.match(r"postgres(ql)?://", value):
+        return value
+    raise Rejected("sqlite:///relative.db, sqlite:////absolute.db or postgresql://…")
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if re.fullmatch(r"[0-9]{1,12}", value) and lowest <= int(value) <= highest:
+            return int(value)
+        raise Rejected(f"a whole number from {lowest} to {highest}")
+
+    return parse
+
+
+def seconds(value: str) -> float:
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value) and float(value) > 0:
+        return float(value)
+    raise Rejected("a number of seconds above 0")
+
+
+def usd(value: str) -> Decimal:
+    if re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,10})?", value):
+        return Decimal(value)
+    raise Rejected("an amount in USD, 0 or more, e.g. 10 or 0.50")
+
+
+def flag(value: str) -> bool:
+    if value in ("0", "1"):
+        return value == "1"
+    raise Rejected("0 or 1")
+
+
+def http_status(*numbers: int) -> Callable[[str], int]:
+    parse_word = one_of(*map(str, numbers))
+    return lambda value: int(parse_word(value))
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value in words:
+            return value
+        raise Rejected(" or ".join(words))
+
+    return parse
+
+
+def name_list(value: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def path_list(value: str) -> tuple[str, ...]:
+    return tuple(item.strip("/") for item in name_list(value))
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in name_list(value))
+    except ValueError:
+        raise Rejected(
+            "comma-separated addresses or networks, e.g. 172.17.0.1,10.0.0.0/8"
+        ) from None

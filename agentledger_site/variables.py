@@ -1,0 +1,288 @@
+"""The table of AGENTLEDGER_* variables: name, type, parser, default and meaning of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from access.request_checks import Network
+from agentledger_site.parsers import (
+    dsn,
+    flag,
+    http_status,
+    http_url,
+    name_list,
+    named_urls,
+    networks,
+    one_of,
+    path_list,
+    redis_url,
+    seconds,
+    text,
+    usd,
+    whole_number,
+)
+
+PREFIX = "AGENTLEDGER_"
+
+
+def variable(name: str, parse: Callable[[str], Any], default: str | None, doc: str) -> Any:
+    """Returns the field of one variable. `default` is the text that an unset variable stands for;
+    None: such a variable has no value. `doc` is shown in the README."""
+    return dataclasses.field(
+        metadata={"name": name, "parse": parse, "default": default, "doc": doc}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The value of each variable, named after it in lower case."""
+
+    upstream_url: str = variable(
+        "UPSTREAM_URL",
+        http_url,
+        "https://api.openai.com",
+        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter, anything compatible."
+        " Unset: Anthropic Messages go to Anthropic, Gemini to Google, the rest to OpenAI",
+    )
+    upstreams: Mapping[str, str] = variable(
+        "UPSTREAMS",
+        named_urls,
+        "{}",
+        "JSON, name → URL: further upstreams, reached by the path prefix `/to/{name}/…` or the"
+        " header `x-agentledger-upstream`; `anthropic`, `google`, `openai` and other providers'"
+        " names say where their calls go when `AGENTLEDGER_UPSTREAM_URL` is unset",
+    )
+    dsn: str = variable(
+        "DSN",
+        dsn,
+        "sqlite:///agentledger.db",
+        "database: SQLite, or `postgresql://…` (any libpq URI; a socket folder as `?host=` too);"
+        " a relative path is relative to the folder the command was started in",
+    )
+    host: str = variable("HOST", text, "0.0.0.0", "address to bind")
+    port: int = variable("PORT", whole_number(0, 65535), "8000", "port to bind; 0 takes a free one")
+    api_key: str | None = variable(
+        "API_KEY",
+        text,
+        None,
+        "protects all read endpoints, as the role `admin`; without one they are open to loopback"
+        " and"
+        " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open"
+        " ([docs/access.md](docs/access.md))",
+    )
+    ingest_key: str | None = variable(
+        "INGEST_KEY",
+        text,
+        None,
+        "agents must send it, or an ingest token, as `x-agentledger-ingest-key`, or get 401; it is"
+        " never forwarded",
+    )
+    models_allow: tuple[str, ...] = variable(
+        "MODELS_ALLOW",
+        name_list,
+        "",
+        "comma-separated globs over model names, e.g. `gpt-4o*,claude-*`: all other models are"
+        " refused with 403",
+    )
+    models_deny: tuple[str, ...] = variable(
+        "MODELS_DENY",
+        name_list,
+        "",
+        "comma-separated globs over model names that are refused with 403, even if allowed",
+    )
+    trusted_networks: tuple[Network, ...] = variable(
+        "TRUSTED_NETWORKS",
+        networks,
+        "",
+        "comma-separated addresses and networks that may read without a key, as loopback may",
+    )
+    trusted_proxies: tuple[Network, ...] = variable(
+        "TRUSTED_PROXIES",
+        networks,
+        "",
+        "comma-separated addresses and networks of reverse proxies whose `X-Forwarded-For`,"
+        " `X-Forwarded-Proto` and `Forwarded` count: the reader is the client that they name",
+    )
+    allowed_hosts: tuple[str, ...] = variable(
+        "ALLOWED_HOSTS",
+        name_list,
+        "",
+        "comma-separated Host names that the read endpoints accept, beyond localhost names and IP"
+        " addresses; with a key set and this list empty, they accept any",
+    )
+    secret_key: str | None = variable(
+        "SECRET_KEY",
+        text,
+        None,
+        "signs the cookies of browsers; unset: a key is generated once and kept beside the spool"
+        " folder (`agentledger-secret-key`, mode 0600)",
+    )
+    extra_paths: tuple[str, ...] = variable(
+        "EXTRA_PATHS",
+        path_list,
+        "",
+        "comma-separated further request paths to capture, e.g. `v1/custom`;"
+        " `v1/chat/completions`, `v1/messages`, `v1/responses` always are",
+    )
+    inject_usage: bool = variable(
+        "INJECT_USAGE",
+        flag,
+        "0",
+        "`1`: requests the usage of OpenAI-style streams and hides the chunk that carries it; this"
+        " changes bytes",
+    )
+    capture_binary: bool = variable(
+        "CAPTURE_BINARY",
+        flag,
+        "0",
+        "`1`: keeps the bytes of images, audio and files; otherwise the ledger has their digests,"
+        " types and sizes, and thumbnails of images",
+    )
+    pricing: str | None = variable(
+        "PRICING",
+        text,
+        None,
+        "inline JSON, model → `[input_per_million, output_per_million]` USD, merged over the"
+        """ built-in prices, e.g. `'{"gpt-4o": [2.50, 10.00], "my-model": [1.00, 2.00]}'`;"""
+        " [docs/pricing.md](docs/pricing.md) has the longer form",
+    )
+    pricing_file: str | None = variable(
+        "PRICING_FILE",
+        text,
+        None,
+        "a JSON file of the same form, applied after `AGENTLEDGER_PRICING`: where both name a"
+        " model, the file wins",
+    )
+    budget_session: Decimal | None = variable(
+        "BUDGET_SESSION", usd, None, "max USD per session, over its lifetime"
+    )
+    budget_agent: Decimal | None = variable(
+        "BUDGET_AGENT", usd, None, "max USD per agent name and calendar day (UTC)"
+    )
+    budget_daily: Decimal | None = variable(
+        "BUDGET_DAILY", usd, None, "max USD over all calls per calendar day (UTC)"
+    )
+    budget_user: Decimal | None = variable(
+        "BUDGET_USER", usd, None, "max USD per user id and calendar day (UTC)"
+    )
+    budget_action: Literal["block", "warn", "both"] = variable(
+        "BUDGET_ACTION",
+        one_of("block", "warn", "both"),
+        "block",
+        "`block`: HTTP 429, the call never reaches the LLM; `warn`: the call goes through and is"
+        " marked; `both`: blocks and marks. [docs/budgets.md](docs/budgets.md) says how exact"
+        " budgets and limits are",
+    )
+    budget_status: Literal[429, 402, 403] = variable(
+        "BUDGET_STATUS",
+        http_status(429, 402, 403),
+        "429",
+        "HTTP status of a call that a budget refuses: `429`, `402` or `403`",
+    )
+    budget_unpriced: Literal["pass", "block"] = variable(
+        "BUDGET_UNPRICED",
+        one_of("pass", "block"),
+        "pass",
+        "calls under a budget whose model has no price: `pass` lets them through, marked, `block`"
+        " refuses them",
+    )
+    budget_midstream: bool = variable(
+        "BUDGET_MIDSTREAM",
+        flag,
+        "0",
+        "`1`: a stream that runs into a budget is ended with an error event; this changes bytes",
+    )
+    rate_limit_rpm: int | None = variable(
+        "RATE_LIMIT_RPM",
+        whole_number(1, 1_000_000),
+        None,
+        "max requests in any 60 seconds, of all calls",
+    )
+    rate_limit_session_rpm: int | None = variable(
+        "RATE_LIMIT_SESSION_RPM", whole_number(1, 1_000_000), None, "the same, per session"
+    )
+    rate_limit_agent_rpm: int | None = variable(
+        "RATE_LIMIT_AGENT_RPM", whole_number(1, 1_000_000), None, "the same, per agent name"
+    )
+    rate_limit_user_rpm: int | None = variable(
+        "RATE_LIMIT_USER_RPM", whole_number(1, 1_000_000), None, "the same, per user id"
+    )
+    redis_url: str | None = variable(
+        "REDIS_URL",
+        redis_url,
+        None,
+        "`redis://…`, `rediss://…` or `unix://…`: where several proxies share limits and budgets;"
+        " unset: each process has its own",
+    )
+    on_limiter_failure: Literal["pass", "block"] = variable(
+        "ON_LIMITER_FAILURE",
+        one_of("pass", "block"),
+        "pass",
+        "when limits and budgets cannot be checked (Redis is unavailable): `pass` forwards calls,"
+        " `block`"
+        " refuses them with 503",
+    )
+    spool_dir: str | None = variable(
+        "SPOOL_DIR",
+        text,
+        None,
+        "folder of the spool, on a local disk; unset: `agentledger-spool` beside the SQLite file,"
+        " or in the folder the command was started in",
+    )
+    spool_max_mb: int = variable(
+        "SPOOL_MAX_MB",
+        whole_number(1, 10_000_000),
+        "4096",
+        "how many MB may wait to be recorded",
+    )
+    spool_fsync: bool = variable(
+        "SPOOL_FSYNC",
+        flag,
+        "0",
+        "`1`: a response ends only when it is on the disk itself, so that a power cut loses nothing"
+        " (a killed process never does)",
+    )
+    on_full: Literal["block", "pass"] = variable(
+        "ON_FULL",
+        one_of("block", "pass"),
+        "block",
+        "when the spool or the disk is full: `block` refuses calls with 503, `pass` forwards them"
+        " unrecorded and counts them",
+    )
+    upstream_connect_timeout_s: float = variable(
+        "UPSTREAM_CONNECT_TIMEOUT_S",
+        seconds,
+        "10",
+        "seconds to wait for a connection to the upstream",
+    )
+    upstream_read_timeout_s: float = variable(
+        "UPSTREAM_READ_TIMEOUT_S",
+        seconds,
+        "600",
+        "seconds to wait for the next byte of the upstream",
+    )
+    upstream_pool_size: int = variable(
+        "UPSTREAM_POOL_SIZE",
+        whole_number(0, 1_000_000),
+        "0",
+        "connections to the upstream at once; `0`: as many as there are calls",
+    )
+    upstream_trust_env: bool = variable(
+        "UPSTREAM_TRUST_ENV",
+        flag,
+        "0",
+        "`1`: reach the upstream through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` and"
+        " `NO_PROXY` name",
+    )
+    shutdown_s: float = variable(
+        "SHUTDOWN_S", seconds, "30", "seconds that running calls have to end after SIGTERM"
+    )
+
+
+def variables() -> list[dataclasses.Field[Any]]:
+    """Returns the fields of `Variables`, each with its `variable(…)` as metadata."""
+    return list(dataclasses.fields(Variables))
