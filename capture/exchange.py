@@ -109,10 +109,10 @@ def new_action_id() -> UUID:
     return UUID(int=ms << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)
 
 
-def started_at(action_id: UUID) -> datetime:
+def datetime_from_id(action_id: UUID) -> datetime:
     return _EPOCH + timedelta(milliseconds=action_id.int >> 80)
 
 
-def at(ns: int) -> datetime:
-    """The moment `ns` nanoseconds after 1970, to the microsecond that databases keep."""
+def datetime_from_ns(ns: int) -> datetime:
+    """Returns the time `ns` nanoseconds after 1970, in microseconds, as databases store it."""
     return _EPOCH + timedelta(microseconds=ns // 1000)

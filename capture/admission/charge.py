@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
-from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, at
+from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, datetime_from_ns
 from capture.parsing.parse import parse_call
-from capture.pricing.call_cost import billing_of, charged_usd, cost_of, cost_of_call
+from capture.pricing.call_cost import billing_of, charge_usd, cost_of, cost_of_call
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.formats.bedrock.usage import usage_from_headers
@@ -129,7 +129,7 @@ class Charge:
             wire_format = registry.by_name(self._head.wire_format)
             self._estimator.learn(wire_format, self._asking.model, seen.tokens_out, seen.usd)
         status = response.status if response else None
-        return charged_usd(seen.usd, expected_usd, status=status, outcome=outcome)
+        return charge_usd(seen.usd, expected_usd, status=status, outcome=outcome)
 
     @property
     def _head(self) -> RequestHead:
@@ -159,7 +159,7 @@ class Charge:
             self._estimator.prices,
             usage,
             terms,
-            at=at(head.started_ns),
+            at=datetime_from_ns(head.started_ns),
             outcome=exchange.end.outcome,
         )
         return Seen(cost.total_usd, usage.tokens_out)

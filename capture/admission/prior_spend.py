@@ -20,12 +20,12 @@ from capture.admission.budgets import NOTHING
 from capture.admission.decision import State
 from capture.exchange import Outcome
 from capture.ledger.accounts import Account, accounts_of
-from capture.ledger.bulk_sql import at_once
+from capture.ledger.bulk_sql import chunks
 from capture.ledger.store import spool_positions
 from capture.models import Call, Ledger, Spend
 from capture.parsing.parse import parse_call
 from capture.parsing.parsed_call import ParsedCall
-from capture.pricing.call_cost import charged_usd, cost_of_call
+from capture.pricing.call_cost import charge_usd, cost_of_call
 from capture.pricing.prices import Prices
 from capture.spool import interrupted
 from capture.spool.folder import Folder
@@ -141,7 +141,7 @@ class PriorSpend:
 
 
 def _not_in_ledger(ids: list[UUID], last_seq: int) -> Iterator[UUID]:
-    for some in at_once(ids):
+    for some in chunks(ids):
         rows = Call.objects.filter(pk__in=some, seq__lte=last_seq).values_list("pk", flat=True)
         yield from set(some) - set(rows)
 
@@ -178,7 +178,7 @@ def _unrecorded(call: ParsedCall, prices: Prices) -> Unrecorded | None:
     reserved = call.request.reserved_usd
     status = call.response_head.status if call.response_head else None
     cost_usd = cost_of_call(prices, call).total_usd
-    usd = charged_usd(cost_usd, reserved, status=status, outcome=call.outcome)
+    usd = charge_usd(cost_usd, reserved, status=status, outcome=call.outcome)
     if usd is None and reserved is None:
         return None
     usd = NOTHING if usd is None else usd

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, at_once
+from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.entry import Entry
 from capture.models import Binary
 
@@ -32,7 +32,7 @@ class BinaryRows:
         """`first` has the first entry of each digest."""
         known: dict[bytes, int] = {}
         without_bytes: set[bytes] = set()
-        for some in at_once(list(first)):
+        for some in chunks(list(first)):
             found = Binary.objects.filter(scope=scope, digest__in=some)
             known |= {bytes(digest): id_ for digest, id_ in found.values_list("digest", "id")}
             if self._keep_bytes and known:

@@ -21,13 +21,13 @@ Row = dict[str, Any]
 
 
 # SQLite takes 32,766 parameters in a statement, but plans long lists slowly.
-LOOK_UP_AT_ONCE = 500
+CHUNK = 500
 
 
-def at_once(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """So many of them at a time as a statement looks up."""
-    for start in range(0, len(items), LOOK_UP_AT_ONCE):
-        yield items[start : start + LOOK_UP_AT_ONCE]
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
 
 
 def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
@@ -36,7 +36,7 @@ def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
         names = list(rows[0])
         statement = _insert_statement(model, tuple(names))
         with connection.cursor() as cursor:
-            cursor.executemany(statement, _prepared(model, names, rows))
+            cursor.executemany(statement, _convert_rows(model, names, rows))
 
 
 def update(model: type[models.Model], rows: Sequence[Row], *, key: str) -> None:
@@ -45,33 +45,35 @@ def update(model: type[models.Model], rows: Sequence[Row], *, key: str) -> None:
         names = [name for name in rows[0] if name != key]
         statement = _update_statement(model, tuple(names), key)
         with connection.cursor() as cursor:
-            cursor.executemany(statement, _prepared(model, [*names, key], rows))
+            cursor.executemany(statement, _convert_rows(model, [*names, key], rows))
 
 
 def delete(model: type[models.Model], name: str, values: Sequence[Any]) -> None:
     """Delete the rows where `name` is one of these. What Django's own deletion does besides, fetch
     them and look for what refers to them, is not done."""
     if values:
-        statement = f"DELETE FROM {quoted(model._meta.db_table)} WHERE {_column(model, name)} = %s"
+        statement = (
+            f"DELETE FROM {quote_name(model._meta.db_table)} WHERE {_column(model, name)} = %s"
+        )
         with connection.cursor() as cursor:
-            cursor.executemany(statement, _prepared(model, [name], [{name: v} for v in values]))
+            cursor.executemany(statement, _convert_rows(model, [name], [{name: v} for v in values]))
 
 
 @cache
 def _insert_statement(model: type[models.Model], names: tuple[str, ...]) -> str:
     columns = ", ".join(_column(model, name) for name in names)
     marks = ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {quoted(model._meta.db_table)} ({columns}) VALUES ({marks})"
+    return f"INSERT INTO {quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})"
 
 
 @cache
 def _update_statement(model: type[models.Model], names: tuple[str, ...], key: str) -> str:
-    table = quoted(model._meta.db_table)
+    table = quote_name(model._meta.db_table)
     changes = ", ".join(f"{_column(model, name)} = %s" for name in names)
     return f"UPDATE {table} SET {changes} WHERE {_column(model, key)} = %s"
 
 
-def _prepared(
+def _convert_rows(
     model: type[models.Model], names: Sequence[str], rows: Iterable[Row]
 ) -> list[list[Any]]:
     converters = [_converter(model, name, connection.vendor) for name in names]
@@ -89,10 +91,10 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 
 def _column(model: type[models.Model], name: str) -> str:
-    return quoted(str(_field(model, name).column))
+    return quote_name(str(_field(model, name).column))
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     in_quotes: str = connection.ops.quote_name(name)
     return in_quotes
 
@@ -110,11 +112,11 @@ def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[A
     if vendor == "sqlite":
         # As Django's own backend stores them.
         if isinstance(field, models.UUIDField):
-            return _hex
+            return _uuid_text
         if isinstance(field, models.DateTimeField):
-            return _naive
+            return _datetime_text
         if isinstance(field, models.DecimalField):
-            return _plain
+            return _decimal_text
     return None
 
 
@@ -129,13 +131,13 @@ def json_text(value: Any) -> str:
     return dump(clean_json(value))
 
 
-def _hex(value: UUID) -> str:
+def _uuid_text(value: UUID) -> str:
     return value.hex
 
 
-def _naive(value: datetime) -> str:
+def _datetime_text(value: datetime) -> str:
     return str(value.astimezone(UTC).replace(tzinfo=None))
 
 
-def _plain(value: Decimal) -> str:
+def _decimal_text(value: Decimal) -> str:
     return format(value, "f")

@@ -30,6 +30,7 @@ TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("
 def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row:
     call, cost = entry.call, entry.cost
     parsed_response, usage, request = call.parsed_response, call.usage, call.request
+    response_id = truncate(parsed_response.response_id, NAME_LENGTH)
     return {
         "action_id": call.action_id,
         "seq": seq,
@@ -48,16 +49,16 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
         "path": request.path if request else "",
         "wire_format": call.wire_format.NAME,
         "provider": call.provider,
-        "model_id": cut(
+        "model_id": truncate(
             call.parsed_request.model_id or parsed_response.response_model, NAME_LENGTH
         ),
-        "response_model": cut(parsed_response.response_model, NAME_LENGTH),
-        "response_id": cut(parsed_response.response_id, NAME_LENGTH) if is_stored(call) else None,
+        "response_model": truncate(parsed_response.response_model, NAME_LENGTH),
+        "response_id": response_id if is_stored(call) else None,
         "fetch_of": None,
         "streaming": call.streaming,
         "outcome": str(call.outcome),
         "status_code": call.status,
-        "stop_reason": cut(parsed_response.stop_reason, NAME_LENGTH),
+        "stop_reason": truncate(parsed_response.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         "budget_warning": request.budget_warning if request else None,
         **{name: count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
@@ -65,7 +66,7 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
         "cost_usd": cost.total_usd,
         "cache_savings_usd": cost.cache_savings_usd,
         "price_source": cost.source[:NAME_LENGTH],
-        "service_tier": cut(parsed_response.service_tier, NAME_LENGTH),
+        "service_tier": truncate(parsed_response.service_tier, NAME_LENGTH),
         "attempt": call.attempt,
         "retry_of": None,
         "latency_ms": call.latency_ms,
@@ -137,7 +138,7 @@ def heads(call: ParsedCall) -> dict[str, JSON]:
 
 def notes(entry: Entry) -> list[str]:
     notes = [*entry.call.notes]
-    if entry.cost.total_usd is None and (usd := entry.charged_usd):
+    if entry.cost.total_usd is None and (usd := entry.charge_usd):
         estimate = f"{usd.normalize():f} USD"
         notes.append(f"its cost is unknown; budgets were charged the estimate of {estimate}")
     return notes
@@ -162,7 +163,7 @@ def count(tokens: int | None) -> int | None:
     return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
 
 
-def cut(text: str | None, length: int) -> str | None:
+def truncate(text: str | None, length: int) -> str | None:
     return text[:length] if text is not None else None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.thumbnails import Thumbnail
-from capture.pricing.call_cost import charged_usd
+from capture.pricing.call_cost import charge_usd
 from capture.pricing.cost import Cost
 
 
@@ -19,9 +19,9 @@ class Entry(NamedTuple):
     thumbnails: Mapping[bytes, Thumbnail] = MappingProxyType({})  # by the binary's digest
 
     @property
-    def charged_usd(self) -> Decimal | None:
-        """What budgets are charged for the call: see `charged_usd` in pricing."""
-        return charged_usd(
+    def charge_usd(self) -> Decimal | None:
+        """What budgets are charged for the call: see `charge_usd` in pricing."""
+        return charge_usd(
             self.cost.total_usd,
             self.call.request.reserved_usd if self.call.request else None,
             status=self.call.status,

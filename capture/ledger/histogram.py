@@ -22,7 +22,7 @@ NOTHING = b""
 # Bucket 0 ends at 1 ms. The last one has no end.
 _ENDS_MS = [GROWTH**bucket for bucket in range(BUCKETS - 1)]
 # Off by the same factor from both ends of its bucket.
-_TOLD_MS = [1.0, *(2 * GROWTH**bucket / (GROWTH + 1) for bucket in range(1, BUCKETS))]
+_MIDDLES_MS = [1.0, *(2 * GROWTH**bucket / (GROWTH + 1) for bucket in range(1, BUCKETS))]
 _WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # arrays' types by bytes a count
 
 
@@ -30,7 +30,7 @@ def bucket_of(duration_ms: float) -> int:
     return bisect_left(_ENDS_MS, duration_ms)
 
 
-def added(stored: bytes, buckets: Sequence[int]) -> bytes:
+def add_durations(stored: bytes, buckets: Sequence[int]) -> bytes:
     """`stored` with one more duration in each of `buckets`, which may repeat."""
     if not buckets:
         return stored
@@ -57,7 +57,7 @@ def added(stored: bytes, buckets: Sequence[int]) -> bytes:
     return bytes((width, first)) + counts.tobytes()
 
 
-def as_integer(stored: bytes) -> int:
+def to_integer(stored: bytes) -> int:
     """0 of an empty one."""
     if not stored:
         return 0
@@ -80,4 +80,4 @@ def percentiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     up_to = list(accumulate(counts))
     # Ranks from 1 on. What is subtracted is above the error of the product, and far below 1.
     ranks = (max(1, ceil(share * up_to[-1] - 1e-9)) for share in shares)
-    return [_TOLD_MS[first + bisect_left(up_to, rank)] for rank in ranks]
+    return [_MIDDLES_MS[first + bisect_left(up_to, rank)] for rank in ranks]

@@ -45,7 +45,7 @@ def _long(data: bytes) -> int:
     return zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1)
 
 
-class RefsInTurn:
+class RefUnpacker:
     """Unpacks the references of calls in time order. Most of them are those of the call before,
     perhaps without its first: of a history of 200 that takes 3 µs rather than 9."""
 

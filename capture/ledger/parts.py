@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, at_once
+from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.compression import pack_text
 from capture.models import Ledger, Message
 from capture.parsing.parsed_call import ParsedCall, StoredPart
@@ -66,7 +66,7 @@ class PartRows:
                 if self._memory.get((scope, part.digest)) is None:
                     unknown[scope].add(part.digest)
         for scope, digests in unknown.items():
-            for some in at_once(list(digests)):
+            for some in chunks(list(digests)):
                 found = Message.objects.filter(scope=scope, digest__in=some)
                 for digest, id_ in found.values_list("digest", "id"):
                     self.learned[scope, bytes(digest)] = id_

@@ -42,7 +42,7 @@ BYTES = 8 * 1024 * 1024
 READ_AT_ONCE = 200
 
 
-def remove_some() -> bool:
+def purge_step() -> bool:
     """One step. Whether there was anything to remove."""
     session = Session.objects.filter(deleted_at__isnull=False).order_by("deleted_at").first()
     if session is not None:
@@ -188,7 +188,7 @@ class _Left:
         ]
         bulk_sql.update(Message, taken_over, key="id")
         heirs = {row["action_id"] for row in taken_over}
-        for some in bulk_sql.at_once(sorted(heirs)):
+        for some in bulk_sql.chunks(sorted(heirs)):
             seqs = Call.objects.filter(pk__in=some).values_list("seq", flat=True)
             bulk_sql.insert(TakenOver, [{"call_seq": seq} for seq in seqs])
         binaries = Binary.objects.filter(scope=self.call.scope)

@@ -11,7 +11,7 @@ from typing import Any
 
 from capture.exchange import Outcome
 from capture.ledger.bulk_sql import Row
-from capture.ledger.histogram import added, bucket_of
+from capture.ledger.histogram import add_durations, bucket_of
 from capture.wire.json.lenient import clean
 from capture.wire.registry import FREE_FORMATS
 
@@ -71,7 +71,7 @@ class Sums:
         self.corrects = False
 
     def __add__(self, other: Sums) -> Sums:
-        counts = added_up(self.counts, other.counts)
+        counts = add_counts(self.counts, other.counts)
         sums = Sums(counts, self.latency + other.latency, self.ttft + other.ttft)
         sums.corrects = self.corrects or other.corrects
         return sums
@@ -92,13 +92,13 @@ class Sums:
         if row["cost_usd"] is None:
             unknown = n_calls
         else:
-            cost = in_units(row["cost_usd"])
+            cost = to_units(row["cost_usd"])
         if row["cache_savings_usd"] is not None:
-            savings = in_units(row["cache_savings_usd"])
+            savings = to_units(row["cache_savings_usd"])
         # What is counted only is used by the call that follows.
         tokens = NO_TOKENS if row["wire_format"] in FREE_FORMATS else tokens_of(row)
         more = (n_calls, errors, refused, unknown, *tokens, cost, savings)
-        self.counts = more if self.counts is NO_CALLS else added_up(self.counts, more)
+        self.counts = more if self.counts is NO_CALLS else add_counts(self.counts, more)
 
     def take_back(self, row: Row) -> None:
         """What a call was estimated to have used; it keeps a known cost of 0."""
@@ -115,13 +115,13 @@ class Sums:
         counts[COST_UNKNOWN] = (counts[COST_UNKNOWN] or 0) + (new[0] is None) - (old[0] is None)
         for place, was, is_now in zip((COST, SAVINGS), old, new, strict=True):
             if (was, is_now) != (None, None):
-                change = in_units(is_now or ZERO) - in_units(was or ZERO)
+                change = to_units(is_now or ZERO) - to_units(was or ZERO)
                 counts[place] = (counts[place] or 0) + change
         self.counts = tuple(counts)
         self.corrects = True
 
 
-def added_up(counts: Counts, more: Counts) -> Counts:
+def add_counts(counts: Counts, more: Counts) -> Counts:
     """Written out: a loop takes four times as long, and this is done ten times a call."""
     calls, errors, refused, unknown, in_, out, read, written, reason, cost, saved = counts
     calls_, errors_, refused_, unknown_, in__, out_, read_, written_, reason_, cost_, saved_ = more
@@ -140,7 +140,7 @@ def added_up(counts: Counts, more: Counts) -> Counts:
     )
 
 
-Place = tuple[int, int, int]
+RollupSlot = tuple[int, int, int]
 """Span, kind (its index) and hour; of a day its first hour."""
 
 
@@ -163,30 +163,32 @@ class Traffic:
         )
         return self._sums[hour_of(row["timestamp"]), names]
 
-    def by_place(self) -> dict[Place, dict[Names, Sums]]:
-        found: dict[Place, dict[Names, Sums]] = {}
+    def by_slot(self) -> dict[RollupSlot, dict[Names, Sums]]:
+        found: dict[RollupSlot, dict[Names, Sums]] = {}
         for (hour, names), sums in self._sums.items():
             calls = names[:-1]
             for kind, of_kind in enumerate((calls, names[-1:], (), *zip(calls, strict=True))):
-                _add(found, (HOUR, kind, hour), of_kind, sums)
+                _add_sums(found, (HOUR, kind, hour), of_kind, sums)
         for (_, kind, hour), of_names in list(found.items()):
             day = (DAY, kind, hour - hour % 24)
             if day not in found:
                 found[day] = dict(of_names)
                 continue
             for names, sums in of_names.items():
-                _add(found, day, names, sums)
+                _add_sums(found, day, names, sums)
         return found
 
 
-def _add(found: dict[Place, dict[Names, Sums]], place: Place, names: Names, sums: Sums) -> None:
-    of_place = found.setdefault(place, {})
-    had = of_place.get(names)
-    of_place[names] = sums if had is None else had + sums
+def _add_sums(
+    found: dict[RollupSlot, dict[Names, Sums]], slot: RollupSlot, names: Names, sums: Sums
+) -> None:
+    by_names = found.setdefault(slot, {})
+    before = by_names.get(names)
+    by_names[names] = sums if before is None else before + sums
 
 
-def row_id(place: Place, key: int) -> int:
-    span, kind, hour = place
+def row_id(slot: RollupSlot, key: int) -> int:
+    span, kind, hour = slot
     return ((span << KIND_BITS | kind) << HOUR_BITS | hour) << KEY_BITS | key
 
 
@@ -194,20 +196,20 @@ Columns = Sequence[Any]
 """A row's figures in the order of `FIGURES`: numbers, None, and the histograms' bytes."""
 
 
-def columns(had: Columns | None, more: Sums) -> Columns:
+def add_to_columns(had: Columns | None, more: Sums) -> Columns:
     """Of the row that was `had`, with `more`."""
     if had is None:
         counts, latency, ttft = more.counts, b"", b""
     else:
-        counts, latency, ttft = added_up(tuple(had[:-2]), more.counts), had[-2], had[-1]
+        counts, latency, ttft = add_counts(tuple(had[:-2]), more.counts), had[-2], had[-1]
     if more.corrects:
-        counts = _unknown_again(counts, more)
+        counts = _forget_taken_back(counts, more)
     if max(map(abs, filter(None, counts)), default=0) > MAX_SUM:
         counts = tuple(n and max(-MAX_SUM, min(n, MAX_SUM)) for n in counts)
-    return (*counts, added(latency, more.latency), added(ttft, more.ttft))
+    return (*counts, add_durations(latency, more.latency), add_durations(ttft, more.ttft))
 
 
-def _unknown_again(now: Counts, more: Sums) -> Counts:
+def _forget_taken_back(now: Counts, more: Sums) -> Counts:
     """Without the sums of which what was taken back was all that was known."""
     counts = list(now)
     for _, place in TOKEN_COUNTS:
@@ -223,13 +225,13 @@ def hour_of(moment: datetime) -> int:
     return int(moment.timestamp() // 3600)
 
 
-def start_of(hour: int) -> datetime:
+def hour_start(hour: int) -> datetime:
     return _EPOCH + timedelta(hours=hour)
 
 
-def in_units(usd: Decimal) -> int:
+def to_units(usd: Decimal) -> int:
     return int(usd.scaleb(10))
 
 
-def in_usd(units: int | None) -> Decimal | None:
+def to_usd(units: int | None) -> Decimal | None:
     return None if units is None else Decimal(units).scaleb(-10)

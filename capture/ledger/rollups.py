@@ -15,7 +15,7 @@ import orjson
 from django.db import connection
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, at_once, quoted
+from capture.ledger.bulk_sql import Row, chunks, quote_name
 from capture.ledger.rollup_sums import (
     ALL_NAMES,
     CALLS,
@@ -25,10 +25,10 @@ from capture.ledger.rollup_sums import (
     Columns,
     Money,
     Names,
-    Place,
+    RollupSlot,
     Sums,
     Traffic,
-    columns,
+    add_to_columns,
     row_id,
 )
 from capture.models import Ledger, Rollup, RollupKey
@@ -74,22 +74,22 @@ class Rollups:
         self._traffic.of(row).correct(old, new)
 
     def write(self) -> None:
-        by_place = self._traffic.by_place()
-        keys = self._keys(by_place)
+        by_slot = self._traffic.by_slot()
+        keys = self._keys(by_slot)
         table = _Table()
         table.read(
-            row_id(place, key)
-            for place, of_names in by_place.items()
+            row_id(slot, key)
+            for slot, of_names in by_slot.items()
             for names in (*of_names, None)
-            if (key := keys.get((place[1], names))) is not None
+            if (key := keys.get((slot[1], names))) is not None
         )
-        for place, of_names in by_place.items():
-            kind, room = place[1], -1
+        for slot, of_names in by_slot.items():
+            kind, room = slot[1], -1
             for names, more in of_names.items():
                 key = keys.get((kind, names))
-                if key is None or row_id(place, key) not in table.found:
+                if key is None or row_id(slot, key) not in table.found:
                     if room < 0:
-                        room = max(0, MOST_KEYS - table.n_rows(place))
+                        room = max(0, MOST_KEYS - table.n_rows(slot))
                     parsed_request: Key = (kind, None)
                     # What was counted under "other" is corrected there.
                     if room and more.counts[CALLS]:
@@ -97,18 +97,18 @@ class Rollups:
                     key = keys.get(parsed_request)
                     if key is None:
                         key = keys[parsed_request] = self._new_key(parsed_request)
-                table.add(place, key, more)
+                table.add(slot, key, more)
         table.write()
         bulk_sql.insert(RollupKey, self._new_keys)
 
-    def _keys(self, by_place: Mapping[Place, Iterable[Names]]) -> dict[Key, int]:
+    def _keys(self, by_slot: Mapping[RollupSlot, Iterable[Names]]) -> dict[Key, int]:
         """Of those that there are."""
-        wanted: set[Key] = {(place[1], names) for place in by_place for names in by_place[place]}
-        wanted |= {(place[1], None) for place in by_place}
+        wanted: set[Key] = {(slot[1], names) for slot in by_slot for names in by_slot[slot]}
+        wanted |= {(slot[1], None) for slot in by_slot}
         known = self._memory.ids
         keys = {key: id_ for key in wanted if (id_ := known.get(key))}
         unknown = {key_digest(key): key for key in wanted - keys.keys()}
-        for some in at_once([*unknown]):
+        for some in chunks([*unknown]):
             found = RollupKey.objects.filter(digest__in=some).values_list("digest", "id")
             for digest, id_ in found:
                 key = unknown[bytes(digest)]
@@ -131,33 +131,33 @@ class _Table:
     """Those rows that a transaction changes."""
 
     def __init__(self) -> None:
-        self._name = quoted(Rollup._meta.db_table)
+        self._name = quote_name(Rollup._meta.db_table)
         self.found: dict[int, Columns] = {}
         self._changed: dict[int, Columns] = {}
 
     def read(self, ids: Iterable[int]) -> None:
         figures = ", ".join(FIGURES)
         with connection.cursor() as cursor:
-            for some in at_once(list(ids)):
+            for some in chunks(list(ids)):
                 marks = ", ".join(["%s"] * len(some))
                 cursor.execute(
                     f"SELECT id, {figures} FROM {self._name} WHERE id IN ({marks})", some
                 )
                 self.found.update({row[0]: row[1:] for row in cursor})
 
-    def n_rows(self, place: Place) -> int:
+    def n_rows(self, slot: RollupSlot) -> int:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT count(*) FROM {self._name} WHERE id BETWEEN %s AND %s",
-                [row_id(place, 0), row_id(place, MAX_KEY)],
+                [row_id(slot, 0), row_id(slot, MAX_KEY)],
             )
             n_rows: int = cursor.fetchone()[0]
         return n_rows
 
-    def add(self, place: Place, key: int, more: Sums) -> None:
-        id_ = row_id(place, key)
-        now = self.found[id_] = columns(self.found.get(id_), more)
-        self._changed[id_] = (id_, place[2], key, *now)
+    def add(self, slot: RollupSlot, key: int, more: Sums) -> None:
+        id_ = row_id(slot, key)
+        now = self.found[id_] = add_to_columns(self.found.get(id_), more)
+        self._changed[id_] = (id_, slot[2], key, *now)
 
     def write(self) -> None:
         names = ("id", "hour", "key_id", *FIGURES)

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from capture.exchange import Outcome
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, at_once
+from capture.ledger.bulk_sql import Row, chunks
 from capture.models import Ledger, Session, SessionValue
 from capture.parsing.parsed_call import ParsedCall
 from capture.wire.registry import FREE_FORMATS
@@ -52,7 +52,7 @@ class SessionRows:
 
     def find(self, calls: Iterable[ParsedCall]) -> None:
         ids = {id_ for call in calls if (id_ := call.ledger_field("session_id"))}
-        for some in at_once(sorted(ids)):
+        for some in chunks(sorted(ids)):
             found = Session.objects.not_deleted().filter(session_id__in=some)
             self._sessions.update({session.session_id: session for session in found})
 

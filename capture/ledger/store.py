@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from capture.ledger.batch import Batch
-from capture.ledger.bulk_sql import at_once, quoted
+from capture.ledger.bulk_sql import chunks, quote_name
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory
 from capture.ledger.rollups import KeyMemory
@@ -73,7 +73,7 @@ def forget_segments(names: Iterable[str]) -> None:
 def _not_recorded(entries: Sequence[Entry]) -> list[Entry]:
     """A spool that is read again after a crash yields calls that were recorded before it."""
     seen: set[UUID] = set()
-    for some in at_once([entry.call.action_id for entry in entries]):
+    for some in chunks([entry.call.action_id for entry in entries]):
         for model in (Call, Tombstone):
             seen.update(model.objects.filter(pk__in=some).values_list("pk", flat=True))
     new = []
@@ -85,7 +85,7 @@ def _not_recorded(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _save_positions(positions: Mapping[str, int]) -> None:
-    table = quoted(SpoolPosition._meta.db_table)
+    table = quote_name(SpoolPosition._meta.db_table)
     with connection.cursor() as cursor:
         cursor.executemany(
             f'INSERT INTO {table} (segment, "offset") VALUES (%s, %s)'

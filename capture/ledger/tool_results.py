@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, at_once
+from capture.ledger.bulk_sql import Row, chunks
 from capture.models import NAME_LENGTH, ToolCall
 from capture.parsing.parsed_call import ParsedCall, StoredPart
 from capture.wire.types import ParsedToolResult
@@ -42,7 +42,7 @@ class ToolCallRows:
         for scope, ids in ids_by_scope.items():
             if scope in new:
                 continue
-            for some in at_once(list(ids)):
+            for some in chunks(list(ids)):
                 found = ToolCall.objects.filter(
                     scope=scope, tool_call_id__in=some, result_action_id=None
                 )

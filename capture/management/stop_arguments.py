@@ -27,5 +27,5 @@ def scope_of(session: str | None, agent: str | None, user: str | None) -> tuple[
     return next(((s, v) for s, v in named.items() if v is not None), (Stop.EVERYTHING, ""))
 
 
-def said(scope: str, value: str) -> str:
+def describe_scope(scope: str, value: str) -> str:
     return f"{scope} {value!r}" if value else "all calls"

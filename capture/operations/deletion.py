@@ -112,7 +112,7 @@ def _wake_recorder() -> None:
     ring(Folder(settings.AGENTLEDGER.spool_path).doorbell)
 
 
-def is_removing() -> bool:
+def has_unpurged() -> bool:
     """Whether there is something left that was deleted, and the recorder has not removed yet."""
     marked = {"deleted_at__isnull": False}
     return Session.objects.filter(**marked).exists() or Call.objects.filter(**marked).exists()

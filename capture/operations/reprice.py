@@ -44,7 +44,7 @@ def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[C
     return calls
 
 
-def changes(calls: QuerySet[Call], prices: Prices) -> Iterator[tuple[int, list[Change]]]:
+def find_changes(calls: QuerySet[Call], prices: Prices) -> Iterator[tuple[int, list[Change]]]:
     """In pages, in the ledger's order: how many calls were looked at, and those whose cost is
     another now."""
     last = 0
@@ -59,7 +59,7 @@ def _differs(call: Call, cost: Cost) -> bool:
 
 
 def _cost(call: Call, prices: Prices) -> Cost:
-    parsed_response = _answered(call)
+    parsed_response = _parse_response(call)
     is_measured = call.usage_source == "provider"
     usage = parsed_response.usage if is_measured else _usage_of_columns(call)
     terms = BillingTerms(
@@ -73,7 +73,7 @@ def _cost(call: Call, prices: Prices) -> Cost:
     return cost_of(prices, usage, terms, at=call.timestamp, outcome=call.outcome)
 
 
-def _answered(call: Call) -> ParsedResponse:
+def _parse_response(call: Call) -> ParsedResponse:
     """What the answer says, read again: of some usage the ledger's columns tell a part."""
     body = call.body
     headers = dict(body.heads["response"] or ())
@@ -95,7 +95,7 @@ def _usage_of_columns(call: Call) -> Usage | None:
     return Usage(**counts, units=call.body.units or {})
 
 
-def apply(page: list[Change]) -> None:
+def apply_changes(page: list[Change]) -> None:
     """In one transaction, under the ledger's lock: the recorder adds to the same totals."""
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
@@ -135,7 +135,7 @@ def apply(page: list[Change]) -> None:
         ledger.save()
 
 
-def difference(page: list[Change]) -> Decimal:
+def cost_difference(page: list[Change]) -> Decimal:
     """How much more the calls cost now, unknown costs taken as 0."""
     zero = Decimal(0)
     return sum(((c.cost.total_usd or zero) - (c.call.cost_usd or zero) for c in page), zero)

@@ -30,7 +30,7 @@ def stop(
 def resume(actor: Actor, scope: str, value: str) -> int:
     """How many stops were lifted: 0 or 1."""
     found = Stop.objects.in_force().filter(scope=scope, value=value).first()
-    return int(found is not None and _lifted(actor, found))
+    return int(found is not None and _lift(actor, found))
 
 
 def lift(actor: Actor, stop_id: int) -> Stop | None:
@@ -38,12 +38,12 @@ def lift(actor: Actor, stop_id: int) -> Stop | None:
     if stop_id > MAX_ID:  # SQLite cannot even be asked for it
         return None
     found = Stop.objects.filter(pk=stop_id).first()
-    if found is not None and _lifted(actor, found):
+    if found is not None and _lift(actor, found):
         found.refresh_from_db()
     return found
 
 
-def _lifted(actor: Actor, found: Stop) -> bool:
+def _lift(actor: Actor, found: Stop) -> bool:
     with transaction.atomic():
         in_force = Stop.objects.in_force().filter(pk=found.pk)
         lifted = in_force.update(lifted_at=now()) == 1

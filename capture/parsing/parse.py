@@ -6,9 +6,10 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from capture.exchange import Exchange, Outcome, at, started_at
+from capture.exchange import Exchange, Outcome, datetime_from_id, datetime_from_ns
 from capture.parsing import usage_estimate
 from capture.parsing.parsed_call import ParsedCall, StoredPart, is_fetch
 from capture.parsing.request_body import parse_request_body, request_bytes, request_sha256
@@ -43,7 +44,7 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
         wire_format=wire_format,
         parsed_request=parsed_request,
         parsed_response=parsed_response,
-        timestamp=at(request.started_ns) if request else started_at(exchange.action_id),
+        timestamp=_timestamp(exchange),
         outcome=outcome,
         error_detail=_error_detail(exchange, parsed_response, outcome),
         streaming=parsed_request.stream or response_body.is_stream,
@@ -65,6 +66,13 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
         parent_action_id=_uuid(request.ledger.get("parent_action_id")) if request else None,
         notes=[*notes, *response_body.notes],
     )
+
+
+def _timestamp(exchange: Exchange) -> datetime:
+    """Returns when the request was complete; by the call's id, if the request was lost."""
+    if exchange.request is None:
+        return datetime_from_id(exchange.action_id)
+    return datetime_from_ns(exchange.request.started_ns)
 
 
 def _notes(exchange: Exchange, *of_request: str | None) -> list[str]:

@@ -43,7 +43,7 @@ def cost_of_call(prices: Prices, call: ParsedCall) -> Cost:
     return cost_of(prices, call.usage, terms, at=call.timestamp, outcome=call.outcome)
 
 
-def charged_usd(
+def charge_usd(
     cost_usd: Decimal | None, reserved_usd: Decimal | None, *, status: int | None, outcome: str
 ) -> Decimal | None:
     """Returns what budgets are charged for a call: its cost or, where that is not known and the

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from capture.ledger.purge import remove_some
+from capture.ledger.purge import purge_step
 from capture.recorder.unavailable_database import DATABASE_ERRORS
 
 logger = logging.getLogger("agentledger.recorder")
@@ -36,7 +36,7 @@ class Purge:
         """Returns whether there may be more to remove at once. What fails is tried again when the
         recorder wakes up next."""
         try:
-            removed = remove_some()
+            removed = purge_step()
         except DATABASE_ERRORS as error:
             connection.close()
             logger.warning("what was deleted could not be removed yet: %s", error)

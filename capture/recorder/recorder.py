@@ -147,7 +147,7 @@ class Recorder:
         interrupted.append(
             self.folder,
             [
-                (entry.call.action_id, entry.charged_usd or Decimal(0))
+                (entry.call.action_id, entry.charge_usd or Decimal(0))
                 for entry in entries
                 if entry.call.outcome == Outcome.INTERRUPTED
                 and entry.call.request is not None

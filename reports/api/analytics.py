@@ -12,7 +12,7 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from capture.ledger.rollup_sums import start_of
+from capture.ledger.rollup_sums import hour_start
 from capture.models import Call
 from reports.api.renderers import LedgerJSONRenderer
 from reports.api.serializers import AnalyticsSerializer
@@ -66,7 +66,7 @@ class AnalyticsViewSet(LedgerViewSet[Call]):
 
 
 def _csv_response(query: AnalyticsQuery, found: Summary) -> Response:
-    begin, end = start_of(query.period.begin), start_of(query.period.end)
+    begin, end = hour_start(query.period.begin), hour_start(query.period.end)
     name = f"analytics-{begin:%Y%m%dT%H}-{end:%Y%m%dT%H}.csv"
     names = () if query.column is None else (query.column, "is_other")
     table = Table(("start", *names, *COLUMNS), analytics_series(found, query.column))

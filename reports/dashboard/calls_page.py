@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 
-from capture.ledger.bulk_sql import quoted
+from capture.ledger.bulk_sql import quote_name
 from capture.models import Call, Session
 from reports.queries.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.queries.cursors import Cursor, CursorParameter
@@ -217,7 +217,8 @@ def _first_sorted_ids(
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT action_id FROM ({sql}) AS newest"
-            f" ORDER BY {quoted(column)} {order} NULLS LAST, {quoted('timestamp')} DESC, seq DESC"
+            f" ORDER BY {quote_name(column)} {order} NULLS LAST,"
+            f" {quote_name('timestamp')} DESC, seq DESC"
             " LIMIT %s",
             [*values, limit],
         )

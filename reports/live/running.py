@@ -7,7 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from capture.exchange import at
+from capture.exchange import datetime_from_ns
 from capture.parsing.parsed_call import DEFAULT_ENVIRONMENT
 from capture.proxy import runtime
 from capture.spool.writer import Running
@@ -43,7 +43,7 @@ def _short_call(action_id: UUID, call: Running) -> ShortCall:
         **UNKNOWN,
         **known,
         "action_id": str(action_id),
-        "timestamp": at(head.started_ns),
+        "timestamp": datetime_from_ns(head.started_ns),
         "environment": head.ledger.get("environment") or DEFAULT_ENVIRONMENT,
         "model_id": _model(call),
         "provider": head.provider or by_name(head.wire_format).PROVIDER,

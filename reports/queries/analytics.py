@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from rest_framework.exceptions import ValidationError
 
 from capture.ledger.histogram import percentiles
-from capture.ledger.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, in_usd, start_of
+from capture.ledger.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, hour_start, to_usd
 from reports.queries.parameters import Choice, Number, Parameters, Text, Time
 from reports.queries.rollups import Filters, Name, Period, Series, Summary, Total, added, summary
 
@@ -97,7 +97,7 @@ def _interval_and_period(parameters: Mapping[str, Any]) -> tuple[str, Period]:
     since, until = _time(parameters, "since"), _time(parameters, "until")
     end = hour_of((until or at) + timedelta(hours=1) - timedelta(microseconds=1))
     if interval is None:
-        is_short = since is not None and start_of(end) - since <= HOURLY_UP_TO
+        is_short = since is not None and hour_start(end) - since <= HOURLY_UP_TO
         interval = "hour" if is_short else "day"
     if since is not None:
         begin = hour_of(since)
@@ -123,8 +123,8 @@ def _time(parameters: Mapping[str, Any], name: str) -> datetime | None:
 def analytics_totals(query: AnalyticsQuery, found: Summary) -> dict[str, Any]:
     """Returns the sums of the whole period, and with `by` those of each group."""
     totals = {
-        "since": start_of(query.period.begin),
-        "until": start_of(query.period.end),
+        "since": hour_start(query.period.begin),
+        "until": hour_start(query.period.end),
         "interval": query.interval,
         "by": query.by,
         "total": _figures(added(found.total)),
@@ -141,7 +141,7 @@ def analytics_series(found: Summary, column: str | None) -> Iterator[Figures]:
     `column`, or one for all calls where it is None."""
     groups = [({}, found.total)] if column is None else list(_groups(found, column))
     for hour in sorted(found.total):
-        start = start_of(hour)
+        start = hour_start(hour)
         for names, series in groups:
             if hour in series:
                 yield {"start": start, **names, **_figures(series[hour])}
@@ -161,8 +161,8 @@ def _named(column: str, name: Name) -> Figures:
 def _figures(total: Total) -> Figures:
     figures: Figures = dict.fromkeys(COLUMNS)
     figures.update(zip(COUNTS, total.counts, strict=True))
-    figures["cost_usd"] = in_usd(figures.pop("cost"))
-    figures["cache_savings_usd"] = in_usd(figures.pop("cache_savings"))
+    figures["cost_usd"] = to_usd(figures.pop("cost"))
+    figures["cache_savings_usd"] = to_usd(figures.pop("cache_savings"))
     read, tokens_in = figures["tokens_cache_read"], figures["tokens_in"]
     figures["cache_share"] = read / tokens_in if read is not None and tokens_in else None
     for name, columns in PERCENTILES.items():

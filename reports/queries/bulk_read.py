@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, models
 
-from capture.ledger.bulk_sql import Row, at_once, quoted
+from capture.ledger.bulk_sql import Row, chunks, quote_name
 
 Column = tuple[type[models.Model], str]
 """A table's, by attribute name: `session_id` for the foreign key `session`."""
@@ -28,7 +28,7 @@ def fetched(
     statement = f"SELECT {selected} FROM {tables} WHERE {_in_sql(*key)}"
     found: list[tuple[Any, ...]] = []
     with connection.cursor() as cursor:
-        for some in at_once(_prepared(key, keys)):
+        for some in chunks(_prepared(key, keys)):
             if connection.vendor == "postgresql":  # one array costs less than 500 parameters
                 cursor.execute(f"{statement} = ANY(%s)", [list(some)])
             else:
@@ -60,7 +60,7 @@ def columns_of(model: type[models.Model]) -> dict[str, Column]:
 
 
 def table(model: type[models.Model]) -> str:
-    return quoted(model._meta.db_table)
+    return quote_name(model._meta.db_table)
 
 
 @cache
@@ -70,7 +70,7 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 @cache
 def _in_sql(model: type[models.Model], name: str) -> str:
-    return f"{table(model)}.{quoted(str(_field(model, name).column))}"
+    return f"{table(model)}.{quote_name(str(_field(model, name).column))}"
 
 
 @cache

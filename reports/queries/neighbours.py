@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from capture.ledger.bulk_sql import at_once
+from capture.ledger.bulk_sql import chunks
 from capture.ledger.message_refs import unpack_refs
 from capture.models import Call, CallBody, Message
 from reports.queries import records
@@ -76,7 +76,7 @@ def _new_messages_from(record: Record, earlier: QuerySet[Call]) -> int | None:
 def _message_refs(part_refs: bytes | memoryview) -> list[int]:
     refs = unpack_refs(part_refs)
     messages: set[int] = set()
-    for batch in at_once(refs):
+    for batch in chunks(refs):
         found = Message.objects.filter(pk__in=batch, kind="message")
         messages.update(found.values_list("pk", flat=True))
     return [ref for ref in refs if ref in messages]

@@ -14,9 +14,9 @@ from uuid import UUID
 import orjson
 from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet
 
-from capture.ledger.bulk_sql import at_once
+from capture.ledger.bulk_sql import chunks
 from capture.ledger.compression import Encoding, unpack_text
-from capture.ledger.message_refs import RefsInTurn
+from capture.ledger.message_refs import RefUnpacker
 from capture.models import (
     Binary,
     Call,
@@ -317,7 +317,7 @@ def _hang_on(records: list[Record], model: type[Model], order: str, name: str) -
 
 def _find_parts(records: list[Record], before: Known) -> None:
     wanted = {record.row["prompt_ref"] for record in records} - {None}
-    in_turn = RefsInTurn()
+    in_turn = RefUnpacker()
     for record in records:
         record.refs, new = in_turn.unpack(record.row["part_refs"])
         wanted.update(new)
@@ -354,7 +354,7 @@ def _find_binaries(records: list[Record]) -> None:
             wanted[record.row["scope"]].update(digests)
     found: dict[tuple[int, bytes], Binary] = {}
     for scope, of_scope in wanted.items():
-        for some in at_once(sorted(of_scope)):
+        for some in chunks(sorted(of_scope)):
             rows = Binary.objects.filter(scope=scope, digest__in=some).defer("data")
             for binary in rows.annotate(is_kept=_IS_KEPT):
                 found[scope, bytes(binary.digest)] = binary

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import connection
 
-from capture.ledger.bulk_sql import at_once, quoted
-from capture.ledger.histogram import as_integer
+from capture.ledger.bulk_sql import chunks, quote_name
+from capture.ledger.histogram import to_integer
 from capture.ledger.rollup_sums import (
     CALLS,
     COST,
@@ -22,7 +22,7 @@ from capture.ledger.rollup_sums import (
     NO_CALLS,
     Counts,
     Names,
-    added_up,
+    add_counts,
     row_id,
 )
 from capture.ledger.rollups import key_digest
@@ -72,7 +72,7 @@ class Total:
     ttft: int = 0
 
     def add(self, other: Total) -> None:
-        self.counts = added_up(self.counts, other.counts)
+        self.counts = add_counts(self.counts, other.counts)
         self.latency += other.latency
         self.ttft += other.ttft
 
@@ -82,7 +82,7 @@ class Total:
         lost = tuple(None if count is None else -count for count in other.counts)
         counts: list[Any] = [
             count if place <= COST_UNKNOWN else count or None
-            for place, count in enumerate(added_up(self.counts, lost))
+            for place, count in enumerate(add_counts(self.counts, lost))
         ]
         if counts[COST_UNKNOWN] < counts[CALLS]:
             counts[COST] = counts[COST] or 0
@@ -177,7 +177,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
         for key in keys
     ]
     found: dict[int, Series] = {}
-    for some in at_once(ids):
+    for some in chunks(ids):
         marks = ", ".join(["%s"] * len(some))
         query = f"SELECT key_id, hour, {_FIGURES} FROM {_table()} r WHERE id IN ({marks})"
         _collect(found, period, _rows(query, some))
@@ -193,7 +193,7 @@ def _of_combinations(period: Period, by: str | None, filters: Filters, most_grou
     tests = "".join(f" AND k.{name} = %s" for name in filters)
     query = (
         f"SELECT {name}, hour, {_FIGURES} FROM {_table()} r"
-        f" JOIN {quoted(RollupKey._meta.db_table)} k ON k.id = r.key_id"
+        f" JOIN {quote_name(RollupKey._meta.db_table)} k ON k.id = r.key_id"
         f" WHERE ({where}){tests}"
     )
     found: dict[Name, Series] = {}
@@ -229,7 +229,7 @@ def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any,
     starts: dict[int, int] = {}
     for row in rows:
         name, hour, counts = row[0], row[1], row[2:-2]
-        latency, ttft = as_integer(row[-2]), as_integer(row[-1])
+        latency, ttft = to_integer(row[-2]), to_integer(row[-1])
         if hour not in starts:
             starts[hour] = period.start_of(hour)
         series = found.setdefault(name, {})
@@ -237,7 +237,7 @@ def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any,
         if total is None:
             series[starts[hour]] = Total(counts, latency, ttft)
         else:
-            total.counts = added_up(total.counts, counts)
+            total.counts = add_counts(total.counts, counts)
             total.latency += latency
             total.ttft += ttft
 
@@ -258,4 +258,4 @@ def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _table() -> str:
-    return quoted(Rollup._meta.db_table)
+    return quote_name(Rollup._meta.db_table)

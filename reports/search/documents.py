@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 from django.db.models import QuerySet
 
-from capture.ledger.bulk_sql import at_once
+from capture.ledger.bulk_sql import chunks
 from capture.ledger.compression import unpack_text
 from capture.ledger.message_refs import unpack_refs
 from capture.models import Call, Message
@@ -100,11 +100,11 @@ def _brought(calls: list[Call]) -> defaultdict[UUID, list[Part]]:
     refs = {ref for call in calls for ref in _refs(call)}
     mine = {call.pk for call in calls}
     first: dict[int, UUID] = {}
-    for some in at_once(sorted(refs)):
+    for some in chunks(sorted(refs)):
         rows = Message.objects.filter(pk__in=some, kind__in=("message", "prompt"))
         first |= {id_: pk for id_, pk in rows.values_list("id", "action_id") if pk in mine}
     found: defaultdict[UUID, list[Part]] = defaultdict(list)
-    for some in at_once(sorted(first)):
+    for some in chunks(sorted(first)):
         rows = Message.objects.filter(pk__in=some).order_by("id")
         for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
             found[first[id_]].append(Part(kind, unpack_text(data, encoding).data))

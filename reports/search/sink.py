@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from capture.models import Call, TakenOver, Tombstone
-from capture.operations.deletion import is_removing
+from capture.operations.deletion import has_unpurged
 from reports.search.documents import Document, documents, with_all_said
 from reports.search.index import index
 from reports.sinks import cursor
@@ -93,7 +93,7 @@ class SearchIndex:
         if self._looked_to == 0:
             newest = Tombstone.objects.order_by("-deleted_at").first()
             self._looking_since = newest.deleted_at if newest else None
-            if is_removing():
+            if has_unpurged():
                 self._looking_since = None
             elif self._looking_since == self._clean_since:
                 return

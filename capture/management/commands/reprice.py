@@ -8,7 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from capture.operations.reprice import apply, calls_to_reprice, changes, difference
+from capture.operations.reprice import (
+    apply_changes,
+    calls_to_reprice,
+    cost_difference,
+    find_changes,
+)
 
 
 class Command(BaseCommand):
@@ -30,12 +35,12 @@ class Command(BaseCommand):
         total = calls.count()
         n_seen = n_changed = 0
         more = Decimal(0)
-        for n_looked_at, page in changes(calls, settings.AGENTLEDGER.price_sources.read()):
+        for n_looked_at, page in find_changes(calls, settings.AGENTLEDGER.price_sources.read()):
             n_seen += n_looked_at
             n_changed += len(page)
-            more += difference(page)
+            more += cost_difference(page)
             if page and not dry_run:
-                apply(page)
+                apply_changes(page)
             if n_seen % 10_000 < n_looked_at:
                 self.stderr.write(f"{n_seen:,} of {total:,} calls")
         verb = "would be" if dry_run else "were"

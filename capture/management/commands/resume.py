@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from access.actors import on_the_command_line
 from access.management.database_errors import unusable
-from capture.management.stop_arguments import add_arguments, said, scope_of
+from capture.management.stop_arguments import add_arguments, describe_scope, scope_of
 from capture.operations.stops import resume
 
 
@@ -27,5 +27,5 @@ class Command(BaseCommand):
             n_lifted = resume(on_the_command_line(), scope, value)
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
-        what = said(scope, value)
+        what = describe_scope(scope, value)
         self.stdout.write(f"Resumed {what}" if n_lifted else f"No stop of {what} was in force")

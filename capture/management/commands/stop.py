@@ -8,7 +8,7 @@ from django.db import DatabaseError
 
 from access.actors import on_the_command_line, system_user
 from access.management.database_errors import unusable
-from capture.management.stop_arguments import add_arguments, said, scope_of
+from capture.management.stop_arguments import add_arguments, describe_scope, scope_of
 from capture.operations.stops import stop
 
 
@@ -37,4 +37,4 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
         verb = "Stopped" if is_new else "Had stopped"
-        self.stdout.write(f"{verb} {said(scope, value)}: {made.reason}")
+        self.stdout.write(f"{verb} {describe_scope(scope, value)}: {made.reason}")

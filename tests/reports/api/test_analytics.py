@@ -53,22 +53,22 @@ durations = st.lists(st.floats(1, 70_000_000), min_size=1, max_size=200)
 
 
 def stored(values: Iterable[float]) -> bytes:
-    return histogram.added(b"", [histogram.bucket_of(value) for value in values])
+    return histogram.add_durations(b"", [histogram.bucket_of(value) for value in values])
 
 
 @given(durations, st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_within_5_percent(values: list[float], share: float) -> None:
     exact = sorted(values)[max(1, math.ceil(share * len(values) - 1e-9)) - 1]
-    [told] = histogram.percentiles(histogram.as_integer(stored(values)), [share]) or []
+    [told] = histogram.percentiles(histogram.to_integer(stored(values)), [share]) or []
     assert abs(told - exact) <= 0.05 * exact
 
 
 @given(durations, durations, durations)
 def test_histograms_merge_in_any_order(a: list[float], b: list[float], c: list[float]) -> None:
-    x, y, z = (histogram.as_integer(stored(values)) for values in (a, b, c))
-    assert (x + y) + z == x + (y + z) == histogram.as_integer(stored([*c, *a, *b]))
+    x, y, z = (histogram.to_integer(stored(values)) for values in (a, b, c))
+    assert (x + y) + z == x + (y + z) == histogram.to_integer(stored([*c, *a, *b]))
     buckets = [histogram.bucket_of(value) for value in b]
-    assert histogram.as_integer(histogram.added(stored(a), buckets)) == x + y
+    assert histogram.to_integer(histogram.add_durations(stored(a), buckets)) == x + y
 
 
 @given(st.lists(st.tuples(st.integers(0, 191), st.integers(1, 70_000)), min_size=1, max_size=5))
@@ -76,13 +76,13 @@ def test_histograms_merge_in_any_order(a: list[float], b: list[float], c: list[f
 def test_a_bucket_holds_any_number(counts: list[tuple[int, int]]) -> None:
     data, expected = b"", 0
     for bucket, n in counts:
-        data = histogram.added(data, [bucket] * n)
+        data = histogram.add_durations(data, [bucket] * n)
         expected += n << (64 * bucket)
-    assert histogram.as_integer(data) == expected
+    assert histogram.to_integer(data) == expected
 
 
 def test_durations_that_no_call_has_are_counted_all_the_same() -> None:
-    whole = histogram.as_integer(stored([-1, 0, 0.2, 1e12, math.inf]))
+    whole = histogram.to_integer(stored([-1, 0, 0.2, 1e12, math.inf]))
     assert histogram.percentiles(whole, [0.5]) == [1.0]
     assert histogram.percentiles(0, [0.5]) is None
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.ledger.message_refs import RefsInTurn, pack_refs
+from capture.ledger.message_refs import RefUnpacker, pack_refs
 from reports.queries.histories import Histories
 
 REF = st.integers(1, 2**40)
@@ -29,7 +29,7 @@ def _histories(draw: st.DrawFn) -> list[list[int]]:
 
 @given(_histories())
 def test_references_read_in_turn_are_those_that_were_packed(histories: list[list[int]]) -> None:
-    in_turn = RefsInTurn()
+    in_turn = RefUnpacker()
     seen: set[int] = set()
     for refs in histories:
         read, new = in_turn.unpack(pack_refs(refs))
