@@ -16,7 +16,7 @@ import django
 import pytest
 from channels.layers import get_channel_layer
 
-from capture.tasks import ended
+from capture.tasks import cancel_tasks
 from tests.conftest import create_database
 from tests.support import canned
 from tests.support.ledger import Ledger, ServerName
@@ -122,7 +122,7 @@ def test_snapshots_are_kept_by_process_until_they_expire() -> None:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(EXPIRY_S)
             assert reader.read() == {}
-        await ended([task])
+        await cancel_tasks([task])
         assert layer.groups == {}
         return calls
 
