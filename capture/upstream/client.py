@@ -20,7 +20,11 @@ from capture.upstream.headers import (
     headers_for_upstream,
 )
 from capture.upstream.routing import Destination
-from capture.upstream.transparent_aiohttp import Connector, Request, request_target
+from capture.upstream.transparent_aiohttp import (
+    TransparentConnector,
+    TransparentRequest,
+    request_target,
+)
 
 KEEP_ALIVE_S = 15
 
@@ -91,8 +95,8 @@ class UpstreamClient:
     ) -> None:
         self._connect_timeout_s, self._read_timeout_s = connect_timeout_s, read_timeout_s
         self._session = ClientSession(
-            connector=Connector(limit=pool_size, keepalive_timeout=KEEP_ALIVE_S),
-            request_class=Request,
+            connector=TransparentConnector(limit=pool_size, keepalive_timeout=KEEP_ALIVE_S),
+            request_class=TransparentRequest,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

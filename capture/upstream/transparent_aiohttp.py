@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 request_target: ContextVar[str] = ContextVar("request_target")
 
 
-class Connector(TCPConnector):
+class TransparentConnector(TCPConnector):
     async def _get(self, key: ConnectionKey, traces: list[Any]) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
             if _is_quiet(cast(asyncio.Transport, connection.transport)):
@@ -44,7 +44,7 @@ def _is_quiet(transport: asyncio.Transport) -> bool:
     return not poll.poll(0)
 
 
-class Writer(StreamWriter):
+class TransparentWriter(StreamWriter):
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
         lines = [status_line]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -52,13 +52,13 @@ class Writer(StreamWriter):
         self._headers_buf = "\r\n".join(lines).encode("latin-1")
 
 
-class Request(ClientRequest):
+class TransparentRequest(ClientRequest):
     async def send(self, conn: Connection) -> ClientResponse:
         """Does what ClientRequest.send does, without the parts that are never used here, and with
         our writer. A body in memory is written at once, without a task of its own."""
         protocol = conn.protocol
         assert protocol is not None
-        writer = Writer(protocol, self.loop)
+        writer = TransparentWriter(protocol, self.loop)
         if self.chunked is not None:
             writer.enable_chunking()
         target = request_target.get()
