@@ -30,7 +30,8 @@ from capture.admission.charge import Charge
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, Admitted, State
 from capture.admission.gate import Admission
-from capture.admission.ingest_tokens import IngestKeys, IngestTokens
+from capture.admission.ingest_keys import IngestKeys
+from capture.admission.ingest_tokens import IngestTokens
 from capture.admission.rate_limits import Limits
 from capture.admission.state.memory import MemoryState
 from capture.admission.state.redis import RedisState

@@ -1,5 +1,5 @@
-"""What a call is expected to cost, before anything is known of its answer: that much of a budget it
-holds while it runs."""
+"""Estimates of what a call will cost, made before its response is known. While the call runs, it
+reserves that much of its budgets."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.request_summary import RequestSummary
 from capture.wire.types import Usage, WireFormat
 
-# Of a call that sets no maximum, to a model that has not answered yet.
+# The estimate for a call without a maximum, to a model that has not responded to any call yet.
 FIRST_OUTPUT_TOKENS = 500
 N_RECENT = 64
 MAX_MODELS = 1000
 BYTES_PER_TOKEN = 4
-# Above this, prices have steps.
+# Some prices have tiers that begin above this many tokens.
 LONG_PROMPT = 100_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def expected_tokens_out(max_tokens: int | None, typical: int | None) -> int:
-    """`max_tokens` is what the request allows, `typical` what the model recently answered; None:
-    not known."""
+    """`max_tokens` is what the request allows, `typical` the mean of the model's recent responses;
+    None: not known."""
     known = [tokens for tokens in (max_tokens, typical) if tokens is not None and tokens >= 0]
     return min(known, default=FIRST_OUTPUT_TOKENS)
 
 
-class Rates(NamedTuple):
-    """USD of a short prompt's token, of a token of its answer, and of a call besides."""
+class TokenPrices(NamedTuple):
+    """Prices in USD of one token in a short prompt, of one token of the response, and of the call
+    itself."""
 
     token_in: Decimal
     token_out: Decimal
     call: Decimal
 
 
-class Recent:
-    """The last numbers of each model; of the models that were used last."""
+class RecentMeans:
+    """The mean of each model's last numbers, for the models that were used most recently."""
 
     def __init__(self) -> None:
         self._numbers: OrderedDict[str, deque[Decimal | int]] = OrderedDict()
@@ -61,34 +62,33 @@ class Recent:
         numbers.append(number)
 
     def mean(self, model: str) -> Decimal | None:
-        """So that what many calls hold is about what they cost together."""
+        # The mean and not, say, the median: many calls then reserve about what they cost together.
         numbers = self._numbers.get(model)
         return Decimal(self._sums[model]) / len(numbers) if numbers else None
 
 
 class CostEstimator:
-    """By the prices, and by what the last calls of a model were."""
+    """Estimates by the prices and by the model's recent calls."""
 
     def __init__(self, prices: Prices) -> None:
-        self._tokens_out = Recent()
-        self._costs = Recent()  # of what is not priced by tokens alone: images, audio
-        self.use(prices)
+        self._tokens_out = RecentMeans()
+        self._costs = RecentMeans()  # for what is not priced by tokens alone: images, audio
+        self.use_prices(prices)
 
-    def use(self, prices: Prices) -> None:
-        """From now on."""
+    def use_prices(self, prices: Prices) -> None:
         self.prices = prices
-        self._rates = lru_cache(4096)(self._look_up_rates)
+        self._token_prices = lru_cache(4096)(self._look_up_token_prices)
 
     def learn(
         self, wire_format: WireFormat, model: str, tokens_out: int | None, usd: Decimal
     ) -> None:
-        """From a call that is complete."""
+        """Takes a completed call into account."""
         if wire_format.NAME not in FORMATS:
             self._costs.add(model, usd)
         elif tokens_out is not None:
             self._tokens_out.add(model, tokens_out)
 
-    def of(
+    def estimate_usd(
         self,
         wire_format: WireFormat,
         summary: RequestSummary,
@@ -97,14 +97,14 @@ class CostEstimator:
         at: datetime,
         billing: Billing = Billing.METERED,
     ) -> Decimal | None:
-        """USD; None: the model has no price."""
+        """Returns None if the model has no price."""
         model = summary.model
         terms = BillingTerms(model, provider=provider, billing=billing)
         if billing is not Billing.METERED:
             return self.prices.cost(None, terms._replace(provider=None), at=at).total_usd
         if model is None:
             return None
-        rates = self._rates(model, provider, (at - _EPOCH).days)
+        prices = self._token_prices(model, provider, (at - _EPOCH).days)
         if wire_format.NAME not in FORMATS:
             typical = self._costs.mean(model)
             if typical is not None:
@@ -115,17 +115,17 @@ class CostEstimator:
             typical_out = round(recent) if recent is not None else None
             tokens_out = expected_tokens_out(summary.max_tokens, typical_out)
         tokens_in = summary.text_bytes // BYTES_PER_TOKEN
-        if rates is None:
-            # What is priced by the minute or the image is known when it has been done once.
+        if prices is None:
+            # The cost of audio or images is known once a call has been made.
             is_priced = self.prices.explain(terms, at=at).prices
             return Decimal(0) if is_priced else None
         if tokens_in > LONG_PROMPT:
             usage = Usage(tokens_in=tokens_in, tokens_out=tokens_out)
             return self.prices.cost(usage, terms, at=at).total_usd
-        return rates.call + tokens_in * rates.token_in + tokens_out * rates.token_out
+        return prices.call + tokens_in * prices.token_in + tokens_out * prices.token_out
 
-    def _look_up_rates(self, model: str, provider: str, day: int) -> Rates | None:
-        """None: it has no price by the token."""
+    def _look_up_token_prices(self, model: str, provider: str, day: int) -> TokenPrices | None:
+        """Returns None if the model is not priced by tokens."""
         at = _EPOCH + timedelta(day)
         terms = BillingTerms(model, provider=provider)
 
@@ -136,4 +136,4 @@ class CostEstimator:
         call, of_input, of_output = usd(0, 0), usd(10_000, 0), usd(0, 10_000)
         if call is None or of_input is None or of_output is None:
             return None
-        return Rates((of_input - call) / 10_000, (of_output - call) / 10_000, call)
+        return TokenPrices((of_input - call) / 10_000, (of_output - call) / 10_000, call)

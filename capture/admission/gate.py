@@ -1,8 +1,8 @@
-"""The order in which a call is looked at before it may go upstream."""
+"""The checks that a call passes before it may go upstream, and their order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,8 +12,8 @@ from django.conf import settings
 from capture.admission.budgets import Budgets
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, Admitted, Refused, State
-from capture.admission.ingest_tokens import IngestKeys
-from capture.admission.policy import ModelPolicy
+from capture.admission.ingest_keys import Headers, IngestKeys
+from capture.admission.model_policy import ModelPolicy
 from capture.admission.stops import Stops
 from capture.exchange import TOKEN_FIELD
 from capture.pricing.call_cost import billing_of
@@ -23,17 +23,17 @@ from capture.wire.types import WireFormat
 
 @dataclass(slots=True)
 class Admission:
-    """What operators configured; None: nothing of the kind."""
+    """The checks that operators configured."""
 
     ingest: IngestKeys
     stops: Stops
-    models: ModelPolicy | None
+    models: ModelPolicy | None  # None: all models are allowed
     budgets: Budgets
     state: State  # of rate limits and budgets
     estimator: CostEstimator
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         ingest: IngestKeys,
         stops: Stops,
@@ -41,17 +41,10 @@ class Admission:
         estimator: CostEstimator,
     ) -> Admission:
         config = settings.AGENTLEDGER
-        has_policy = config.models_allow or config.models_deny
-        return cls(
-            ingest=ingest,
-            stops=stops,
-            models=ModelPolicy(allow=config.models_allow, deny=config.models_deny)
-            if has_policy
-            else None,
-            budgets=Budgets.from_settings(),
-            state=state,
-            estimator=estimator,
-        )
+        models = None
+        if config.models_allow or config.models_deny:
+            models = ModelPolicy(allow=config.models_allow, deny=config.models_deny)
+        return cls(ingest, stops, models, Budgets.from_settings(), state, estimator)
 
     @property
     def inspects_bodies(self) -> bool:
@@ -59,25 +52,26 @@ class Admission:
 
     @property
     def has_budgets(self) -> bool:
-        """Whether some call may be under one."""
-        return self.budgets.is_any or self.ingest.tokens.any_budget
+        """True if some call may be under a budget."""
+        return self.budgets.is_any or self.ingest.tokens.have_budgets
 
-    def check_key(self, headers: Sequence[tuple[bytes, bytes]]) -> Refused | None:
-        """Before anything of the body is taken: whoever has no key fills no disk."""
+    def check_key(self, headers: Headers) -> Refused | None:
+        """Refuses calls without the ingest key before their body is read, so that they cannot fill
+        the disk."""
         return self.ingest.refusal(headers)
 
     def check_stops(self, fields: Mapping[str, str]) -> Refused | None:
         return self.stops.refusal(fields)
 
     async def admit(
-        self, asking: AdmissionRequest, fields: Mapping[str, str], summary: RequestSummary | None
+        self, request: AdmissionRequest, fields: Mapping[str, str], summary: RequestSummary | None
     ) -> Admitted | Refused:
-        """The ingest key was looked at → stop switch → models → rate limits → budgets. The first
-        refusal counts. `summary` is there where bodies are looked at."""
+        """Checks stops, models, rate limits and budgets, in this order; the first refusal counts.
+        The ingest key was checked before. `summary` is None where bodies are not inspected."""
         refused = self.check_stops(fields)
         if refused is None and self.models is not None:
             refused = self.models.refusal((summary or RequestSummary()).models)
-        return refused or await self.state.admit(asking)
+        return refused or await self.state.admit(request)
 
     def new_request(
         self,
@@ -87,10 +81,10 @@ class Admission:
         wire_format: WireFormat,
         provider: str | None,
     ) -> AdmissionRequest:
-        """`maker` is that of the upstream; None: it is not known."""
+        """`provider` is the upstream's; None: it is not known."""
         expected_usd = None
         if self.has_budgets:
-            expected_usd = self.estimator.of(
+            expected_usd = self.estimator.estimate_usd(
                 wire_format,
                 summary or RequestSummary(),
                 provider=provider or wire_format.PROVIDER,

@@ -1,5 +1,5 @@
-"""Rate limits and budgets as this process holds them: their state, what calls are expected to cost,
-and what was spent before."""
+"""The parts behind rate limits and budgets in this process: their state, cost estimates, and what
+was spent before."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from capture.admission.decision import AdmissionRequest, State
 from capture.admission.prior_spend import PriorSpend
 from capture.admission.state.factory import new_state
 from capture.exchange import RequestHead
+from capture.pricing.catalog import FileVersion
 from capture.pricing.configured import PriceSources
 from capture.spool.folder import Folder
 
@@ -27,45 +28,46 @@ class Limiter:
     budgets: Budgets
     state: State
     estimator: CostEstimator
-    spent: PriorSpend
-    prices_mark: tuple[int, int] | None
+    prior_spend: PriorSpend
+    prices_version: FileVersion | None
+
+    @classmethod
+    def begin(cls, folder: Folder, *, has_token_budgets: bool) -> Limiter:
+        """Must be called before calls are taken, while the recorder runs. (What a token spent that
+        gets its first budget later is read from the ledger alone.)"""
+        budgets = Budgets.from_settings()
+        sources = settings.AGENTLEDGER.price_sources
+        version = sources.published_version()
+        estimator = CostEstimator(sources.read())
+        prior_spend = PriorSpend(folder)
+        if budgets.is_any or has_token_budgets:
+            prior_spend.begin(estimator.prices)
+        state = new_state(prior_spend)
+        return cls(sources, folder, budgets, state, estimator, prior_spend, version)
 
     async def correct(self) -> None:
-        await self.spent.correct(self.state)
+        await self.prior_spend.correct(self.state)
 
     async def tick(self) -> None:
-        """Now and then."""
+        """Must be called every few seconds."""
         ago_s = time.time() - self.folder.recorded_until()
         self.state.mark_recorded(ago_s)
-        self.spent.mark_recorded(ago_s)
-        mark = self.price_sources.published_mark()
-        if mark != self.prices_mark:
-            self.prices_mark = mark
-            self.estimator.use(await asyncio.to_thread(self.price_sources.read))
+        self.prior_spend.mark_recorded(ago_s)
+        version = self.price_sources.published_version()
+        if version != self.prices_version:
+            self.prices_version = version
+            self.estimator.use_prices(await asyncio.to_thread(self.price_sources.read))
 
     async def close(self) -> None:
         await self.state.close()
-        self.spent.close()
+        self.prior_spend.close()
 
     def new_charge(
-        self, asking: AdmissionRequest, head: RequestHead, body: bytes, *, is_complete: bool
+        self, request: AdmissionRequest, head: RequestHead, body: bytes, *, is_complete: bool
     ) -> Charge | None:
-        """Of a call that was admitted, be it because nobody could be asked; None where no budget
-        applies. What it holds is on its record."""
-        if not self.budgets.apply_to(asking):
+        """Returns the charge of a call that was admitted, even if only because the state was
+        unavailable; None: no budget applies. Writes what the call reserves into its record."""
+        if not self.budgets.apply_to(request):
             return None
-        head.reserved_usd = asking.expected_usd
-        return Charge(self.state, self.estimator, asking, head, body, is_complete=is_complete)
-
-
-def begin(folder: Folder, *, any_token_budget: bool) -> Limiter:
-    """Before calls are taken, while the recorder runs. What a token has spent that is made later is
-    in the ledger alone."""
-    budgets = Budgets.from_settings()
-    sources = settings.AGENTLEDGER.price_sources
-    mark = sources.published_mark()
-    estimator = CostEstimator(sources.read())
-    spent = PriorSpend(folder)
-    if budgets.is_any or any_token_budget:
-        spent.begin(estimator.prices)
-    return Limiter(sources, folder, budgets, new_state(spent), estimator, spent, mark)
+        head.reserved_usd = request.expected_usd
+        return Charge(self.state, self.estimator, request, head, body, is_complete=is_complete)

@@ -1,7 +1,7 @@
-"""What calls ask of the database and must not wait for: read twice a second by a thread of its own.
+"""What calls need from the database without waiting for it: a thread reads it twice a second.
 
-While the database is away the last answer holds. It lies in a file too, for a process that starts
-meanwhile.
+While the database is unavailable, the last value read stays in force. It is kept in a file too, for
+a process that starts in the meantime.
 """
 
 from __future__ import annotations
@@ -22,96 +22,99 @@ T = TypeVar("T")
 logger = logging.getLogger("agentledger.proxy")
 
 READ_EVERY_S = 0.5
-# A start waits so long for the first reading, then takes calls by what was known last.
+# A start waits this long for the first reading, and then goes by the last known value.
 FIRST_READING_S = 2.0
 
 
-class LastKnown(Generic[T]):
-    """`degraded` says why it cannot be read just now; None: it can. A subclass says how it is read
-    and what is made of it; both come before its own `__init__` has ended."""
+class PolledCache(Generic[T]):
+    """A subclass says how the value is read (`query`) and what is made of it (`apply`).
 
-    def __init__(self, what: str, file: Path, type_: type[T], nothing: T) -> None:
+    `degraded` says why it cannot be read at the moment; None: it can. `__init__` applies the value
+    in the file, so a subclass sets its own fields first.
+    """
+
+    def __init__(self, name: str, file: Path, type_: type[T], initial: T) -> None:
         self.degraded: str | None = None
-        self._what = what
+        self._name = name
         self._file = file
         self._decode = msgspec.json.Decoder(type_).decode
-        self._first = threading.Event()
-        self._now = threading.Event()
-        self._ended = False
-        self._known = self._kept(nothing)
-        self._take(self._known)
-        self._thread = threading.Thread(target=self._run, name=what, daemon=True)
+        self._first_reading = threading.Event()
+        self._wake = threading.Event()
+        self._is_ending = False
+        self._value = self._load(initial)
+        self.apply(self._value)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def begin(self) -> None:
-        """Returns when it has been read, or cannot be."""
+        """Starts the thread; returns when the value has been read, or cannot be."""
         self._thread.start()
-        self._first.wait(FIRST_READING_S)
+        self._first_reading.wait(FIRST_READING_S)
 
     def read_now(self) -> None:
-        self._now.set()
+        self._wake.set()
 
     def end(self) -> None:
-        self._ended = True
-        self._now.set()
+        self._is_ending = True
+        self._wake.set()
         self._thread.join(FIRST_READING_S)
 
-    # --- a subclass's ---
+    # --- for subclasses ---
 
-    def _asked(self) -> T:
-        """Of the database, in the thread. Raises DatabaseError."""
+    def query(self) -> T:
+        """Reads the value from the database, in the thread. Raises DatabaseError."""
         raise NotImplementedError
 
-    def _take(self, known: T) -> None:
-        """It holds from now on."""
+    def apply(self, value: T) -> None:
+        """Puts a new value in force."""
         raise NotImplementedError
 
-    def _beside(self, *, is_last: bool) -> None:
-        """What else the thread does after each reading."""
+    def after_reading(self, *, is_last: bool) -> None:
+        """Does other work of the thread, after each reading and before the thread ends."""
 
     # --- the thread ---
 
     def _run(self) -> None:
         try:
-            while not self._ended:
+            while not self._is_ending:
                 self._read()
-                self._first.set()
-                self._beside(is_last=False)
-                self._now.wait(READ_EVERY_S)
-                self._now.clear()
-            self._beside(is_last=True)
+                self._first_reading.set()
+                self.after_reading(is_last=False)
+                self._wake.wait(READ_EVERY_S)
+                self._wake.clear()
+            self.after_reading(is_last=True)
         finally:
             connection.close()
 
     def _read(self) -> None:
         try:
-            known = self._asked()
+            value = self.query()
         except DatabaseError as error:
             if self.degraded is None:
                 reason = redact_error(error, settings.AGENTLEDGER.dsn)
                 self.degraded = (
-                    f"{self._what} cannot be read, the last ones known are in force: {reason}"
+                    f"{self._name} cannot be read, the last known ones are in force: {reason}"
                 )
                 logger.warning("%s", self.degraded)
             connection.close()
             return
         self.degraded = None
-        if known != self._known:
-            self._known = known
-            self._take(known)
-            self._keep(known)
+        if value != self._value:
+            self._value = value
+            self.apply(value)
+            self._save(value)
 
     # --- the file ---
 
-    def _kept(self, nothing: T) -> T:
+    def _load(self, initial: T) -> T:
         try:
             return self._decode(self._file.read_bytes())
-        except (OSError, ValueError):  # none yet, or not whole
-            return nothing
+        except (OSError, ValueError):  # it does not exist yet, or is incomplete
+            return initial
 
-    def _keep(self, known: T) -> None:
+    def _save(self, value: T) -> None:
         unfinished = self._file.with_suffix(".new")
         try:
-            unfinished.write_bytes(msgspec.json.encode(known))
+            unfinished.write_bytes(msgspec.json.encode(value))
             unfinished.replace(self._file)
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._file, error)

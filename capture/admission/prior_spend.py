@@ -1,5 +1,5 @@
-"""What was spent before, for budgets: by the ledger's sums, and by what the spool holds and the
-ledger does not yet."""
+"""What was spent before this process began: the ledger's sums, and the calls in the spool that are
+not in the ledger yet."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,52 +17,36 @@ from django.db.models import Subquery
 
 from capture.admission.budgets import NOTHING
 from capture.admission.decision import State
-from capture.exchange import Outcome
-from capture.ledger.accounts import Account, accounts_of
+from capture.admission.unrecorded_calls import read_unrecorded_calls
+from capture.ledger.accounts import Account
 from capture.ledger.bulk_sql import chunks
 from capture.ledger.store import spool_positions
 from capture.models import Call, Ledger, Spend
-from capture.parsing.parse import parse_call
-from capture.parsing.parsed_call import ParsedCall
-from capture.pricing.call_cost import charge_usd, cost_of_call
 from capture.pricing.prices import Prices
 from capture.spool import interrupted
 from capture.spool.folder import Folder
-from capture.spool.reader import Reader
 
 logger = logging.getLogger("agentledger.proxy")
 
-# A start waits so long for the recorder to make the ledger's tables, or to bring them up to date.
+# A start waits this long for the recorder to create the ledger's tables, or to migrate them.
 TABLES_WAIT_S = 60.0
-READ_CALLS, READ_BYTES = 500, 16 * 1024 * 1024
-SAY_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
-    """A call of an earlier process that the spool holds."""
-
-    action_id: UUID
-    accounts: list[Account]
-    usd: Decimal
-    was_reserved: bool
 
 
 class PriorSpend:
-    """`await spent(account)` asks in a thread of its own: a call never waits on the database's
-    connection of another."""
+    """A SpendLookup that queries the ledger in a thread of its own, so that its database connection
+    is never one that something else is using."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._thread = ThreadPoolExecutor(1, "spent-before")
+        self._thread = ThreadPoolExecutor(1, "prior-spend")
         self._unrecorded: dict[Account, dict[UUID, Decimal]] = defaultdict(dict)
         self._reserved: list[tuple[UUID, Decimal]] = []
         self._began = time.time()
 
     def begin(self, prices: Prices) -> None:
-        """Before calls are taken."""
+        """Must be called before calls are taken."""
         positions = self._thread.submit(self._positions).result()
-        for call in unrecorded_calls(self._folder, positions, prices):
+        for call in read_unrecorded_calls(self._folder, positions, prices):
             for account in call.accounts:
                 self._unrecorded[account][call.action_id] = call.usd
             if call.was_reserved:
@@ -72,14 +55,16 @@ class PriorSpend:
         self._thread.submit(self._wait_for_tables).result()
 
     async def correct(self, state: State) -> None:
-        """What calls of a killed process hold in Redis becomes what they cost."""
+        """Replaces what the calls of a killed process hold in Redis by what they cost."""
         calls, self._reserved = self._reserved, []
         for action_id, usd in calls:
             await state.correct(action_id, usd)
 
     async def __call__(self, account: Account) -> Decimal:
         """Raises DatabaseError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, account)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._look_up, account
+        )
 
     def mark_recorded(self, ago_s: float) -> None:
         """See `State.mark_recorded`."""
@@ -92,7 +77,7 @@ class PriorSpend:
 
     # --- the thread ---
 
-    def _ask(self, account: Account) -> Decimal:
+    def _look_up(self, account: Account) -> Decimal:
         try:
             return self._sum(account)
         except DatabaseError:
@@ -100,9 +85,10 @@ class PriorSpend:
             raise
 
     def _sum(self, account: Account) -> Decimal:
-        unrecorded = self._unrecorded.get(account)  # before: meanwhile they may be recorded
+        # Read before the ledger, since these calls may be recorded at any moment.
+        unrecorded = self._unrecorded.get(account)
         sums = Spend.objects.of(*account).values("usd")
-        # One statement: both are of the same moment.
+        # One statement, so that both values are of the same moment.
         ledger = Ledger.objects.annotate(usd=Subquery(sums)).values_list("last_seq", "usd")
         last_seq, usd = ledger.get(pk=1)
         usd = NOTHING if usd is None else usd
@@ -113,20 +99,20 @@ class PriorSpend:
         return usd
 
     def _positions(self) -> dict[str, int]:
-        """Where to begin to read; without the ledger, at the beginning."""
+        """Returns the positions from which to read the spool; without a ledger, the beginning."""
         try:
             return spool_positions()
-        except DatabaseError:  # away, or it has no tables yet
+        except DatabaseError:  # it is unavailable, or has no tables yet
             connection.close()
             return {}
 
     def _wait_for_tables(self) -> None:
         deadline = time.monotonic() + TABLES_WAIT_S
-        said = False
+        is_logged = False
         while time.monotonic() < deadline:
             try:
                 connection.ensure_connection()
-            except DatabaseError:  # away: asked again when a call needs a sum
+            except DatabaseError:  # it is unavailable: sums are read when a call needs them
                 return
             try:
                 Ledger.objects.get(pk=1)
@@ -134,9 +120,9 @@ class PriorSpend:
                 return
             except (DatabaseError, Ledger.DoesNotExist):
                 connection.close()
-            if not said:
-                logger.info("waiting for the ledger's tables, for what budgets have spent")
-                said = True
+            if not is_logged:
+                logger.info("waiting for the ledger's tables to read what budgets have spent")
+                is_logged = True
             time.sleep(0.05)
 
 
@@ -144,42 +130,3 @@ def _not_in_ledger(ids: list[UUID], last_seq: int) -> Iterator[UUID]:
     for some in chunks(ids):
         rows = Call.objects.filter(pk__in=some, seq__lte=last_seq).values_list("pk", flat=True)
         yield from set(some) - set(rows)
-
-
-def unrecorded_calls(
-    folder: Folder, positions: Mapping[str, int], prices: Prices
-) -> Iterator[Unrecorded]:
-    """Those of earlier processes: read while no other writes here. Some may be in the ledger."""
-    reader = Reader(folder, positions, is_recorder=False)
-    n, say_at = 0, time.monotonic() + SAY_EVERY_S
-    try:
-        while not reader.caught_up:
-            for spooled in reader.read(max_calls=READ_CALLS, max_bytes=READ_BYTES):
-                try:
-                    call = parse_call(reader.load(spooled))
-                except Exception:  # the recorder says what is wrong with it
-                    continue
-                finally:
-                    reader.forget(spooled)
-                found = _unrecorded(call, prices)
-                if found is not None:
-                    n += 1
-                    yield found
-            if time.monotonic() > say_at:
-                say_at = time.monotonic() + SAY_EVERY_S
-                logger.info("adding up what is not in the ledger yet: %d calls so far", n)
-    finally:
-        reader.close()
-
-
-def _unrecorded(call: ParsedCall, prices: Prices) -> Unrecorded | None:
-    if call.request is None or call.is_fetch or call.outcome == Outcome.REFUSED:
-        return None
-    reserved = call.request.reserved_usd
-    status = call.response_head.status if call.response_head else None
-    cost_usd = cost_of_call(prices, call).total_usd
-    usd = charge_usd(cost_usd, reserved, status=status, outcome=call.outcome)
-    if usd is None and reserved is None:
-        return None
-    usd = NOTHING if usd is None else usd
-    return Unrecorded(call.action_id, accounts_of(call), usd, reserved is not None)

@@ -1,4 +1,4 @@
-"""Refusals are on the record one by one, until they are a flood: then one record tells of many."""
+"""Refusals are recorded one by one until they become a flood: then one record stands for many."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from capture.admission.decision import Refused
 from capture.exchange import RequestHead
 
-AT_ONCE = 1000
+RECORDED_ONE_BY_ONE = 1000  # in a window
 WINDOW_S = 10.0
-# Agents choose what refusals are about: beyond so many at once, all others count as one.
+# Agents choose the keys of refusals. Beyond this number of keys, all others share one.
 MAX_KEYS = 1000
 
 Key = tuple[str, str | None]
@@ -20,14 +20,14 @@ Key = tuple[str, str | None]
 class _Window:
     began: float
     n_recorded: int = 0
-    n_more: int = 0
-    refused: Refused | None = None  # the last of those that were only counted
-    head: RequestHead | None = None  # what they have in common
+    n_more: int = 0  # those that were only counted
+    refused: Refused | None = None  # the last of them
+    head: RequestHead | None = None  # the fields that all of them share
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """`head` tells how many calls it stands for, and what they have in common."""
+    """`head` says how many calls it stands for, and has the fields that they all share."""
 
     message: str
     head: RequestHead
@@ -38,10 +38,11 @@ class Floods:
         self._windows: dict[Key, _Window] = {}
 
     def absorbs(self, refused: Refused, head: RequestHead) -> bool:
-        """Whether this refusal is one of a flood: it is counted, and needs no record of its own."""
+        """Returns true if this refusal is part of a flood: it is counted, and needs no record of
+        its own."""
         now = time.monotonic()
         window = self._window(self._key(refused), now)
-        if window.n_recorded < AT_ONCE:
+        if window.n_recorded < RECORDED_ONE_BY_ONE:
             window.n_recorded += 1
             return False
         window.n_more += 1
@@ -50,15 +51,16 @@ class Floods:
         return True
 
     def pop_finished(self, *, all_: bool = False) -> list[Flood]:
-        """Those whose time is over. To be called now and then, and at the end for all."""
+        """Returns the floods whose window is over, or all of them. Must be called every few
+        seconds, and at the end for all."""
         now = time.monotonic()
         over = [k for k, w in self._windows.items() if all_ or now - w.began >= WINDOW_S]
         windows = [self._windows.pop(key) for key in over]
-        return [flood for window in windows if (flood := _told(window)) is not None]
+        return [flood for window in windows if (flood := _flood_of(window)) is not None]
 
     def _key(self, refused: Refused) -> Key:
-        about = refused.facts.get("key")
-        key = (refused.code, str(about) if about is not None else None)
+        subject = refused.facts.get("key")
+        key = (refused.code, str(subject) if subject is not None else None)
         if key not in self._windows and len(self._windows) >= MAX_KEYS:
             return (refused.code, None)
         return key
@@ -79,7 +81,7 @@ def _common(one: RequestHead | None, other: RequestHead) -> RequestHead:
     return replace(one, ledger=same)
 
 
-def _told(window: _Window) -> Flood | None:
+def _flood_of(window: _Window) -> Flood | None:
     refused, head = window.refused, window.head
     if refused is None or head is None or head.refusal is None:
         return None

@@ -1,4 +1,4 @@
-"""The stop switch: which stops are in force. A database that is away lifts none."""
+"""The stops in force. They stay in force while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 
 from capture.admission.decision import Refused
-from capture.admission.polled_cache import LastKnown
+from capture.admission.polled_cache import PolledCache
 from capture.models import Stop
 
-# The field of a call that a stop of this scope is about.
+# The field of a call that a stop of each scope is compared with.
 FIELDS = {"session": "session_id", "agent": "agent_name", "user": "user_id"}
 
 
-class InForce(msgspec.Struct, frozen=True):
-    """One stop, as far as a call's refusal needs it."""
+class ActiveStop(msgspec.Struct, frozen=True):
+    """The fields of a stop that a refusal needs."""
 
     id: int
     scope: str
@@ -24,11 +24,11 @@ class InForce(msgspec.Struct, frozen=True):
     reason: str
 
     def refusal(self) -> Refused:
-        what = f"{self.scope} {self.value!r} is" if self.value else "all calls are"
+        subject = f"{self.scope} {self.value!r} is" if self.value else "all calls are"
         return Refused(
             status=403,
             code="stopped",
-            message=f"{what} stopped: {self.reason}",
+            message=f"{subject} stopped: {self.reason}",
             retry_after_s=None,
             may_retry=False,
             facts={
@@ -40,13 +40,13 @@ class InForce(msgspec.Struct, frozen=True):
         )
 
 
-class Stops(LastKnown[list[InForce]]):
+class Stops(PolledCache[list[ActiveStop]]):
     def __init__(self, file: Path) -> None:
-        super().__init__("stops", file, list[InForce], [])
+        super().__init__("stops", file, list[ActiveStop], [])
 
     def refusal(self, fields: Mapping[str, str]) -> Refused | None:
-        """Of a call with these x-agentledger-* fields."""
-        stops = self._in_force
+        """`fields` are the x-agentledger-* fields of a call."""
+        stops = self._by_target
         if not stops:
             return None
         found = stops.get((Stop.EVERYTHING, ""))
@@ -54,9 +54,9 @@ class Stops(LastKnown[list[InForce]]):
             found = found or stops.get((scope, fields.get(name, "")))
         return found.refusal() if found else None
 
-    def _asked(self) -> list[InForce]:
+    def query(self) -> list[ActiveStop]:
         rows = Stop.objects.in_force().values_list("id", "scope", "value", "reason")
-        return [InForce(*row) for row in rows]
+        return [ActiveStop(*row) for row in rows]
 
-    def _take(self, known: list[InForce]) -> None:
-        self._in_force = {(stop.scope, stop.value): stop for stop in known}
+    def apply(self, value: list[ActiveStop]) -> None:
+        self._by_target = {(stop.scope, stop.value): stop for stop in value}

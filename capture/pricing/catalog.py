@@ -31,6 +31,8 @@ FILE_NAME = "published-prices.json"
 MAX_BYTES = 32 * 1024 * 1024  # the data of 2,300 models is 2 MB
 MAX_USD = 10**9  # nothing that is sold by the million costs as much
 
+FileVersion = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class PriceData:
@@ -46,10 +48,8 @@ def path_in(folder: Path) -> Path:
     return folder / FILE_NAME
 
 
-def mark(path: Path | None) -> tuple[int, int] | None:
-    """What is another when the file is; None when there is none."""
-    if path is None:
-        return None
+def file_version(path: Path) -> FileVersion | None:
+    """Returns a value that changes when the file is replaced; None: there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -60,7 +60,7 @@ def mark(path: Path | None) -> tuple[int, int] | None:
 def load(path: Path | None) -> PriceData:
     """The data in the file. What came with genai-prices where there is none or, with a warning,
     where it cannot be used: after another version was installed, say."""
-    if path is None or mark(path) is None:
+    if path is None or file_version(path) is None:
         return built_in()
     try:
         return read(path.read_bytes())

@@ -39,6 +39,6 @@ class PriceSources:
             prices |= read_operator_prices(text, str(self.file))
         return prices
 
-    def published_mark(self) -> tuple[int, int] | None:
+    def published_version(self) -> tuple[int, int] | None:
         """Returns a value that changes when the published prices do; None if there is no file."""
-        return catalog.mark(self.published)
+        return catalog.file_version(self.published)

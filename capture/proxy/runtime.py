@@ -18,9 +18,9 @@ from typing import Any, Literal
 from django.conf import settings
 
 from access import garbage_collection
-from capture.admission import limiter
 from capture.admission.gate import Admission
-from capture.admission.ingest_tokens import IngestKeys, IngestTokens
+from capture.admission.ingest_keys import IngestKeys
+from capture.admission.ingest_tokens import IngestTokens
 from capture.admission.limiter import Limiter
 from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
@@ -180,7 +180,7 @@ def _begin() -> Runtime:
     stops.begin()
     ingest = IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
     ingest.tokens.begin()
-    limits = limiter.begin(folder, any_token_budget=ingest.tokens.any_budget)
+    limits = Limiter.begin(folder, has_token_budgets=ingest.tokens.have_budgets)
     return Runtime(
         config=ProxyConfig.from_settings(),
         folder=folder,
@@ -196,7 +196,7 @@ def _begin() -> Runtime:
         ),
         recorder=recorder,
         sinks=SinksProcess(),
-        admission=Admission.of(
+        admission=Admission.from_settings(
             ingest,
             stops,
             limits.state,

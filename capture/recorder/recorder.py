@@ -120,7 +120,7 @@ class Recorder:
     # --- calls become entries ---
 
     def _make_entries(self, reader: Reader, calls: Sequence[SpooledCall]) -> list[SpooledEntry]:
-        if calls and settings.AGENTLEDGER.price_sources.published_mark() != self._prices_mark:
+        if calls and settings.AGENTLEDGER.price_sources.published_version() != self._prices_version:
             self._read_prices()
         entries: list[SpooledEntry] = []
         for call in calls:
@@ -139,7 +139,7 @@ class Recorder:
         return Entry(parsed, cost_of_call(self._prices, parsed), thumbnails)
 
     def _read_prices(self) -> None:
-        self._prices_mark = settings.AGENTLEDGER.price_sources.published_mark()
+        self._prices_version = settings.AGENTLEDGER.price_sources.published_version()
         self._prices = settings.AGENTLEDGER.price_sources.read()
 
     def _keep_charges(self, entries: Iterable[Entry]) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from capture.admission.charge import MAX_SEEN, Charge
+from capture.admission.charge import MAX_PARSED, Charge
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import (
     AccountSpend,
@@ -179,7 +179,7 @@ def test_an_response_too_long_to_be_kept_is_charged_what_was_expected() -> None:
     async def use(charge: Charge) -> None:
         charge.begin_response(200, JSON_HEAD)
         for _ in range(9):
-            charge.add_piece(b" " * (MAX_SEEN // 8))
+            charge.add_piece(b" " * (MAX_PARSED // 8))
 
     assert charged(use, Outcome.COMPLETED) == [EXPECTED]
 

@@ -12,7 +12,7 @@ from capture.admission.cost_estimate import (
     MAX_MODELS,
     N_RECENT,
     CostEstimator,
-    Recent,
+    RecentMeans,
     expected_tokens_out,
 )
 from capture.pricing.overrides import read_operator_prices
@@ -55,7 +55,7 @@ def expected(
     billing: Billing = Billing.METERED,
 ) -> Decimal | None:
     looked = RequestSummary((model,) if model else (), max_tokens, text_bytes)
-    return estimator.of(wire_format, looked, provider="openai", at=AT, billing=billing)
+    return estimator.estimate_usd(wire_format, looked, provider="openai", at=AT, billing=billing)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_picture_in_a_prompt_is_not_read_as_text() -> None:
 
 
 def test_the_mean_is_that_of_the_last_numbers() -> None:
-    recent = Recent()
+    recent = RecentMeans()
     assert recent.mean("m") is None
     for number in (1, 2, 3):
         recent.add("m", number)
@@ -123,7 +123,7 @@ def test_the_mean_is_that_of_the_last_numbers() -> None:
 
 
 def test_models_that_were_not_used_for_long_are_forgotten() -> None:
-    recent = Recent()
+    recent = RecentMeans()
     recent.add("old", 1)
     recent.add("used", 1)
     for n in range(MAX_MODELS - 1):
