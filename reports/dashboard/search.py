@@ -86,7 +86,7 @@ def _results(request: HttpRequest, parameters: dict[str, Any], scopes: list[str]
 @page
 def search_count(request: HttpRequest) -> HttpResponse:
     """Returns the number of matching calls as text; the first page of results loads it."""
-    n, is_all = count(criteria_of(_parameters(request)), most=MAX_COUNT)
+    n, is_all = count(criteria_of(_parameters(request)), limit=MAX_COUNT)
     return HttpResponse(f"{n:,}{'' if is_all else '+'} calls", content_type="text/plain")
 
 

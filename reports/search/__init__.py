@@ -1,1 +1,1 @@
-"""Substring search over all that was said in calls."""
+"""Substring search over the texts of calls."""

@@ -1,4 +1,4 @@
-"""What of a call is searched. A message of a growing history belongs to the call that brought it
+"""The searched texts of a call. A message of a growing history belongs to the call that sent it
 first."""
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from capture.wire.binaries.references import StoredText
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import dump, load
 from capture.wire.types import JSON
-from reports.search.folding import tidy
+from reports.search.folding import normalize
 
 logger = logging.getLogger("agentledger.search")
 
-# No word holds it: folding.tidy makes it a space.
-BETWEEN = "\x1e"
-# Characters of one call that are searched.
-MOST = 10_000_000
+# No word contains it: folding.normalize turns it into a space.
+SEPARATOR = "\x1e"
+# The characters of one call that are searched.
+MAX_CHARACTERS = 10_000_000
 
 NAMES = "agent_name user_id app_id model_id".split()
-READ = (
+COLUMNS = (
     *("action_id", "seq", "wire_format", "error_detail", "session__session_id", *NAMES),
     *(f"body__{name}" for name in "content reasoning choices notes prompt_ref part_refs".split()),
 )
-# Of a message: what says how it is built, or no reader can read.
-UNSAID = frozenset(
+# The keys of a message whose values describe its structure, or are not readable.
+UNSEARCHED_KEYS = frozenset(
     "type role signature thoughtSignature thought_signature encrypted_content cache_control"
     " mimeType mime_type media_type".split()
 )
-# Objects whose keys are said too: what a tool is called with.
+# The keys of a tool's arguments, whose own keys are searched too.
 ARGUMENTS = frozenset("arguments args input parameters".split())
 SYSTEM_ROLES = ("system", "developer")
-# How providers mark what a tool returned: a message's role or type, a block's type, a block's key.
+# Providers mark a tool's result by a message's role or type, a block's type, or a block's key.
 RESULT_ROLES = ("tool", "function")
 RESULT_TYPES = ("tool_result", "_call_output")
 RESULT_KEYS = frozenset("functionResponse function_response toolResult".split())
@@ -54,7 +54,9 @@ _decompress = zstandard.ZstdDecompressor().decompress
 _decode = msgspec.msgpack.Decoder(tuple[list[str], str]).decode
 
 
-class Part(NamedTuple):
+class NewPart(NamedTuple):
+    """A message or system prompt that no earlier call had sent."""
+
     kind: str
     data: bytes
 
@@ -62,52 +64,52 @@ class Part(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Document:
     seq: int
-    fields: list[str]  # the name of each text, as in the call's JSON
-    joined: str  # the texts
+    fields: list[str]  # the field of the call's JSON that each text is from
+    joined: str  # the texts, between separators
 
     @property
     def texts(self) -> list[str]:
-        return self.joined.split(BETWEEN)
+        return self.joined.split(SEPARATOR)
 
-    def within(self, fields: Collection[str]) -> Document:
-        """What of it these fields say."""
-        kept = [pair for pair in zip(self.fields, self.texts, strict=True) if pair[0] in fields]
-        names, texts = [name for name, _ in kept], [text for _, text in kept]
-        return Document(self.seq, names, BETWEEN.join(texts))
+    def restrict(self, fields: Collection[str]) -> Document:
+        """Returns the document with the texts of these fields alone."""
+        pairs = [pair for pair in zip(self.fields, self.texts, strict=True) if pair[0] in fields]
+        names, texts = [name for name, _ in pairs], [text for _, text in pairs]
+        return Document(self.seq, names, SEPARATOR.join(texts))
 
-    def packed(self) -> bytes:
+    def pack(self) -> bytes:
         return _compress(msgspec.msgpack.encode((self.fields, self.joined)))
 
     @classmethod
-    def unpacked(cls, seq: int, data: bytes | memoryview) -> Document:
+    def unpack(cls, seq: int, data: bytes | memoryview) -> Document:
         fields, joined = _decode(_decompress(bytes(data)))
         return cls(seq, fields, joined)
 
 
-def with_all_said(calls: QuerySet[Call]) -> QuerySet[Call]:
-    """Calls with what `documents` reads of them."""
-    narrow = calls.select_related("body", "session").only(*READ)
+def select_searched(calls: QuerySet[Call]) -> QuerySet[Call]:
+    """Returns the calls with the columns that `build_documents` reads."""
+    narrow = calls.select_related("body", "session").only(*COLUMNS)
     return narrow.prefetch_related("tool_call_rows")
 
 
-def documents(calls: list[Call]) -> list[Document]:
-    brought = _brought(calls)
-    return [_document(call, brought[call.pk]) for call in calls]
+def build_documents(calls: list[Call]) -> list[Document]:
+    new_parts = _read_new_parts(calls)
+    return [_document(call, new_parts[call.pk]) for call in calls]
 
 
-def _brought(calls: list[Call]) -> defaultdict[UUID, list[Part]]:
-    """The messages and the system prompt that each of these calls was the first to bring."""
+def _read_new_parts(calls: list[Call]) -> defaultdict[UUID, list[NewPart]]:
+    """Returns the messages and the system prompt that each of these calls was the first to send."""
     refs = {ref for call in calls for ref in _refs(call)}
-    mine = {call.pk for call in calls}
+    ids = {call.pk for call in calls}
     first: dict[int, UUID] = {}
-    for some in chunks(sorted(refs)):
-        rows = Message.objects.filter(pk__in=some, kind__in=("message", "prompt"))
-        first |= {id_: pk for id_, pk in rows.values_list("id", "action_id") if pk in mine}
-    found: defaultdict[UUID, list[Part]] = defaultdict(list)
-    for some in chunks(sorted(first)):
-        rows = Message.objects.filter(pk__in=some).order_by("id")
+    for batch in chunks(sorted(refs)):
+        rows = Message.objects.filter(pk__in=batch, kind__in=("message", "prompt"))
+        first |= {id_: pk for id_, pk in rows.values_list("id", "action_id") if pk in ids}
+    found: defaultdict[UUID, list[NewPart]] = defaultdict(list)
+    for batch in chunks(sorted(first)):
+        rows = Message.objects.filter(pk__in=batch).order_by("id")
         for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
-            found[first[id_]].append(Part(kind, unpack_text(data, encoding).data))
+            found[first[id_]].append(NewPart(kind, unpack_text(data, encoding).data))
     return found
 
 
@@ -117,16 +119,16 @@ def _refs(call: Call) -> Iterator[int]:
         yield call.body.prompt_ref
 
 
-def _document(call: Call, brought: list[Part]) -> Document:
+def _document(call: Call, new_parts: list[NewPart]) -> Document:
     fields, texts = [], []
-    room = MOST
-    for field, text in (*_said(call, brought), *_names(call)):
-        text = tidy(text[: 2 * room])[:room]
+    room = MAX_CHARACTERS
+    for field, text in (*_texts(call, new_parts), *_names(call)):
+        text = normalize(text[: 2 * room])[:room]
         if text:
             fields.append(field)
             texts.append(text)
             room -= len(text)
-    return Document(call.seq, fields, BETWEEN.join(texts))
+    return Document(call.seq, fields, SEPARATOR.join(texts))
 
 
 def _names(call: Call) -> Iterator[tuple[str, str]]:
@@ -138,17 +140,17 @@ def _names(call: Call) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _said(call: Call, brought: list[Part]) -> list[tuple[str, str]]:
+def _texts(call: Call, new_parts: list[NewPart]) -> list[tuple[str, str]]:
     try:
-        return list(_all_said(call, brought))
-    except Exception:  # whatever a call holds, it must not keep the others from being found
-        logger.exception("of call %s only its names can be searched", call.pk)
+        return list(_read_texts(call, new_parts))
+    except Exception:  # one call's content, whatever it is, must not stop the index
+        logger.exception("call %s can be searched by its names only", call.pk)
         return []
 
 
-def _all_said(call: Call, brought: list[Part]) -> Iterator[tuple[str, str]]:
+def _read_texts(call: Call, new_parts: list[NewPart]) -> Iterator[tuple[str, str]]:
     body = call.body
-    for part in brought:
+    for part in new_parts:
         if part.kind == "message":
             yield from _message(part.data, has_prompt=body.prompt_ref is not None)
     if body.content:
@@ -161,7 +163,7 @@ def _all_said(call: Call, brought: list[Part]) -> Iterator[tuple[str, str]]:
         yield "tool_calls", f"{row.name or ''} {_arguments(row.arguments)} {row.tool_call_id or ''}"
     if body.choices:
         yield "choices", "\n".join(_strings(body.choices))
-    for part in brought:
+    for part in new_parts:
         if part.kind == "prompt":
             yield "system_prompt", part.data.decode(errors="replace")
     if call.wire_format == "raw" or body.notes:
@@ -169,21 +171,21 @@ def _all_said(call: Call, brought: list[Part]) -> Iterator[tuple[str, str]]:
 
 
 def _bodies(call: Call) -> Iterator[tuple[str, str]]:
-    """Both bodies as they came, of a call that could not be understood."""
+    """Yields both bodies of a call that could not be parsed."""
     body, heads = call.body, call.body.heads
     if body.frame is not None and body.frame_is_whole:
         request = unpack_text(body.frame, body.frame_encoding)
-        yield "raw_request", _said_in(request, heads["request"])
+        yield "raw_request", _body_text(request, heads["request"])
     yield (
         "raw_response",
-        _said_in(unpack_text(body.response, body.response_encoding), heads["response"]),
+        _body_text(unpack_text(body.response, body.response_encoding), heads["response"]),
     )
 
 
-def _said_in(text: StoredText, headers: list[list[str]] | None) -> str:
+def _body_text(text: StoredText, headers: list[list[str]] | None) -> str:
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
-    data = decode([text.data], encoding, 4 * MOST).body
+    data = decode([text.data], encoding, 4 * MAX_CHARACTERS).body
     value, note = load(data)
     return data.decode(errors="replace") if note else "\n".join(_strings(value))
 
@@ -195,13 +197,13 @@ def _message(data: bytes, *, has_prompt: bool) -> Iterator[tuple[str, str]]:
         return
     if has_prompt and isinstance(value, dict) and value.get("role") in SYSTEM_ROLES:
         return  # it is the system prompt
-    results, value = _parted(value)
+    results, value = _split_results(value)
     yield "tool_results", "\n".join(_strings(results))
     yield "messages", "\n".join(_strings(value))
 
 
-def _parted(message: JSON) -> tuple[list[JSON], JSON]:
-    """What tools returned, and the rest."""
+def _split_results(message: JSON) -> tuple[list[JSON], JSON]:
+    """Returns the tool results of a message, and the rest of it."""
     if _is_result(message):
         return [message], None
     if isinstance(message, dict):
@@ -223,7 +225,8 @@ def _is_result(value: JSON) -> bool:
 
 
 def _strings(value: JSON) -> Iterator[str]:
-    """What is said in a JSON value, in order. Not by recursion: agents send any depth."""
+    """Yields the searched texts of a JSON value, in order. It does not recurse: agents send JSON of
+    any depth."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -239,12 +242,12 @@ def _entries(value: dict[str, JSON]) -> Iterable[JSON]:
     for key, entry in value.items():
         if key in ARGUMENTS and isinstance(entry, dict):
             yield dump(entry)
-        elif key not in UNSAID:
+        elif key not in UNSEARCHED_KEYS:
             yield entry
 
 
 def _arguments(text: str) -> str:
-    """As the model wrote them, without escapes that hide letters."""
+    """Returns arguments as the model wrote them, but without escapes that hide letters."""
     if "\\" not in text:
         return text
     value, note = load(text.encode(errors="replace"))

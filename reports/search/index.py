@@ -1,7 +1,7 @@
-"""The index of the database that the ledger is in.
+"""The index, in the database that holds the ledger.
 
-Both kinds keep the packed text of each call, for snippets and for scanning, and find the calls that
-may match; that they do is seen in the texts.
+Both kinds store the packed text of each call, for snippets and scans, and find the calls that may
+match. Whether a call matches is decided by its text.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from reports.search.sqlite import SqliteIndex
 
 class Index(Protocol):
     def prepare(self) -> str | None:
-        """Make what is missing. Says what searches must do without."""
+        """Creates what is missing. Returns what searches must do without; None: nothing."""
 
-    def pieces(self, document: Document) -> list[Any]:
-        """What `add` takes: the last one makes the call known, those before it may be added in
-        transactions of their own."""
+    def rows(self, document: Document) -> list[Any]:
+        """Returns the rows that `add` takes. The last one makes the call known; those before it may
+        be added in transactions of their own."""
 
-    def missing(self, pieces: list[Any]) -> list[Any]: ...
+    def missing(self, rows: list[Any]) -> list[Any]:
+        """Returns those of the rows that have not been added."""
 
-    def add(self, pieces: list[Any]) -> None: ...
+    def add(self, rows: list[Any]) -> None: ...
 
     def merge(self) -> None:
-        """A bounded bit of keeping order, in a transaction of its own."""
+        """Does a bounded amount of maintenance, in a transaction of its own."""
 
     def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
-        """The calls below `before`, down to 1, newest first and without gaps; ends earlier at the
-        deadline (monotonic)."""
+        """Yields ranges of the calls below `before`, down to 1, newest first and without gaps; it
+        ends earlier at the deadline (monotonic)."""
 
     def documents(self, seqs: Collection[int]) -> dict[int, Document]: ...
 
     def seqs(self, first: int, last: int) -> set[int]:
-        """Of the calls from `first` to `last`, those that it holds."""
+        """Returns the seqs from `first` to `last` that the index holds."""
 
     def forget(self, seqs: Collection[int]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What a reader of the search may ask: the words, where they are said, and the filters."""
+"""The parameters of a search: the words, the fields that must contain them, and the filters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILTERS = {
     "until": "timestamp__lt",
     "min_cost": "cost_usd__gte",
 }
-# The fields of a call's JSON that each part of it is.
+# The fields of a call's JSON that belong to each scope.
 SCOPES = {
     "prompt": ("messages", "system_prompt", "raw_request"),
     "response": ("content", "reasoning", "choices", "raw_response"),
@@ -35,7 +35,7 @@ SCOPES = {
     "user": ("user_id",),
     "error": ("error_detail",),
 }
-# Those that the ledger has an index for.
+# The filters that an index of the ledger serves.
 NARROW = frozenset(("session_id", "since"))
 # The names by which sessions are found.
 SESSION_NAMES = ("user_id", "agent_name", "app_id", "environment", "model_id")
@@ -53,7 +53,7 @@ class SearchParameters(Parameters):
     q = QueryParameter(
         required=True, help_text='words that must all occur in a call; "in quotes" a phrase'
     )
-    scope = Names(SCOPES, help_text="the parts of a call that must say the words")
+    scope = Names(SCOPES, help_text="the parts of a call that must contain the words")
     agent_name = Text(help_text="calls of this agent")
     user_id = Text(help_text="calls for this user")
     app_id = Text(help_text="calls of this application")
@@ -63,10 +63,14 @@ class SearchParameters(Parameters):
     status = Choice(tuple(STATUS), help_text="completed; with an error; refused")
     since = Time(help_text="calls made at this time or later")
     until = Time(help_text="calls made before this time")
-    min_cost = Usd(help_text="calls that cost at least so many USD")
-    limit = Number(lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="hits at most")
+    min_cost = Usd(help_text="calls that cost at least this (USD)")
+    limit = Number(
+        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of hits at most"
+    )
     cursor = Number(
-        lowest=1, highest=2**53, help_text="where to go on: from the Link header of the page before"
+        lowest=1,
+        highest=2**53,
+        help_text="begin of the page: from the Link header of the page before",
     )
 
 

@@ -1,7 +1,8 @@
 """pg_trgm over folded texts: https://www.postgresql.org/docs/current/pgtrgm.html.
 
-A GIN index gives all rows of a word at once, in no order. So the texts are in partitions of 65,536
-calls, read from the newest on: a frequent word costs one of them, a rare one a look into each.
+A GIN index returns all rows of a word at once, in no order. So the texts are in partitions of
+65,536 calls, read from the newest on: a frequent word costs one of them, a rare word a lookup in
+each.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ SCAN_AT_ONCE = 2000
 _TEXTS = "reports_searchtext"
 _TRIGRAMS = "reports_searchtext_trigrams"
 
-# pg_trgm knows words: letters and digits, three of them in a row make a trigram.
+# In pg_trgm words are letters and digits, and three of them in a row make a trigram.
 _INDEXED = re.compile(r"[^\W_]{3}")
 _INDEXED_IN_C = re.compile(r"[a-z0-9]{3}")
 _SPECIAL = re.compile(r"[\\%_]")
 
 NO_EXTENSION = (
-    "searches scan, since PostgreSQL has no pg_trgm: let a superuser say CREATE EXTENSION pg_trgm"
-    " and start again"
+    "searches scan because PostgreSQL lacks pg_trgm: as a superuser run CREATE EXTENSION pg_trgm,"
+    " then restart"
 )
-NO_CTYPE = "searches for words that are not ASCII scan, since the database's LC_CTYPE is C"
+NO_CTYPE = "searches for words that are not ASCII scan because the database's LC_CTYPE is C"
 
 
-class Piece(NamedTuple):
+class TextRow(NamedTuple):
     seq: int
     folded: str
     packed: bytes
@@ -67,33 +68,33 @@ class PostgresqlIndex:
             return NO_EXTENSION
         return NO_CTYPE if indexed is _INDEXED_IN_C else None
 
-    def pieces(self, document: Document) -> list[Piece]:
-        return [Piece(document.seq, fold(document.joined), document.packed())]
+    def rows(self, document: Document) -> list[TextRow]:
+        return [TextRow(document.seq, fold(document.joined), document.pack())]
 
-    def missing(self, pieces: list[Piece]) -> list[Piece]:
-        return pieces
+    def missing(self, rows: list[TextRow]) -> list[TextRow]:
+        return rows
 
-    def add(self, pieces: list[Piece]) -> None:
+    def add(self, rows: list[TextRow]) -> None:
         with connection.cursor() as cursor:
-            for number in {piece.seq // PARTITION for piece in pieces}:
+            for number in {row.seq // PARTITION for row in rows}:
                 first = number * PARTITION
                 cursor.execute(
                     f"CREATE TABLE IF NOT EXISTS {_TEXTS}_{number} PARTITION OF {_TEXTS}"
                     f" FOR VALUES FROM ({first}) TO ({first + PARTITION})"
                 )
             cursor.executemany(
-                f"INSERT INTO {_TEXTS} (seq, folded, packed) VALUES (%s, %s, %s)", pieces
+                f"INSERT INTO {_TEXTS} (seq, folded, packed) VALUES (%s, %s, %s)", rows
             )
 
     def merge(self) -> None:
-        pass  # VACUUM's work
+        pass  # VACUUM does it
 
     def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         patterns = ["%" + _SPECIAL.sub(r"\\\g<0>", word) + "%" for word in query.words]
-        # Most words that are asked for are among the newest calls.
+        # Most words that are searched for are among the newest calls.
         at_once, use_index = FIRST_SCAN, False
         while before > 1:
-            # With the index a partition, or what is left of it; before, so many calls.
+            # With the index a partition, or the rest of it; without, `at_once` calls.
             lowest = (before - 1) // PARTITION * PARTITION if use_index else before - at_once
             lowest = max(1, lowest)
             try:
@@ -115,7 +116,7 @@ class PostgresqlIndex:
     def documents(self, seqs: Collection[int]) -> dict[int, Document]:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT seq, packed FROM {_TEXTS} WHERE seq = ANY(%s)", [list(seqs)])
-            return {seq: Document.unpacked(seq, packed) for seq, packed in cursor.fetchall()}
+            return {seq: Document.unpack(seq, packed) for seq, packed in cursor.fetchall()}
 
     def seqs(self, first: int, last: int) -> set[int]:
         with connection.cursor() as cursor:
@@ -130,16 +131,16 @@ class PostgresqlIndex:
 def _like(
     patterns: list[str], lowest: int, before: int, deadline: float, *, use_index: bool
 ) -> list[int]:
-    # The planner knows nothing of how frequent a part of a long text is.
+    # The planner cannot estimate how frequent a part of a long text is.
     unwanted = ("enable_indexscan", "enable_seqscan") if use_index else ("enable_bitmapscan",)
     left_ms = max(1, int((deadline - time.monotonic()) * 1000))
     with transaction.atomic(), connection.cursor() as cursor:
         settings = {"statement_timeout": left_ms, **dict.fromkeys(unwanted, "off")}
         cursor.execute("; ".join(f"SET LOCAL {name} = {to}" for name, to in settings.items()))
-        # Bounds as literals, so that the plan is of one partition.
+        # The bounds are literals, so that the plan reads one partition.
         cursor.execute(
             f"SELECT seq FROM {_TEXTS} WHERE seq >= {lowest} AND seq < {before}"
-            # One by one: the index does not serve LIKE ALL(…).
+            # One condition a word: the index does not serve LIKE ALL(…).
             + " AND folded LIKE %s" * len(patterns)
             + " ORDER BY seq DESC",
             patterns,
@@ -148,7 +149,7 @@ def _like(
 
 
 def _indexed_words() -> re.Pattern[str] | None:
-    """What a word must have in it to be found by the index; None: there is none."""
+    """Returns what a word must contain to be found by the index; None: there is no index."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT i.indisvalid, d.datctype FROM pg_index i, pg_database d"

@@ -10,16 +10,16 @@ from django.db import transaction
 
 from capture.models import Call, TakenOver, Tombstone
 from capture.operations.deletion import has_unpurged
-from reports.search.documents import Document, documents, with_all_said
+from reports.search.documents import Document, build_documents, select_searched
 from reports.search.index import index
 from reports.sinks import cursor
 from reports.sinks.sink import Step
 
 NAME = "search"
 CALLS_AT_ONCE = 100
-# Characters. To write as many into FTS5 takes a few ms, and 25 where it writes a segment.
-STEP = 30_000
-LOOK_AT_ONCE = 20_000
+# Writing this many characters into FTS5 takes a few ms, and 25 ms where it writes a segment.
+STEP_CHARACTERS = 30_000
+CHECKED_AT_ONCE = 20_000
 
 
 class SearchIndex:
@@ -28,11 +28,13 @@ class SearchIndex:
 
     def __init__(self) -> None:
         self.index = index()
-        self._ready: list[tuple[int, list[Any]]] = []  # by seq: pieces of calls that were read
-        self._looked_to = 0
-        # When the newest call was deleted that the last look through all calls has met.
+        self._ready: list[
+            tuple[int, list[Any]]
+        ] = []  # seqs of calls that were read, and their rows
+        self._checked_to = 0
+        # The time of the newest deletion that the last check of all calls has seen.
         self._clean_since: datetime | None = None
-        self._looking_since: datetime | None = None
+        self._checking_since: datetime | None = None
 
     def prepare(self) -> str | None:
         self._ready = []
@@ -43,23 +45,23 @@ class SearchIndex:
         self._ready = [entry for entry in self._ready if entry[0] > after] or self._read(after)
         step: list[Any] = []
         size = 0
-        for seq, pieces in self._ready:
-            if len(pieces) > 1:
+        for seq, rows in self._ready:
+            if len(rows) > 1:
                 if step:
                     break
-                # Of a long text one piece; the call counts as taken with the last.
-                missing = self.index.missing(pieces)
+                # One row of a long text: the call counts as taken with the last.
+                missing = self.index.missing(rows)
                 return Step(seq if len(missing) == 1 else after, missing[:1])
-            size += len(pieces[0].folded)
-            if step and size > STEP:
+            size += len(rows[0].folded)
+            if step and size > STEP_CHARACTERS:
                 break
-            step += pieces
+            step += rows
             after = seq
         return Step(after, step) if step else None
 
     def _read(self, after: int) -> list[tuple[int, list[Any]]]:
-        calls = with_all_said(Call.objects.filter(seq__gt=after)).order_by("seq")[:CALLS_AT_ONCE]
-        return [(one.seq, self.index.pieces(one)) for one in documents(list(calls))]
+        calls = select_searched(Call.objects.filter(seq__gt=after)).order_by("seq")[:CALLS_AT_ONCE]
+        return [(one.seq, self.index.rows(one)) for one in build_documents(list(calls))]
 
     def take(self, work: list[Any]) -> None:
         self.index.add(work)
@@ -69,45 +71,46 @@ class SearchIndex:
         self._forget_deleted()
 
     def _index_taken_over(self) -> None:
-        """Anew, with the messages that passed to them: some each time."""
+        """Indexes calls anew to which the messages of deleted calls passed, some each time."""
         passed = TakenOver.objects.filter(call_seq__lte=cursor.position(NAME)).order_by("id")
-        # Read before the calls are: what passes to them meanwhile leaves rows of its own.
+        # Read before the calls: messages that pass to them meanwhile leave rows of their own.
         found = list(passed[:CALLS_AT_ONCE])
         calls = Call.objects.filter(seq__in={one.call_seq for one in found})
-        for document in documents(list(with_all_said(calls))):
+        for document in build_documents(list(select_searched(calls))):
             self._index_again(document)
         TakenOver.objects.filter(pk__in=[one.pk for one in found]).delete()
 
     def _index_again(self, document: Document) -> None:
-        pieces = self.index.pieces(document)
+        rows = self.index.rows(document)
         with transaction.atomic():
             self.index.forget([document.seq])
-            first, *more = self.index.missing(pieces)
+            first, *more = self.index.missing(rows)
             self.index.add([first])
-        for piece in more:
+        for row in more:
             with transaction.atomic():
-                self.index.add([piece])
+                self.index.add([row])
 
     def _forget_deleted(self) -> None:
-        """What the ledger has no more, once something was deleted: some of all calls each time."""
-        if self._looked_to == 0:
+        """Removes calls that are no longer in the ledger. After a deletion it checks all calls,
+        some each time."""
+        if self._checked_to == 0:
             newest = Tombstone.objects.order_by("-deleted_at").first()
-            self._looking_since = newest.deleted_at if newest else None
+            self._checking_since = newest.deleted_at if newest else None
             if has_unpurged():
-                self._looking_since = None
-            elif self._looking_since == self._clean_since:
+                self._checking_since = None
+            elif self._checking_since == self._clean_since:
                 return
-        first, last = self._looked_to + 1, self._looked_to + LOOK_AT_ONCE
+        first, last = self._checked_to + 1, self._checked_to + CHECKED_AT_ONCE
         held = self.index.seqs(first, last)
-        there = Call.objects.filter(seq__gte=first, seq__lte=last).values_list("seq", flat=True)
-        forget(held.difference(there))
-        self._looked_to = last if last < cursor.position(NAME) else 0
-        if self._looked_to == 0:
-            self._clean_since = self._looking_since
+        existing = Call.objects.filter(seq__gte=first, seq__lte=last).values_list("seq", flat=True)
+        forget(held.difference(existing))
+        self._checked_to = last if last < cursor.position(NAME) else 0
+        if self._checked_to == 0:
+            self._clean_since = self._checking_since
 
 
 def forget(seqs: Collection[int]) -> None:
-    """Take calls out of the index. What the ledger does not have is no hit, forgotten or not."""
+    """Removes calls from the index. A call that is not in the ledger is no hit in any case."""
     found = sorted(seqs)
     for start in range(0, len(found), CALLS_AT_ONCE):
         index().forget(found[start : start + CALLS_AT_ONCE])

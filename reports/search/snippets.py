@@ -1,4 +1,4 @@
-"""Where a call was hit: the field, and the text around, with the words marked."""
+"""The field of a call that matched, and the text around the words, with the words marked."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ LENGTH = 200  # characters of a text that are shown
 
 
 def field_and_snippet(document: Document, query: Query) -> tuple[str, str]:
-    """Of the field that has the most of the words, the first of these. The snippet is HTML: text
-    escaped, words in <mark>."""
-    place, text = max(
+    """Returns the first of the fields that contain the most of the words, and a snippet of its
+    text. The snippet is HTML: escaped text, with the words in <mark>."""
+    index, folded = max(
         enumerate(map(fold, document.texts)),
-        key=lambda one: (sum(word in one[1] for word in query.words), -one[0]),
+        key=lambda field: (sum(word in field[1] for word in query.words), -field[0]),
     )
-    return document.fields[place], _snippet(document.texts[place], text, query)
+    return document.fields[index], _snippet(document.texts[index], folded, query)
 
 
 def _snippet(text: str, folded: str, query: Query) -> str:
-    first = min(place for word in query.words if (place := folded.find(word)) >= 0)
+    first = min(at for word in query.words if (at := folded.find(word)) >= 0)
     start = max(0, first - BEFORE)
     end = min(len(text), max(start + LENGTH, first + max(map(len, query.words))))
     out = ["…"] if start > 0 else []

@@ -1,8 +1,8 @@
 """FTS5 with the trigram tokenizer over folded texts: https://www.sqlite.org/fts5.html.
 
-The table has no content of its own; rowids are seqs. A transaction must stay below 100 ms, and FTS5
-takes some for each 100,000 characters, so a longer text is cut into pieces that overlap by the
-longest word. Their rowids lie beyond all seqs.
+The table stores no content; rowids are seqs. A transaction must stay below 100 ms, and FTS5 takes
+about that long for 100,000 characters, so a longer text is cut into slices that overlap by the
+longest word. Their rowids are greater than all seqs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from reports.search.documents import Document
 from reports.search.folding import fold
 from reports.search.query import MAX_LENGTH, Query
 
-PIECE = 30_000
-# A piece's rowid is its number, from 1 on, times this, and the seq.
+SLICE = 30_000
+# A slice's rowid is its number, from 1 on, times this, plus the seq.
 BEYOND = 1 << 40
 INDEXED_FROM = 3  # characters of a word
 MERGE_PAGES = 200
@@ -31,9 +31,9 @@ _FTS = "reports_search"
 _TEXTS = "reports_searchtext"
 
 
-class Piece(NamedTuple):
+class TextSlice(NamedTuple):
     rowid: int
-    folded: str | None  # None: all of it is in pieces before
+    folded: str | None  # None: all of it is in the slices before
     packed: bytes
 
 
@@ -47,34 +47,36 @@ class SqliteIndex:
                 f"CREATE VIRTUAL TABLE IF NOT EXISTS {_FTS} USING fts5("
                 "folded, content='', columnsize=0, tokenize='trigram case_sensitive 1')"
             )
-            # FTS5 would merge within our transactions, up to a second at once: `merge` does it.
+            # FTS5 would merge within our transactions, for up to a second: `merge` does it instead.
             cursor.execute(f"INSERT INTO {_FTS}({_FTS}, rank) VALUES ('automerge', 0)")
             cursor.execute(f"INSERT INTO {_FTS}({_FTS}, rank) VALUES ('crisismerge', 1900)")
         return None
 
-    def pieces(self, document: Document) -> list[Piece]:
-        folded, packed = fold(document.joined), document.packed()
-        if len(folded) <= PIECE:
-            return [Piece(document.seq, folded, packed)]
-        cut = [
-            Piece(number * BEYOND + document.seq, folded[start : start + PIECE + MAX_LENGTH], b"")
-            for number, start in enumerate(range(0, len(folded), PIECE), 1)
+    def rows(self, document: Document) -> list[TextSlice]:
+        folded, packed = fold(document.joined), document.pack()
+        if len(folded) <= SLICE:
+            return [TextSlice(document.seq, folded, packed)]
+        slices = [
+            TextSlice(
+                number * BEYOND + document.seq, folded[start : start + SLICE + MAX_LENGTH], b""
+            )
+            for number, start in enumerate(range(0, len(folded), SLICE), 1)
         ]
-        return [*cut, Piece(document.seq, None, packed)]
+        return [*slices, TextSlice(document.seq, None, packed)]
 
-    def missing(self, pieces: list[Piece]) -> list[Piece]:
-        known = {row[0] for row in _rows("id", [piece.rowid for piece in pieces])}
-        return [piece for piece in pieces if piece.rowid not in known]
+    def missing(self, rows: list[TextSlice]) -> list[TextSlice]:
+        known = {id_ for id_, *_ in _read("id", [row.rowid for row in rows])}
+        return [row for row in rows if row.rowid not in known]
 
-    def add(self, pieces: list[Piece]) -> None:
+    def add(self, rows: list[TextSlice]) -> None:
         with connection.cursor() as cursor:
             cursor.executemany(
                 f"INSERT INTO {_FTS}(rowid, folded) VALUES (%s, %s)",
-                [(piece.rowid, piece.folded) for piece in pieces if piece.folded is not None],
+                [(row.rowid, row.folded) for row in rows if row.folded is not None],
             )
             cursor.executemany(
                 f"INSERT INTO {_TEXTS}(id, packed) VALUES (%s, %s)",
-                [(piece.rowid, piece.packed) for piece in pieces],
+                [(row.rowid, row.packed) for row in rows],
             )
 
     def merge(self) -> None:
@@ -84,13 +86,13 @@ class SqliteIndex:
     def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         words = [word for word in query.words if len(word) >= INDEXED_FROM]
         found = _indexed(words, before) if words else _scanned(before)
-        for some in found:
-            yield some
+        for candidates in found:
+            yield candidates
             if time.monotonic() > deadline:
                 return
 
     def documents(self, seqs: Collection[int]) -> dict[int, Document]:
-        return {id_: Document.unpacked(id_, packed) for id_, packed in _rows("id, packed", seqs)}
+        return {id_: Document.unpack(id_, packed) for id_, packed in _read("id, packed", seqs)}
 
     def seqs(self, first: int, last: int) -> set[int]:
         with connection.cursor() as cursor:
@@ -99,18 +101,18 @@ class SqliteIndex:
 
     def forget(self, seqs: Collection[int]) -> None:
         for document in self.documents(seqs).values():
-            pieces = self.pieces(document)
+            rows = self.rows(document)
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.executemany(
                     f"INSERT INTO {_FTS}({_FTS}, rowid, folded) VALUES ('delete', %s, %s)",
-                    [(piece.rowid, piece.folded) for piece in pieces if piece.folded is not None],
+                    [(row.rowid, row.folded) for row in rows if row.folded is not None],
                 )
                 cursor.executemany(
-                    f"DELETE FROM {_TEXTS} WHERE id = %s", [(piece.rowid,) for piece in pieces]
+                    f"DELETE FROM {_TEXTS} WHERE id = %s", [(row.rowid,) for row in rows]
                 )
 
 
-def _rows(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
+def _read(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
     with connection.cursor() as cursor:
         marks = ", ".join(["%s"] * len(ids))
         cursor.execute(f"SELECT {columns} FROM {_TEXTS} WHERE id IN ({marks})", list(ids))
@@ -121,7 +123,7 @@ def _rows(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
 def _indexed(words: list[str], before: int) -> Iterator[CandidateRange]:
     phrases = [_phrase(word) for word in words]
     long = _long_texts(phrases)
-    # A page first: a phrase of frequent trigrams takes a third of a millisecond a hit.
+    # A small batch first: a phrase of frequent trigrams takes a third of a millisecond a hit.
     all_words, at_once = " AND ".join(phrases), FIRST_MATCH
     while True:
         seqs = _match(all_words, "rowid < %s", before, at_once)
@@ -134,7 +136,7 @@ def _indexed(words: list[str], before: int) -> Iterator[CandidateRange]:
 
 
 def _long_texts(phrases: list[str]) -> set[int]:
-    """Of the texts that are in pieces, those that have each word in one of them."""
+    """Returns the seqs of the texts in slices that have each word in one of their slices."""
     found: set[int] | None = None
     for phrase in phrases:
         having = {rowid % BEYOND for rowid in _match(phrase, "rowid >= %s", BEYOND, -1)}
