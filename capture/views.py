@@ -21,7 +21,7 @@ from capture.wire.types import WireFormat
 async def proxy(request: ProxyRequest) -> ProxyResponse:
     """Serves every request that is not for one of AgentLedger's own paths."""
     runtime = ensure_running()
-    wire_format = recorded_format(request, runtime.config.extra_paths)
+    wire_format = format_to_record(request, runtime.config.extra_paths)
     try:
         call = identify_call(
             runtime,
@@ -44,7 +44,7 @@ async def proxy(request: ProxyRequest) -> ProxyResponse:
     return await record_and_forward(request, runtime, call)
 
 
-def recorded_format(request: ProxyRequest, extra_paths: tuple[str, ...]) -> WireFormat | None:
+def format_to_record(request: ProxyRequest, extra_paths: tuple[str, ...]) -> WireFormat | None:
     """Returns the wire format of a request that is recorded; None for other traffic."""
     if request.method == "POST":
         wire_format = registry.for_path(request.path)

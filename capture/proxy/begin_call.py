@@ -1,5 +1,5 @@
-"""How every call begins, over HTTP and over a WebSocket: look at its body, admit or refuse it, and
-spool its request."""
+"""The beginning of every call, over HTTP and over a WebSocket: its body is looked at, it is
+admitted or refused, and its request is spooled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from capture.proxy import recorded_headers, usage_injection
 from capture.proxy.forwarded_call import ForwardedCall
 from capture.proxy.http_messages import ProxyResponse
 from capture.proxy.incoming_call import IncomingCall
-from capture.proxy.refusals import recorded_warnings, refuse
+from capture.proxy.refusals import refuse, warnings_as_json
 from capture.proxy.request_body import RequestBody
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
@@ -22,7 +22,7 @@ from capture.wire.framing.content_encoding import decode
 from capture.wire.request_summary import RequestSummary, summarize_request
 
 # A body that names its model only after this many bytes counts as one that names none.
-MAX_GLANCE = 64 * 1024 * 1024
+MAX_INSPECTED = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -83,7 +83,11 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     if admission.inspects_bodies:
         # Reading a large body takes its time: other calls go on meanwhile.
         on_disk = body.file is not None
-        summary = await asyncio.to_thread(look, call, body) if on_disk else look(call, body)
+        summary = (
+            await asyncio.to_thread(inspect_body, call, body)
+            if on_disk
+            else inspect_body(call, body)
+        )
     head = request_head(call, body)
     if call.only_reads:
         return Assessment(head, summary, admission.check_stops(call.fields) or NOTHING_APPLIES)
@@ -91,7 +95,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
         call.action_id, call.fields, summary, call.wire_format, call.route.destination.provider
     )
     decision = await admission.admit(admission_request, call.fields, summary)
-    head.budget_warning = recorded_warnings(decision.warnings)
+    head.budget_warning = warnings_as_json(decision.warnings)
     assessment = Assessment(head, summary, decision)
     if isinstance(decision, Admitted):
         assessment.charge = runtime.limiter.new_charge(
@@ -100,7 +104,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     return assessment
 
 
-def look(call: IncomingCall, body: RequestBody) -> RequestSummary:
+def inspect_body(call: IncomingCall, body: RequestBody) -> RequestSummary:
     """Returns what admission needs to know of the body: models, maximum of tokens, length."""
     headers = dict(call.headers)
     content_type = headers.get(b"content-type", b"").decode("latin-1")
@@ -108,9 +112,9 @@ def look(call: IncomingCall, body: RequestBody) -> RequestSummary:
     data = body.data
     if body.file is not None:
         with body.file.open("rb") as file:
-            data = file.read(MAX_GLANCE) + data
+            data = file.read(MAX_INSPECTED) + data
     if encoding:
-        data = decode([data], encoding, MAX_GLANCE).body
+        data = decode([data], encoding, MAX_INSPECTED).body
     return summarize_request(data, call.wire_format, path=call.path, content_type=content_type)
 
 

@@ -1,4 +1,4 @@
-"""Starts the recorder and the sinks beside a proxy process, and again when they end too early."""
+"""Keeps the recorder and the sinks running beside a proxy process."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from django.conf import settings
 logger = logging.getLogger("agentledger.proxy")
 
 PROJECT = Path(__file__).resolve().parents[2]
-# A process that ends at once again is started less and less often.
+# A process that keeps ending is restarted at longer and longer intervals.
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 GRACE_S = 10.0
 
 
 class ChildProcess:
-    """A management command as a child. It sees by its standard input that the proxy is gone."""
+    """A management command as a child process, which ends when its standard input closes."""
 
     name: str
     command: str
     grace_s: float
-    not_in_time: str  # what it means that it did not end by itself
-    delay_s = 0.0  # until it is started
+    late_warning: str  # logged if it does not end within grace_s
+    delay_s = 0.0  # before it is started the first time
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
@@ -40,7 +40,7 @@ class ChildProcess:
         self._watcher.start()
 
     def is_running(self) -> bool:
-        """Or is not due yet."""
+        """Returns true also for a process that is not due yet."""
         return self._process is None or self._process.poll() is None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -51,12 +51,13 @@ class ChildProcess:
             [sys.executable, "-m", "django", self.command, "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal is for the proxy, which then tells us
+            # Ctrl-C in the terminal is for the proxy alone, which then stops its children.
+            start_new_session=True,
         )
 
     def _watch(self) -> None:
         pause_s = FIRST_PAUSE_S
-        if self._process is None and not self._starts_after(self.delay_s):
+        if self._process is None and not self._start_after(self.delay_s):
             return
         while True:
             started = time.monotonic()
@@ -65,25 +66,25 @@ class ChildProcess:
                 return
             if time.monotonic() - started > 60:
                 pause_s = FIRST_PAUSE_S
-            logger.warning("%s ended (%s); started again in %s s", self.name, code, pause_s)
-            if not self._starts_after(pause_s):
+            logger.warning("%s ended with code %s; restarting it in %s s", self.name, code, pause_s)
+            if not self._start_after(pause_s):
                 return
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    def _starts_after(self, pause_s: float) -> bool:
-        """False: it is to stop."""
+    def _start_after(self, pause_s: float) -> bool:
+        """Waits, then starts the process; returns false if it is to stop instead."""
         self._stopping.wait(pause_s)
         with self._spawning:
             if self._stopping.is_set():
                 return False
             try:
                 self._process = self._spawn()
-            except OSError as error:  # no memory or no process to be had: tried again
+            except OSError as error:  # out of memory or of processes: it is tried again
                 logger.error("%s cannot be started: %s", self.name, error)
             return True
 
     def stop(self) -> None:
-        """Let it come to its end; when its time is up, end it."""
+        """Asks the process to end, and kills it when its time is up."""
         with self._spawning:
             self._stopping.set()
             process = self._process
@@ -93,26 +94,29 @@ class ChildProcess:
             try:
                 process.wait(self.grace_s)
             except subprocess.TimeoutExpired:
-                logger.warning(self.not_in_time)
-                process.kill()  # it may be waiting for a database; killed, it loses nothing
+                logger.warning(self.late_warning)
+                process.kill()  # it may be waiting for a database; nothing is lost
                 process.wait()
         self._watcher.join()
 
 
 class RecorderProcess(ChildProcess):
-    """Drains the spool before it ends."""
+    """The recorder, which drains the spool before it ends."""
 
     name = "the recorder"
     command = "runrecorder"
     grace_s = GRACE_S
-    not_in_time = "the spool is not drained; the rest is recorded at the next start"
+    late_warning = "the recorder was stopped early; what is left in the spool is recorded next time"
 
 
 class SinksProcess(ChildProcess):
-    """Follows the ledger for its readers: the command is theirs, known here by name alone."""
+    """The sinks, which follow the ledger. Their command belongs to the reports, and is known here
+    by its name only."""
 
-    name = "the process of the sinks"
-    delay_s = 2.0  # a start has other things to do, and readers have the ledger meanwhile
+    name = "the sinks' process"
+    delay_s = 2.0  # start-up has other things to do, and readers do not need the sinks
     command = "runsinks"
     grace_s = 5.0
-    not_in_time = "the sinks are in the middle of something; they go on at the next start"
+    late_warning = (
+        "the sinks were stopped in the middle of their work; they continue at the next start"
+    )

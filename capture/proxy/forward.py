@@ -118,19 +118,10 @@ async def relay(
                 call.record(entry.piece, chunk)
                 if call.charge is not None:
                     call.charge.add_piece(chunk)
-            if (
-                budget_error
-                and call.charge is not None
-                and not last
-                and can_follow(budget_error, chunk)
-                and await call.charge.is_over_budget()
-            ):
+            if budget_error and not last and await exceeds_budget(call, budget_error, chunk):
                 yield chunk, False
                 call.record(entry.piece, budget_error)
-                call.record(entry.end, Outcome.UPSTREAM_ERROR, BUDGET_USED_UP)
-                response.close()  # the upstream need not go on
-                await call.charge.settle(Outcome.CLIENT_LEFT)
-                await entry.synced()
+                await end_over_budget(call, response)
                 yield budget_error, True
                 return
             if last:
@@ -143,6 +134,21 @@ async def relay(
         call.settle_later(Outcome.UPSTREAM_CUT)
         call.record(entry.end, Outcome.UPSTREAM_CUT, str(cut))
         raise ResponseAborted(str(cut)) from cut
+
+
+async def exceeds_budget(call: ForwardedCall, budget_error: bytes, chunk: bytes) -> bool:
+    """Returns whether the stream is over its budget at a place where the error can be inserted."""
+    if call.charge is None or not can_follow(budget_error, chunk):
+        return False
+    return await call.charge.is_over_budget()
+
+
+async def end_over_budget(call: ForwardedCall, response: UpstreamResponse) -> None:
+    call.record(call.entry.end, Outcome.UPSTREAM_ERROR, BUDGET_USED_UP)
+    response.close()  # the upstream need not go on
+    if call.charge is not None:
+        await call.charge.settle(Outcome.CLIENT_LEFT)
+    await call.entry.synced()
 
 
 def outcome_of_cancellation(request: ProxyRequest) -> Outcome:

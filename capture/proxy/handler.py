@@ -1,4 +1,4 @@
-"""How a request reaches the proxy view, and its response the agent.
+"""The handler that takes a request to the proxy view, and its response to the agent.
 
 Django's own ASGIHandler runs middleware, signals and thread hops that cost more than forwarding a
 call, and reads bodies first. This one calls a single async view.

@@ -30,5 +30,5 @@ def budget_error_event(call: ForwardedCall, response: UpstreamResponse) -> bytes
 
 
 def can_follow(event: bytes, chunk: bytes) -> bool:
-    """Whether `chunk` ends an event: elsewhere `event` would be read as a part of another one."""
+    """Returns whether `chunk` ends an event: elsewhere `event` would become a part of another."""
     return chunk.endswith(b"\n" if event.startswith(b"{") else (b"\n\n", b"\r\n\r\n"))

@@ -25,12 +25,7 @@ async def pass_through(
 ) -> ProxyResponse:
     """`body` is what has been read of the request's body; `charge` is that of a call under a
     budget."""
-    content: bytes | AsyncIterator[bytes] | None = None
-    if body is not None and not body.has_more:
-        content = body.content()
-    elif request.has_body:
-        request.is_body_read = False
-        content = upload(request, body)
+    content = content_to_send(request, body)
     request.cancel_on_hang_up()
     destination, target = call.route
     try:
@@ -58,6 +53,17 @@ async def pass_through(
 
     chunks = download(response, charge)
     return ProxyResponse(response.status, response.headers, chunks, close=close)
+
+
+def content_to_send(
+    request: ProxyRequest, body: RequestBody | None
+) -> bytes | AsyncIterator[bytes] | None:
+    if body is not None and not body.has_more:
+        return body.content()
+    if not request.has_body:
+        return None
+    request.is_body_read = False
+    return upload(request, body)
 
 
 async def upload(request: ProxyRequest, body: RequestBody | None) -> AsyncIterator[bytes]:

@@ -1,6 +1,6 @@
-"""What is recorded of the request line and the headers of a call. A credential never touches a
-disk: an allow-list says which values are recorded. Of all other headers and query parameters only
-the names are."""
+"""The parts of request lines and headers that are recorded. A credential never touches a disk: an
+allow-list says which values are recorded. All other headers and query parameters leave only their
+names."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ _SEPARATOR = re.compile(rb"[&;]")
 
 
 def request_headers(headers: RawHeaders) -> list[tuple[str, str]]:
-    return _recorded(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
+    return _redact_headers(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
 
 
 def response_headers(headers: RawHeaders) -> list[tuple[str, str]]:
-    return _recorded(headers, RESPONSE_HEADERS, RESPONSE_PREFIXES)
+    return _redact_headers(headers, RESPONSE_HEADERS, RESPONSE_PREFIXES)
 
 
-def _recorded(
+def _redact_headers(
     headers: RawHeaders, names: frozenset[str], prefixes: tuple[str, ...]
 ) -> list[tuple[str, str]]:
     recorded = []
@@ -78,10 +78,10 @@ def target(raw: bytes) -> str:
     path, _, query = raw.partition(b"?")
     if not query:
         return path.decode("latin-1")
-    return f"{path.decode('latin-1')}?{'&'.join(_recorded_parameters(query))}"
+    return f"{path.decode('latin-1')}?{'&'.join(_redact_parameters(query))}"
 
 
-def _recorded_parameters(query: bytes) -> Iterable[str]:
+def _redact_parameters(query: bytes) -> Iterable[str]:
     for parameter in _SEPARATOR.split(query):
         name, separator, _ = parameter.partition(b"=")
         if unquote_to_bytes(name) in QUERY_PARAMETERS:

@@ -1,7 +1,7 @@
-"""What becomes of a refused call: the agent gets an error, the ledger a record.
+"""A refused call: the agent gets an error, the ledger a record.
 
-The error is the one that the SDK of the call's wire format shows, and tries again only where that
-can help. Of many refusals at once one record tells.
+The error is one that the SDK of the call's wire format shows, and retries only where that can help.
+Many refusals at once share one record.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _read_start_of_file(path: Path) -> tuple[bytes, str]:
     return data, digest.hexdigest()
 
 
-def recorded_warnings(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]] | None:
+def warnings_as_json(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]] | None:
     """Returns budget warnings as they are recorded, USD as exact text; None where there are
     none."""
     return [

@@ -34,7 +34,7 @@ class RequestBody:
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether `data` is the whole body."""
+        """Is true if `data` is the whole body."""
         return self.file is None and not self.has_more
 
     def content(self) -> bytes | AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""What a proxy process holds while it runs: spool, upstream client, recorder, counters.
+"""The parts of a proxy process: spool, upstream client, recorder, admission, counters.
 
 It begins with the server's lifespan or, without one, with the first request. Everything here
 belongs to the event loop.
@@ -167,14 +167,7 @@ def _begin() -> Runtime:
     garbage_collection.exclude_current_objects()
     folder = Folder(config.spool_path)
     folder.prepare()
-    # A proxy that is being restarted may still be ending its calls.
-    lock = folder.lock("proxy", wait_s=config.shutdown_s + GRACE_S + 1)
-    if lock is None:
-        raise SpoolError(
-            f"another proxy process uses the spool folder {folder.path}: one process at a time"
-        )
-    os.truncate(lock, 0)
-    os.write(lock, b"%d\n" % os.getpid())
+    lock = _lock(folder)
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     stops.begin()
@@ -188,22 +181,36 @@ def _begin() -> Runtime:
             folder, max_bytes=config.spool_max_mb * 1024 * 1024, fsync=config.spool_fsync
         ),
         destinations=Destinations(config.upstreams, config.default_upstream_url),
-        upstream=UpstreamClient(
-            connect_timeout_s=config.upstream_connect_timeout_s,
-            read_timeout_s=config.upstream_read_timeout_s,
-            pool_size=config.upstream_pool_size,
-            trust_env=config.upstream_trust_env,
-        ),
+        upstream=_new_client(),
         recorder=recorder,
         sinks=SinksProcess(),
-        admission=Admission.from_settings(
-            ingest,
-            stops,
-            limits.state,
-            limits.estimator,
-        ),
+        admission=Admission.from_settings(ingest, stops, limits.state, limits.estimator),
         limiter=limits,
         lock=lock,
+    )
+
+
+def _lock(folder: Folder) -> int:
+    """Returns the descriptor of the lock of the spool folder, which names this process. Raises
+    SpoolError."""
+    # A proxy that is being restarted may still be ending its calls.
+    lock = folder.lock("proxy", wait_s=settings.AGENTLEDGER.shutdown_s + GRACE_S + 1)
+    if lock is None:
+        raise SpoolError(
+            f"another proxy process uses the spool folder {folder.path}: one process at a time"
+        )
+    os.truncate(lock, 0)
+    os.write(lock, b"%d\n" % os.getpid())
+    return lock
+
+
+def _new_client() -> UpstreamClient:
+    config = settings.AGENTLEDGER
+    return UpstreamClient(
+        connect_timeout_s=config.upstream_connect_timeout_s,
+        read_timeout_s=config.upstream_read_timeout_s,
+        pool_size=config.upstream_pool_size,
+        trust_env=config.upstream_trust_env,
     )
 
 

@@ -48,7 +48,8 @@ def without_length(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def is_stream(headers: RawHeaders) -> bool:
-    """Whether the response has events to look through: errors are JSON."""
+    """Returns whether a response consists of events, among which usage can be found: errors do
+    not."""
     return any(
         name == b"content-type" and value.lower().startswith(b"text/event-stream")
         for name, value in headers

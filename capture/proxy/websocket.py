@@ -45,31 +45,10 @@ async def proxy_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     socket = registry.for_socket(scope["path"].strip("/"))
     wire_format, new_turns = socket or (None, None)
-    error_format = wire_format or registry.by_name("raw")
-    try:
-        runtime = ensure_running()
-        handshake = identify_call(
-            runtime,
-            method="GET",
-            path=scope["path"],
-            target=_target(scope),
-            headers=scope["headers"],
-            wire_format=wire_format,
-        )
-    except EntryRefused as error:
-        refusal = refusal_response(error_format, new_action_id(), error.refused)
-        await _deny_with(scope, send, refusal)
+    handshake = await _identify(scope, send, wire_format)
+    if handshake is None:
         return
-    except UnknownUpstream as error:
-        await _deny_ourselves(scope, send, error_format, 404, str(error))
-        return
-    except Ended:
-        await _deny_ourselves(scope, send, error_format, 503, "it is being restarted")
-        return
-    stopped = stop_response(runtime, handshake)
-    if stopped is not None:
-        await _deny_with(scope, send, stopped)
-        return
+    runtime = ensure_running()
     calls = WebSocketCalls(runtime, handshake, new_turns() if new_turns else None)
     upstream = await _connect(scope, send, runtime, handshake, calls)
     if upstream is None:
@@ -88,6 +67,39 @@ async def proxy_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     finally:
         calls.end(Outcome.INTERRUPTED)
         upstream.transport.abort()
+
+
+async def _identify(
+    scope: Scope, send: Send, wire_format: WireFormat | None
+) -> IncomingCall | None:
+    """Returns the handshake as a call; None where it must not go on: then it has been denied. Each
+    of its turns is admitted or refused on its own."""
+    error_format = wire_format or registry.by_name("raw")
+    try:
+        runtime = ensure_running()
+        handshake = identify_call(
+            runtime,
+            method="GET",
+            path=scope["path"],
+            target=_target(scope),
+            headers=scope["headers"],
+            wire_format=wire_format,
+        )
+    except EntryRefused as error:
+        refusal = refusal_response(error_format, new_action_id(), error.refused)
+        await _deny_with(scope, send, refusal)
+        return None
+    except UnknownUpstream as error:
+        await _deny_ourselves(scope, send, error_format, 404, str(error))
+        return None
+    except Ended:
+        await _deny_ourselves(scope, send, error_format, 503, "it is being restarted")
+        return None
+    stopped = stop_response(runtime, handshake)
+    if stopped is not None:
+        await _deny_with(scope, send, stopped)
+        return None
+    return handshake
 
 
 def _target(scope: Scope) -> bytes:

@@ -1,4 +1,4 @@
-"""How WebSockets end: close codes, and handshakes that are denied."""
+"""The end of a WebSocket: close codes, and the denial of handshakes."""
 
 from __future__ import annotations
 

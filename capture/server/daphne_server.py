@@ -126,7 +126,7 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne has no types
             await protocol.until_writable()
             return
         channel: AgentChannel = protocol.channel  # gone from the request once it is complete
-        with channel.transport.corked():
+        with channel.transport.cork():
             protocol.handle_reply(message)
         await channel.until_writable()
 

@@ -17,7 +17,7 @@ class AgentConnection(tcp.Server):
     _corked = False
 
     @contextmanager
-    def corked(self) -> Iterator[None]:
+    def cork(self) -> Iterator[None]:
         """Sends what is written within in one go at the end."""
         self._corked = True
         try:

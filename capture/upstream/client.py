@@ -63,7 +63,7 @@ class UpstreamResponse:
         except TimeoutError:
             raise UpstreamCut("the upstream fell silent in the middle of its response") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamCut(f"the upstream cut its response: {_reason(error)}") from error
+            raise UpstreamCut(f"the upstream cut its response: {describe(error)}") from error
 
     def body_if_complete(self) -> bytes | None:
         """Returns the whole body if all of it has come by now. Otherwise nothing is read."""
@@ -73,7 +73,7 @@ class UpstreamResponse:
         return content.read_nowait()
 
     def is_complete(self) -> bool:
-        """Whether the last chunk ended the body, as far as is known without waiting."""
+        """Returns whether the last chunk ended the body, as far as is known without waiting."""
         return self._response.content.at_eof()
 
     def close(self) -> None:
@@ -136,13 +136,13 @@ class UpstreamClient:
             message = f"no connection to {name} within {self._connect_timeout_s:g} s"
             raise UpstreamError(message, status=504, may_have_worked=False) from None
         except aiohttp.ClientConnectorError as error:
-            message = f"{name} cannot be reached: {_reason(error)}"
+            message = f"{name} cannot be reached: {describe(error)}"
             raise UpstreamError(message, status=502, may_have_worked=False) from error
         except TimeoutError:
             message = f"{name} did not respond within {self._read_timeout_s:g} s"
             raise UpstreamError(message, status=504, may_have_worked=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = f"{name} did not respond: {_reason(error)}"
+            message = f"{name} did not respond: {describe(error)}"
             raise UpstreamError(message, status=502, may_have_worked=True) from error
         passed = headers_for_agent(response.raw_headers)
         return UpstreamResponse(response.status, passed, content_length(passed), response)
@@ -151,7 +151,8 @@ class UpstreamClient:
         await self._session.close()
 
 
-def _reason(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
+    """Returns the message of an error in one line, or its class where it has none."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Which headers pass the proxy, in both directions."""
+"""Headers that pass the proxy, and those that do not, in both directions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOP_BY_HOP = frozenset(
 def headers_for_upstream(headers: RawHeaders) -> CIMultiDict[str]:
     """Returns the headers of a request as they go on. Latin-1 keeps each byte as one character; the
     same encoding makes a byte of it again when it is written."""
-    named_by_connection = _named_by_connection(headers)
+    named_by_connection = _connection_names(headers)
     return CIMultiDict(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in headers
@@ -47,7 +47,7 @@ def headers_for_upstream(headers: RawHeaders) -> CIMultiDict[str]:
 def headers_for_agent(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     """Returns the headers of a response as they go on, names in lower case."""
     lowered = [(name.lower(), value) for name, value in headers]
-    named_by_connection = _named_by_connection(lowered)
+    named_by_connection = _connection_names(lowered)
     return [
         (name, value)
         for name, value in lowered
@@ -62,7 +62,7 @@ def content_length(headers: RawHeaders) -> int | None:
     return None
 
 
-def _named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
+def _connection_names(headers: RawHeaders) -> frozenset[bytes]:
     """Returns the names that `connection` adds to those of one hop."""
     for name, value in headers:
         if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):

@@ -111,7 +111,7 @@ def provider_of(host: str) -> str | None:
 
 
 class Destinations:
-    """All upstreams of a configuration: `upstreams` by name, and `default_url`, where all requests
+    """The upstreams of a configuration: `upstreams` by name, and `default_url`, where all requests
     go that name none. Without it they go to the provider of their API."""
 
     def __init__(self, upstreams: Mapping[str, str], default_url: str | None) -> None:

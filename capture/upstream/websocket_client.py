@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from capture.upstream.client import UpstreamError
+from capture.upstream.client import UpstreamError, describe
 from capture.upstream.headers import HOP_BY_HOP, RawHeaders, headers_for_upstream
 from capture.upstream.routing import Destination
 
@@ -54,11 +54,7 @@ async def open_websocket(
     try:
         return await _Connect(
             origin + destination.full_target(target).decode("latin-1"),
-            additional_headers=[
-                (header, value)
-                for header, value in headers_for_upstream(headers).items()
-                if not header.startswith(_HANDSHAKE_PREFIX)
-            ],
+            additional_headers=_handshake_headers_for_upstream(headers),
             subprotocols=[Subprotocol(offered) for offered in subprotocols] or None,
             user_agent_header=None,
             compression=None,
@@ -81,9 +77,16 @@ async def open_websocket(
         message = f"no WebSocket to {name} within {timeout_s:g} s"
         raise UpstreamError(message, status=504, may_have_worked=False) from None
     except (InvalidHandshake, InvalidMessage, OSError, EOFError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        message = f"{name} cannot be reached: {reason}"
+        message = f"{name} cannot be reached: {describe(error)}"
         raise UpstreamError(message, status=502, may_have_worked=False) from error
+
+
+def _handshake_headers_for_upstream(headers: RawHeaders) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, value in headers_for_upstream(headers).items()
+        if not name.startswith(_HANDSHAKE_PREFIX)
+    ]
 
 
 def handshake_headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
