@@ -1,4 +1,4 @@
-"""Sessions and calls in the admin: to be found, read and deleted, never edited."""
+"""Sessions and calls in the admin, where they are found, read and deleted, but never edited."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from reports.search.find import SearchCriteria, find
 from reports.search.query import Query
 
 UNKNOWN = "—"
-FOUND = 200
-LONGEST = 100_000  # characters of one text on a page
+MAX_FOUND = 200
+MAX_TEXT = 100_000  # characters of one text on a page
 
 
-# Beside what is shown of it in another way.
+# Shown in another form, or of no use to a reader.
 NOT_SHOWN = ("session", "scope", "error_detail", "deleted_at")
 SHOWN: tuple[str, ...] = (
     *("page", "in_session", "tokens", "cost", "latency", "error_detail", "conversation"),
@@ -69,7 +69,7 @@ class SessionAdmin(ReadOnly):
     list_filter = ("last_call_at", "pinned")
     date_hierarchy = "last_call_at"
     search_fields = ("names",)
-    search_help_text = "a part of the session's id, an agent, a user or a label"
+    search_help_text = "part of the session's id, of an agent, a user or a label"
     ordering = ("-last_call_at", "-id")
     fields = (
         *(
@@ -91,12 +91,12 @@ class SessionAdmin(ReadOnly):
 
     @admin.display
     def pages(self, session: Session) -> SafeString:
-        asked = urlencode({"session": session.session_id})
+        query = urlencode({"session": session.session_id})
         links = (
             (reverse("dashboard_session", args=[session.session_id]), "Transcript"),
-            (f"{reverse('index')}?{asked}", "Calls"),
-            (f"{reverse('dashboard_flow')}?{asked}", "Flow"),
-            (f"{reverse('dashboard_trace')}?{asked}", "Trace"),
+            (f"{reverse('index')}?{query}", "Calls"),
+            (f"{reverse('dashboard_flow')}?{query}", "Flow"),
+            (f"{reverse('dashboard_trace')}?{query}", "Trace"),
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
@@ -142,13 +142,13 @@ class SessionAdmin(ReadOnly):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """What is shown before: the consequence, without reading every call."""
+        """Describes the consequences before a deletion, without reading every call."""
         sessions = list(objs)
-        told = [
+        described = [
             f"{s.session_id}: {s.call_count:,} calls, {usd(s.total_cost_usd)}" for s in sessions
         ]
         counts = {"sessions": len(sessions), "calls": sum(s.call_count for s in sessions)}
-        return told, counts, self._not_allowed(request), []
+        return described, counts, self._not_allowed(request), []
 
     def _not_allowed(self, request: HttpRequest) -> set[str]:
         return set() if self.has_delete_permission(request) else {"session"}
@@ -161,8 +161,8 @@ class SessionAdmin(ReadOnly):
             delete_session(actor_of(request), session.session_id)
 
 
-class CallFilter(admin.SimpleListFilter):
-    """By one of its names: those that calls may have are known without looking at the calls."""
+class CallListFilter(admin.SimpleListFilter):
+    """Filters calls by one of their names, whose values are known without reading the calls."""
 
     parameter_name: str
 
@@ -171,22 +171,22 @@ class CallFilter(admin.SimpleListFilter):
         return calls if value is None else calls.filter(**{self.parameter_name: value})
 
 
-class OutcomeFilter(CallFilter):
+class OutcomeFilter(CallListFilter):
     title = parameter_name = "outcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(outcome, outcome) for outcome in Outcome]
 
 
-class FormatFilter(CallFilter):
+class FormatFilter(CallListFilter):
     title, parameter_name = "wire format", "wire_format"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for name in sorted(registry.NAMES)]
 
 
-class CountedFilter(CallFilter):
-    """Of a name by which calls are counted: capture.ledger.rollups."""
+class CountedFilter(CallListFilter):
+    """Filters by a name whose values the rollups have."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         name = self.parameter_name
@@ -212,7 +212,7 @@ class CallAdmin(ReadOnly):
     date_hierarchy = "timestamp"
     list_select_related = ("session",)
     search_fields = ("action_id",)
-    search_help_text = "what was said in calls, or names and ids: as GET /api/search"
+    search_help_text = "words in a call's texts, names or ids, as in GET /api/search"
     ordering = ("-timestamp", "-seq")
     fields = SHOWN
     readonly_fields = SHOWN
@@ -230,9 +230,11 @@ class CallAdmin(ReadOnly):
         except ValueError as error:
             self.message_user(request, str(error), messages.WARNING)
             return queryset.none(), False
-        page = find(SearchCriteria(query), limit=FOUND)
+        page = find(SearchCriteria(query), limit=MAX_FOUND)
         if page.next is not None:
-            self.message_user(request, f"These are the newest {FOUND} at most.", messages.INFO)
+            self.message_user(
+                request, f"Only the newest {MAX_FOUND} calls are listed.", messages.INFO
+            )
         return queryset.filter(seq__in=[hit.call.seq for hit in page.hits]), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -278,16 +280,16 @@ class CallAdmin(ReadOnly):
             for row in record.tool_calls
         ]
         return render_to_string(
-            "admin/capture/_conversation.html", {"messages": messages, "longest": LONGEST}
+            "admin/capture/_conversation.html", {"messages": messages, "longest": MAX_TEXT}
         )
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         calls = list(objs)
-        told = [f"{call.timestamp:%Y-%m-%d %H:%M:%S} UTC, {call.pk}" for call in calls]
+        described = [f"{call.timestamp:%Y-%m-%d %H:%M:%S} UTC, {call.pk}" for call in calls]
         allowed = self.has_delete_permission(request)
-        return told, {"calls": len(calls)}, set() if allowed else {"call"}, []
+        return described, {"calls": len(calls)}, set() if allowed else {"call"}, []
 
     def delete_model(self, request: HttpRequest, obj: Call) -> None:
         delete_call(actor_of(request), obj.pk)

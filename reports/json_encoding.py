@@ -1,4 +1,4 @@
-"""JSON as the ledger gives it out: parts of requests as the bytes that came, money as numbers."""
+"""The ledger's JSON: parts of requests keep their original bytes, and money is a number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from capture.wire.json.lenient import clean_json
 
 
 class Spliced(NamedTuple):
-    """JSON that is put in as it is, in pieces: what is large is not copied once more."""
+    """JSON that is inserted unchanged, in pieces: large texts are not copied once more."""
 
     pieces: Sequence[bytes | memoryview]
 
 
-# No JSON has it.
-_PLACE = orjson.Fragment(b"\0")
+# No JSON contains it.
+_PLACEHOLDER = orjson.Fragment(b"\0")
 
 
 def encode(data: Any) -> bytes:
@@ -27,18 +27,18 @@ def encode(data: Any) -> bytes:
 
 def encode_in_pieces(data: Any) -> list[bytes | memoryview]:
     try:
-        return _encoded(data)
+        return _encode(data)
     except TypeError:  # lone surrogates, integers beyond 64 bits, nesting beyond 254 levels
-        return _encoded(_with_large_integers(clean_json(data)))
+        return _encode(_with_large_integers(clean_json(data)))
 
 
-def _encoded(data: Any) -> list[bytes | memoryview]:
+def _encode(data: Any) -> list[bytes | memoryview]:
     spliced: list[Spliced] = []
 
     def encodable(value: Any) -> Any:
         if isinstance(value, Spliced):
             spliced.append(value)
-            return _PLACE
+            return _PLACEHOLDER
         if isinstance(value, Decimal):
             return float(value)
         raise TypeError(type(value).__name__)
@@ -53,7 +53,7 @@ def _encoded(data: Any) -> list[bytes | memoryview]:
 
 
 def _with_large_integers(value: Any) -> Any:
-    """orjson writes none of more than 64 bits; their digits go in as they are."""
+    """Replaces integers of more than 64 bits, which orjson refuses, by their digits."""
     if isinstance(value, dict):
         return {key: _with_large_integers(entry) for key, entry in value.items()}
     if isinstance(value, list):

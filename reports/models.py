@@ -1,4 +1,4 @@
-"""What the read side keeps beside the ledger: all of it can be made again from the ledger."""
+"""The tables of the read side, all of which can be rebuilt from the ledger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ NAME_LENGTH = 64
 
 
 class SinkCursor(models.Model):
-    """How far a sink has followed the ledger, and which process follows for it."""
+    """The position of a sink in the ledger, and the process that follows for it."""
 
     name = models.CharField(max_length=NAME_LENGTH, primary_key=True)
     seq = models.BigIntegerField(default=0)  # all calls up to here are taken
-    # The process at work, until then: by the database's clock, which all processes share.
+    # The process that follows, until `held_until` by the database's clock, which all share.
     holder = models.CharField(max_length=NAME_LENGTH)
     held_until = models.DateTimeField()
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from reports.analysis.handoffs import Handoff, find_handoffs
 from reports.analysis.lineage import call_times, link_calls
-from reports.queries.session_calls import SessionCall, ToolResult
+from reports.queries.session_calls import SessionCall, ToolResultLink
 
 # More siblings of one role than this are drawn as one node.
 MAX_SIBLINGS = 8
@@ -86,7 +86,7 @@ class Flow:
     by_run: Graph
 
 
-def build_flow(calls: Sequence[SessionCall], tool_results: Sequence[ToolResult]) -> Flow:
+def build_flow(calls: Sequence[SessionCall], tool_results: Sequence[ToolResultLink]) -> Flow:
     """Builds both graphs of a session. `calls` are in time order."""
     links = link_calls(calls, tool_results, call_times(calls))
     handoffs = find_handoffs(calls, links)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from reports.queries.session_calls import SessionCall, ToolResult
+from reports.queries.session_calls import SessionCall, ToolResultLink
 
 ROOT = -1
 # How many ancestors, and how many tools that are waited for, are examined for one call.
@@ -57,7 +57,7 @@ def call_times(calls: Sequence[SessionCall]) -> CallTimes:
 
 
 def link_calls(
-    calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: CallTimes
+    calls: Sequence[SessionCall], tool_results: Sequence[ToolResultLink], times: CallTimes
 ) -> list[Link]:
     """Returns one link per call. `calls` are in time order; a parent comes before its children."""
     return _Linker(calls, tool_results, times).links
@@ -76,7 +76,7 @@ class _Linker:
     """Walks through the calls in time order. A call is identified by its index."""
 
     def __init__(
-        self, calls: Sequence[SessionCall], tool_results: Sequence[ToolResult], times: CallTimes
+        self, calls: Sequence[SessionCall], tool_results: Sequence[ToolResultLink], times: CallTimes
     ) -> None:
         self.calls = calls
         self.begin, self.end = times
@@ -100,11 +100,11 @@ class _Linker:
                 self.announced_by[call.handoff_to] = index
             heapq.heappush(self.running, (self.end[index], index))
 
-    def _tool_waits(self, tool_results: Sequence[ToolResult]) -> list[_ToolWait]:
+    def _tool_waits(self, tool_results: Sequence[ToolResultLink]) -> list[_ToolWait]:
         waits = []
         for result in tool_results:
-            caller = self.index_of.get(result.asked_by)
-            receiver = self.index_of.get(result.brought_by)
+            caller = self.index_of.get(result.call_id)
+            receiver = self.index_of.get(result.result_call_id)
             if caller is not None and receiver is not None and caller < receiver:
                 waits.append(_ToolWait(self.end[caller], self.begin[receiver], caller, result.name))
         return waits

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from reports.analysis.lineage import ROOT, CallTimes, Link, call_times, link_calls
-from reports.queries.session_calls import SessionCall, ToolResult
+from reports.queries.session_calls import SessionCall, ToolResultLink
 
 MIN_FOLDED = 5
 FOLD = -1
@@ -50,7 +50,7 @@ class Trace:
     rows: Rows
 
 
-def build_trace(calls: Sequence[SessionCall], tool_results: Sequence[ToolResult]) -> Trace:
+def build_trace(calls: Sequence[SessionCall], tool_results: Sequence[ToolResultLink]) -> Trace:
     """Links the calls and arranges them in rows. `calls` are in time order."""
     times = call_times(calls)
     links = link_calls(calls, tool_results, times)

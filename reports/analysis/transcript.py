@@ -43,7 +43,7 @@ def read_transcript(session: Session, *, agent: str | None, after: UUID | None) 
         calls = calls.filter(agent_name=agent)
     if after is not None:
         place = Call.objects.values("timestamp", "seq").get(pk=after, session=session)
-        calls = queries.behind(calls, place)
+        calls = queries.later_than(calls, place)
     records = list(queries.records(calls, limit=CALLS_PER_PAGE + 1))
     shown = records[:CALLS_PER_PAGE]
     more = len(records) > CALLS_PER_PAGE

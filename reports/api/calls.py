@@ -24,7 +24,7 @@ from capture.operations.deletion import delete_call
 from reports.api.serializers import CallSerializer, ExplainedCallSerializer
 from reports.api.viewsets import LedgerViewSet
 from reports.json_encoding import encode_in_pieces
-from reports.output.call_json import FIELDS, call_json, wanted
+from reports.output.call_json import FIELDS, call_json, selection_of
 from reports.output.neighbours_json import neighbours_json
 from reports.queries import records
 from reports.queries.cursors import link
@@ -104,9 +104,9 @@ def _session_calls(
     limit = parameters.get("limit", None if is_streamed else PAGE_LIMIT)
     calls = records.calls_of(session)
     if "after" in parameters:
-        calls = records.behind(calls, _position(session, parameters["after"]))
+        calls = records.later_than(calls, _position(session, parameters["after"]))
     fields = frozenset(parameters["fields"]) if "fields" in parameters else None
-    found = records.records(calls, wanted(fields), limit=limit)
+    found = records.records(calls, selection_of(fields), limit=limit)
     values = (call_json(record, fields) for record in found)
     response = _stream(request, values) if is_streamed else Response(list(values))
     if limit is not None and (link_to_next := _link(request, calls, limit)):
@@ -174,7 +174,7 @@ async def _in_thread(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[byt
 
 def _record(action_id: str) -> Record | None:
     id_ = _uuid(action_id)
-    return records.record(id_, wanted(None)) if id_ else None
+    return records.record(id_, selection_of(None)) if id_ else None
 
 
 def _not_found(action_id: str) -> NotFound:

@@ -1,4 +1,4 @@
-"""Whether this process takes calls and records them, and what is amiss."""
+"""Readiness: whether this process accepts calls and records them, and what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from capture.proxy import runtime
 from capture.proxy.runtime import Runtime
-from reports.sinks.state import told, why_degraded
+from reports.sinks.state import read_states, why_degraded
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Readiness:
 def readiness() -> Readiness:
     process = runtime.current()
     if process is None:
-        return Readiness("down", {"reasons": ["the proxy has not begun"]})
+        return Readiness("down", {"reasons": ["the proxy has not started"]})
     down = list(_why_down(process))
     recorder = _recorder(process)
-    sinks = told(process.folder)
+    sinks = read_states(process.folder)
     degraded = list(_why_degraded(process, recorder))
-    degraded += why_degraded(sinks, running=process.sinks.is_running())
+    degraded += why_degraded(sinks, is_running=process.sinks.is_running())
     status = "down" if down else "degraded" if degraded else "ready"
     facts = {
         "reasons": down + degraded,
@@ -47,7 +47,7 @@ def readiness() -> Readiness:
 def _why_down(process: Runtime) -> list[str]:
     reasons = []
     if process.stopping:
-        reasons.append("this process is being stopped")
+        reasons.append("this process is stopping")
     if not process.writer.has_room():
         what = "refused" if process.config.on_full == "block" else "not recorded"
         reasons.append(f"the spool or its disk is full: calls are {what}")
@@ -57,25 +57,27 @@ def _why_down(process: Runtime) -> list[str]:
 def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     reasons = []
     if not process.recorder.is_running():
-        reasons.append("the recorder has ended; it is being started again, calls wait in the spool")
+        reasons.append("the recorder has ended and is being restarted; calls wait in the spool")
     if process.admission.stops.degraded:
         reasons.append(process.admission.stops.degraded)
     limiter = process.limiter
     if limiter.state.degraded:
-        reasons.append(f"limits and budgets do not hold just now: {limiter.state.degraded}")
+        reasons.append(f"limits and budgets are not enforced: {limiter.state.degraded}")
     if recorder.get("state") == "waiting":
-        reasons.append(f"the database takes no calls, they wait: {recorder.get('reason')}")
+        reasons.append(f"the database is unavailable, calls wait: {recorder.get('reason')}")
     if recorder.get("quarantined"):
-        reasons.append(f"{recorder['quarantined']} calls could not be recorded and were set aside")
+        reasons.append(
+            f"{recorder['quarantined']} calls could not be recorded and are in quarantine"
+        )
     if recorder.get("damaged"):
-        reasons.append(f"{recorder['damaged']} damaged places in the spool were set aside")
+        reasons.append(f"{recorder['damaged']} damaged parts of the spool are in quarantine")
     return reasons
 
 
 def _recorder(process: Runtime) -> dict[str, Any]:
-    """What the recorder last told of itself."""
+    """Returns the state that the recorder wrote last."""
     try:
-        told: dict[str, Any] = json.loads(process.folder.recorder_state.read_text())
+        state: dict[str, Any] = json.loads(process.folder.recorder_state.read_text())
     except (FileNotFoundError, ValueError):
         return {"state": "starting"}
-    return told
+    return state

@@ -1,4 +1,4 @@
-"""JSON for programs, by the content type that they ask for."""
+"""JSON for programs, indented where they ask for it."""
 
 from __future__ import annotations
 

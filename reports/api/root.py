@@ -1,4 +1,4 @@
-"""What the ledger answers: JSON for programs, the browsable API for browsers."""
+"""The index of the site, its health and its readiness."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ READ = ["GET", "HEAD"]
 @extend_schema(responses=OpenApiTypes.OBJECT)
 @api_view(READ)
 def index(request: Request) -> HttpResponseBase:
-    """AgentLedger records the calls that agents send through it. Point an agent at a base URL, send
-    a call, and read it here."""
+    """AgentLedger records the calls that agents send through it. Set an agent's base URL to one of
+    these, send a call, and read it here."""
     if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
     NoParameters.parse(request.query_params)
@@ -48,7 +48,7 @@ def health(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 only when new calls would be refused or go unrecorded."""
+    """Responds 503 only when new calls would be refused or not recorded."""
     state = readiness()
     facts = state.facts if may_read(request) else {}
     return JsonResponse({"status": state.status, **facts}, status=state.status_code)

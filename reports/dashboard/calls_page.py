@@ -133,7 +133,7 @@ def _ids(parameters: dict[str, Any]) -> list[UUID | None]:
 
 def _matching_calls(parameters: dict[str, Any]) -> QuerySet[Call] | None:
     """Returns None when there is no session with the given id."""
-    session_id = CallFilter.of(parameters).session
+    session_id = CallFilter.from_parameters(parameters).session
     calls: QuerySet[Call] = Call.objects.not_deleted()
     if session_id is not None:
         session = Session.objects.not_deleted().filter(session_id=session_id).first()
@@ -144,7 +144,7 @@ def _matching_calls(parameters: dict[str, Any]) -> QuerySet[Call] | None:
 
 
 def _where(parameters: dict[str, Any]) -> Q:
-    where = CallFilter.of(parameters).where()
+    where = CallFilter.from_parameters(parameters).where()
     if "since" in parameters:
         where &= Q(timestamp__gte=parameters["since"])
     if "until" in parameters:
@@ -153,12 +153,12 @@ def _where(parameters: dict[str, Any]) -> Q:
 
 
 def _is_filtered(parameters: dict[str, Any]) -> bool:
-    return CallFilter.of(parameters) != CallFilter()
+    return CallFilter.from_parameters(parameters) != CallFilter()
 
 
 def _search_page(parameters: dict[str, Any]) -> CallsPage:
     """Reads the calls that a search finds, in the order in which they were recorded."""
-    names = CallFilter.of(parameters).names()
+    names = CallFilter.from_parameters(parameters).names()
     criteria = SearchCriteria(
         parameters["q"],
         _where(parameters),

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.timezone import now
 
 from capture.ledger.rollup_sums import CALLS, hour_of
-from reports.queries.rollups import Period, added, summary
+from reports.queries.rollups import Period, summary, total_of
 
 DAYS = 7
 MAX_VALUES = 8
@@ -37,7 +37,7 @@ def read_facets(parameters: dict[str, Any]) -> list[dict[str, Any]]:
 def _values(period: Period, column: str) -> list[dict[str, Any]]:
     groups = summary(period, column, {}, MAX_VALUES).groups
     found = [
-        {"value": value, "count": added(series).counts[CALLS]}
+        {"value": value, "count": total_of(series).counts[CALLS]}
         for value, series in groups.items()
         if value is not None
     ]

@@ -16,12 +16,12 @@ from reports.dashboard.calls_page import PAGE_SIZE, read_calls_page
 from reports.dashboard.errors import HtmxRequest, not_found, page
 from reports.dashboard.links import change_query
 from reports.queries import records
-from reports.queries.budget_usage import standing
+from reports.queries.budget_usage import current_standing
 from reports.queries.call_list import WARNED
 from reports.queries.cursors import CursorParameter
 from reports.queries.ledger_position import newest_position, stops_in_force
 from reports.queries.parameters import Choice, Flag, Parameters, Text, Uuid
-from reports.queries.session_costs import by_agent_and_model, growth
+from reports.queries.session_costs import cost_growth, costs_by_agent_and_model
 
 TABS = ("transcript", "calls")
 # Characters of one text: as many as a page shows at first, and with `all`.
@@ -60,8 +60,8 @@ def session(request: HtmxRequest, session_id: str) -> HttpResponse:
         "agents": [(name, change_query(request, agent=name, **others)) for name in found.agents],
         "all_agents": change_query(request, agent=None, **others),
         "n_warned": records.calls_of(found).filter(WARNED).count(),
-        "costs": by_agent_and_model(found),
-        "growth": growth(found),
+        "costs": costs_by_agent_and_model(found),
+        "growth": cost_growth(found),
         "budget": _budget(found),
         "stops": _stops_of(found),
         "place": newest_position().text(),
@@ -102,7 +102,7 @@ def _calls(request: HttpRequest, session: Session, parameters: dict[str, Any]) -
 
 def _budget(session: Session) -> Standing | None:
     """Returns the standing of the session's own budget; None: it has none."""
-    standings = standing(session.session_id, None, None)
+    standings = current_standing(session.session_id, None, None)
     return next((one for one in standings if one.name == "budget_session"), None)
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from capture.models import Session
 from reports.queries import records
 from reports.queries.ledger_position import newest_position
-from reports.queries.session_calls import MOST_CALLS
+from reports.queries.session_calls import MAX_CALLS
 
 N_OTHERS = 30
 
@@ -31,7 +31,7 @@ class SessionChoice:
     @property
     def n_left_out(self) -> int:
         """The number of calls beyond those that a picture shows."""
-        return max(0, self.session.call_count - MOST_CALLS) if self.session else 0
+        return max(0, self.session.call_count - MAX_CALLS) if self.session else 0
 
     @property
     def status_code(self) -> int:

@@ -65,7 +65,7 @@ def parse_watch(query: bytes) -> tuple[Watch, Since | None]:
     """Returns the watch of a query string, and its `since`. Raises ValidationError."""
     values: dict[str, Any] = LiveParameters.parse(QueryDict(query))
     watch = Watch(
-        filter=CallFilter.of(values),
+        filter=CallFilter.from_parameters(values),
         limit=values["limit"],
         with_sessions=values.get("sessions", False),
         zone=parse_zone(values["rows"]) if "rows" in values else None,

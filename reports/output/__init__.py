@@ -1,1 +1,1 @@
-"""A call as JSON and as a row of CSV."""
+"""Sessions and calls as JSON, and tables as CSV."""

@@ -1,4 +1,4 @@
-"""How sessions and calls look in JSON: ../product contract, names as in the ledger."""
+"""Sessions and calls as JSON, with the field names of the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from capture.wire.binaries.references import StoredText
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import load
 from reports.json_encoding import Spliced
-from reports.queries.records import Record, Row, Wanted, is_shown_raw, readable
+from reports.queries.records import Record, Row, Selection, is_shown_raw, readable_json
 
 JSON = Any
 
@@ -25,7 +25,7 @@ SESSION_FIELDS = (
     " note pinned"
 ).split()
 
-# Fields of a call's JSON that are the ledger's own columns.
+# The fields of a call's JSON that are columns of the ledger.
 CALL_FIELDS = (
     "action_id timestamp model_id provider stop_reason tokens_in tokens_out cost_usd latency_ms"
     " status_code error_detail agent_name user_id app_id environment parent_action_id handoff_from"
@@ -52,42 +52,42 @@ def session_json(session: Session) -> dict[str, JSON]:
 
 
 def call_json(record: Record, fields: frozenset[str] | None = None) -> dict[str, JSON]:
-    """All fields, or these, in their order."""
-    columns, derived = _asked(fields)
-    shape = {name: record.row[name] for name in columns}
+    """Returns all fields, or these, in the order of `FIELDS`."""
+    columns, derived = _split_fields(fields)
+    values = {name: record.row[name] for name in columns}
     for name, one in derived.items():
-        shape[name] = one.shape(record)
-    return shape
+        values[name] = one.value(record)
+    return values
 
 
 @lru_cache(maxsize=64)
-def _asked(fields: frozenset[str] | None) -> tuple[list[str], dict[str, Derived]]:
+def _split_fields(fields: frozenset[str] | None) -> tuple[list[str], dict[str, Derived]]:
     if fields is None:
         return _COLUMNS, DERIVED
     derived = {name: one for name, one in DERIVED.items() if name in fields}
     return [name for name in _COLUMNS if name in fields], derived
 
 
-def wanted(fields: frozenset[str] | None) -> Wanted:
-    """What must be fetched for them."""
-    columns, derived = _asked(fields)
+def selection_of(fields: frozenset[str] | None) -> Selection:
+    """Returns what must be read to make these fields; None: all fields."""
+    columns, derived = _split_fields(fields)
     needs = {need for one in derived.values() for need in one.needs}
     of_derived = (column for one in derived.values() for column in one.columns)
-    return Wanted(
+    return Selection(
         columns=frozenset([*columns, *of_derived]),
         texts=False,
         **{need: need in needs for need in _NEEDS},
     )
 
 
-# --- what is more than a column ---
+# --- fields that are not a column ---
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """How a field is made, from which columns and what else of a record."""
+    """A field that is computed from columns and from related rows of a record."""
 
-    shape: Callable[[Record], JSON]
+    value: Callable[[Record], JSON]
     columns: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
@@ -100,10 +100,11 @@ def _session_id(record: Record) -> JSON:
 
 
 def _messages(record: Record) -> JSON:
-    """As the agent sent them: the array, or the one string that Responses take as `input`."""
+    """Returns the messages as the agent sent them: an array, or the one string that the Responses
+    API accepts as `input`."""
     if record.history is None:
         return None
-    joined = record.history.joined
+    joined = record.history.json
     if record.history.n_messages == 1 and bytes(joined[:1]) == b'"':
         return Spliced([joined])
     return Spliced([b"[", joined, b"]"])
@@ -125,13 +126,13 @@ def _tool_calls(record: Record) -> JSON:
 def _tool_call(row: Row) -> dict[str, JSON]:
     data = row["arguments"].encode()
     is_json = load(data)[1] is None
-    arguments = orjson.Fragment(readable(data)) if is_json else row["arguments"]
+    arguments = orjson.Fragment(readable_json(data)) if is_json else row["arguments"]
     return {"id": row["tool_call_id"], "name": row["name"], "arguments": arguments}
 
 
 def _tool_results(record: Record) -> JSON:
-    known = [_tool_result(row) for row in record.tool_calls if row["result_action_id"]]
-    return [*known, *(record.row["tool_results"] or [])]
+    results = [_tool_result(row) for row in record.tool_calls if row["result_action_id"]]
+    return [*results, *(record.row["tool_results"] or [])]
 
 
 def _tool_result(row: Row) -> dict[str, JSON]:
@@ -166,12 +167,12 @@ def _binary(binary: Binary) -> dict[str, JSON]:
     }
 
 
-def _of_heads(name: str) -> Derived:
+def _head(name: str) -> Derived:
     return Derived(lambda record: record.row["heads"][name], ("heads",))
 
 
 def _tokens_per_second(record: Record) -> float | None:
-    """Of a stream, from its first content to its end."""
+    """Returns the rate of a stream, from its first content to its end."""
     tokens, ttft_ms, latency_ms = (record.row[name] for name in _RATE)
     if tokens is None or ttft_ms is None or latency_ms is None:
         return None
@@ -183,7 +184,7 @@ _RATE = ("tokens_out", "ttft_ms", "latency_ms")
 
 
 def _raw_request(record: Record) -> JSON:
-    """The text itself where it could not be understood; else null."""
+    """Returns the body's text where the call could not be parsed; else None."""
     if not is_shown_raw(record.row):
         return None
     return _text(record.request(), record.row["heads"]["request"])
@@ -212,12 +213,12 @@ DERIVED = {
     "tool_results": Derived(_tool_results, ("tool_results",), ("tool_calls",)),
     "price_corrections": Derived(_price_corrections, needs=("price_corrections",)),
     "binaries": Derived(_binaries, needs=("parts", "binaries")),
-    "upstream": _of_heads("upstream"),
-    "upstream_name": _of_heads("upstream_name"),
-    "target": _of_heads("target"),
-    "usage_injected": _of_heads("usage_injected"),
-    "headers_ms": _of_heads("headers_ms"),
-    "first_byte_ms": _of_heads("first_byte_ms"),
+    "upstream": _head("upstream"),
+    "upstream_name": _head("upstream_name"),
+    "target": _head("target"),
+    "usage_injected": _head("usage_injected"),
+    "headers_ms": _head("headers_ms"),
+    "first_byte_ms": _head("first_byte_ms"),
     "tokens_per_second": Derived(_tokens_per_second, _RATE),
     "request_headers": Derived(lambda record: record.row["heads"]["request"], ("heads",)),
     "response_headers": Derived(lambda record: record.row["heads"]["response"], ("heads",)),

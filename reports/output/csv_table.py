@@ -11,12 +11,13 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
-# A cell that begins with one of these may be run as a formula; an apostrophe makes it a text.
+# A spreadsheet may run a cell that begins with one of these as a formula; an apostrophe makes it
+# text.
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Table(list[Mapping[str, Any]]):
-    """Rows, and the names of their columns where there are none."""
+    """Rows with the names of their columns, which an empty table has too."""
 
     def __init__(self, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:
         super().__init__(rows)
@@ -24,7 +25,7 @@ class Table(list[Mapping[str, Any]]):
 
 
 def csv_text(table: Table) -> str:
-    """RFC 4180; unknown values are empty."""
+    """Returns CSV (RFC 4180); unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(table.columns)
@@ -46,7 +47,7 @@ def _cell(value: Any) -> str | int | float:
 
 
 class CSVRenderer(BaseRenderer):
-    """Of a Table; of anything else, such as an error, its text."""
+    """Renders a Table as CSV, and anything else, such as an error, as its text."""
 
     media_type = "text/csv"
     format = "csv"

@@ -15,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from capture.ledger.histogram import percentiles
 from capture.ledger.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, hour_start, to_usd
 from reports.queries.parameters import Choice, Number, Parameters, Text, Time
-from reports.queries.rollups import Filters, Name, Period, Series, Summary, Total, added, summary
+from reports.queries.rollups import Filters, Name, Period, Series, Summary, Total, summary, total_of
 
 BY = {
     "model": "model_id",
@@ -127,11 +127,12 @@ def analytics_totals(query: AnalyticsQuery, found: Summary) -> dict[str, Any]:
         "until": hour_start(query.period.end),
         "interval": query.interval,
         "by": query.by,
-        "total": _figures(added(found.total)),
+        "total": _figures(total_of(found.total)),
     }
     if query.column is not None:
         totals["groups"] = [
-            {**names, **_figures(added(series))} for names, series in _groups(found, query.column)
+            {**names, **_figures(total_of(series))}
+            for names, series in _groups(found, query.column)
         ]
     return totals
 

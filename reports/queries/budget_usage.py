@@ -1,4 +1,4 @@
-"""The budgets that one call was under: how much of each was used before it, and with it."""
+"""The budgets that apply to one call: how much of each was used before it, and with it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from capture.admission.decision import Keys, Standing
 from capture.ledger.rollup_sums import COST, hour_of
 from capture.models import Call
 from capture.proxy import runtime
-from reports.queries.records import Row, before
-from reports.queries.rollups import Period, added, summary
+from reports.queries.records import Row, earlier_than
+from reports.queries.rollups import Period, summary, total_of
 
-# Calls of the hour before it that are added up one by one.
-MOST_CALLS = 20_000
+# The calls of the same hour before it that are summed one by one.
+MAX_CALLS = 20_000
 BUDGET = "budget_"
 _UNIT = Decimal("1e-10")  # of money in rollups
-# Of a day's budgets: what the calls that it counts have in common.
+# The column whose value a daily budget's calls share.
 _COLUMNS = {"agent": "agent_name", "user": "user_id", "daily": None}
 
 
@@ -30,12 +30,15 @@ class UsedBudget:
     name: str  # session, agent, user or daily
     key: str | None
     limit_usd: Decimal
-    before_usd: Decimal | None  # by the costs in the ledger; None: not known
+    before_usd: Decimal | None  # by the costs in the ledger; None: unknown
     after_usd: Decimal | None
 
 
-def standing(session_id: str | None, agent_name: str | None, user_id: str | None) -> list[Standing]:
-    """Of the budgets and limits that are set, now: none where no proxy runs in this process."""
+def current_standing(
+    session_id: str | None, agent_name: str | None, user_id: str | None
+) -> list[Standing]:
+    """Returns the use of the budgets and limits that are set; none where this process runs no
+    proxy."""
     process = runtime.current()
     if process is None:
         return []
@@ -44,36 +47,37 @@ def standing(session_id: str | None, agent_name: str | None, user_id: str | None
 
 
 def budgets_of(row: Row) -> list[UsedBudget]:
-    """Of a call. Limits are today's; what it said of a budget that was spent is taken as said."""
-    told = {one["budget"]: Decimal(one["spent_usd"]) for one in _told(row)}
+    """Returns the budgets of a call. Limits are the current ones; where the call itself reports
+    what was spent of an exceeded budget, that is used."""
+    reported = {one["budget"]: Decimal(one["spent_usd"]) for one in _reports(row)}
     found = []
-    for one in standing(row["session_id"], row["agent_name"], row["user_id"]):
+    for one in current_standing(row["session_id"], row["agent_name"], row["user_id"]):
         name = one.name.removeprefix(BUDGET)
         if one.name.startswith(BUDGET) and (name == "session" or name in _COLUMNS):
-            used = told[name] if name in told else _used_before(name, row)
+            used = reported[name] if name in reported else _used_before(name, row)
             after = used + (row["cost_usd"] or 0) if used is not None else None
             found.append(UsedBudget(name, one.key, one.limit, used, after))
     return found
 
 
-def _told(row: Row) -> list[dict[str, Any]]:
+def _reports(row: Row) -> list[dict[str, Any]]:
     refusal = row["refusal"] or {}
     return [*(row["budget_warning"] or []), *([refusal] if "spent_usd" in refusal else [])]
 
 
 def _used_before(name: str, row: Row) -> Decimal | None:
     if name == "session":
-        return _cost(before(Call.objects.not_deleted().filter(session=row["scope"]), row))
+        return _cost(earlier_than(Call.objects.not_deleted().filter(session=row["scope"]), row))
     column = _COLUMNS[name]
     names = {column: row[column]} if column else {}
     at: datetime = row["timestamp"]
     hour = at.replace(minute=0, second=0, microsecond=0)
-    earlier = before(Call.objects.not_deleted().filter(timestamp__gte=hour), row)
-    if earlier.order_by("-timestamp").values("timestamp")[MOST_CALLS:].exists():
+    earlier = earlier_than(Call.objects.not_deleted().filter(timestamp__gte=hour), row)
+    if earlier.order_by("-timestamp").values("timestamp")[MAX_CALLS:].exists():
         return None
     end = hour_of(hour)
     hours = Period(end - hour.hour, end, by_day=False, is_to_now=False)
-    whole = added(summary(hours, None, names, 0).total).counts[COST] if hour.hour else 0
+    whole = total_of(summary(hours, None, names, 0).total).counts[COST] if hour.hour else 0
     return (whole or 0) * _UNIT + _cost(earlier.filter(Q(**names)))
 
 

@@ -1,4 +1,4 @@
-"""Calls as lists show them: narrow rows, never a body; and which of them a reader wants to see."""
+"""The narrow columns of calls that lists show, and the filters of these lists."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FIELDS = ("session_id", *COLUMNS)
 MAX_ERROR = 300
 
 ShortCall = dict[str, Any]
-"""A call's `FIELDS`; `error_detail` is cut."""
+"""A call's `FIELDS`, with `error_detail` cut to `MAX_ERROR` characters."""
 
 STATUSES = ("ok", "error", "refused")
 BUDGETS = ("ok", "warn", "block")
-BUDGET_CODES = "budget_"  # what those of budgets begin with
+BUDGET_CODES = "budget_"  # the prefix of refusal codes that concern a budget
 
 
 def short_calls(calls: QuerySet[Call]) -> list[ShortCall]:
@@ -39,23 +39,25 @@ def short_calls(calls: QuerySet[Call]) -> list[ShortCall]:
 
 
 class CallsParameters(Parameters):
-    """Which calls: what each parameter says must be so."""
+    """The filters of a list of calls: all that are given must match."""
 
     session = Text(help_text="calls of this session")
-    agent = Text(help_text="of this agent")
-    user = Text(help_text="for this user")
-    app = Text(help_text="of this application")
-    environment = Text(help_text="of this environment")
-    model = Text(help_text="to this model")
-    provider = Text(help_text="to this provider")
+    agent = Text(help_text="calls of this agent")
+    user = Text(help_text="calls for this user")
+    app = Text(help_text="calls of this application")
+    environment = Text(help_text="calls in this environment")
+    model = Text(help_text="calls of this model")
+    provider = Text(help_text="calls to this provider")
     status = Choice(STATUSES, help_text="completed; with an error; refused")
-    budget = Choice(BUDGETS, help_text="with a budget's warning; refused for a budget; neither")
-    min_cost = Usd(help_text="that cost at least so many USD")
+    budget = Choice(
+        BUDGETS, help_text="without either; with a budget's warning; refused by a budget"
+    )
+    min_cost = Usd(help_text="calls that cost at least this (USD)")
 
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Values are as of CallsParameters; None: whatever it is."""
+    """The values of CallsParameters; None: any value."""
 
     session: str | None = None
     agent: str | None = None
@@ -69,13 +71,13 @@ class CallFilter:
     min_cost: Decimal | None = None
 
     @classmethod
-    def of(cls, asked: dict[str, Any]) -> CallFilter:
-        return cls(**{field.name: asked.get(field.name) for field in fields(cls)})
+    def from_parameters(cls, parameters: dict[str, Any]) -> CallFilter:
+        return cls(**{field.name: parameters.get(field.name) for field in fields(cls)})
 
     def names(self) -> dict[str, str]:
-        """The columns of a call that must hold these values."""
-        wanted = {column: getattr(self, name) for name, column in _NAMES.items()}
-        return {column: value for column, value in wanted.items() if value is not None}
+        """Returns the values that the columns of a call must have."""
+        values = {column: getattr(self, name) for name, column in _NAMES.items()}
+        return {column: value for column, value in values.items() if value is not None}
 
     def where(self) -> Q:
         where = Q()
@@ -90,7 +92,7 @@ class CallFilter:
         return where
 
     def matches(self, call: ShortCall) -> bool:
-        """As `where` says, of a call that is there already."""
+        """Returns whether a call that was read matches, as `where` decides in the database."""
         return (
             all(call[column] == value for column, value in self.names().items())
             and self.status in (None, status_of(call))
@@ -102,7 +104,7 @@ class CallFilter:
         )
 
     def matches_running(self, call: ShortCall) -> bool:
-        """Whether a call under way may be one of these: what is not known yet is no reason."""
+        """Returns whether a running call may match: what is not known yet does not exclude it."""
         if self.status in ("error", "refused") or self.budget == "block" or self.min_cost:
             return False
         return all(

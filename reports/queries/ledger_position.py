@@ -9,7 +9,7 @@ from access.models import AuditChain
 from capture.ledger.rollup_sums import ERRORS, REFUSED, hour_of
 from capture.models import Call, Ledger, Spend, Stop
 from reports.queries.call_list import WARNED
-from reports.queries.rollups import Period, added, summary
+from reports.queries.rollups import Period, summary, total_of
 
 
 class LedgerPosition(NamedTuple):
@@ -47,7 +47,7 @@ def live_figures(at: datetime) -> dict[str, Any]:
     calls = Call.objects.not_deleted()
     spent = Spend.objects.of("daily", None, day.date())
     begin = hour_of(day)
-    today = added(summary(Period(begin, begin + 24, True, True), None, {}, 0).total).counts
+    today = total_of(summary(Period(begin, begin + 24, True, True), None, {}, 0).total).counts
     return {
         "calls_per_minute": calls.filter(timestamp__gte=at - timedelta(minutes=1)).count(),
         "cost_today_usd": spent.values_list("usd", flat=True).first() or 0,

@@ -33,8 +33,8 @@ def find_neighbours(record: Record) -> Neighbours:
     if row["session_id"] is not None:
         # The scope of a session's calls is the session's own id.
         siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
-    earlier = records.before(siblings, row).order_by("-timestamp", "-seq")
-    later = records.behind(siblings, row).order_by("timestamp", "seq")
+    earlier = records.earlier_than(siblings, row).order_by("-timestamp", "-seq")
+    later = records.later_than(siblings, row).order_by("timestamp", "seq")
     children = Call.objects.not_deleted().filter(parent_action_id=row["action_id"])
     parent = Call.objects.not_deleted().filter(pk=row["parent_action_id"])
     return Neighbours(

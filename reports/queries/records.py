@@ -1,4 +1,4 @@
-"""The questions that pages and programs ask of the ledger."""
+"""Records: calls with their messages, tool calls, corrections and binaries."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name
 from capture.wire.shared.slices import join_parts
 from reports.json_encoding import encode
-from reports.queries.bulk_read import Column, columns_of, fetched, table
-from reports.queries.histories import Histories, Piece
+from reports.queries.bulk_read import Column, columns_of, fetch_rows, table
+from reports.queries.histories import Histories, HistorySlice
 
 RAW = by_name("raw").NAME
 REFERRING = int(Encoding.REFERRING)
-# Calls that are in memory at once, and what their bodies were on the wire.
+# The calls that are in memory at once, and the size of their bodies on the wire.
 CALLS_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
 
@@ -51,15 +51,15 @@ CALL_COLUMNS = [
 ]
 BODY_COLUMNS = [f.attname for f in CallBody._meta.concrete_fields if f.attname != "call_id"]
 _TEXTS = ("frame", "response")
-# Without these no record can be put together.
-_ALWAYS = {
+# Every record needs these.
+_REQUIRED = {
     *("action_id", "seq", "timestamp", "scope", "wire_format", "notes"),
     *("frame_encoding", "frame_is_whole", "response_encoding"),
 }
 
 
-class Part:
-    """A message or another part of a request. Calls that sent the same share one."""
+class RequestPart:
+    """A message or another part of a request. Calls that sent the same part share it."""
 
     def __init__(self, kind: str, text: StoredText) -> None:
         self.kind = kind
@@ -67,23 +67,23 @@ class Part:
 
     @cached_property
     def json(self) -> bytes:
-        """The stored bytes as they are, if all readers of JSON can take them."""
-        return readable(self.text.data)
+        """The stored bytes, unchanged if every JSON parser can read them."""
+        return readable_json(self.text.data)
 
 
-class Known:
+class PageParts:
     """The parts that the calls of a page refer to, by id."""
 
-    def __init__(self, parts: dict[int, Part]) -> None:
+    def __init__(self, parts: dict[int, RequestPart]) -> None:
         self.parts = parts
-        self.no_messages = {ref for ref, part in parts.items() if part.kind != "message"}
+        self.other_refs = {ref for ref, part in parts.items() if part.kind != "message"}
         self.refer_to_binaries = any(part.text.references for part in parts.values())
 
 
-NOTHING_KNOWN = Known({})
+NO_PARTS = PageParts({})
 
 
-def readable(data: bytes) -> bytes:
+def readable_json(data: bytes) -> bytes:
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -93,36 +93,36 @@ def readable(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Record:
-    """A call with all that was said in it, or with what of it was asked for. `binaries` are those
-    that its texts refer to, without their bytes, in the order in which they came."""
+    """A call with its contents, or with those that were selected. `binaries` are those that its
+    texts refer to, without their bytes, in the order in which they were sent."""
 
     row: Row
     refs: list[int] = field(default_factory=list)  # of its parts, in order
-    other_refs: list[int] = field(default_factory=list)  # those of them that are no messages
-    history: Piece | None = None  # None: it has no messages
-    known: Known = field(default_factory=lambda: NOTHING_KNOWN)
+    other_refs: list[int] = field(default_factory=list)  # of parts that are no messages
+    history: HistorySlice | None = None  # None: it has no messages
+    page_parts: PageParts = field(default_factory=lambda: NO_PARTS)
     tool_calls: list[Row] = field(default_factory=list)
     price_corrections: list[Row] = field(default_factory=list)
     binaries: list[Binary] = field(default_factory=list)
 
     @property
-    def parts(self) -> list[Part]:
-        return list(map(self.known.parts.__getitem__, self.refs))
+    def parts(self) -> list[RequestPart]:
+        return list(map(self.page_parts.parts.__getitem__, self.refs))
 
     @property
     def messages(self) -> list[bytes]:
         return [part.json for part in self.parts if part.kind == "message"]
 
     @property
-    def tools(self) -> Part | None:
-        """Its first, if it has any."""
-        parts = map(self.known.parts.__getitem__, self.other_refs)
+    def tools(self) -> RequestPart | None:
+        """The first tools part, if there is one."""
+        parts = map(self.page_parts.parts.__getitem__, self.other_refs)
         return next((part for part in parts if part.kind == "tools"), None)
 
     @property
-    def prompt(self) -> Part | None:
+    def prompt(self) -> RequestPart | None:
         ref = self.row["prompt_ref"]
-        return None if ref is None else self.known.parts[ref]
+        return None if ref is None else self.page_parts.parts[ref]
 
     def frame(self) -> StoredText | None:
         frame = self.row["frame"]
@@ -132,8 +132,8 @@ class Record:
         return unpack_text(self.row["response"], self.row["response_encoding"])
 
     def request(self) -> StoredText | None:
-        """The request's body; None where it was lost. With references in it, it is to be read;
-        `request_bytes` gives what came."""
+        """Returns the request's body as text that may contain references to binaries; None where
+        the body was lost. `request_bytes` returns the original bytes."""
         frame = self.frame()
         if frame is None or self.row["frame_is_whole"]:
             return frame
@@ -141,8 +141,8 @@ class Record:
 
 
 def request_bytes(record: Record) -> bytes | None:
-    """The request's body, byte for byte; None where it was lost, or the ledger has not the bytes
-    of all its binaries."""
+    """Returns the request's body, byte for byte; None where it was lost, or the ledger does not
+    have the bytes of all its binaries."""
     frame = record.frame()
     if frame is None:
         return None
@@ -167,10 +167,9 @@ def _bytes_of(record: Record) -> dict[bytes, bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of its calls a reader wants: the columns, and what is fetched beside them. Without
-    `texts` frames and answers are fetched of those calls alone that refer to binaries, or are to be
-    shown as they came."""
+class Selection:
+    """The columns and related rows to read for each call. Without `texts`, frames and responses are
+    read only for calls that refer to binaries, or whose bodies are shown raw."""
 
     columns: frozenset[str] = frozenset([*CALL_COLUMNS, *BODY_COLUMNS, "session_id"])
     texts: bool = True
@@ -181,80 +180,81 @@ class Wanted:
     raw: bool = True
 
 
-ALL = Wanted()
+EVERYTHING = Selection()
 
 
 def session(session_id: str) -> Session | None:
-    if "\0" in session_id:  # PostgreSQL cannot be asked for it; no header can hold it
+    if "\0" in session_id:  # PostgreSQL cannot compare it, and no header can hold it
         return None
     return Session.objects.not_deleted().filter(session_id=session_id).first()
 
 
 def calls_of(session: Session) -> QuerySet[Call]:
-    """In time order."""
+    """Returns the calls of a session in time order."""
     found = Call.objects.filter(session=session, deleted_at=None)
     return found.order_by("timestamp", "seq")
 
 
-def behind(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
-    """Those after the call with this `timestamp` and `seq`, in time order."""
-    at, seq = place["timestamp"], place["seq"]
-    # Said twice so that the index on time bounds what is read.
+def later_than(calls: QuerySet[Call], position: Mapping[str, Any]) -> QuerySet[Call]:
+    """Returns the calls after the position, a call's `timestamp` and `seq`, in time order."""
+    at, seq = position["timestamp"], position["seq"]
+    # The redundant bound lets the index on time limit what is read.
     return calls.filter(Q(timestamp__gt=at) | Q(seq__gt=seq), timestamp__gte=at)
 
 
-def before(calls: QuerySet[Call], place: Mapping[str, Any]) -> QuerySet[Call]:
-    at, seq = place["timestamp"], place["seq"]
+def earlier_than(calls: QuerySet[Call], position: Mapping[str, Any]) -> QuerySet[Call]:
+    """Returns the calls before the position, a call's `timestamp` and `seq`, in time order."""
+    at, seq = position["timestamp"], position["seq"]
     return calls.filter(Q(timestamp__lt=at) | Q(seq__lt=seq), timestamp__lte=at)
 
 
-def record(action_id: UUID, wanted: Wanted = ALL) -> Record | None:
+def record(action_id: UUID, selection: Selection = EVERYTHING) -> Record | None:
     ids = Call.objects.not_deleted().filter(pk=action_id).values_list("pk", flat=True)
-    return next(iter(_records(_rows(ids, wanted), wanted, NOTHING_KNOWN)), None)
+    return next(iter(_records(_rows(ids, selection), selection, NO_PARTS)), None)
 
 
 def records(
-    calls: QuerySet[Call], wanted: Wanted = ALL, *, limit: int | None = None
+    calls: QuerySet[Call], selection: Selection = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Record]:
-    """Calls in time order, at most `limit`, read in pages: in memory is what one page refers to.
-    What is recorded while they are read is not among them: it may have changed those before it."""
+    """Yields calls in time order, at most `limit`. It reads them in pages and holds the parts of
+    one page in memory. Calls that are recorded meanwhile are left out: they may change earlier
+    ones."""
     calls = calls.filter(seq__lte=Ledger.objects.values_list("last_seq", flat=True).get(pk=1))
-    known = NOTHING_KNOWN
-    place: Mapping[str, Any] | None = None
+    parts = NO_PARTS
+    position: Mapping[str, Any] | None = None
     while limit is None or limit > 0:
-        at_once = CALLS_AT_ONCE if limit is None else min(limit, CALLS_AT_ONCE)
-        ids = _page(behind(calls, place) if place else calls, at_once)
+        size = CALLS_AT_ONCE if limit is None else min(limit, CALLS_AT_ONCE)
+        ids = _page_ids(later_than(calls, position) if position else calls, size)
         if not ids:
             return
-        found = _records(_rows(ids, wanted), wanted, known)
-        if not found:  # all deleted just now
+        found = _records(_rows(ids, selection), selection, parts)
+        if not found:  # all of them were deleted in the meantime
             return
-        known, place = found[-1].known, found[-1].row
+        parts, position = found[-1].page_parts, found[-1].row
         yield from found
         limit = limit - len(ids) if limit is not None else None
 
 
-def _page(calls: QuerySet[Call], at_once: int) -> list[UUID]:
+def _page_ids(calls: QuerySet[Call], size: int) -> list[UUID]:
     ids = []
-    size = 0
-    for action_id, came, went in calls.values_list("pk", "request_bytes", "response_bytes")[
-        :at_once
-    ]:
+    n_bytes = 0
+    sizes = calls.values_list("pk", "request_bytes", "response_bytes")
+    for action_id, request_size, response_size in sizes[:size]:
         ids.append(action_id)
-        size += (came or 0) + went
-        if size > BYTES_AT_ONCE:
+        n_bytes += (request_size or 0) + response_size
+        if n_bytes > BYTES_AT_ONCE:
             break
     return ids
 
 
-def _rows(ids: Collection[UUID], wanted: Wanted) -> list[Row]:
-    """In the order of the ids."""
-    columns = wanted.columns | _ALWAYS
-    if wanted.parts or wanted.raw:
+def _rows(ids: Collection[UUID], selection: Selection) -> list[Row]:
+    """Returns rows in the order of the ids, without calls that were deleted."""
+    columns = selection.columns | _REQUIRED
+    if selection.parts or selection.raw:
         columns |= {"part_refs", "prompt_ref"}
-    columns = columns.union(_TEXTS) if wanted.texts else columns.difference(_TEXTS)
+    columns = columns.union(_TEXTS) if selection.texts else columns.difference(_TEXTS)
     read = {name: column for name, column in _COLUMNS.items() if name in columns}
-    rows = fetched(_TABLES, read, (Call, "action_id"), ids)
+    rows = fetch_rows(_TABLES, read, (Call, "action_id"), ids)
     by_id = {row["action_id"]: row for row in rows}
     return [by_id[action_id] for action_id in ids if action_id in by_id]
 
@@ -270,34 +270,35 @@ _TABLES = (
 )
 
 
-def _records(rows: list[Row], wanted: Wanted, known: Known) -> list[Record]:
-    """`known` is what the page before referred to."""
+def _records(rows: list[Row], selection: Selection, parts: PageParts) -> list[Record]:
+    """Takes the parts that the page before referred to: calls mostly share them."""
     records = [Record(row) for row in rows]
-    if wanted.parts:
-        _find_parts(records, known)
-    elif wanted.raw:
-        _find_parts([record for record in records if is_shown_raw(record.row)], known)
-    if wanted.tool_calls:
-        _hang_on(records, ToolCall, "position", "tool_calls")
-    if wanted.price_corrections:
-        _hang_on(records, PriceCorrection, "id", "price_corrections")
-    if not wanted.texts:
-        _find_texts(records, wanted)
-    if wanted.binaries:
+    if selection.parts:
+        _find_parts(records, parts)
+    elif selection.raw:
+        _find_parts([record for record in records if is_shown_raw(record.row)], parts)
+    if selection.tool_calls:
+        _attach(records, ToolCall, "position", "tool_calls")
+    if selection.price_corrections:
+        _attach(records, PriceCorrection, "id", "price_corrections")
+    if not selection.texts:
+        _find_texts(records, selection)
+    if selection.binaries:
         _find_binaries(records)
     return records
 
 
 def is_shown_raw(row: Row) -> bool:
-    """Whether it could not be understood, and is shown as it came."""
+    """Returns whether the call could not be parsed, so that its bodies are shown raw."""
     return row["wire_format"] == RAW or bool(row["notes"])
 
 
-def _find_texts(records: list[Record], wanted: Wanted) -> None:
+def _find_texts(records: list[Record], selection: Selection) -> None:
     rows = {
         record.row["action_id"]: record.row
         for record in records
-        if (wanted.binaries and _refers(record.row)) or (wanted.raw and is_shown_raw(record.row))
+        if (selection.binaries and _refers(record.row))
+        or (selection.raw and is_shown_raw(record.row))
     }
     if rows:
         for action_id, *texts in CallBody.objects.filter(pk__in=rows).values_list("pk", *_TEXTS):
@@ -308,35 +309,35 @@ def _refers(row: Row) -> bool:
     return bool((row["frame_encoding"] | row["response_encoding"]) & REFERRING)
 
 
-def _hang_on(records: list[Record], model: type[Model], order: str, name: str) -> None:
+def _attach(records: list[Record], model: type[Model], order: str, name: str) -> None:
     lists = {record.row["action_id"]: getattr(record, name) for record in records}
-    rows = fetched(table(model), columns_of(model), (model, "call_id"), lists)
+    rows = fetch_rows(table(model), columns_of(model), (model, "call_id"), lists)
     for row in sorted(rows, key=itemgetter(order)):
         lists[row["call_id"]].append(row)
 
 
-def _find_parts(records: list[Record], before: Known) -> None:
-    wanted = {record.row["prompt_ref"] for record in records} - {None}
+def _find_parts(records: list[Record], previous: PageParts) -> None:
+    refs = {record.row["prompt_ref"] for record in records} - {None}
     in_turn = RefUnpacker()
     for record in records:
         record.refs, new = in_turn.unpack(record.row["part_refs"])
-        wanted.update(new)
-    parts = {ref: part for ref, part in before.parts.items() if ref in wanted}
-    for row in fetched(table(Message), _PART, (Message, "id"), sorted(wanted - parts.keys())):
-        parts[row["id"]] = Part(row["kind"], unpack_text(row["data"], row["encoding"]))
-    known = Known(parts)
+        refs.update(new)
+    parts = {ref: part for ref, part in previous.parts.items() if ref in refs}
+    for row in fetch_rows(table(Message), _PART, (Message, "id"), sorted(refs - parts.keys())):
+        parts[row["id"]] = RequestPart(row["kind"], unpack_text(row["data"], row["encoding"]))
+    page_parts = PageParts(parts)
     histories = Histories(lambda ref: parts[ref].json)
     for record in records:
-        record.known = known
-        record.other_refs, messages = _apart(record.refs, known.no_messages)
+        record.page_parts = page_parts
+        record.other_refs, messages = _partition(record.refs, page_parts.other_refs)
         if messages:
-            record.history = histories.piece(messages)
+            record.history = histories.add(messages)
 
 
-def _apart(refs: list[int], others: set[int]) -> tuple[list[int], list[int]]:
-    """Those that are among `others`, and the rest."""
+def _partition(refs: list[int], others: set[int]) -> tuple[list[int], list[int]]:
+    """Returns the refs that are among `others`, and the rest."""
     n_others = sum(map(refs.count, others.intersection(refs)))
-    # Mostly they come last. To ask of each takes ten times as long.
+    # The others mostly come last. Testing each ref takes ten times as long.
     cut = len(refs) - n_others
     if others.issuperset(refs[cut:]):
         return refs[cut:], refs[:cut]
@@ -347,18 +348,18 @@ _PART: dict[str, Column] = {name: (Message, name) for name in ("id", "kind", "da
 
 
 def _find_binaries(records: list[Record]) -> None:
-    wanted: dict[int, set[bytes]] = defaultdict(set)
-    came = [_digests(record) for record in records]
-    for record, digests in zip(records, came, strict=True):
+    by_scope: dict[int, set[bytes]] = defaultdict(set)
+    digests_of = [_digests(record) for record in records]
+    for record, digests in zip(records, digests_of, strict=True):
         if digests:
-            wanted[record.row["scope"]].update(digests)
+            by_scope[record.row["scope"]].update(digests)
     found: dict[tuple[int, bytes], Binary] = {}
-    for scope, of_scope in wanted.items():
-        for some in chunks(sorted(of_scope)):
-            rows = Binary.objects.filter(scope=scope, digest__in=some).defer("data")
+    for scope, scope_digests in by_scope.items():
+        for batch in chunks(sorted(scope_digests)):
+            rows = Binary.objects.filter(scope=scope, digest__in=batch).defer("data")
             for binary in rows.annotate(is_kept=_IS_KEPT):
                 found[scope, bytes(binary.digest)] = binary
-    for record, digests in zip(records, came, strict=True):
+    for record, digests in zip(records, digests_of, strict=True):
         keys = ((record.row["scope"], digest) for digest in digests)
         record.binaries.extend(found[key] for key in keys if key in found)
 
@@ -368,7 +369,7 @@ _IS_KEPT = ExpressionWrapper(Q(data__isnull=False), BooleanField())
 
 def _digests(record: Record) -> dict[bytes, None]:
     references: list[Reference] = []
-    if record.known.refer_to_binaries:
+    if record.page_parts.refer_to_binaries:
         references = [one for part in record.parts for one in part.text.references]
     if _refers(record.row):
         frame = record.frame()

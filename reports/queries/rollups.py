@@ -1,5 +1,4 @@
-"""What the rollups say of a time: sums by hour or by day, of all calls or by what tells them apart.
-No call is read."""
+"""Sums by hour or by day from the rollups, of all calls or in groups. No call is read."""
 
 from __future__ import annotations
 
@@ -34,28 +33,29 @@ ROWS_AT_ONCE = 2000
 Name = str | None
 """The value of what groups are told apart by. None: calls that have none."""
 Filters = Mapping[str, str]
-"""Values by name; all must be equal."""
+"""The values that calls must have, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Hours since 1970, UTC. With `by_day`, of days that are whole the rows of days are read."""
+    """A period in hours since 1970, UTC. With `by_day`, whole days are read from the rows of
+    days."""
 
     begin: int
-    end: int  # the first hour that is not in it
+    end: int  # the first hour after it
     by_day: bool
-    is_to_now: bool  # nothing is later than its end
+    is_to_now: bool  # no call is later than its end
 
     def start_of(self, hour: int) -> int:
-        """Of the hour or day that it belongs to, as far as that is in the period."""
+        """Returns the start of the hour's hour or day, within the period."""
         return max(self.begin, hour - hour % 24) if self.by_day else hour
 
     def spans(self) -> list[tuple[int, int, int]]:
-        """Which rows to read: their span, the first hour, and the first that is not."""
+        """Returns the rows to read: their span, the first hour, and the first hour after them."""
         if not self.by_day:
             return [(HOUR, self.begin, self.end)]
         first_day = -(-self.begin // 24) * 24
-        # Of a day that is not over, its row says what there is.
+        # The row of the current day has all its calls so far.
         last_day = (-(-self.end // 24) if self.is_to_now else self.end // 24) * 24
         if first_day >= last_day:
             return [(HOUR, self.begin, self.end)]
@@ -65,7 +65,7 @@ class Period:
 
 @dataclass(slots=True)
 class Total:
-    """Figures added up; the histograms as integers."""
+    """Sums of figures; histograms are integers."""
 
     counts: Counts = NO_CALLS
     latency: int = 0
@@ -76,13 +76,13 @@ class Total:
         self.latency += other.latency
         self.ttft += other.ttft
 
-    def less(self, other: Total) -> Total:
-        """The rest, once `other` is taken from it. A sum that falls to 0 may be one of which
-        nothing is known: it is not told."""
-        lost = tuple(None if count is None else -count for count in other.counts)
+    def minus(self, other: Total) -> Total:
+        """Returns the difference. A sum that becomes 0 may be one of unknown values, so it is
+        None."""
+        negative = tuple(None if count is None else -count for count in other.counts)
         counts: list[Any] = [
-            count if place <= COST_UNKNOWN else count or None
-            for place, count in enumerate(add_counts(self.counts, lost))
+            count if index <= COST_UNKNOWN else count or None
+            for index, count in enumerate(add_counts(self.counts, negative))
         ]
         if counts[COST_UNKNOWN] < counts[CALLS]:
             counts[COST] = counts[COST] or 0
@@ -90,12 +90,13 @@ class Total:
 
 
 Series = dict[int, Total]
-"""By the start of the hour or day."""
+"""Sums by the first hour of the hour or day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`groups` are the dearest, then those with the most calls; `rest` are all others together."""
+    """`groups` are the most expensive ones, then those with the most calls; `rest` sums the
+    others."""
 
     total: Series
     groups: dict[Name, Series]
@@ -103,7 +104,8 @@ class Summary:
 
 
 def summary(period: Period, by: str | None, filters: Filters, most_groups: int) -> Summary:
-    """`by` and the filters' names are among `ALL_NAMES`; a user stands alone."""
+    """Returns the sums of the calls that match `filters`, in groups by the name `by`, and of all
+    other groups. Names are among `ALL_NAMES`; `user_id` cannot be combined with another name."""
     names = {*filters, by} - {None}
     if len(names) > 1:
         return _of_combinations(period, by, filters, most_groups)
@@ -113,36 +115,36 @@ def summary(period: Period, by: str | None, filters: Filters, most_groups: int) 
         series = _of_keys(period, kind, _key_ids(kind, [(value,)]))
         found = next(iter(series.values()), {})
         return Summary(found, {value: found} if by and found else {}, {})
-    groups = _dearest(period, by, most_groups) if by else {}
-    # Read last: what is recorded meanwhile is then in the rest, and in no group beyond the total.
+    groups = _most_expensive(period, by, most_groups) if by else {}
+    # Read last: calls that are recorded meanwhile are in the rest, and no group exceeds the total.
     kind = KINDS.index(())
     total = next(iter(_of_keys(period, kind, _key_ids(kind, [()])).values()), {})
     return Summary(total, groups, _rest(total, groups) if by else {})
 
 
-def added(series: Series) -> Total:
+def total_of(series: Series) -> Total:
     total = Total()
     for one in series.values():
         total.add(one)
     return total
 
 
-# --- of one name, or of all calls: each group has its own rows ---
+# --- groups by one name, or all calls: each group has rows of its own ---
 
 
-def _dearest(period: Period, by: str, most_groups: int) -> dict[Name, Series]:
+def _most_expensive(period: Period, by: str, most_groups: int) -> dict[Name, Series]:
     kind = KINDS.index((by,))
-    ids = _dearest_keys(period, kind, most_groups)
+    ids = _most_expensive_keys(period, kind, most_groups)
     names = dict(RollupKey.objects.filter(pk__in=ids).values_list("id", by))
     series = _of_keys(period, kind, ids)
     return {names[id_]: series[id_] for id_ in ids if id_ in series}
 
 
 def _rest(total: Series, groups: Mapping[Name, Series]) -> Series:
-    in_groups = _merged(groups.values())
+    in_groups = _merge(groups.values())
     rest = {}
     for start, all_calls in total.items():
-        left = all_calls.less(in_groups[start]) if start in in_groups else all_calls
+        left = all_calls.minus(in_groups[start]) if start in in_groups else all_calls
         if left.counts[CALLS]:
             rest[start] = left
     return rest
@@ -153,13 +155,13 @@ def _key_ids(kind: int, wanted: Iterable[Names | None]) -> list[int]:
     return list(RollupKey.objects.filter(digest__in=digests).values_list("id", flat=True))
 
 
-def _dearest_keys(period: Period, kind: int, most: int) -> list[int]:
+def _most_expensive_keys(period: Period, kind: int, most: int) -> list[int]:
     where, parameters = _in_period(period, kind)
     [other] = _key_ids(kind, [None]) or [0]
     return [
         id_
         for id_, *_ in _rows(
-            # Floating: SQLite ends with an error where integers do not fit; PostgreSQL is slow.
+            # Floats: SQLite fails where a sum of integers overflows, PostgreSQL sums them slowly.
             "SELECT key_id, SUM(CAST(call_count AS double precision)) AS n,"
             " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
             f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
@@ -184,7 +186,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
     return found
 
 
-# --- of several names: the rows of all their combinations, as far as they are asked for ---
+# --- several names: the rows of the combinations that match ---
 
 
 def _of_combinations(period: Period, by: str | None, filters: Filters, most_groups: int) -> Summary:
@@ -198,20 +200,20 @@ def _of_combinations(period: Period, by: str | None, filters: Filters, most_grou
     )
     found: dict[Name, Series] = {}
     _collect(found, period, _rows(query, [*parameters, *filters.values()]))
-    total = _merged(found.values())
+    total = _merge(found.values())
     if by is None:
         return Summary(total, {}, {})
-    dearest = sorted(found, key=lambda name: _rank(found[name]), reverse=True)
-    groups = {name: found[name] for name in dearest[:most_groups]}
-    return Summary(total, groups, _merged(found[name] for name in dearest[most_groups:]))
+    names_by_cost = sorted(found, key=lambda name: _rank(found[name]), reverse=True)
+    groups = {name: found[name] for name in names_by_cost[:most_groups]}
+    return Summary(total, groups, _merge(found[name] for name in names_by_cost[most_groups:]))
 
 
 def _rank(series: Series) -> tuple[int, int]:
-    counts = added(series).counts
+    counts = total_of(series).counts
     return counts[COST] or 0, counts[CALLS]
 
 
-def _merged(several: Iterable[Series]) -> Series:
+def _merge(several: Iterable[Series]) -> Series:
     merged: Series = {}
     for series in several:
         for start, total in series.items():
@@ -225,7 +227,7 @@ _FIGURES = ", ".join(f"r.{name}" for name in FIGURES)
 
 
 def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Rows of a name or key, an hour, and figures."""
+    """Adds rows of a name or key, an hour, and figures to the series in `found`."""
     starts: dict[int, int] = {}
     for row in rows:
         name, hour, counts = row[0], row[1], row[2:-2]

@@ -1,4 +1,4 @@
-"""A session's calls by their short columns: what a picture of all of them is drawn from."""
+"""A session's calls by their narrow columns, for graphs of the whole session."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SessionCall(NamedTuple):
     ttft_ms: float | None = None
     latency_ms: float | None = None
     streaming: bool = False
-    is_warned: bool = False  # a budget was spent that only warns
+    is_warned: bool = False  # a budget that only warns was exceeded
 
     @property
     def is_error(self) -> bool:
@@ -44,30 +44,30 @@ class SessionCall(NamedTuple):
         return self.outcome == "refused"
 
 
-class ToolResult(NamedTuple):
-    """A tool that one call asked for, and the call that brought what it returned."""
+class ToolResultLink(NamedTuple):
+    """A tool call's request in one call, and its result in another."""
 
-    asked_by: UUID
-    brought_by: UUID
+    call_id: UUID
+    result_call_id: UUID
     name: str | None
 
 
 _WARNED = ExpressionWrapper(Q(budget_warning__isnull=False), BooleanField())
 
 
-# Of a longer session, the last ones: what is drawn must fit into memory, here and in a browser.
-MOST_CALLS = 50_000
+# The last calls of a longer session: graphs must fit into memory, here and in a browser.
+MAX_CALLS = 50_000
 
 
-def calls_of(session: Session, most: int = MOST_CALLS) -> list[SessionCall]:
-    """In time order."""
+def calls_of(session: Session, limit: int = MAX_CALLS) -> list[SessionCall]:
+    """Returns the last `limit` calls of a session, in time order."""
     found = Call.objects.filter(session=session, deleted_at=None).order_by("-timestamp", "-seq")
     columns = found.annotate(is_warned=_WARNED).values_list(*SessionCall._fields)
-    return list(map(SessionCall._make, reversed(columns[:most])))
+    return list(map(SessionCall._make, reversed(columns[:limit])))
 
 
-def tool_results_of(session: Session) -> Sequence[ToolResult]:
+def tool_results_of(session: Session) -> Sequence[ToolResultLink]:
     # The scope of a session's calls is the session's own id.
     found = ToolCall.objects.filter(scope=session.pk, result_action_id__isnull=False)
     rows = found.order_by("-id").values_list("call_id", "result_action_id", "name")
-    return list(map(ToolResult._make, rows[:MOST_CALLS]))
+    return list(map(ToolResultLink._make, rows[:MAX_CALLS]))

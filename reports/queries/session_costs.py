@@ -1,4 +1,4 @@
-"""What a session has cost: by agent and model, and how it grew."""
+"""The cost of a session, by agent and model, and over time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from reports.queries import records
 POINTS = 400
 
 
-def by_agent_and_model(session: Session) -> list[dict[str, Any]]:
-    """The dearest first. `unpriced`: calls whose cost is not known."""
+def costs_by_agent_and_model(session: Session) -> list[dict[str, Any]]:
+    """Returns the groups, most expensive first. `unpriced` counts the calls without a known
+    cost."""
     groups = records.calls_of(session).order_by().values("agent_name", "model_id")
     found = groups.annotate(
         calls=Count("pk"),
@@ -25,8 +26,8 @@ def by_agent_and_model(session: Session) -> list[dict[str, Any]]:
     return sorted(map(dict, found), key=lambda group: -(group["cost"] or 0))
 
 
-def growth(session: Session) -> list[tuple[float, float]]:
-    """Unix seconds, and USD until then, in at most `POINTS` steps."""
+def cost_growth(session: Session) -> list[tuple[float, float]]:
+    """Returns Unix seconds and the USD spent until then, in at most about `POINTS` steps."""
     calls = records.calls_of(session).exclude(cost_usd=None).values_list("timestamp", "cost_usd")
     total = 0.0
     points = []

@@ -1,1 +1,1 @@
-"""Sinks follow the ledger, each with a cursor of its own: the search index is one."""
+"""Sinks follow the ledger, each with its own cursor: the search index is one."""

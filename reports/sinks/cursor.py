@@ -1,4 +1,4 @@
-"""Where a sink stands, and whose turn it is: one process at a time holds its lease."""
+"""The position of each sink, and its lease, which one process at a time holds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from django.db.models.functions import Now
 
 from reports.models import SinkCursor
 
-# A process that is killed holds up the others for so long.
+# After a process was killed, the others wait this long.
 LEASE = timedelta(seconds=15)
 
 
 class LeaseLost(Exception):
-    """Another process follows for this sink: what was not committed is its to do."""
+    """Another process has the lease of this sink: it will do what was not committed."""
 
 
 def position(name: str) -> int:
-    """The seq up to which the sink has taken all calls; 0 before it has begun."""
+    """Returns the seq up to which the sink has taken all calls; 0 before its first step."""
     return SinkCursor.objects.filter(pk=name).values_list("seq", flat=True).first() or 0
 
 
 def acquire(name: str, holder: str) -> bool:
-    """Take the lease, or keep it. A lease that has run out goes to who comes first."""
+    """Takes the lease, or renews it, and returns whether `holder` has it. An expired lease goes to
+    the first process that asks for it."""
     free = SinkCursor.objects.filter(Q(holder=holder) | Q(held_until__lt=Now()), pk=name)
     if free.update(holder=holder, held_until=Now() + LEASE) == 1:
         return True
@@ -33,7 +34,8 @@ def acquire(name: str, holder: str) -> bool:
 
 
 def advance(name: str, holder: str, seq: int) -> None:
-    """Raises LeaseLost: the caller's transaction must not be committed."""
+    """Moves the cursor. Raises LeaseLost if another process has the lease: the caller's transaction
+    must not be committed."""
     held = SinkCursor.objects.filter(pk=name, holder=holder)
     if held.update(seq=seq, held_until=Now() + LEASE) != 1:
         raise LeaseLost(name)

@@ -1,4 +1,4 @@
-"""What a sink is: something that takes each call of the ledger, in the ledger's order."""
+"""The interface of sinks, which take each call of the ledger in the ledger's order."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A small piece of work, ready to be done."""
+    """A small amount of work that is ready to be done."""
 
-    seq: int  # all calls up to here are taken once it is done
+    seq: int  # once it is done, all calls up to here are taken
     work: Any
 
 
 class Sink(Protocol):
-    """Gathers outside of any transaction, then takes in a short one: SQLite has one writer, and the
-    recorder waits for it, so that `take` may last 100 ms at most."""
+    """A sink gathers outside of any transaction, then takes in a short one: SQLite has one writer,
+    for which the recorder waits, so `take` may last 100 ms at most."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def in_transaction(self) -> bool:
-        """Whether `take` writes to the database alone: then it commits with the cursor, and takes
-        each call once. Others take a call again if they die before the cursor is written."""
+        """True if `take` writes only to the database: it commits together with the cursor, and
+        takes each call once. Others take a call again if they crash before the cursor is
+        written."""
 
     def prepare(self) -> str | None:
-        """Called when this process begins to follow. Says what the sink must do without."""
+        """Is called when this process begins to follow. Returns what the sink must do without."""
 
     def gather(self, after: int) -> Step | None:
-        """The next step after this seq; None where there are no calls."""
+        """Returns the next step after this seq; None where there are no calls."""
 
     def take(self, work: Any) -> None: ...
 
     def rest(self) -> None:
-        """Called now and then while there is nothing to take."""
+        """Is called now and then while there is nothing to take."""

@@ -1,5 +1,5 @@
-"""What the sinks' process tells of itself: a file beside the spool, so that /readyz need not ask a
-database that may be away."""
+"""The state of the sinks' process, in a file beside the spool: /readyz needs no database, which may
+be unavailable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from capture.spool.folder import Folder
 
-TELL_EVERY_S = 2.0
+WRITE_EVERY_S = 2.0
 SILENT_FOR_S = 30.0
 FAR_BEHIND_S = 60.0
 
@@ -24,42 +24,43 @@ class SinkState:
     seq: int = 0
     behind: int = 0  # calls that it has not taken
     behind_since: float | None = None  # epoch seconds; None: it has taken all
-    reason: str | None = None  # why it waits
-    without: str | None = None  # what it must do without
+    reason: str | None = None  # the reason for waiting
+    without: str | None = None  # what the sink must do without
 
 
 def _path(folder: Folder) -> Path:
     return folder.path / "sinks.json"
 
 
-def tell(folder: Folder, states: list[SinkState]) -> None:
+def write_states(folder: Folder, states: list[SinkState]) -> None:
     target = _path(folder)
-    unnamed = target.with_suffix(".new")
-    unnamed.write_text(json.dumps({"at": time.time(), "sinks": [asdict(one) for one in states]}))
-    unnamed.rename(target)
+    new = target.with_suffix(".new")
+    new.write_text(json.dumps({"at": time.time(), "sinks": [asdict(one) for one in states]}))
+    new.rename(target)
 
 
-def told(folder: Folder) -> dict[str, Any]:
-    """What was told last; `sinks` is empty before that."""
+def read_states(folder: Folder) -> dict[str, Any]:
+    """Returns the states that were written last; `sinks` is empty before that."""
     try:
-        found: dict[str, Any] = json.loads(_path(folder).read_text())
+        states: dict[str, Any] = json.loads(_path(folder).read_text())
     except (FileNotFoundError, ValueError):
         return {"at": None, "sinks": []}
-    return found
+    return states
 
 
-def why_degraded(found: dict[str, Any], *, running: bool) -> Iterator[str]:
-    if not running:
-        yield "the sinks have ended; they are being started again, search reads what they left"
+def why_degraded(states: dict[str, Any], *, is_running: bool) -> Iterator[str]:
+    """Yields the reasons for which searches are incomplete or slow."""
+    if not is_running:
+        yield "the sinks have ended and are being restarted; search reads the ledger meanwhile"
         return
-    if found["at"] is None:
+    if states["at"] is None:
         return
-    silent_s = time.time() - found["at"]
+    silent_s = time.time() - states["at"]
     if silent_s > SILENT_FOR_S:
-        yield f"the sinks have not told of themselves for {silent_s:.0f} s"
-    for sink in found["sinks"]:
+        yield f"the sinks have not reported for {silent_s:.0f} s"
+    for sink in states["sinks"]:
         if sink["reason"] and sink["state"] != "starting":
-            yield f"{sink['name']} waits, and goes on by itself: {sink['reason']}"
+            yield f"{sink['name']} waits and will retry: {sink['reason']}"
         since = sink["behind_since"]
         if since is not None and time.time() - since > FAR_BEHIND_S:
             yield f"{sink['name']} is {sink['behind']} calls behind"

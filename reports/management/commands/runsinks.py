@@ -14,14 +14,14 @@ from capture.spool.folder import Folder
 from reports.search.sink import SearchIndex
 from reports.sinks.follow import follow
 
-# Nobody waits for a sink; the proxy's agents wait, and the recorder comes before it.
+# Nobody waits for a sink, while agents wait for the proxy. The recorder comes first, too.
 NICENESS = 15
 
 
 class Command(BaseCommand):
     help = (
-        "Keep the search index up with the ledger. The proxy starts this by itself;"
-        " by hand it does so without a proxy; Ctrl-C ends it."
+        "Keep the search index up to date with the ledger. The proxy runs this by itself; run it by"
+        " hand where there is no proxy. Ctrl-C ends it."
     )
     requires_system_checks: list[str] = []
 

@@ -25,7 +25,7 @@ from benchmarks.storing import entry
 from capture.ledger import rollups, store
 from capture.models import Ledger, Rollup, RollupKey
 from capture.pricing.prices import Prices
-from reports.queries.rollups import Period, added, summary
+from reports.queries.rollups import Period, summary, total_of
 from capture.ledger.rollup_sums import hour_of
 
 rollups.MOST_KEYS = 5
@@ -47,7 +47,7 @@ for by_day in (False, True):
     for by in ("model_id", "agent_name", "user_id"):
         found = summary(period, by, {}, 100)
         print(json.dumps([
-            by, len(found.groups), added(found.total).counts[0], added(found.rest).counts[0],
+            by, len(found.groups), total_of(found.total).counts[0], total_of(found.rest).counts[0],
         ]))
 print(json.dumps(RollupKey.objects.filter(is_other=True).count()))
 """

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
 from reports.analysis.flow import Graph, build_flow, sibling_groups  # noqa: E402
-from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
+from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def edges(graph: Graph) -> dict[tuple[str | None, str | None], int]:
 
 
 def by_agent(
-    calls: Sequence[SessionCall], results: Sequence[ToolResult] = ()
+    calls: Sequence[SessionCall], results: Sequence[ToolResultLink] = ()
 ) -> dict[tuple[str | None, str | None], int]:
     return edges(build_flow(calls, results).by_agent)
 
@@ -154,7 +154,7 @@ def test_without_hand_off_headers_edges_follow_from_what_led_to_what() -> None:
     by_times = [call(0, BOSS), call(1, FINDER), call(2, BOSS), call(3, FINDER)]
     found = build_flow(by_times, ()).by_agent
     assert edges(found) == {(BOSS, FINDER): 2} and found.edges[0].why == "times"
-    results = [ToolResult(UUID(int=1), UUID(int=4), "research")]
+    results = [ToolResultLink(UUID(int=1), UUID(int=4), "research")]
     waiting = [call(0, BOSS), call(1, WRITER), call(2, FINDER), call(3, BOSS)]
     found = build_flow(waiting, results).by_agent
     assert edges(found) == {(BOSS, WRITER): 1, (BOSS, FINDER): 1} and {

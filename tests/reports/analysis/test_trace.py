@@ -21,11 +21,11 @@ from reports.analysis.trace import (  # noqa: E402
     critical_path,
     row_name,
 )
-from reports.queries.session_calls import SessionCall, ToolResult  # noqa: E402
+from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
 from tests.reports.analysis.test_flow import BOSS, FINDER, WRITER, call, sessions  # noqa: E402
 
 
-def links(calls: list[SessionCall], *results: ToolResult) -> list[tuple[int, str]]:
+def links(calls: list[SessionCall], *results: ToolResultLink) -> list[tuple[int, str]]:
     found = link_calls(calls, results, call_times(calls))
     return [(link.parent, link.evidence) for link in found]
 
@@ -61,7 +61,7 @@ def test_hand_offs_lead_down_and_back() -> None:
 
 def test_who_works_while_another_waits_for_its_tool_works_for_it() -> None:
     calls = [call(0, BOSS), call(1, FINDER), call(2, WRITER), call(3, BOSS)]
-    result = ToolResult(calls[0].action_id, calls[3].action_id, "write")
+    result = ToolResultLink(calls[0].action_id, calls[3].action_id, "write")
     [_, first, second, last] = link_calls(calls, [result], call_times(calls))
     assert [(link.parent, link.tool) for link in (first, second)] == [(0, "write"), (0, "write")]
     assert last.parent == ROOT
@@ -118,7 +118,7 @@ def test_the_critical_path_goes_back_from_what_ended_last() -> None:
 def test_every_call_has_its_row_below_what_led_to_it(
     calls: list[SessionCall], pairs: list[tuple[int, int]]
 ) -> None:
-    results = [ToolResult(UUID(int=a + 1), UUID(int=b + 1), "t") for a, b in pairs]
+    results = [ToolResultLink(UUID(int=a + 1), UUID(int=b + 1), "t") for a, b in pairs]
     found = build_trace(calls, results)
     rows = found.rows
     assert sorted(place for place in rows.call if place != FOLD) == list(range(len(calls)))

@@ -42,9 +42,9 @@ def test_references_read_in_turn_are_those_that_were_packed(histories: list[list
 def test_each_call_has_its_own_messages(histories: list[list[int]]) -> None:
     texts = {ref: b'"%d"' % ref for ref in itertools.chain(*histories)}
     of_session = Histories(texts.__getitem__)
-    pieces = [of_session.piece(refs) for refs in histories]
+    pieces = [of_session.add(refs) for refs in histories]
     for refs, piece in zip(histories, pieces, strict=True):
-        assert bytes(piece.joined) == b",".join(map(texts.__getitem__, refs))
+        assert bytes(piece.json) == b",".join(map(texts.__getitem__, refs))
         assert piece.n_messages == len(refs)
 
 
@@ -56,6 +56,6 @@ def test_a_growing_history_that_loses_its_beginning_is_put_together_once() -> No
         return b"{}"
 
     of_session = Histories(text)
-    pieces = [of_session.piece([*range(max(0, n - 5), n)]) for n in range(1, 50)]
-    assert all(bytes(piece.joined) for piece in pieces)
+    pieces = [of_session.add([*range(max(0, n - 5), n)]) for n in range(1, 50)]
+    assert all(bytes(piece.json) for piece in pieces)
     assert asked == list(range(49))
