@@ -20,29 +20,29 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     REFUSED = "refused"
     UPSTREAM_ERROR = "upstream_error"
-    INTERRUPTED = "interrupted"  # our process ended before the answer did
+    INTERRUPTED = "interrupted"  # our process ended before the response did
     CLIENT_LEFT = "client_left"
     UPSTREAM_CUT = "upstream_cut"
 
 
-# Among a call's x-agentledger-* fields, the name of its ingest token: no header sets it.
+# The key of the ingest token's name among a call's x-agentledger-* fields. No header sets it.
 TOKEN_FIELD = "ingest_token"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a call never went upstream, and what is kept of it."""
+    """The reason why a call never went upstream, and what is recorded of it."""
 
     code: str
     facts: dict[str, Any]
     model: str | None
     n_calls: int = 1  # above 1: one record tells of a flood
-    body_sha256: str | None = None  # of the whole body, where only its beginning is kept
+    body_sha256: str | None = None  # of the whole body, where only its beginning is recorded
 
 
 @dataclass(slots=True)
 class RequestHead:
-    """What is kept of a request beside its body. Times are nanoseconds."""
+    """A request without its body, as far as it is recorded. Times are nanoseconds."""
 
     started_ns: int  # since 1970
     method: str
@@ -51,15 +51,15 @@ class RequestHead:
     wire_format: str
     upstream: str  # its URL, without a query
     upstream_name: str
-    provider: str | None  # the upstream's maker; None: its host is nobody's that we know
-    headers: list[tuple[str, str]]  # those on the allow-list; of the others the name, value ""
+    provider: str | None  # who runs the upstream; None: its host is not a known provider's
+    headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: int
     body_file: bool  # the body lies in a file of its own beside the segments
     usage_injected: bool = False  # usage was asked for on the agent's behalf
     refusal: Refusal | None = None
-    budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent, if they warn
-    reserved_usd: Decimal | None = None  # of its budgets; None: none applies, or it has no price
+    budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent, but only warn
+    reserved_usd: Decimal | None = None  # None: no budget applies, or the model has no price
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ResponseHead:
     status: int
     headers: list[tuple[str, str]]
     at_ns: int  # since the call began
-    ours: bool = False  # we answered, not the upstream
+    ours: bool = False  # we responded, not the upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class End:
 
 @dataclass(slots=True)
 class Exchange:
-    """One call as read back from the spool. What was damaged or never came is None."""
+    """One call as read back from the spool. A part that is damaged or never came is None."""
 
     action_id: UUID
     request: RequestHead | None = None

@@ -1,4 +1,5 @@
-"""The ledger. Rows are written by the recorder alone, in the order of `Call.seq`."""
+"""The tables of the ledger. The recorder alone writes calls, in the order of `Call.seq`. A text
+that is null is unknown, which is not the same as empty."""
 
 from __future__ import annotations
 
@@ -7,10 +8,16 @@ from datetime import date
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
-# The longest x-agentledger-* field: capture.proxy.recorded_headers.MAX_FIELD.
+# The longest x-agentledger-* field that is recorded: capture.proxy.recorded_headers.MAX_FIELD.
 FIELD_LENGTH = 512
-# Model names, stop reasons and the like come from bodies; the recorder cuts them to this.
+# Names that come from bodies, such as models and stop reasons, are truncated to this.
 NAME_LENGTH = 255
+
+VISIBLE = Q(deleted_at=None)
+
+
+def is_set(field: str) -> Q:
+    return Q(**{f"{field}__isnull": False})
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -19,10 +26,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """The calls that share a session id, with totals that the recorder keeps up, so that a list of
-    sessions never aggregates calls."""
+    """The calls that share a session id, with totals that the recorder updates, so that a list of
+    sessions need not aggregate calls."""
 
-    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
+    id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
     session_id = models.CharField(max_length=FIELD_LENGTH)
     started_at = models.DateTimeField()
     last_call_at = models.DateTimeField()
@@ -39,15 +46,15 @@ class Session(models.Model):
     users = models.JSONField(default=list)
     apps = models.JSONField(default=list)
     environments = models.JSONField(default=list)
-    # Grows with each change of its calls: what has been read of them is read again.
+    # Grows with each change of its calls, so that readers know that what they read is outdated.
     revision = models.BigIntegerField(default=0)
-    # Its id, agents, users and labels, one a line, casefolded: where a substring is looked for.
+    # Its id, agents, users and labels, one a line, casefolded, for substring search.
     names = models.TextField(default="")
-    # What readers gave it; the recorder leaves them alone.
+    # Annotations by readers, which the recorder does not change.
     labels = models.JSONField(default=list)
-    note = models.TextField(null=True)  # noqa: DJ001
+    note = models.TextField(null=True)
     pinned = models.BooleanField(default=False)
-    # Set: no reader sees it any more, and the recorder removes it.
+    # If set, readers do not see it any more, and the recorder is about to remove it.
     deleted_at = models.DateTimeField(null=True)
     models = models.JSONField(default=list)  # last: from here on it hides the module's name
 
@@ -55,22 +62,14 @@ class Session(models.Model):
 
     class Meta:
         indexes = [
+            Index(fields=["-last_call_at", "-id"], name="session_newest_first", condition=VISIBLE),
             Index(
-                fields=["-last_call_at", "-id"],
-                name="session_newest_first",
-                condition=Q(deleted_at=None),
-            ),
-            Index(
-                fields=["deleted_at"],
-                name="session_to_be_removed",
-                condition=Q(deleted_at__isnull=False),
+                fields=["deleted_at"], name="session_to_be_removed", condition=is_set("deleted_at")
             ),
         ]
         constraints = [
-            # Its calls that come after a deletion make a new one.
-            UniqueConstraint(
-                fields=["session_id"], condition=Q(deleted_at=None), name="session_id_once"
-            )
+            # Calls that come after a session was deleted make a new one.
+            UniqueConstraint(fields=["session_id"], condition=VISIBLE, name="session_id_once")
         ]
 
     def __str__(self) -> str:
@@ -78,8 +77,7 @@ class Session(models.Model):
 
 
 class SessionValue(models.Model):
-    """What a session's calls have in common with others', for finding sessions by it; `name` is
-    that of the filter: agent_name, user_id, app_id, environment, model_id, label."""
+    """A value by which a session can be found; `name` is that of the filter, such as agent_name."""
 
     session = models.ForeignKey(Session, models.CASCADE, related_name="values")
     name = models.CharField(max_length=16)
@@ -92,58 +90,53 @@ class SessionValue(models.Model):
 
 class CallQuerySet(models.QuerySet["Call"]):
     def not_deleted(self) -> CallQuerySet:
-        """Those that readers see: not deleted, nor is their session."""
+        """Returns the calls that readers see: neither they nor their sessions are deleted."""
         return self.filter(deleted_at=None, session__deleted_at=None)
 
 
 class Call(models.Model):
-    """One request to the upstream with its answer: what is filtered, sorted or summed.
+    """One request to the upstream with its response: the columns to filter, sort or sum by.
 
     The texts are in CallBody, so that lists read narrow rows.
     """
 
     action_id = models.UUIDField(primary_key=True, editable=False)
-    # The ledger's one total order, given under its lock row.
+    # The total order of the ledger, assigned under the lock of its row.
     seq = models.BigIntegerField(unique=True)
+    # Without an index of its own: call_of_session_in_time begins with it.
     session = models.ForeignKey(
-        Session,
-        models.CASCADE,
-        null=True,
-        related_name="calls",
-        db_index=False,  # call_of_session_in_time begins with it
+        Session, models.CASCADE, null=True, related_name="calls", db_index=False
     )
-    # Whose messages are stored once: the session's id or, below 0, a key made of what calls
-    # without a session have in common.
+    # Messages are stored once in a scope: the id of the session or, below 0, a key made of what
+    # calls without a session have in common.
     scope = models.BigIntegerField()
     timestamp = models.DateTimeField()
 
-    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001 (null: unknown)
-    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    # The name of the one that it came with.
-    ingest_token = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)
+    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)
+    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)
+    ingest_token = models.CharField(max_length=NAME_LENGTH, null=True)  # its name
     environment = models.CharField(max_length=FIELD_LENGTH)
     parent_action_id = models.UUIDField(null=True)
-    handoff_from = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    handoff_to = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    handoff_from = models.CharField(max_length=FIELD_LENGTH, null=True)
+    handoff_to = models.CharField(max_length=FIELD_LENGTH, null=True)
 
     method = models.CharField(max_length=16)
     path = models.TextField()
     wire_format = models.CharField(max_length=32)
     provider = models.CharField(max_length=64)
-    model_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    response_model = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    # Of the formats whose answers can be fetched again; `fetch_of` is the first call that it
-    # answered, on those that fetch it.
-    response_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    model_id = models.CharField(max_length=NAME_LENGTH, null=True)
+    response_model = models.CharField(max_length=NAME_LENGTH, null=True)
+    # Set if the provider stores it. On calls that fetch it, `fetch_of` is the call that created it.
+    response_id = models.CharField(max_length=NAME_LENGTH, null=True)
     fetch_of = models.UUIDField(null=True)
     streaming = models.BooleanField()
 
     outcome = models.CharField(max_length=16)
     status_code = models.IntegerField(null=True)
-    stop_reason = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    error_detail = models.TextField(null=True)  # noqa: DJ001
-    # Budgets that were spent, but only warn: [{"budget", "key", "spent_usd", "limit_usd"}].
+    stop_reason = models.CharField(max_length=NAME_LENGTH, null=True)
+    error_detail = models.TextField(null=True)
+    # Budgets that were spent but only warn: [{"budget", "key", "spent_usd", "limit_usd"}].
     budget_warning = models.JSONField(null=True)
 
     tokens_in = models.BigIntegerField(null=True)
@@ -158,12 +151,12 @@ class Call(models.Model):
     tokens_image_out = models.BigIntegerField(null=True)
     usage_source = models.CharField(max_length=16)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
-    # What its cached tokens would have cost more without a cache; below 0 where writing cost more.
+    # USD that the provider's cache saved; below 0 if writing to it cost more than reading saved.
     cache_savings_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
-    price_source = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    service_tier = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    price_source = models.CharField(max_length=NAME_LENGTH, null=True)
+    service_tier = models.CharField(max_length=NAME_LENGTH, null=True)
 
-    # Which try of one logical call this is, by the SDK's own count, and the try before it.
+    # The attempt at one logical call, as the SDK counts them, and the attempt before it.
     attempt = models.IntegerField(default=1)
     retry_of = models.UUIDField(null=True)
 
@@ -172,16 +165,14 @@ class Call(models.Model):
 
     request_bytes = models.BigIntegerField(null=True)
     response_bytes = models.BigIntegerField()
-    request_sha256 = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    request_sha256 = models.CharField(max_length=64, null=True)
     response_sha256 = models.CharField(max_length=64)
 
-    # What lists show without its body: the beginning of what was newly said, and the code of
-    # CallBody.refusal.
-    preview = models.CharField(max_length=200, null=True)  # noqa: DJ001
-    refusal_code = models.CharField(max_length=32, null=True)  # noqa: DJ001
+    # For lists, which do not read the body: the new input's beginning, the code of the refusal.
+    preview = models.CharField(max_length=200, null=True)
+    refusal_code = models.CharField(max_length=32, null=True)
 
-    # Set: no reader sees it any more, and the recorder removes it.
-    deleted_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)  # as in Session
 
     objects = CallQuerySet.as_manager()
 
@@ -190,25 +181,17 @@ class Call(models.Model):
             Index(fields=["session", "timestamp", "seq"], name="call_of_session_in_time"),
             Index(fields=["-timestamp"], name="call_newest_first"),
             Index(fields=["scope", "seq"], name="call_of_scope"),
-            Index(
-                fields=["deleted_at"],
-                name="call_to_be_removed",
-                condition=Q(deleted_at__isnull=False),
-            ),
+            Index(fields=["deleted_at"], name="call_to_be_removed", condition=is_set("deleted_at")),
             Index(
                 fields=["timestamp"],
                 name="call_with_budget_warning",
                 condition=Q(budget_warning__isnull=False, deleted_at=None),
             ),
-            Index(
-                fields=["response_id"],
-                name="call_of_response",
-                condition=Q(response_id__isnull=False),
-            ),
+            Index(fields=["response_id"], name="call_of_response", condition=is_set("response_id")),
             Index(
                 fields=["parent_action_id"],
                 name="call_of_parent",
-                condition=Q(parent_action_id__isnull=False),
+                condition=is_set("parent_action_id"),
             ),
         ]
         constraints = [
@@ -223,13 +206,13 @@ class Call(models.Model):
 
 
 class PriceCorrection(models.Model):
-    """A call's cost as it was before its price was corrected, and after. Rows are only added."""
+    """The cost of a call before and after its price was corrected. Rows are only added."""
 
     call = models.ForeignKey(Call, models.CASCADE, related_name="price_corrections")
     corrected_at = models.DateTimeField()
     old_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     new_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
-    old_price_source = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    old_price_source = models.CharField(max_length=NAME_LENGTH, null=True)
     new_price_source = models.CharField(max_length=NAME_LENGTH)
 
     def __str__(self) -> str:
@@ -237,36 +220,32 @@ class PriceCorrection(models.Model):
 
 
 class CallBody(models.Model):
-    """What was said in a call. The bytes of its bodies can be had back exactly:
-    capture.ledger.compression."""
+    """The texts of a call, from which the exact bytes of its bodies can be restored."""
 
     call = models.OneToOneField(Call, models.CASCADE, primary_key=True, related_name="body")
-    content = models.TextField(null=True)  # noqa: DJ001
-    reasoning = models.TextField(null=True)  # noqa: DJ001
+    content = models.TextField(null=True)
+    reasoning = models.TextField(null=True)
     choices = models.JSONField(null=True)  # those after the first
     temperature = models.FloatField(null=True)
     max_tokens = models.BigIntegerField(null=True)
     request_params = models.JSONField(null=True)  # the request's other fields
     usage = models.JSONField(null=True)  # the provider's own object
-    # What was counted beside tokens, by unit: Usage.units.
-    units = models.JSONField(null=True)
+    units = models.JSONField(null=True)  # counts of other units than tokens: Usage.units
     # USD as text, by part: input, cache_read, cache_write, output, other.
     cost_parts = models.JSONField(null=True)
-    # Results of tools whose call is not on record; the others are in ToolCall.
+    # Results of tools whose tool call is not on record; all others are in ToolCall.
     tool_results = models.JSONField(null=True)
-    # Why it never went upstream: {"code", "n_calls", …}; null: it did.
-    refusal = models.JSONField(null=True)
-    # Both heads as far as they are kept, and what could not be understood.
+    refusal = models.JSONField(null=True)  # {"code", "n_calls", …}; null if it went upstream
+    # Both heads, as far as they are recorded, and notes on what could not be parsed.
     heads = models.JSONField()
     notes = models.JSONField(null=True)
-    # The text of the system prompt: a Message of kind "prompt".
-    prompt_ref = models.BigIntegerField(null=True)
-    # The request: references to its parts among the Messages, in order, packed, and its frame: the
-    # bytes between the parts or, where they could not be cut out, all of the body.
+    prompt_ref = models.BigIntegerField(null=True)  # the id of a Message of kind "prompt"
+    # The request: packed references to its parts among the Messages, in order, and its frame: the
+    # bytes between the parts or, if they could not be cut out, the whole body.
     part_refs = models.BinaryField()
     frame = models.BinaryField(null=True)
     frame_is_whole = models.BooleanField(default=False)
-    frame_encoding = models.SmallIntegerField(default=0)  # texts.Encoding
+    frame_encoding = models.SmallIntegerField(default=0)  # capture.ledger.compression.Encoding
     response = models.BinaryField()
     response_encoding = models.SmallIntegerField(default=0)
 
@@ -275,15 +254,14 @@ class CallBody(models.Model):
 
 
 class Message(models.Model):
-    """A part of request bodies that is stored once in its scope, as the exact bytes that came: a
-    message of the history, a system prompt, the tool definitions. Kind "prompt" is the system
-    prompt's text, wherever in the body it stood."""
+    """A part of request bodies, stored once in its scope as it was sent: a message of the history,
+    a system prompt, the tool definitions. Kind "prompt" is the text of the system prompt."""
 
-    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
+    id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
     scope = models.BigIntegerField()
     digest = models.BinaryField()  # first 16 bytes of the SHA-256 of kind and bytes
     kind = models.CharField(max_length=8)  # message | system | tools | prompt
-    # The call that brought it first; of those that are left, where that one was deleted.
+    # The first call that brought it, of those that were not removed.
     action_id = models.UUIDField()
     data = models.BinaryField()
     encoding = models.SmallIntegerField(default=0)
@@ -298,20 +276,19 @@ class Message(models.Model):
 
 
 class Binary(models.Model):
-    """An image, a sound or a file that calls of one scope brought: stored once, however often. The
-    texts that refer to it name its digest: capture.wire.binaries.references."""
+    """An image, audio or a file in calls of one scope, stored once. The texts that refer to it have
+    its digest: capture.wire.binaries.references."""
 
-    scope = models.BigIntegerField()  # as of Message
+    scope = models.BigIntegerField()  # as in Message
     digest = models.BinaryField()  # SHA-256 of its bytes
     media_type = models.CharField(max_length=NAME_LENGTH)
     size_bytes = models.BigIntegerField()
-    # Of images that can be read.
+    # Set for images that can be read.
     width = models.IntegerField(null=True)
     height = models.IntegerField(null=True)
     thumbnail = models.BinaryField(null=True)  # WebP: capture.parsing.thumbnails
-    # The bytes themselves; null unless they were to be kept.
-    data = models.BinaryField(null=True)
-    # The call that brought it first.
+    data = models.BinaryField(null=True)  # null unless AGENTLEDGER_CAPTURE_BINARY is set
+    # The first call that brought it, of those that were not removed.
     action_id = models.UUIDField()
 
     class Meta:
@@ -325,16 +302,15 @@ class Binary(models.Model):
 
 
 class ToolCall(models.Model):
-    """A tool that the model decided to call, and what it returned once a later call told."""
+    """A tool that the model decided to call, and its result once a later call has brought it."""
 
     call = models.ForeignKey(Call, models.CASCADE, related_name="tool_call_rows")
     scope = models.BigIntegerField()
     position = models.IntegerField()  # within the call, from 0
-    tool_call_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    name = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    tool_call_id = models.CharField(max_length=NAME_LENGTH, null=True)
+    name = models.CharField(max_length=NAME_LENGTH, null=True)
     arguments = models.TextField()  # as the model wrote them
-    # The result; null while no call has brought it.
-    result = models.JSONField(null=True)
+    result = models.JSONField(null=True)  # {"content": …}; null while no call has brought it
     result_is_error = models.BooleanField(null=True)
     result_action_id = models.UUIDField(null=True)
 
@@ -344,7 +320,7 @@ class ToolCall(models.Model):
             Index(
                 fields=["result_action_id"],
                 name="tool_call_by_its_result",
-                condition=Q(result_action_id__isnull=False),
+                condition=is_set("result_action_id"),
             ),
         ]
 
@@ -353,12 +329,12 @@ class ToolCall(models.Model):
 
 
 class Tombstone(models.Model):
-    """What is left of a deleted call: that there was one, and what it said if someone can show it.
-    A call that has one is never recorded again."""
+    """The trace of a deleted call: proof that there was one and, with a copy at hand, which one it
+    was. A call that has a tombstone is never recorded again."""
 
     action_id = models.UUIDField(primary_key=True, editable=False)
     seq = models.BigIntegerField(null=True)  # null: it was deleted before it was recorded
-    digest = models.CharField(max_length=64)  # capture.operations.deletion.digest
+    digest = models.CharField(max_length=64)  # capture.ledger.tombstones.call_digest
     deleted_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -366,8 +342,7 @@ class Tombstone(models.Model):
 
 
 class TakenOver(models.Model):
-    """A call that messages of a deleted one passed to. The search index takes the row away once it
-    has these messages with this call."""
+    """A call that took over messages of a deleted one, until the search index has them with it."""
 
     call_seq = models.BigIntegerField()
 
@@ -379,8 +354,8 @@ class TakenOver(models.Model):
 
 
 class DeletedSession(models.Model):
-    """A session's calls that began before this time are not to be recorded: they were running, or
-    waited in the spool, when it was deleted."""
+    """A session that was deleted. Its calls that began before that time are not recorded: they were
+    running, or waited in the spool."""
 
     digest = models.CharField(max_length=64, primary_key=True)  # SHA-256 of its session id
     deleted_at = models.DateTimeField()
@@ -395,7 +370,7 @@ class StopQuerySet(models.QuerySet["Stop"]):
 
 
 class Stop(models.Model):
-    """Calls that operators stopped: all, or those of one session, agent or user."""
+    """An order of operators to refuse calls: all, or those of one session, agent or user."""
 
     EVERYTHING = "everything"
     SCOPES = (EVERYTHING, "session", "agent", "user")
@@ -403,7 +378,7 @@ class Stop(models.Model):
     scope = models.CharField(max_length=16)
     value = models.CharField(max_length=FIELD_LENGTH)  # the session, agent or user; "" for all
     reason = models.TextField()
-    who = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
+    who = models.CharField(max_length=NAME_LENGTH, null=True)
     created_at = models.DateTimeField()
     lifted_at = models.DateTimeField(null=True)  # null: in force
 
@@ -416,9 +391,7 @@ class Stop(models.Model):
                 name="stop_says_whose_calls",
             ),
             UniqueConstraint(
-                fields=["scope", "value"],
-                condition=Q(lifted_at=None),
-                name="stop_in_force_once",
+                fields=["scope", "value"], condition=Q(lifted_at=None), name="stop_in_force_once"
             ),
         ]
 
@@ -428,18 +401,20 @@ class Stop(models.Model):
 
 class SpendQuerySet(models.QuerySet["Spend"]):
     def of(self, budget: str, key: str | None, day: date | None) -> SpendQuerySet:
-        """One row or none. `key` is None for all calls, `day` for all days."""
+        """Returns one row or none. `key` is None for all calls, `day` for all days."""
         return self.filter(budget=budget, key=key or "", day=day or Spend.ALL_DAYS)
 
 
 class Spend(models.Model):
-    """What was spent of a budget: capture.ledger.spend."""
+    """The amount that was spent of a budget: capture.ledger.spend."""
 
     ALL_DAYS = date.min
 
     budget = models.CharField(max_length=16)  # session | agent | user | token | daily
-    key = models.CharField(max_length=FIELD_LENGTH)  # whose; "" of "daily"
-    day = models.DateField()  # UTC; ALL_DAYS of a session
+    key = models.CharField(
+        max_length=FIELD_LENGTH
+    )  # the session, agent, user or token; "" for "daily"
+    day = models.DateField()  # UTC; ALL_DAYS for a session
     usd = models.DecimalField(max_digits=20, decimal_places=10)
 
     objects = SpendQuerySet.as_manager()
@@ -454,30 +429,29 @@ class Spend(models.Model):
 
 
 class RollupKey(models.Model):
-    """What rollups are told apart by: the names of calls, or a user. Given once, never changed."""
+    """The names that the calls of a rollup share, or their user. Keys never change."""
 
-    id = models.BigIntegerField(primary_key=True)  # given by the recorder, rising
-    digest = models.BinaryField(unique=True)  # of all the rest
-    # Whose calls exceeded what one hour or day tells apart; it has no names then.
+    id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
+    digest = models.BinaryField(unique=True)  # of all other fields
+    # The key of all calls beyond the names that an hour or a day distinguishes. It has no names.
     is_other = models.BooleanField(default=False)
-    model_id = models.CharField(max_length=NAME_LENGTH, null=True)  # noqa: DJ001
-    provider = models.CharField(max_length=64, null=True)  # noqa: DJ001
-    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    environment = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
-    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)  # noqa: DJ001
+    model_id = models.CharField(max_length=NAME_LENGTH, null=True)
+    provider = models.CharField(max_length=64, null=True)
+    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)
+    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)
+    environment = models.CharField(max_length=FIELD_LENGTH, null=True)
+    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)
 
     def __str__(self) -> str:
         return f"rollup key {self.pk}"
 
 
 class Rollup(models.Model):
-    """Sums over the calls of one hour or one day, UTC: capture.ledger.rollups. What is known of no
-    call is null."""
+    """Sums over the calls of one hour or one day, UTC; null if no call has a known value."""
 
     id = models.BigIntegerField(primary_key=True)  # capture.ledger.rollup_sums.row_id
-    hour = models.IntegerField()  # since 1970; of a day its first
-    # Keys are never deleted: to check each one would cost PostgreSQL more than the row.
+    hour = models.IntegerField()  # since 1970; for a day, its first hour
+    # Keys are never deleted, and checking each would cost PostgreSQL more than writing the row.
     key = models.ForeignKey(
         RollupKey, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )
@@ -489,11 +463,11 @@ class Rollup(models.Model):
     tokens_cache_read = models.BigIntegerField(null=True)
     tokens_cache_write = models.BigIntegerField(null=True)
     tokens_reasoning = models.BigIntegerField(null=True)
-    # In units of 1e-10 USD: SQLite adds nothing exactly but integers.
+    # In units of 1e-10 USD: SQLite adds only integers exactly.
     cost = models.BigIntegerField(null=True)
     cost_unknown_calls = models.BigIntegerField()
     cache_savings = models.BigIntegerField(null=True)
-    # Of the calls that were not refused: capture.ledger.histogram.
+    # Histograms of the calls that were not refused: capture.ledger.histogram.
     latency = models.BinaryField()
     ttft = models.BinaryField()
 
@@ -502,13 +476,13 @@ class Rollup(models.Model):
 
 
 class Ledger(models.Model):
-    """The one row whose lock makes recorders take turns; the last numbers given."""
+    """The one row whose lock makes recorders take turns, with the last numbers assigned."""
 
     last_seq = models.BigIntegerField(default=0)
     last_message_id = models.BigIntegerField(default=0)
     last_session_id = models.BigIntegerField(default=0)
     last_rollup_key_id = models.BigIntegerField(default=0)
-    # How often messages were removed from scopes that go on: what recorders remember is past.
+    # How often messages were removed from scopes that still exist: recorders forget their ids.
     n_removals = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
@@ -516,7 +490,7 @@ class Ledger(models.Model):
 
 
 class SpoolPosition(models.Model):
-    """Where the recorder goes on in a segment of a spool, committed with the calls before it."""
+    """The offset from which a segment of a spool is read on, committed with the calls before it."""
 
     segment = models.CharField(max_length=NAME_LENGTH, primary_key=True)
     offset = models.BigIntegerField()

@@ -1,1 +1,1 @@
-"""How recorded calls become rows: batches, rollups, spend, purge."""
+"""The rows of recorded calls: batches, rollups, spending and the purge of what was deleted."""

@@ -1,5 +1,5 @@
-"""Writes many rows at once. Django's bulk_create prepares each value through its field: measured at
-110 µs for a row of 40 columns, this at 18 µs."""
+"""Writes many rows with one statement. A row of 40 columns takes 18 µs; Django's bulk_create, which
+prepares each value through its field, takes 110 µs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CHUNK = 500
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """So many of them at a time as a statement looks up."""
+    """Yields `items` in parts that one statement can look up."""
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
 
 
 def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
-    """Insert rows that name every field of `model`, but for an automatic key."""
+    """Inserts rows that name every field of `model`, except an automatic key."""
     if rows:
         names = list(rows[0])
         statement = _insert_statement(model, tuple(names))
@@ -40,7 +40,7 @@ def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
 
 
 def update(model: type[models.Model], rows: Sequence[Row], *, key: str) -> None:
-    """Set all values of each row where its `key` equals."""
+    """Sets all values of each row in the database's row that has the same `key`."""
     if rows:
         names = [name for name in rows[0] if name != key]
         statement = _update_statement(model, tuple(names), key)
@@ -49,8 +49,8 @@ def update(model: type[models.Model], rows: Sequence[Row], *, key: str) -> None:
 
 
 def delete(model: type[models.Model], name: str, values: Sequence[Any]) -> None:
-    """Delete the rows where `name` is one of these. What Django's own deletion does besides, fetch
-    them and look for what refers to them, is not done."""
+    """Deletes the rows in which field `name` has one of `values`, without fetching them or looking
+    for rows that refer to them, as Django's own deletion does."""
     if values:
         statement = (
             f"DELETE FROM {quote_name(model._meta.db_table)} WHERE {_column(model, name)} = %s"
@@ -101,7 +101,8 @@ def quote_name(name: str) -> str:
 
 @cache
 def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[Any], Any] | None:
-    """How a Python value becomes what the database's driver takes; None: it takes it as it is."""
+    """Returns what turns a value of the field into one that the database's driver takes; None if
+    the driver takes it unchanged."""
     field = _field(model, name)
     if isinstance(field, models.ForeignKey | models.OneToOneField):
         field = field.target_field
@@ -110,7 +111,7 @@ def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[A
     if isinstance(field, models.CharField | models.TextField):
         return clean
     if vendor == "sqlite":
-        # As Django's own backend stores them.
+        # The forms in which Django's own backend stores these.
         if isinstance(field, models.UUIDField):
             return _uuid_text
         if isinstance(field, models.DateTimeField):
@@ -121,7 +122,8 @@ def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[A
 
 
 def json_text(value: Any) -> str:
-    """JSON that both databases take: PostgreSQL's jsonb knows no NUL and no lone surrogates."""
+    """Returns JSON that both databases accept: PostgreSQL's jsonb has no NUL and no lone
+    surrogates."""
     try:
         encoded = orjson.dumps(value)
         if b"\\u0000" not in encoded:

@@ -23,10 +23,10 @@ class Encoding(IntFlag):
     PLAIN = 0
     ZSTD = 1
     REFERRING = 2  # a msgpack array of the text and its references
-    DECODED = 4  # the text came in a content-encoding, and lies here without it
+    DECODED = 4  # the text came with a content-encoding, and is stored without it
 
 
-# Flags of an enum take a microsecond each to be tested.
+# Testing a flag of an enum takes a microsecond.
 _ZSTD, _REFERRING, _DECODED = (
     int(flag) for flag in (Encoding.ZSTD, Encoding.REFERRING, Encoding.DECODED)
 )

@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
     @property
     def charge_usd(self) -> Decimal | None:
-        """What budgets are charged for the call: see `charge_usd` in pricing."""
+        """The amount that budgets are charged: see `capture.pricing.call_cost.charge_usd`."""
         return charge_usd(
             self.cost.total_usd,
             self.call.request.reserved_usd if self.call.request else None,

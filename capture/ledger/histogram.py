@@ -1,9 +1,10 @@
-"""Histograms of durations, of which percentiles can be told after any number have been added up.
+"""Histograms of durations, from which percentiles can be computed after any number of histograms
+have been added up.
 
-A bucket's end is 1.1 times its beginning: what a percentile is told to be lies within 5 % of the
-duration at that rank, from 1 ms to 20 hours. The database has the buckets that are in use, as few
-bytes each as their counts need. To be added up, a histogram becomes one integer, 64 bits a bucket:
-adding two takes a fifth of a microsecond.
+The upper bound of a bucket is 1.1 times its lower bound, so a computed percentile is within 5 % of
+the duration at that rank, from 1 ms to 20 hours. The database stores only the buckets in use, each
+in as few bytes as the counts need. Histograms are added up as integers, 64 bits a bucket: adding
+two takes a fifth of a microsecond.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NOTHING = b""
 
 # Bucket 0 ends at 1 ms. The last one has no end.
 _ENDS_MS = [GROWTH**bucket for bucket in range(BUCKETS - 1)]
-# Off by the same factor from both ends of its bucket.
+# The value that is off by the same factor from both bounds of its bucket.
 _MIDDLES_MS = [1.0, *(2 * GROWTH**bucket / (GROWTH + 1) for bucket in range(1, BUCKETS))]
 _WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # arrays' types by bytes a count
 
@@ -31,7 +32,7 @@ def bucket_of(duration_ms: float) -> int:
 
 
 def add_durations(stored: bytes, buckets: Sequence[int]) -> bytes:
-    """`stored` with one more duration in each of `buckets`, which may repeat."""
+    """Returns `stored` with one more duration in each of `buckets`, which may repeat."""
     if not buckets:
         return stored
     if not stored:
@@ -58,7 +59,7 @@ def add_durations(stored: bytes, buckets: Sequence[int]) -> bytes:
 
 
 def to_integer(stored: bytes) -> int:
-    """0 of an empty one."""
+    """Returns the histogram as one integer, 64 bits a bucket; 0 if it is empty."""
     if not stored:
         return 0
     width, first = stored[0], stored[1]
@@ -69,15 +70,15 @@ def to_integer(stored: bytes) -> int:
 
 
 def percentiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
-    """In ms; for each share, a duration that no more than this share of all is below. None: there
-    are no durations."""
+    """Returns for each share, from 0 to 1, the duration in ms at that rank; None if there are no
+    durations."""
     if not histogram:
         return None
-    # Without the empty buckets before and behind, which are half of them.
+    # Half of the buckets are empty ones before the first and after the last duration.
     first = ((histogram & -histogram).bit_length() - 1) // 64
     histogram >>= 64 * first
     counts = array("Q", histogram.to_bytes((histogram.bit_length() + 63) // 64 * 8, byteorder))
     up_to = list(accumulate(counts))
-    # Ranks from 1 on. What is subtracted is above the error of the product, and far below 1.
+    # Ranks count from 1. What is subtracted exceeds the error of the product, and is far below 1.
     ranks = (max(1, ceil(share * up_to[-1] - 1e-9)) for share in shares)
     return [_MIDDLES_MS[first + bisect_left(up_to, rank)] for rank in ranks]

@@ -23,12 +23,13 @@ def pack_refs(refs: Iterable[int]) -> bytes:
     return bytes(out)
 
 
-# A distance of several bytes; between these are runs of one byte each, which are read as one.
+# A distance of several bytes. Between these are runs of one-byte distances, each read at once.
 _LONG = re.compile(rb"([\x80-\xff]+[\x00-\x7f])")
 _SHORT = [zigzag >> 1 if not zigzag & 1 else -((zigzag + 1) >> 1) for zigzag in range(0x80)]
 
 
 def unpack_refs(data: bytes | memoryview, last: int = 0) -> list[int]:
+    """`last` is the reference before the first one."""
     refs: list[int] = []
     for index, piece in enumerate(_LONG.split(bytes(data))):
         distances = [_long(piece)] if index % 2 else map(_SHORT.__getitem__, piece)
@@ -46,21 +47,21 @@ def _long(data: bytes) -> int:
 
 
 class RefUnpacker:
-    """Unpacks the references of calls in time order. Most of them are those of the call before,
-    perhaps without its first: of a history of 200 that takes 3 µs rather than 9."""
+    """Unpacks the references of calls in time order. Most of them are shared with the call before,
+    perhaps without its first ones: a history of 200 takes 3 µs instead of 9."""
 
     def __init__(self) -> None:
         self._data, self._refs = b"", list[int]()
 
     def unpack(self, data: bytes | memoryview) -> tuple[list[int], list[int]]:
-        """All, and those that the call before does not have in the same place."""
+        """Returns all references, and those that differ from the call before."""
         data = bytes(data)
-        shared, rest = self._shared(data)
+        shared, rest = self._split_shared(data)
         new = unpack_refs(rest, shared[-1] if shared else 0)
         self._data, self._refs = data, shared + new
         return self._refs, new
 
-    def _shared(self, data: bytes) -> tuple[list[int], bytes]:
+    def _split_shared(self, data: bytes) -> tuple[list[int], bytes]:
         begin = _end_of(data, 1)
         first = _long(data[:begin])
         if first not in self._refs:
@@ -87,7 +88,7 @@ def _end_of(data: bytes, n_refs: int) -> int:
 
 
 def _n_common(one: bytes, other: bytes) -> int:
-    """How many bytes are the same from the beginning on."""
+    """Returns the length of the common beginning."""
     n = min(len(one), len(other))
     differing = int.from_bytes(one[:n]) ^ int.from_bytes(other[:n])
     return n - (differing.bit_length() + 7) // 8

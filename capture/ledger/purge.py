@@ -1,8 +1,8 @@
-"""Removes what readers deleted, in steps that are short enough for everyone else who writes.
+"""Purges what was deleted, in steps that are short enough not to hold up other writers.
 
-What a step leaves behind is either all there and marked, or gone with a tombstone: a process may
-end after any of them. Messages and binaries of a session go with it; those of a single call go
-unless another call of its scope refers to them.
+After each step a call is either complete and marked as deleted, or gone and replaced by a
+tombstone, so the process may end after any step. Messages and binaries of a session are removed
+with it; those of a single call are removed unless another call of its scope refers to them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Length
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row
+from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.compression import Encoding, unpack_text
 from capture.ledger.message_refs import unpack_refs
 from capture.ledger.tombstones import call_digest
@@ -34,35 +34,35 @@ from capture.models import (
     ToolCall,
 )
 
-# Of one step. SQLite's other writers wait for it: 20 ms were measured at 8 MB.
-CALLS = 100
-ROWS = 500
-BYTES = 8 * 1024 * 1024
-# Bodies that are looked through at once, for what they refer to.
-READ_AT_ONCE = 200
+# The bounds of one step. SQLite's other writers wait for it: 20 ms were measured at 8 MB.
+MAX_CALLS = 100
+MAX_ROWS = 500
+MAX_BYTES = 8 * 1024 * 1024
+# Bodies that are searched for references at once.
+PAGE = 200
 
 
 def purge_step() -> bool:
-    """One step. Whether there was anything to remove."""
+    """Runs one step. Returns whether there was anything to purge."""
     session = Session.objects.filter(deleted_at__isnull=False).order_by("deleted_at").first()
     if session is not None:
-        _step_of_session(session)
+        _purge_session(session)
         return True
     call = Call.objects.filter(deleted_at__isnull=False).order_by("deleted_at").first()
     if call is not None:
-        _remove_call(call)
+        _purge_call(call)
     return call is not None
 
 
-def _step_of_session(session: Session) -> None:
+def _purge_session(session: Session) -> None:
     with transaction.atomic():
         Ledger.objects.select_for_update().get(pk=1)
-        calls = Call.objects.filter(scope=session.pk).order_by("seq")[:CALLS]
-        if some := _some(calls, lambda call: call.response_bytes + (call.request_bytes or 0)):
+        calls = Call.objects.filter(scope=session.pk).order_by("seq")[:MAX_CALLS]
+        if some := _take_bounded(calls, _body_bytes):
             _remove_calls(some, deleted_at=session.deleted_at)
         elif not (_remove_rows(Message, session) or _remove_rows(Binary, session)):
             values = SessionValue.objects.filter(session=session).values_list("pk", flat=True)
-            if some_values := list(values[:ROWS]):
+            if some_values := list(values[:MAX_ROWS]):
                 SessionValue.objects.filter(pk__in=some_values).delete()
             else:
                 bulk_sql.delete(Session, "id", [session.pk])
@@ -70,19 +70,23 @@ def _step_of_session(session: Session) -> None:
 
 def _remove_rows(model: type[Message | Binary], session: Session) -> bool:
     found = model.objects.filter(scope=session.pk).annotate(size=Length("data"))
-    some = _some(found.values_list("pk", "size")[:ROWS], lambda row: row[1] or 0)
+    some = _take_bounded(found.values_list("pk", "size")[:MAX_ROWS], lambda row: row[1] or 0)
     bulk_sql.delete(model, "id", [pk for pk, _ in some])
     return bool(some)
 
 
-def _some(found: Iterable[Any], size_of: Callable[[Any], int]) -> list[Any]:
-    """The first of them, at least one, as many as BYTES allows."""
+def _body_bytes(call: Call) -> int:
+    return call.response_bytes + (call.request_bytes or 0)
+
+
+def _take_bounded(found: Iterable[Any], size_of: Callable[[Any], int]) -> list[Any]:
+    """Returns the first ones, at least one, up to MAX_BYTES in all."""
     some: list[Any] = []
     size = 0
     for one in found:
         some.append(one)
         size += size_of(one)
-        if size >= BYTES:
+        if size >= MAX_BYTES:
             break
     return some
 
@@ -109,30 +113,30 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
 # --- one call of a scope that goes on ---
 
 
-def _remove_call(call: Call) -> None:
-    """What a call brought first is referred to by calls after it alone, so only these are looked
-    through: in pages before the transaction, and within it those that came meanwhile."""
-    left = _Left(call)
-    last = left.follow(call.seq)
+def _purge_call(call: Call) -> None:
+    """Only calls after this one can refer to what it was the first to bring, so only these are
+    searched: in pages before the transaction, and within it those that were added meanwhile."""
+    heirs = _Heirs(call)
+    last = heirs.follow(call.seq)
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
-        left.follow(last)
-        left.find_binaries()
-        left.write()
+        heirs.follow(last)
+        heirs.find_binaries()
+        heirs.write()
         _remove_calls([call], deleted_at=call.deleted_at)
         ledger.n_removals += 1
         ledger.save(update_fields=["n_removals"])
 
 
-class _Left:
-    """What a call brought to its scope, and which of the others refers to it now."""
+class _Heirs:
+    """The parts and binaries that a call was the first to bring, each with the earliest of the
+    other calls that refers to it, which inherits it. Nobody inherits what has None."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        refs = _refs(CallBody.objects.get(pk=call.pk))
-        # None: nobody.
+        refs = _refs_of(CallBody.objects.get(pk=call.pk))
         self.messages: dict[int, UUID | None] = {}
-        for some in _at_once(refs):
+        for some in chunks(refs):
             brought = Message.objects.filter(pk__in=some, action_id=call.pk)
             self.messages.update(dict.fromkeys(brought.values_list("pk", flat=True)))
         binaries = Binary.objects.filter(scope=call.scope, action_id=call.pk)
@@ -141,24 +145,24 @@ class _Left:
         }
 
     def follow(self, seq: int) -> int:
-        """Look through the calls behind `seq`; the last one looked at."""
+        """Searches the calls after `seq`. Returns the seq of the last one."""
         while None in self.messages.values() or None in self.binaries.values():
-            page = list(self._bodies().filter(call__seq__gt=seq)[:READ_AT_ONCE])
+            page = list(self._bodies().filter(call__seq__gt=seq)[:PAGE])
             if not page:
                 break
             for body in page:
-                seq = body.seq  # type: ignore[attr-defined]
-                self._look_through(body)
+                seq = body.seq  # type: ignore[attr-defined]  # the annotation of `_bodies`
+                self._search(body)
         return seq
 
     def _bodies(self) -> models.QuerySet[CallBody]:
-        """Without their texts, which are fetched one by one where they are needed."""
+        """Returns the bodies without their texts, each of which is fetched if it is needed."""
         bodies = CallBody.objects.filter(call__scope=self.call.scope).order_by("call__seq")
         narrow = bodies.only("part_refs", "prompt_ref", "frame_encoding", "response_encoding")
         return narrow.annotate(seq=F("call__seq"))
 
-    def _look_through(self, body: CallBody) -> None:
-        for ref in _refs(body):
+    def _search(self, body: CallBody) -> None:
+        for ref in _refs_of(body):
             if self.messages.get(ref, body.pk) is None:
                 self.messages[ref] = body.pk
         if self.binaries and body.frame_encoding in _REFERRING:
@@ -167,11 +171,11 @@ class _Left:
             self._find(body.response, body.response_encoding, body.pk)
 
     def find_binaries(self) -> None:
-        """Those that messages refer to, which stay with another call."""
+        """Searches the messages that remain for references to the binaries."""
         if None not in self.binaries.values():
             return
         messages = Message.objects.filter(scope=self.call.scope, encoding__in=_REFERRING)
-        for message in messages.iterator(READ_AT_ONCE):
+        for message in messages.iterator(PAGE):
             user = self.messages.get(message.pk, message.action_id)
             if user is not None:
                 self._find(message.data, message.encoding, user)
@@ -187,26 +191,21 @@ class _Left:
             {"id": pk, "action_id": user} for pk, user in self.messages.items() if user is not None
         ]
         bulk_sql.update(Message, taken_over, key="id")
-        heirs = {row["action_id"] for row in taken_over}
-        for some in bulk_sql.chunks(sorted(heirs)):
+        new_owners = {row["action_id"] for row in taken_over}
+        for some in chunks(sorted(new_owners)):
             seqs = Call.objects.filter(pk__in=some).values_list("seq", flat=True)
             bulk_sql.insert(TakenOver, [{"call_seq": seq} for seq in seqs])
         binaries = Binary.objects.filter(scope=self.call.scope)
-        for digest_, user in self.binaries.items():
+        for digest, user in self.binaries.items():
             if user is None:
-                binaries.filter(digest=digest_).delete()
+                binaries.filter(digest=digest).delete()
             else:
-                binaries.filter(digest=digest_).update(action_id=user)
+                binaries.filter(digest=digest).update(action_id=user)
 
 
 _REFERRING = [encoding for encoding in range(8) if encoding & Encoding.REFERRING]
 
 
-def _refs(body: CallBody) -> list[int]:
+def _refs_of(body: CallBody) -> list[int]:
     refs = unpack_refs(body.part_refs)
     return refs if body.prompt_ref is None else [*refs, body.prompt_ref]
-
-
-def _at_once(refs: list[int]) -> Iterable[list[int]]:
-    for start in range(0, len(refs), ROWS):
-        yield refs[start : start + ROWS]

@@ -1,4 +1,4 @@
-"""What a rollup says of its calls, and what one call adds to it. No database here."""
+"""The sums of a rollup, and what a call adds to them. There is no database here."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from capture.wire.json.lenient import clean
 from capture.wire.registry import FREE_FORMATS
 
 HOUR, DAY = 0, 1
-# A rollup's id is made of its span, kind, hour and key: in SQLite, whose tables are sorted by id,
-# the rows of a kind and time lie side by side, and neither database needs another index.
+# The id of a rollup is made of its span, kind, hour and key. SQLite sorts tables by id, so the rows
+# of a kind and time are stored side by side; neither database needs another index.
 KIND_BITS, HOUR_BITS, KEY_BITS = 3, 20, 32
 MAX_KEY = 2**KEY_BITS - 1
-# Larger sums are made of numbers that nobody can mean.
+# No real sum is larger.
 MAX_SUM = 2**62
 
 Names = tuple[str | None, ...]
-"""What rows of a kind are told apart by."""
+"""The values that distinguish rows of a kind."""
 CALL_NAMES = ("model_id", "provider", "agent_name", "app_id", "environment")
-# All names of calls together answer any question, those after them the usual ones faster.
+# All names of calls together serve any query, the kinds after them serve the usual ones faster.
 KINDS = (CALL_NAMES, ("user_id",), (), *((name,) for name in CALL_NAMES))
 ALL_NAMES = (*CALL_NAMES, "user_id")
 
@@ -41,11 +41,11 @@ COST, SAVINGS = (COUNTS.index(name) for name in ("cost", "cache_savings"))
 TOKEN_COUNTS = [(name, COUNTS.index(name)) for name in TOKENS]
 HISTOGRAMS = ("latency", "ttft")
 FIGURES = (*COUNTS, *HISTOGRAMS)
-# What must be known of a call to change what was counted of it.
+# The columns of a call that are needed to correct what was counted for it.
 FACTS = ("timestamp", *ALL_NAMES, *TOKENS, "cost_usd", "cache_savings_usd")
 
 Counts = tuple[Any, ...]
-"""Integers in the order of `COUNTS`; None: of no call is it known."""
+"""Integers in the order of `COUNTS`; None where no call has a known value."""
 NO_TOKENS = (None,) * len(TOKENS)
 NO_CALLS: Counts = (0, 0, 0, 0, *NO_TOKENS, None, None)
 tokens_of = itemgetter(*TOKENS)
@@ -58,7 +58,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sums:
-    """The buckets of the durations are of the calls that were not refused."""
+    """Sums over some calls. Durations of refused calls are not counted."""
 
     __slots__ = ("corrects", "counts", "latency", "ttft")
 
@@ -77,7 +77,7 @@ class Sums:
         return sums
 
     def count(self, row: Row, n_calls: int) -> None:
-        """Add a call, as its row in the ledger has it."""
+        """Adds a call, given as its row in the ledger."""
         refused = errors = unknown = 0
         cost = savings = None
         if row["outcome"] == Outcome.REFUSED:
@@ -95,13 +95,13 @@ class Sums:
             cost = to_units(row["cost_usd"])
         if row["cache_savings_usd"] is not None:
             savings = to_units(row["cache_savings_usd"])
-        # What is counted only is used by the call that follows.
+        # The tokens of a counting call are used by the call that follows.
         tokens = NO_TOKENS if row["wire_format"] in FREE_FORMATS else tokens_of(row)
         more = (n_calls, errors, refused, unknown, *tokens, cost, savings)
         self.counts = more if self.counts is NO_CALLS else add_counts(self.counts, more)
 
     def take_back(self, row: Row) -> None:
-        """What a call was estimated to have used; it keeps a known cost of 0."""
+        """Takes out the estimated usage of a call, whose cost is 0 from now on."""
         counts = list(self.counts)
         for name, place in TOKEN_COUNTS:
             if row[name]:
@@ -110,7 +110,7 @@ class Sums:
         self.correct((row["cost_usd"], row["cache_savings_usd"]), (ZERO, ZERO))
 
     def correct(self, old: Money, new: Money) -> None:
-        """A call's cost and savings are others now."""
+        """Replaces the cost and the savings of a call."""
         counts = list(self.counts)
         counts[COST_UNKNOWN] = (counts[COST_UNKNOWN] or 0) + (new[0] is None) - (old[0] is None)
         for place, was, is_now in zip((COST, SAVINGS), old, new, strict=True):
@@ -122,7 +122,8 @@ class Sums:
 
 
 def add_counts(counts: Counts, more: Counts) -> Counts:
-    """Written out: a loop takes four times as long, and this is done ten times a call."""
+    """Adds two sets of counts. It is written out since a loop takes four times as long, and this
+    runs ten times a call."""
     calls, errors, refused, unknown, in_, out, read, written, reason, cost, saved = counts
     calls_, errors_, refused_, unknown_, in__, out_, read_, written_, reason_, cost_, saved_ = more
     return (
@@ -141,17 +142,17 @@ def add_counts(counts: Counts, more: Counts) -> Counts:
 
 
 RollupSlot = tuple[int, int, int]
-"""Span, kind (its index) and hour; of a day its first hour."""
+"""Span, kind (an index into `KINDS`) and hour; for a day, its first hour."""
 
 
 class Traffic:
-    """The calls of a batch, by their hour and names."""
+    """Sums over the calls of a batch, by hour and names."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[int, Names], Sums] = defaultdict(Sums)
 
     def of(self, row: Row) -> Sums:
-        """Those that a call belongs to."""
+        """Returns the sums that a call belongs to."""
         model = row["model_id"]
         names = (
             model if model is None else clean(model),
@@ -193,11 +194,11 @@ def row_id(slot: RollupSlot, key: int) -> int:
 
 
 Columns = Sequence[Any]
-"""A row's figures in the order of `FIGURES`: numbers, None, and the histograms' bytes."""
+"""The figures of a row in the order of `FIGURES`: numbers, None, and the bytes of histograms."""
 
 
 def add_to_columns(had: Columns | None, more: Sums) -> Columns:
-    """Of the row that was `had`, with `more`."""
+    """Returns the columns of a row that was `had` (None: there was none) with `more` added."""
     if had is None:
         counts, latency, ttft = more.counts, b"", b""
     else:
@@ -210,7 +211,7 @@ def add_to_columns(had: Columns | None, more: Sums) -> Columns:
 
 
 def _forget_taken_back(now: Counts, more: Sums) -> Counts:
-    """Without the sums of which what was taken back was all that was known."""
+    """Resets the sums to which only the calls taken back had contributed."""
     counts = list(now)
     for _, place in TOKEN_COUNTS:
         if counts[place] == 0 and (more.counts[place] or 0) < 0:
@@ -221,7 +222,7 @@ def _forget_taken_back(now: Counts, more: Sums) -> Counts:
 
 
 def hour_of(moment: datetime) -> int:
-    """Hours since 1970, in UTC."""
+    """Returns the hours since 1970, in UTC."""
     return int(moment.timestamp() // 3600)
 
 

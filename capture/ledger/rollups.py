@@ -1,9 +1,9 @@
-"""Rollups: sums over the calls of each hour and each day, kept up in the transaction that stores
-the calls, so that no answer over a long time has to read the calls themselves.
+"""Rollups: sums over the calls of each hour and each day, updated in the transaction that stores
+the calls, so that a query over a long time need not read the calls themselves.
 
-Calls are summed up by all the names they carry together, by each of these alone, by user, and as a
-whole. Names come from outside: those of a kind beyond the first `MOST_KEYS` of an hour (or a day)
-are summed up under one key, "other".
+Calls are summed up by all names that they carry together, by each of these alone, by user, and as a
+whole. Names come from outside, so their number is bounded: after the first `MOST_KEYS` names of a
+kind in an hour (or a day), all others are summed up under one key, "other".
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ MOST_KEYS = 10_000
 REMEMBERED = 20_000
 
 Key = tuple[int, Names | None]
-"""The kind (its index), and the names; None: the key of all others."""
+"""The kind (an index into `KINDS`), and the names; None for the key of all others."""
 
 
 class KeyMemory:
-    """The ids of keys, the oldest first."""
+    """The ids of keys that the ledger holds, the oldest first."""
 
     def __init__(self) -> None:
         self.ids: dict[Key, int] = {}
@@ -54,7 +54,7 @@ class KeyMemory:
 
 
 class Rollups:
-    """Of one transaction, under the ledger's lock. The caller saves the ledger."""
+    """The changes of one transaction, made under the ledger's lock. The caller saves the ledger."""
 
     def __init__(self, ledger: Ledger, memory: KeyMemory) -> None:
         self._ledger = ledger
@@ -67,7 +67,7 @@ class Rollups:
         self._traffic.of(row).count(row, n_calls)
 
     def take_back(self, row: Row) -> None:
-        """What was estimated of a call: another one has brought the truth."""
+        """Takes back what was estimated for a call: another call has brought the actual usage."""
         self._traffic.of(row).take_back(row)
 
     def correct(self, row: Row, old: Money, new: Money) -> None:
@@ -90,19 +90,19 @@ class Rollups:
                 if key is None or row_id(slot, key) not in table.found:
                     if room < 0:
                         room = max(0, MOST_KEYS - table.n_rows(slot))
-                    parsed_request: Key = (kind, None)
-                    # What was counted under "other" is corrected there.
+                    used: Key = (kind, None)
+                    # A correction goes to "other" if the call was counted there.
                     if room and more.counts[CALLS]:
-                        room, parsed_request = room - 1, (kind, names)
-                    key = keys.get(parsed_request)
+                        room, used = room - 1, (kind, names)
+                    key = keys.get(used)
                     if key is None:
-                        key = keys[parsed_request] = self._new_key(parsed_request)
+                        key = keys[used] = self._new_key(used)
                 table.add(slot, key, more)
         table.write()
         bulk_sql.insert(RollupKey, self._new_keys)
 
     def _keys(self, by_slot: Mapping[RollupSlot, Iterable[Names]]) -> dict[Key, int]:
-        """Of those that there are."""
+        """Returns the ids of those keys that the ledger holds."""
         wanted: set[Key] = {(slot[1], names) for slot in by_slot for names in by_slot[slot]}
         wanted |= {(slot[1], None) for slot in by_slot}
         known = self._memory.ids
@@ -128,7 +128,7 @@ class Rollups:
 
 
 class _Table:
-    """Those rows that a transaction changes."""
+    """The rows that a transaction changes."""
 
     def __init__(self) -> None:
         self._name = quote_name(Rollup._meta.db_table)

@@ -20,7 +20,7 @@ MAX_USD = 9_999_999_999
 
 
 class Spending:
-    """What the calls of a batch add to the accounts of budgets, under the ledger's lock."""
+    """Sums that the calls of a batch add to accounts, written under the ledger's lock."""
 
     def __init__(self) -> None:
         self._usd: dict[Account, Decimal] = defaultdict(lambda: ZERO)

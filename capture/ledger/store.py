@@ -17,7 +17,7 @@ from capture.models import Call, Ledger, SpoolPosition, Tombstone
 
 
 class LedgerMemory:
-    """What a recorder remembers of the ledger, so that it need not look it up for each batch."""
+    """A recorder's memory of rows that the ledger holds, which saves looking them up."""
 
     def __init__(self) -> None:
         self.parts = PartMemory()

@@ -1,1 +1,1 @@
-"""What operators change in the ledger, under its lock and on the audit log."""
+"""Changes that operators make to the ledger, under its lock and on the audit log."""

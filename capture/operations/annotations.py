@@ -1,4 +1,4 @@
-"""What readers give a session: labels, a note, a pin. The recorder leaves them alone."""
+"""Annotations of a session by readers: labels, a note, a pin. The recorder does not change them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ LABEL = "label"
 
 
 def annotate(actor: Actor, session_id: str, changes: Mapping[str, Any]) -> Session | None:
-    """Set `labels`, `note`, `pinned`, as far as they are given; None: there is no such session."""
+    """Sets those of `labels`, `note` and `pinned` that are in `changes`. Returns None if there is
+    no such session."""
     with transaction.atomic():
-        # A recorder writes `names` too: from the labels that it read under this lock.
+        # A recorder writes `names` too, from the labels that it reads under this lock.
         Ledger.objects.select_for_update().get(pk=1)
         session = Session.objects.not_deleted().filter(session_id=session_id).first()
         if session is None:
@@ -32,7 +33,8 @@ def annotate(actor: Actor, session_id: str, changes: Mapping[str, Any]) -> Sessi
                 SessionValue(session=session, name=LABEL, value=label) for label in session.labels
             )
         session.save(update_fields=["labels", "note", "pinned", "names"])
-        # Of a note that it was written: it goes with its session, the audit log stays.
-        told = {name: True if name == "note" else value for name, value in changes.items()}
-        audit.record(actor, "session.annotate", session_id, **told)
+        # The text of a note is deleted with its session, but the audit log is kept: it only says
+        # that a note was written.
+        facts = {name: True if name == "note" else value for name, value in changes.items()}
+        audit.record(actor, "session.annotate", session_id, **facts)
     return session

@@ -1,7 +1,7 @@
-"""Deletion as readers ask for it: a mark, after which nobody sees the call or the session.
+"""Deletion of sessions and calls: it marks them, after which no reader sees them.
 
-The recorder removes what is marked, in its own time: capture.ledger.purge. What it has not recorded
-yet, it buries: a call that was running when its session was deleted leaves nothing but a tombstone.
+The recorder later removes what is marked: capture.ledger.purge. Calls that were running when their
+session was deleted are not recorded: capture.ledger.tombstones.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from capture.wire.registry import FREE_FORMATS
 
 
 def delete_session(actor: Actor, session_id: str) -> bool:
-    """Whether there was one."""
+    """Returns whether there was a session of this name."""
     with transaction.atomic():
-        # Recorders take turns with us: calls of later batches meet the deletion.
+        # Recorders hold this lock for each batch, so later batches see the deletion.
         Ledger.objects.select_for_update().get(pk=1)
         at = now()
         found = Session.objects.not_deleted().filter(session_id=session_id)
@@ -50,8 +50,8 @@ def delete_session(actor: Actor, session_id: str) -> bool:
 
 
 def delete_call(actor: Actor, action_id: UUID) -> bool:
-    """Whether there was one. Its session's totals are without it from now on; a session without
-    another call goes with it."""
+    """Returns whether there was such a call. It no longer counts in its session's totals; a session
+    that has no other call is deleted with it."""
     with transaction.atomic():
         Ledger.objects.select_for_update().get(pk=1)
         found = Call.objects.not_deleted().filter(pk=action_id)
@@ -59,18 +59,18 @@ def delete_call(actor: Actor, action_id: UUID) -> bool:
         if call is None:
             return False
         Call.objects.filter(pk=action_id).update(deleted_at=now())
-        # What it told of an earlier call's tools was said in it.
+        # Results of an earlier call's tools came in the request of this call.
         ToolCall.objects.filter(result_action_id=action_id).update(
             result=None, result_is_error=None, result_action_id=None
         )
         if call.session is not None:
-            _take_from_session(call.session, call)
+            _subtract_from_session(call.session, call)
         audit.record(actor, "call.delete", str(action_id))
     _wake_recorder()
     return True
 
 
-def _take_from_session(session: Session, call: Call) -> None:
+def _subtract_from_session(session: Session, call: Call) -> None:
     left = Call.objects.filter(session=session, deleted_at=None)
     in_time = left.order_by("timestamp", "seq").values_list("timestamp", flat=True)
     first, last = in_time.first(), in_time.last()
@@ -113,6 +113,6 @@ def _wake_recorder() -> None:
 
 
 def has_unpurged() -> bool:
-    """Whether there is something left that was deleted, and the recorder has not removed yet."""
+    """Returns whether anything that was deleted is still to be removed by the recorder."""
     marked = {"deleted_at__isnull": False}
     return Session.objects.filter(**marked).exists() or Call.objects.filter(**marked).exists()

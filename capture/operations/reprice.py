@@ -1,4 +1,4 @@
-"""Costs anew, after a price was corrected: the old cost of each call that changes is kept."""
+"""Prices recorded calls again after a price was corrected. Each change is on record."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def calls_to_reprice(*, since: datetime | None, model: str | None) -> QuerySet[C
 
 
 def find_changes(calls: QuerySet[Call], prices: Prices) -> Iterator[tuple[int, list[Change]]]:
-    """In pages, in the ledger's order: how many calls were looked at, and those whose cost is
-    another now."""
+    """Yields pages in the ledger's order: how many calls were priced again, and the changes."""
     last = 0
     while page := list(calls.filter(seq__gt=last).select_related("body").order_by("seq")[:AT_ONCE]):
         last = page[-1].seq
@@ -74,7 +73,7 @@ def _cost(call: Call, prices: Prices) -> Cost:
 
 
 def _parse_response(call: Call) -> ParsedResponse:
-    """What the answer says, read again: of some usage the ledger's columns tell a part."""
+    """Parses the stored response again: the ledger's columns have only a part of some usage."""
     body = call.body
     headers = dict(body.heads["response"] or ())
     text = unpack_text(body.response, body.response_encoding)
@@ -96,14 +95,15 @@ def _usage_of_columns(call: Call) -> Usage | None:
 
 
 def apply_changes(page: list[Change]) -> None:
-    """In one transaction, under the ledger's lock: the recorder adds to the same totals."""
+    """Applies a page of changes in one transaction, under the ledger's lock: the recorder adds to
+    the same totals."""
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
         rollups = Rollups(ledger, KeyMemory())
         at = now()
-        parsed_request = [change.call.pk for change in page]
-        there = set(Call.objects.filter(pk__in=parsed_request).values_list("pk", flat=True))
-        page = [change for change in page if change.call.pk in there]  # others were deleted since
+        ids = [change.call.pk for change in page]
+        remaining = set(Call.objects.filter(pk__in=ids).values_list("pk", flat=True))
+        page = [change for change in page if change.call.pk in remaining]  # others were deleted
         for change in page:
             call, cost = change.call, change.cost
             PriceCorrection.objects.create(
@@ -136,6 +136,6 @@ def apply_changes(page: list[Change]) -> None:
 
 
 def cost_difference(page: list[Change]) -> Decimal:
-    """How much more the calls cost now, unknown costs taken as 0."""
+    """Returns how much more the calls cost now, in USD, with unknown costs taken as 0."""
     zero = Decimal(0)
     return sum(((c.cost.total_usd or zero) - (c.call.cost_usd or zero) for c in page), zero)

@@ -1,4 +1,4 @@
-"""Stop and resume: what the API, the admin and the commands do alike."""
+"""Stopping and resuming calls, for the API, the admin and the commands."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_ID = 2**63 - 1
 def stop(
     actor: Actor, scope: str, value: str, *, reason: str, who: str | None = None
 ) -> tuple[Stop, bool]:
-    """The stop in force, and whether it is a new one: of two for the same, the first stays. `who`
-    is told to readers; None: the actor."""
+    """Returns the stop in force, and whether it is new: a second stop of the same calls leaves the
+    first one in force. Readers see `who` as its author, by default the actor."""
     facts = {"reason": reason, "who": who or actor.name, "created_at": now()}
     with transaction.atomic():
         made, is_new = Stop.objects.in_force().get_or_create(
@@ -28,14 +28,14 @@ def stop(
 
 
 def resume(actor: Actor, scope: str, value: str) -> int:
-    """How many stops were lifted: 0 or 1."""
+    """Returns how many stops were lifted: 0 or 1."""
     found = Stop.objects.in_force().filter(scope=scope, value=value).first()
     return int(found is not None and _lift(actor, found))
 
 
 def lift(actor: Actor, stop_id: int) -> Stop | None:
-    """The stop, lifted now or before; None: there is none of this id."""
-    if stop_id > MAX_ID:  # SQLite cannot even be asked for it
+    """Returns the stop, which may have been lifted before; None if no stop has this id."""
+    if stop_id > MAX_ID:  # SQLite raises an error for larger integers
         return None
     found = Stop.objects.filter(pk=stop_id).first()
     if found is not None and _lift(actor, found):

@@ -1,1 +1,1 @@
-"""An exchange becomes a parsed call."""
+"""Parsing: an exchange becomes a parsed call."""

@@ -1,5 +1,4 @@
-"""What the recorder does for its database besides recording: migrating, purging what was deleted,
-and keeping SQLite's log short."""
+"""Maintenance of the database: migrations, the purge of what was deleted, SQLite's log."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""What the recorder does while the database is unavailable: calls wait in the spool, and it tries
-again each second. A call is set aside only if it is itself the reason why it cannot be stored."""
+"""The recorder without its database: calls wait in the spool, and it tries again each second.
+
+A call is set aside only if the call itself is the reason why it cannot be stored.
+"""
 
 from __future__ import annotations
 
