@@ -41,7 +41,7 @@ def read_unrecorded_calls(
     reader = Reader(folder, positions, is_recorder=False)
     n_calls, log_at = 0, time.monotonic() + LOG_EVERY_S
     try:
-        while not reader.caught_up:
+        while not reader.is_caught_up:
             for spooled in reader.read(max_calls=READ_CALLS, max_bytes=READ_BYTES):
                 try:
                     call = parse_call(reader.load(spooled))

@@ -27,7 +27,6 @@ from capture.models import (
     ToolCall,
 )
 from capture.spool.folder import Folder
-from capture.spool.writer import ring
 from capture.wire.registry import FREE_FORMATS
 
 
@@ -109,7 +108,7 @@ def _n_calls(call: Call) -> int:
 
 
 def _wake_recorder() -> None:
-    ring(Folder(settings.AGENTLEDGER.spool_path).doorbell)
+    Folder(settings.AGENTLEDGER.spool_path).ring_doorbell()
 
 
 def has_unpurged() -> bool:

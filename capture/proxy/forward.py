@@ -75,16 +75,16 @@ async def respond(
         headers = usage_injection.without_length(headers)
     body = response.body_if_complete()
     if body is not None:
-        call.record(call.entry.whole_response, response.status, kept_headers, body)
+        call.record(call.entry.write_response, response.status, kept_headers, body)
         if call.charge is not None:
             call.charge.add_piece(body)
             await call.charge.settle(Outcome.COMPLETED)
-        await call.entry.synced()
+        await call.entry.sync()
         response.close()
         if hides_usage:
             body = UsageHider().feed_last(body)
         return ProxyResponse(response.status, headers, body=body)
-    call.record(call.entry.head, response.status, kept_headers)
+    call.record(call.entry.write_head, response.status, kept_headers)
 
     def close() -> None:
         """Ends the call's record: without an end, the agent hung up or we are being stopped."""
@@ -115,12 +115,12 @@ async def relay(
                 left -= len(chunk)
             last = not chunk or left == 0 or response.is_complete()
             if chunk:
-                call.record(entry.piece, chunk)
+                call.record(entry.write_piece, chunk)
                 if call.charge is not None:
                     call.charge.add_piece(chunk)
             if budget_error and not last and await exceeds_budget(call, budget_error, chunk):
                 yield chunk, False
-                call.record(entry.piece, budget_error)
+                call.record(entry.write_piece, budget_error)
                 await end_over_budget(call, response)
                 yield budget_error, True
                 return
@@ -128,7 +128,7 @@ async def relay(
                 call.record(entry.end, Outcome.COMPLETED)
                 if call.charge is not None:
                     await call.charge.settle(Outcome.COMPLETED)
-                await entry.synced()
+                await entry.sync()
             yield chunk, last
     except UpstreamCut as cut:
         call.settle_later(Outcome.UPSTREAM_CUT)
@@ -148,7 +148,7 @@ async def end_over_budget(call: ForwardedCall, response: UpstreamResponse) -> No
     response.close()  # the upstream need not go on
     if call.charge is not None:
         await call.charge.settle(Outcome.CLIENT_LEFT)
-    await call.entry.synced()
+    await call.entry.sync()
 
 
 def outcome_of_cancellation(request: ProxyRequest) -> Outcome:
@@ -163,7 +163,7 @@ async def respond_without_upstream(call: ForwardedCall, error: UpstreamError) ->
     if call.charge is not None:
         await call.charge.fail(may_have_worked=error.may_have_worked)
     call.record(
-        call.entry.whole_response,
+        call.entry.write_response,
         response.status_code,
         recorded_headers.response_headers(response.raw_headers),
         response.body,
@@ -171,5 +171,5 @@ async def respond_without_upstream(call: ForwardedCall, error: UpstreamError) ->
         error=str(error),
         ours=True,
     )
-    await call.entry.synced()
+    await call.entry.sync()
     return response

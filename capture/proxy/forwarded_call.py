@@ -14,7 +14,7 @@ from capture.proxy.incoming_call import IncomingCall
 from capture.proxy.responses import ACTION_ID
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
-from capture.spool.writer import Entry
+from capture.spool.writer import CallWriter
 
 REMAINING = b"x-agentledger-budget-remaining-usd"
 
@@ -23,7 +23,7 @@ REMAINING = b"x-agentledger-budget-remaining-usd"
 class ForwardedCall:
     incoming: IncomingCall
     runtime: Runtime
-    entry: Entry
+    entry: CallWriter
     charge: Charge | None  # None: no budget applies
     remaining_usd: Decimal | None  # of the budget that has the least left; None: none applies
     body_with_usage: bytes | None  # the body that asks for usage too, where the operator wants it

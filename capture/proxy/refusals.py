@@ -97,7 +97,7 @@ async def refuse(
     data, sha256 = await _read_start(body)
     if body.file is not None:
         body.discard()
-        runtime.writer.took(-body.size)
+        runtime.writer.add_bytes(-body.size)
     refusal = Refusal(
         code=refused.code,
         facts=refused.facts,
@@ -123,7 +123,7 @@ async def _record(
     response: ProxyResponse,
 ) -> None:
     entry = runtime.writer.begin(action_id, head, data)
-    entry.whole_response(
+    entry.write_response(
         response.status_code,
         recorded_headers.response_headers(response.raw_headers),
         response.body,
@@ -131,7 +131,7 @@ async def _record(
         error=refused.message,
         ours=True,
     )
-    await entry.synced()
+    await entry.sync()
 
 
 async def _read_start(body: RequestBody) -> tuple[bytes, str | None]:

@@ -132,10 +132,10 @@ async def _read_into_file(
             if writer.fsync:
                 await asyncio.to_thread(os.fsync, file.fileno())
     except SpoolError as error:
-        writer.took(-body.size)
+        writer.add_bytes(-body.size)
         raise NoRoom(error, body) from error
     except BaseException:  # the agent hung up, or the call is cancelled
-        writer.took(-body.size)
+        writer.add_bytes(-body.size)
         body.discard()
         raise
     body.data = b""
@@ -160,4 +160,4 @@ def _append(file: FileIO, data: bytes, writer: Writer) -> None:
     except OSError as error:
         file.truncate(start)
         raise SpoolError(f"the spool {writer.folder.path} cannot be written: {error}") from error
-    writer.took(len(data))
+    writer.add_bytes(len(data))

@@ -44,7 +44,7 @@ class WebSocketCalls:
             for call in await self._follow(self._turns.from_provider(message)):
                 if call.charge is not None:
                     await call.charge.settle(Outcome.COMPLETED)
-                await call.entry.synced()
+                await call.entry.sync()
 
     async def _follow(self, steps: list[TurnEvent]) -> list[ForwardedCall]:
         """Returns the calls that have ended, whose charges are still to be settled."""
@@ -56,7 +56,7 @@ class WebSocketCalls:
                 elif (call := self._running.get(step.turn)) is None:
                     continue  # it goes on without a record: AGENTLEDGER_ON_FULL=pass
                 elif isinstance(step, TurnMessage):
-                    call.entry.piece(step.piece)
+                    call.entry.write_piece(step.piece)
                     if call.charge is not None:
                         call.charge.add_piece(step.piece)
                 else:
@@ -90,7 +90,7 @@ class WebSocketCalls:
             ("content-type", "text/event-stream"),
         ]
         try:
-            call.entry.head(101, headers)
+            call.entry.write_head(101, headers)
         except SpoolError:
             if call.charge is not None:
                 await call.charge.release()
@@ -133,7 +133,7 @@ class WebSocketCalls:
         head = request_head(call, RequestBody(request, len(request)))
         self._runtime.counters.calls += 1
         with suppress(SpoolError):
-            self._runtime.writer.begin(call.action_id, head, request).whole_response(
+            self._runtime.writer.begin(call.action_id, head, request).write_response(
                 status,
                 recorded_headers.response_headers(headers),
                 body,

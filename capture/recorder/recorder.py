@@ -83,7 +83,7 @@ class Recorder:
             if self._doorbell.is_stopping or (self._doorbell.is_proxy_gone and not calls):
                 break
             has_more_to_purge = self._purge.step()
-            if reader.caught_up:
+            if reader.is_caught_up:
                 self.folder.mark_recorded(began_ns)
                 self._tidy(reader)
                 if not has_more_to_purge:

@@ -1,4 +1,4 @@
-"""The spool's folder: its files by name, and the locks that say who is at work."""
+"""The spool's folder: the names of its files, and the locks that say which processes are alive."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-# A segment: who wrote it, and which of its segments it is. A carried call lies in a file of its
-# own that bears its writer's name, since it lives as long as its writer does.
+# The name of a segment has its writer and its number. A carried call is in a file of its own, which
+# has the name of its writer too, since the call lives as long as its writer does.
 SEGMENT = re.compile(r"(?P<writer>[0-9a-f]{20})-(?P<number>\d{6})\.spool")
 CARRIED = re.compile(r"(?P<writer>[0-9a-f]{20})-(?P<action_id>[0-9a-f]{32})\.carried")
 
@@ -20,13 +20,13 @@ COUNTED_SUFFIXES = (".spool", ".carried", ".body")
 
 
 class SpoolError(Exception):
-    """The spool cannot do what it is there for: one sentence, with the path."""
+    """The spool cannot be used; the message is one sentence that names the path."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentName:
     writer: str
-    number: int  # carried calls come first: 0
+    number: int  # 0 for a carried call, so that it is read first
     name: str
 
     @classmethod
@@ -47,7 +47,7 @@ class Folder:
     path: Path
 
     def prepare(self) -> None:
-        """Make the folder and see that it can be written. Raises SpoolError."""
+        """Creates the folder and checks that it can be written. Raises SpoolError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = self.path / f".probe-{os.getpid()}"
@@ -57,7 +57,7 @@ class Folder:
             raise SpoolError(f"the spool folder {self.path} cannot be written: {error}") from None
 
     def segments(self) -> list[SegmentName]:
-        """All segments and carried calls, in the order in which they were begun."""
+        """Returns all segments and carried calls, in the order in which they were begun."""
         names = (SegmentName.parse(name) for name in os.listdir(self.path))
         return sorted(name for name in names if name is not None)
 
@@ -74,6 +74,19 @@ class Folder:
     def doorbell(self) -> Path:
         return self.path / "doorbell"
 
+    def ring_doorbell(self) -> None:
+        """Wakes the recorder, if it is running."""
+        try:
+            descriptor = os.open(self.doorbell, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # no recorder is running: it reads the spool when it starts
+            return
+        try:
+            os.write(descriptor, b"!")
+        except BlockingIOError:  # it has been rung often enough
+            pass
+        finally:
+            os.close(descriptor)
+
     @property
     def quarantine(self) -> Path:
         return self.path / "quarantine"
@@ -83,7 +96,7 @@ class Folder:
         return self.path / "recorder.json"
 
     def mark_recorded(self, at_ns: int) -> None:
-        """All calls that ended before `at_ns` (since 1970) are in the ledger."""
+        """Notes that all calls that ended before `at_ns` (since 1970) are in the ledger."""
         mark = self.path / "recorded"
         try:
             os.utime(mark, ns=(at_ns, at_ns))
@@ -92,14 +105,14 @@ class Folder:
             os.utime(mark, ns=(at_ns, at_ns))
 
     def recorded_until(self) -> float:
-        """Seconds since 1970; 0 when there has been no recorder."""
+        """Returns seconds since 1970; 0 when no recorder has run yet."""
         try:
             return (self.path / "recorded").stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
     def size(self) -> int:
-        """Bytes of all that waits to be recorded."""
+        """Returns the bytes of all that is not recorded yet."""
         return sum(self._sizes())
 
     def _sizes(self) -> Iterator[int]:
@@ -108,16 +121,17 @@ class Folder:
                 if entry.name.endswith(COUNTED_SUFFIXES):
                     try:
                         yield entry.stat().st_size
-                    except FileNotFoundError:  # recorded, and removed, since it was listed
+                    except FileNotFoundError:  # recorded and removed after it was listed
                         continue
 
     def free(self) -> int:
-        """Bytes that are free on the disk."""
+        """Returns the bytes that are free on the disk."""
         disk = os.statvfs(self.path)
         return disk.f_bavail * disk.f_frsize
 
     def lock(self, name: str, *, wait_s: float = 0) -> int | None:
-        """Hold `name`.lock until the descriptor is closed; None if another process does."""
+        """Takes the lock `name`.lock, which is held until the returned descriptor is closed; None:
+        another process holds it."""
         descriptor = os.open(
             self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -130,7 +144,8 @@ class Folder:
         return descriptor
 
     def is_locked(self, name: str) -> bool:
-        """Whether a process holds the lock of the file `name` (a segment's writer is alive)."""
+        """Returns true if a process holds a lock on the file `name`, as a living writer does on its
+        segment."""
         try:
             descriptor = os.open(self.path / name, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:

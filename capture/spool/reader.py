@@ -81,7 +81,7 @@ class Reader:
         self._open: dict[bytes, SpooledCall] = {}
         self._kept = 0
         self.n_damaged = 0  # gaps that were set aside
-        self.caught_up = False  # whether the last read went to the end of all segments
+        self.is_caught_up = False  # whether the last read went to the end of all segments
 
     def has_open_calls(self) -> bool:
         return bool(self._open)
@@ -90,7 +90,7 @@ class Reader:
 
     def read(self, *, max_calls: int, max_bytes: int) -> list[SpooledCall]:
         """Calls that have ended, or whose writer did; empty when there is nothing new."""
-        self.caught_up = False
+        self.is_caught_up = False
         names = self.folder.segments()
         # Asked before reading: a writer that is dead now writes nothing after what we read next.
         alive = self._alive(names)
@@ -105,7 +105,7 @@ class Reader:
         for call in [call for call in self._open.values() if call.writer not in alive]:
             del self._open[call.action_id.bytes]
             ready.append(call)
-        self.caught_up = True
+        self.is_caught_up = True
         return ready
 
     def _alive(self, names: list[SegmentName]) -> set[str]:

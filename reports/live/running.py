@@ -10,7 +10,7 @@ from uuid import UUID
 from capture.exchange import datetime_from_ns
 from capture.parsing.parsed_call import DEFAULT_ENVIRONMENT
 from capture.proxy import runtime
-from capture.spool.writer import Running
+from capture.spool.writer import RunningCall
 from capture.wire.registry import by_name
 from reports.queries.call_list import FIELDS, ShortCall
 
@@ -33,7 +33,7 @@ def running_calls() -> dict[str, ShortCall]:
     }
 
 
-def _short_call(action_id: UUID, call: Running) -> ShortCall:
+def _short_call(action_id: UUID, call: RunningCall) -> ShortCall:
     head = call.head
     known: dict[str, Any] = {
         name: head.ledger.get(name)
@@ -53,7 +53,7 @@ def _short_call(action_id: UUID, call: Running) -> ShortCall:
     }
 
 
-def _model(call: Running) -> str | None:
+def _model(call: RunningCall) -> str | None:
     """Returns the model that the request names, as far as that shows without parsing its body."""
     for piece in (call.ending, call.beginning):
         found = _MODEL.findall(piece)

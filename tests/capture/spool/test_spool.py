@@ -21,7 +21,7 @@ from capture.spool import frames
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.frames import Kind
 from capture.spool.reader import Reader
-from capture.spool.writer import Entry, SpoolFull, Writer
+from capture.spool.writer import CallWriter, SpoolFull, Writer
 from tests.support.ledger import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -61,16 +61,16 @@ def spool() -> Iterator[Folder]:
         yield folder
 
 
-def steps_of(entry: Entry, pieces: list[bytes]) -> Iterator[None]:
-    entry.head(200, [("content-type", "application/json")])
+def steps_of(entry: CallWriter, pieces: list[bytes]) -> Iterator[None]:
+    entry.write_head(200, [("content-type", "application/json")])
     yield
     for piece in pieces:
-        entry.piece(piece)
+        entry.write_piece(piece)
         yield
     entry.end(Outcome.COMPLETED)
 
 
-def written(entry: Entry, pieces: list[bytes]) -> None:
+def written(entry: CallWriter, pieces: list[bytes]) -> None:
     for _ in steps_of(entry, pieces):
         pass
 
@@ -172,8 +172,8 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
         writer = Writer(folder, max_bytes=100 * MB, segment_bytes=SMALL)
         action_id = new_action_id()
         long = writer.begin(action_id, head(), b"long")
-        long.head(200, [])
-        long.piece(b"first ")
+        long.write_head(200, [])
+        long.write_piece(b"first ")
         for _ in range(40):
             written(writer.begin(new_action_id(), head(), b"x"), [bytes(10_000)])
         reader = Reader(folder, {})
@@ -186,7 +186,7 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
         assert not first.exists()
         [carried] = [name for name in folder.segments() if name.is_carried]
         again = Reader(folder, reader.positions())  # as after a restart
-        long.piece(b"last")
+        long.write_piece(b"last")
         long.end(Outcome.COMPLETED)
         for some in (reader, again):
             [call] = some.read(max_calls=9, max_bytes=MB)
@@ -218,8 +218,8 @@ async def test_calls_of_a_dead_writer_are_interrupted_and_of_a_live_one_are_not(
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB)
         entry = writer.begin(new_action_id(), head(), b"{}")
-        entry.head(200, [])
-        entry.piece(b"half")
+        entry.write_head(200, [])
+        entry.write_piece(b"half")
         reader = Reader(folder, {})
         assert reader.read(max_calls=9, max_bytes=MB) == []
         assert reader.has_open_calls()
@@ -239,11 +239,11 @@ async def test_a_record_that_does_not_fit_is_cut_back() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, limits[1]))
         try:
             with pytest.raises(SpoolError):
-                entry.piece(bytes(1000))
+                entry.write_piece(bytes(1000))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert (folder.path / segment.name).stat().st_size == size
-        entry.piece(b"fits")
+        entry.write_piece(b"fits")
         entry.end(Outcome.COMPLETED)
         writer.close()
         [exchange] = read_all(folder)
@@ -271,7 +271,7 @@ async def test_an_end_that_finds_no_room_is_written_later() -> None:
         entry = writer.begin(new_action_id(), head(), b"{}")
         full = first_segment(folder).stat().st_size
         with no_file_beyond(full), pytest.raises(SpoolError):
-            entry.whole_response(200, [], b"response")
+            entry.write_response(200, [], b"response")
         reader = Reader(folder, {})
         assert reader.read(max_calls=9, max_bytes=MB) == []
         writer.tidy()
@@ -293,7 +293,7 @@ async def test_what_was_cut_off_hides_no_later_call() -> None:
         segment = first_segment(folder)
         full = segment.stat().st_size
         with no_file_beyond(full), pytest.raises(SpoolError):
-            entry.whole_response(200, [], b"response")
+            entry.write_response(200, [], b"response")
         with segment.open("ab") as file:  # for a moment this much was there
             file.write(frames.header(Kind.HEAD, action_id.bytes, 1, b"{}") + b"{}")
         reader.read(max_calls=9, max_bytes=MB)
@@ -333,7 +333,7 @@ def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
             writer = Writer(folder, max_bytes=1000 * MB)
             for _ in range(n_calls):
                 entry = writer.begin(new_action_id(), head(), b"{}")
-                entry.whole_response(200, [], response)
+                entry.write_response(200, [], response)
             writer.close()
 
         asyncio.run(run())
@@ -368,10 +368,10 @@ async def test_a_full_spool_takes_no_call_but_lets_running_ones_end() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=MB)
         entry = writer.begin(new_action_id(), head(), b"{}")
-        entry.piece(bytes(2 * MB))
+        entry.write_piece(bytes(2 * MB))
         with pytest.raises(SpoolFull):
             writer.begin(new_action_id(), head(), b"{}")
-        entry.piece(b"goes on")
+        entry.write_piece(b"goes on")
         entry.end(Outcome.COMPLETED)
         writer.close()
 
@@ -383,7 +383,7 @@ async def test_with_fsync_an_end_waits_for_the_disk() -> None:
         async def call() -> None:
             entry = writer.begin(new_action_id(), head(), b"{}")
             written(entry, [bytes(3000)])
-            await entry.synced()
+            await entry.sync()
 
         await asyncio.gather(*(call() for _ in range(60)))
         writer.close()
