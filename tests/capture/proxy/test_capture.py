@@ -121,7 +121,7 @@ def test_nothing_is_invented_for_a_call_without_headers(stack: Ledger, provider:
     assert call["content"] == "echo: hello there"
 
 
-def test_a_streamed_chat_is_recorded_as_it_was_heard(stack: Ledger, provider: Provider) -> None:
+def test_a_streamed_chat_is_recorded_as_it_was_received(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     pieces = canned.data_events(canned.chat_chunks(["One ", "two ", "three"]))
     provider.response(*canned.stream(pieces, pause=0.05))
@@ -155,8 +155,8 @@ def test_a_stream_without_usage_has_estimated_tokens(stack: Ledger, provider: Pr
 
 def test_tool_results_come_from_the_next_call(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    parsed_request = {"name": "look_up", "arguments": '{"word": "ledger"}'}
-    tool_call = {"id": "call_1", "type": "function", "function": parsed_request}
+    function = {"name": "look_up", "arguments": '{"word": "ledger"}'}
+    tool_call = {"id": "call_1", "type": "function", "function": function}
     provider.response(*canned.as_json(canned.chat("", tool_calls=[tool_call])), times=1)
     with openai_client(stack, **headers) as client:
         first = client.chat.completions.create(model="m", messages=[USER])
@@ -178,7 +178,7 @@ def test_tool_results_come_from_the_next_call(stack: Ledger, provider: Provider)
     assert calls[2]["messages"] == [*history, USER]
 
 
-def test_results_are_told_apart_when_a_provider_uses_ids_again(
+def test_tool_results_are_distinguished_when_a_provider_reuses_ids(
     stack: Ledger, provider: Provider
 ) -> None:
     """The second turn's tool message is the first's to the letter."""
@@ -200,7 +200,7 @@ def test_results_are_told_apart_when_a_provider_uses_ids_again(
     assert results[3] == []
 
 
-def test_a_retry_names_the_call_that_it_tries_again(stack: Ledger, provider: Provider) -> None:
+def test_a_retry_names_the_call_that_it_repeats(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     provider.response(*canned.as_json({"error": {"message": "busy"}}, status=503), times=2)
     with openai_client(stack, **headers).with_options(max_retries=2) as client:
@@ -213,9 +213,7 @@ def test_a_retry_names_the_call_that_it_tries_again(stack: Ledger, provider: Pro
     assert third["retry_of"] == second["action_id"]
 
 
-def test_counts_that_nobody_can_mean_hold_up_no_later_call(
-    stack: Ledger, provider: Provider
-) -> None:
+def test_absurd_token_counts_delay_no_later_call(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     usage = {"prompt_tokens": 2**63 - 1, "completion_tokens": 2**53, "total_tokens": 1}
     provider.response(*canned.as_json(canned.chat("x") | {"usage": usage}), times=3)
@@ -255,14 +253,14 @@ def test_responses_are_recorded(stack: Ledger, provider: Provider) -> None:
 
 def test_anthropic_messages_are_recorded(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
-    parsed_request: dict[str, Any] = {
+    request: dict[str, Any] = {
         "model": "claude-opus-5-5",
         "max_tokens": 64,
         "messages": [USER],
     }
     with anthropic_client(stack, **headers) as client:
-        response = client.messages.create(**parsed_request, system="Be brief.")
-        with client.messages.stream(**parsed_request) as stream:
+        response = client.messages.create(**request, system="Be brief.")
+        with client.messages.stream(**request) as stream:
             streamed = stream.get_final_text()
     assert response.content[0].to_dict()["text"] == "echo: hello there"
     plain, second = stack.calls(session_id, count=2)
@@ -312,7 +310,9 @@ def test_an_error_in_mid_stream_is_recorded(stack: Ledger, provider: Provider) -
     assert (call["error_detail"], call["content"]) == ("Overloaded", "Half ")
 
 
-def test_what_is_not_understood_is_recorded_as_text(stack: Ledger, provider: Provider) -> None:
+def test_a_response_that_cannot_be_parsed_is_recorded_as_text(
+    stack: Ledger, provider: Provider
+) -> None:
     session_id, headers = session_header()
     provider.response(
         *canned.whole(b"<html>Bad gateway</html>", 502, [("content-type", "text/html")])
@@ -363,7 +363,7 @@ def test_several_choices_and_refusals(stack: Ledger, provider: Provider) -> None
     assert (choice["index"], choice["content"]) == (1, "I can't")
 
 
-def test_a_growing_history_is_given_back_as_it_was_sent(stack: Ledger, provider: Provider) -> None:
+def test_a_growing_history_is_returned_as_it_was_sent(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session_header()
     history: list[Any] = []
     with openai_client(stack, **headers) as client:

@@ -1,5 +1,5 @@
-"""Agents that leave, upstreams that cut, stall, refuse or are not there: as the official SDKs see
-it, and as it is recorded."""
+"""Agents that hang up, upstreams that cut, stall, refuse or cannot be reached: as the official SDKs
+see it, and as it is recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READ_TIMEOUT_S = 1.0
 def impatient(
     request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ledger]:
-    """A proxy that waits for the next byte of its upstream only so long."""
+    """A proxy that waits no longer than READ_TIMEOUT_S for the next byte of its upstream."""
     folder = tmp_path_factory.mktemp(request.param)
     env = {"AGENTLEDGER_UPSTREAM_READ_TIMEOUT_S": str(READ_TIMEOUT_S)}
     with Ledger(folder, _provider.url, server=request.param, env=env) as ledger:
@@ -36,10 +36,10 @@ def impatient(
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])
-def cut_off(
+def unreachable(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ledger]:
-    """A proxy whose upstream is not there."""
+    """A proxy whose upstream cannot be reached."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     with Ledger(tmp_path_factory.mktemp("cut"), url, server=request.param) as ledger:
@@ -64,10 +64,12 @@ def anthropic_client(ledger: Ledger, session: str) -> anthropic.Anthropic:
     )
 
 
-# --- the agent leaves ---
+# --- the agent hangs up ---
 
 
-def test_an_agent_that_leaves_in_mid_stream(impatient: Ledger, provider: Provider) -> None:
+def test_an_agent_that_hangs_up_in_mid_stream_is_recorded(
+    impatient: Ledger, provider: Provider
+) -> None:
     provider.response(*canned.stream(PIECES[:2])[:-1], *[canned.sleep(0.3), canned.send(b"")] * 30)
     session = str(uuid4())
     with openai_client(impatient, session) as client:
@@ -80,7 +82,9 @@ def test_an_agent_that_leaves_in_mid_stream(impatient: Ledger, provider: Provide
     wait_until(lambda: provider.counts()["aborted"] == 1)
 
 
-def test_an_agent_that_leaves_before_the_response(impatient: Ledger, provider: Provider) -> None:
+def test_an_agent_that_hangs_up_before_the_response_is_recorded(
+    impatient: Ledger, provider: Provider
+) -> None:
     provider.response(canned.HANG)
     session = str(uuid4())
     with connect(impatient.url) as connection:
@@ -93,7 +97,7 @@ def test_an_agent_that_leaves_before_the_response(impatient: Ledger, provider: P
     wait_until(lambda: provider.counts()["aborted"] == 1)
 
 
-def test_an_agent_that_gives_up_waiting(impatient: Ledger, provider: Provider) -> None:
+def test_an_agent_that_gives_up_waiting_is_recorded(impatient: Ledger, provider: Provider) -> None:
     provider.response(canned.sleep(0.8), *canned.as_json(canned.chat("late")))
     session = str(uuid4())
     with openai_client(impatient, session) as client, pytest.raises(openai.APITimeoutError):
@@ -105,7 +109,7 @@ def test_an_agent_that_gives_up_waiting(impatient: Ledger, provider: Provider) -
 
 
 @pytest.mark.parametrize("end", [canned.CLOSE, canned.RESET], ids=["close", "reset"])
-def test_an_upstream_that_cuts_a_stream(
+def test_an_upstream_that_cuts_a_stream_is_recorded(
     impatient: Ledger, provider: Provider, end: list[Any]
 ) -> None:
     provider.response(*canned.stream(PIECES[:2])[:-1], canned.sleep(0.2), end)
@@ -122,7 +126,9 @@ def test_an_upstream_that_cuts_a_stream(
     assert call["content"] == "One "
 
 
-def test_an_upstream_that_stalls_in_mid_stream(impatient: Ledger, provider: Provider) -> None:
+def test_an_upstream_that_stalls_in_mid_stream_is_recorded(
+    impatient: Ledger, provider: Provider
+) -> None:
     provider.response(*canned.stream(PIECES[:2])[:-1], canned.HANG)
     session = str(uuid4())
     with (
@@ -135,7 +141,7 @@ def test_an_upstream_that_stalls_in_mid_stream(impatient: Ledger, provider: Prov
     assert "fell silent" in call["error_detail"]
 
 
-# --- the upstream gives no answer ---
+# --- the upstream gives no response ---
 
 
 def test_an_upstream_that_is_too_slow_is_not_paid_twice(
@@ -157,7 +163,7 @@ def test_an_upstream_that_is_too_slow_is_not_paid_twice(
     assert raised.value.request_id == call["action_id"]
 
 
-def test_an_upstream_that_ends_without_an_response_is_not_asked_again(
+def test_a_request_that_got_no_response_is_not_sent_again(
     impatient: Ledger, provider: Provider
 ) -> None:
     provider.response(canned.CLOSE)
@@ -172,10 +178,10 @@ def test_an_upstream_that_ends_without_an_response_is_not_asked_again(
     assert impatient.call(session)["outcome"] == "upstream_error"
 
 
-def test_an_upstream_that_is_not_there_openai(cut_off: Ledger) -> None:
+def test_an_unreachable_upstream_is_an_error_of_openai(unreachable: Ledger) -> None:
     session = str(uuid4())
     with (
-        openai_client(cut_off, session, max_retries=1) as client,
+        openai_client(unreachable, session, max_retries=1) as client,
         pytest.raises(openai.InternalServerError) as raised,
     ):
         client.chat.completions.create(model="m", messages=[USER])
@@ -183,32 +189,32 @@ def test_an_upstream_that_is_not_there_openai(cut_off: Ledger) -> None:
     assert raised.value.type == "api_error"
     assert raised.value.code == "upstream_unreachable"
     assert "AgentLedger: " in raised.value.message
-    # Nothing was sent, so the SDK may try again: each attempt is on the record.
-    calls = cut_off.calls(session, count=2)
+    # Nothing was sent, so the SDK may try again: each attempt is recorded.
+    calls = unreachable.calls(session, count=2)
     assert {call["outcome"] for call in calls} == {"upstream_error"}
     assert {call["status_code"] for call in calls} == {502}
 
 
-def test_an_upstream_that_is_not_there_anthropic(cut_off: Ledger) -> None:
+def test_an_unreachable_upstream_is_an_error_of_anthropic(unreachable: Ledger) -> None:
     session = str(uuid4())
     with (
-        anthropic_client(cut_off, session) as client,
+        anthropic_client(unreachable, session) as client,
         pytest.raises(anthropic.APIStatusError) as raised,
     ):
         client.messages.create(model="m", max_tokens=9, messages=[USER])
     assert raised.value.status_code == 502
     body: Any = raised.value.body
     assert (body["type"], body["error"]["type"]) == ("error", "api_error")
-    assert raised.value.request_id == cut_off.call(session)["action_id"]
+    assert raised.value.request_id == unreachable.call(session)["action_id"]
 
 
-def test_an_upstream_that_is_not_there_for_other_traffic(cut_off: Ledger) -> None:
-    response = httpx.get(f"{cut_off.url}/v1/models")
+def test_an_unreachable_upstream_is_an_error_for_other_traffic(unreachable: Ledger) -> None:
+    response = httpx.get(f"{unreachable.url}/v1/models")
     assert response.status_code == 502
     assert "AgentLedger: " in response.json()["error"]["message"]
 
 
-def test_a_name_that_does_not_resolve(fresh: Ledger) -> None:
+def test_a_host_that_does_not_resolve_is_a_502(fresh: Ledger) -> None:
     fresh.upstream_url = "http://no-such-host.invalid"
     with fresh:
         response = httpx.post(f"{fresh.url}/v1/chat/completions", json={"model": "m"}, timeout=30)
@@ -216,10 +222,10 @@ def test_a_name_that_does_not_resolve(fresh: Ledger) -> None:
     assert "no-such-host.invalid" in response.json()["error"]["message"]
 
 
-# --- connections that are kept ---
+# --- connections that stay open ---
 
 
-def test_a_kept_connection_that_the_upstream_has_closed_costs_no_call(
+def test_an_idle_connection_that_the_upstream_has_closed_costs_no_call(
     impatient: Ledger, provider: Provider
 ) -> None:
     for _ in range(10):
@@ -227,7 +233,7 @@ def test_a_kept_connection_that_the_upstream_has_closed_costs_no_call(
         provider.response(*canned.as_json(canned.chat("one")), canned.CLOSE, times=1)
         with openai_client(impatient, "kept") as client:
             client.chat.completions.create(model="m", messages=[USER])
-            time.sleep(0.02)  # the close arrives while the connection lies idle
+            time.sleep(0.02)  # the close arrives while the connection is idle
             client.chat.completions.create(model="m", messages=[USER])
 
 

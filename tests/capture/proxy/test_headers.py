@@ -1,4 +1,4 @@
-"""The eight x-agentledger-* headers, however odd; and credentials, which are never kept."""
+"""The eight x-agentledger-* headers, however odd; and credentials, which are never recorded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def proxy(
         yield ledger
 
 
-def recorded(proxy: Ledger, headers: list[tuple[str, str | bytes]]) -> dict[str, object]:
+def record(proxy: Ledger, headers: list[tuple[str, str | bytes]]) -> dict[str, object]:
     response = exchange(proxy.url, request("POST", PATH, [*JSON, *headers], BODY))
     assert response.status == 200
     return proxy.explain(response.header(b"x-agentledger-action-id")[0].decode())
@@ -57,26 +57,26 @@ ODD: dict[str, tuple[str | bytes, str | None]] = {
 def test_odd_values_are_cut_or_dropped(
     proxy: Ledger, provider: Provider, header: str, name: str
 ) -> None:
-    sent, kept = ODD[name]
-    call = recorded(proxy, [(LEDGER_PREFIX + header, sent)])
+    sent, expected = ODD[name]
+    call = record(proxy, [(LEDGER_PREFIX + header, sent)])
     if header == "environment":
-        kept = kept or "development"
-    assert call[LEDGER_FIELDS[header]] == kept
+        expected = expected or "development"
+    assert call[LEDGER_FIELDS[header]] == expected
 
 
 def test_control_characters_are_dropped(ledger: Ledger, provider: Provider) -> None:
-    call = recorded(ledger, [("x-agentledger-user-id", b"a\x01\x0b\x1b[31m\x7f\xc2\x85b")])
+    call = record(ledger, [("x-agentledger-user-id", b"a\x01\x0b\x1b[31m\x7f\xc2\x85b")])
     assert call["user_id"] == "a[31mb"
 
 
-def test_of_two_the_first_counts(proxy: Ledger, provider: Provider) -> None:
+def test_the_first_of_two_headers_counts(proxy: Ledger, provider: Provider) -> None:
     name = "x-agentledger-agent-name"
-    assert recorded(proxy, [(name, "first"), (name, "second")])["agent_name"] == "first"
-    assert recorded(proxy, [(name, ""), (name, "second")])["agent_name"] == "second"
+    assert record(proxy, [(name, "first"), (name, "second")])["agent_name"] == "first"
+    assert record(proxy, [(name, ""), (name, "second")])["agent_name"] == "second"
 
 
 def test_names_are_read_in_any_case(proxy: Ledger, provider: Provider) -> None:
-    assert recorded(proxy, [("X-AgentLedger-App-ID", "a")])["app_id"] == "a"
+    assert record(proxy, [("X-AgentLedger-App-ID", "a")])["app_id"] == "a"
 
 
 @settings(
@@ -99,7 +99,7 @@ def test_names_are_read_in_any_case(proxy: Ledger, provider: Provider) -> None:
 def test_no_header_fails_a_call(
     proxy: Ledger, provider: Provider, headers: list[tuple[str, bytes]]
 ) -> None:
-    call = recorded(proxy, list(headers))
+    call = record(proxy, list(headers))
     assert call["outcome"] == "completed"
     for field in LEDGER_FIELDS.values():
         assert len(str(call[field])) <= MAX_FIELD

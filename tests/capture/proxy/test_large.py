@@ -1,4 +1,4 @@
-"""Bodies of any size, both ways, slow and broken off: nothing is cut, and memory stays flat."""
+"""Bodies of any size, both ways, slow and interrupted: nothing is lost, and memory stays flat."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ HEAD, TAIL = b'{"model": "m", "messages": [{"role": "user", "content": "', b'"}]
 FRAME = len(HEAD) + len(TAIL)
 
 
-def parsed_request(size: int) -> bytes:
-    """A call's body of exactly this size."""
+def call_body(size: int) -> bytes:
+    """Returns the body of a call, of exactly this size."""
     return HEAD + b"x" * (size - FRAME) + TAIL
 
 
-def in_pieces(body: bytes) -> Iterator[bytes]:
+def split(body: bytes) -> Iterator[bytes]:
     for start in range(0, len(body), 65536):
         yield body[start : start + 65536]
 
@@ -51,14 +51,14 @@ def post(proxy: Ledger, body: bytes, **headers: str) -> httpx.Response:
 
 
 class Memory:
-    """How far a process grows within its block."""
+    """The memory of a process, compared with what it was at first."""
 
     def __init__(self, ledger: Ledger) -> None:
         assert ledger.process is not None
         self._process = psutil.Process(ledger.process.pid)
         self._before: int = self._process.memory_info().rss
 
-    def grown(self) -> int:
+    def growth(self) -> int:
         now: int = self._process.memory_info().rss
         return now - self._before
 
@@ -71,11 +71,11 @@ class Memory:
 def test_a_call_of_any_size_is_forwarded_and_recorded(
     proxy: Ledger, provider: Provider, size: int, chunked: bool
 ) -> None:
-    body = parsed_request(size)
+    body = call_body(size)
     session = str(uuid4())
     response = httpx.post(
         proxy.url + PATH,
-        content=in_pieces(body) if chunked else body,
+        content=split(body) if chunked else body,
         headers={"x-agentledger-session-id": session},
         timeout=60,
     )
@@ -89,31 +89,29 @@ def test_a_call_of_any_size_is_forwarded_and_recorded(
     wait_until(lambda: not list(proxy.spool.glob("*.body")))
 
 
-def test_a_compressed_call_is_understood(proxy: Ledger, provider: Provider) -> None:
-    response = post(proxy, gzip.compress(parsed_request(3 * MB)), **{"content-encoding": "gzip"})
+def test_a_compressed_call_is_parsed(proxy: Ledger, provider: Provider) -> None:
+    response = post(proxy, gzip.compress(call_body(3 * MB)), **{"content-encoding": "gzip"})
     call = proxy.explain(response.headers["x-agentledger-action-id"])
     assert call["model_id"] == "m"
     assert len(call["messages"][0]["content"]) > 2 * MB
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(proxy: Ledger, provider: Provider) -> None:
+def test_an_interrupted_upload_leaves_nothing(proxy: Ledger, provider: Provider) -> None:
     session = str(uuid4())
     with connect(proxy.url) as connection:
         headers = [("x-agentledger-session-id", session)]
-        whole = request("POST", PATH, headers, parsed_request(8 * MB))
+        whole = request("POST", PATH, headers, call_body(8 * MB))
         connection.sendall(whole[: 4 * MB])
     with connect(proxy.url) as connection:
         whole = request("POST", PATH, headers, chunks=[b"x" * MB] * 4)
         connection.sendall(whole[: 3 * MB])
     wait_until(lambda: not list(proxy.spool.glob("*.body")))
     assert provider.counts()["received"] == 0
-    post(proxy, parsed_request(100), **dict(headers))
+    post(proxy, call_body(100), **dict(headers))
     assert proxy.call(session)["request_bytes"] == 100
 
 
-def test_an_upload_that_is_not_recorded_goes_through_as_it_comes(
-    proxy: Ledger, provider: Provider
-) -> None:
+def test_an_upload_that_is_not_recorded_is_streamed(proxy: Ledger, provider: Provider) -> None:
     memory = Memory(proxy)
     size = 150 * MB
     piece = bytes(MB)
@@ -122,17 +120,17 @@ def test_an_upload_that_is_not_recorded_goes_through_as_it_comes(
     )
     assert response.status_code == 200
     assert provider.requests()[-1].size == size
-    assert memory.grown() < FLAT
+    assert memory.growth() < FLAT
 
 
-# --- answers ---
+# --- responses ---
 
 
-def test_a_long_response_is_the_same_on_record(proxy: Ledger, provider: Provider) -> None:
+def test_a_long_response_is_recorded_as_it_was_sent(proxy: Ledger, provider: Provider) -> None:
     text = "y" * (20 * MB)
     body = json.dumps(canned.chat(text)).encode()
     provider.response(*canned.whole(body))
-    response = post(proxy, parsed_request(100))
+    response = post(proxy, call_body(100))
     assert response.content == body
     call = proxy.explain(response.headers["x-agentledger-action-id"])
     assert (call["response_bytes"], call["content"]) == (len(body), text)
@@ -149,13 +147,13 @@ def test_an_agent_that_reads_slowly_costs_no_memory(
     memory = Memory(proxy)
     most = n_read = 0
     with connect(proxy.url) as connection:
-        connection.sendall(request("POST", path, [("connection", "close")], parsed_request(100)))
+        connection.sendall(request("POST", path, [("connection", "close")], call_body(100)))
         until = time.monotonic() + 1.5
         while time.monotonic() < until:
-            most = max(most, memory.grown())
+            most = max(most, memory.growth())
             time.sleep(0.05)
         while piece := connection.recv(MB):
             n_read += len(piece)
-            most = max(most, memory.grown())
+            most = max(most, memory.growth())
     assert n_read > 99 * MB
     assert most < FLAT

@@ -1,5 +1,5 @@
-"""Transparent: the same request, sent straight and through the proxy, is the same at the provider;
-and its answer is the same at the agent."""
+"""Transparency: a request is the same at the provider whether it was sent directly or through the
+proxy, and its response is the same at the agent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORDED, PASSED = "/v1/chat/completions", "/v1/other"
 BODY = b'{"model": "m", "messages": []}'
 JSON = [("content-type", "application/json")]
 
-# What describes one hop, or is one end's own.
+# These describe one hop, or belong to one end.
 HOP = {"host", "connection", "transfer-encoding", "content-length", "expect", "keep-alive"}
 FRAMING = {b"connection", b"transfer-encoding", b"keep-alive", b"x-agentledger-action-id"}
 
@@ -34,7 +34,7 @@ def proxy(
     folder = tmp_path_factory.mktemp(request.param)
     with Ledger(folder, _provider.url, server=request.param) as ledger:
         yield ledger
-    _provider.reset()  # of the last exchange that was made up, for the modules after this one
+    _provider.reset()  # of the last generated exchange, for the modules after this one
 
 
 def received_fields(received: Received) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def received_fields(received: Received) -> dict[str, Any]:
     }
 
 
-def answered_fields(response: RawResponse) -> dict[str, Any]:
+def response_fields(response: RawResponse) -> dict[str, Any]:
     return {
         "status": response.status,
         "headers": [(name, value) for name, value in response.headers if name not in FRAMING],
@@ -62,12 +62,12 @@ def answered_fields(response: RawResponse) -> dict[str, Any]:
 
 
 def compare(proxy: Ledger, provider: Provider, sent: bytes, method: str) -> RawResponse:
-    """Send `sent` both ways; both ends must not be able to tell. The proxy's answer."""
+    """Sends `sent` both ways: neither end may see a difference. Returns the proxy's response."""
     straight = exchange(provider.url, sent, method=method)
     through = exchange(proxy.url, sent, method=method)
     first, second = provider.requests()[-2:]
     one, other = received_fields(first), received_fields(second)
-    one_response, other_response = answered_fields(straight), answered_fields(through)
+    one_response, other_response = response_fields(straight), response_fields(through)
     if proxy.server == "daphne":  # Twisted groups headers by name, each in its order of values
         for fields in (one, other):
             fields["order"].sort()
@@ -200,10 +200,10 @@ def test_headers_named_by_connection_stay_on_their_hop(proxy: Ledger, provider: 
     assert received.header("x-end") == ["2"]
 
 
-# --- answers ---
+# --- responses ---
 
 EMPTY: list[tuple[str, str]] = []
-ANSWERS = {
+RESPONSES = {
     **{
         f"status {status}": canned.whole(b'{"a": 1}', status)
         for status in (200, 201, 202, 206, 400, 401, 404, 409, 418, 422, 500, 503, 529)
@@ -226,11 +226,11 @@ ANSWERS = {
     "server-sent events": canned.stream(canned.data_events([{"choices": []}, {"x": "\u2028"}])),
     "NDJSON": canned.stream([b"{}\n", b"{}\n"], headers=[("content-type", "application/x-ndjson")]),
     "server and date": canned.whole(b"{}", headers=[("server", "s"), ("date", "never")]),
-    "an answer before 100 others": [
+    "early hints before the response": [
         canned.send(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
         *canned.whole(b"{}"),
     ],
-    "a long answer": canned.whole(b"x" * 3_000_000, headers=EMPTY),
+    "a long response": canned.whole(b"x" * 3_000_000, headers=EMPTY),
     "until the connection closes": [
         canned.send(canned.head(200, JSON) + b'{"a": 1}'),
         canned.CLOSE,
@@ -239,14 +239,14 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("path", [RECORDED, PASSED])
-@pytest.mark.parametrize("name", ANSWERS)
-def test_the_agent_gets_what_the_provider_answered(
+@pytest.mark.parametrize("name", RESPONSES)
+def test_the_agent_gets_what_the_provider_sent(
     proxy: Ledger, provider: Provider, name: str, path: str
 ) -> None:
-    provider.response(*ANSWERS[name])
+    provider.response(*RESPONSES[name])
     straight = exchange(provider.url, request("POST", path, JSON, BODY))
     through = exchange(proxy.url, request("POST", path, JSON, BODY))
-    assert answered_fields(straight) == answered_fields(through)
+    assert response_fields(straight) == response_fields(through)
     assert len(through.header(b"x-agentledger-action-id")) == (path == RECORDED)
 
 
@@ -263,7 +263,7 @@ CUT = {
 def test_a_cut_response_does_not_look_whole(
     proxy: Ledger, provider: Provider, name: str, end: list[Any], path: str
 ) -> None:
-    # The pause lets the first piece arrive: a reset may overtake what was sent before it.
+    # The pause lets the first chunk arrive: a reset may overtake what was sent before it.
     provider.response(*CUT[name], canned.sleep(0.2), end)
     response = exchange(proxy.url, request("POST", path, JSON, BODY))
     assert response.status == 200
@@ -271,7 +271,7 @@ def test_a_cut_response_does_not_look_whole(
 
 
 @pytest.mark.parametrize("path", [RECORDED, PASSED])
-def test_a_piece_is_handed_on_when_it_comes(proxy: Ledger, provider: Provider, path: str) -> None:
+def test_a_chunk_is_passed_on_when_it_arrives(proxy: Ledger, provider: Provider, path: str) -> None:
     provider.response(*canned.stream([b"data: first\n\n"])[:-1], canned.HANG)
     with connect(proxy.url) as connection:
         connection.sendall(request("POST", path, JSON, BODY))
@@ -280,7 +280,7 @@ def test_a_piece_is_handed_on_when_it_comes(proxy: Ledger, provider: Provider, p
             piece = connection.recv(65536)
             assert piece
             seen += piece
-    # The provider still holds back the rest: it learns that the agent left.
+    # The provider still holds back the rest: it learns that the agent hung up.
     wait_until(lambda: provider.counts()["aborted"] == 1)
 
 
@@ -317,7 +317,7 @@ def test_calls_at_once_do_not_mix(proxy: Ledger, provider: Provider) -> None:
 def test_a_target_never_names_another_host(proxy: Ledger, provider: Provider) -> None:
     assert exchange(proxy.url, request("GET", "@127.0.0.1:1/x"), method="GET").status == 400
     assert provider.counts()["received"] == 0
-    # As to a forward proxy: refused, or its path taken for our own upstream.
+    # As to a forward proxy: refused, or its path sent to our own upstream.
     response = exchange(proxy.url, request("GET", "http://127.0.0.1:1/x"), method="GET")
     if response.status == 200:
         assert [received.target for received in provider.requests()] == ["/x"]

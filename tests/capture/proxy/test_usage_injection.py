@@ -1,4 +1,4 @@
-"""AGENTLEDGER_INJECT_USAGE: streams are asked for their usage, and the agent sees none of it."""
+"""AGENTLEDGER_INJECT_USAGE: streams are asked for their usage, which the agent does not see."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ CHAT = registry.by_name("openai_chat")
 
 
 def events() -> list[bytes]:
-    """The stream with usage, its [DONE] last."""
+    """Returns the stream with usage, [DONE] at its end."""
     return [*SHOWN[:-1], *canned.data_events([USAGE_CHUNK])[:-1], SHOWN[-1]]
 
 
-def test_a_stream_that_is_not_asked_is_asked() -> None:
+def test_a_stream_is_asked_for_its_usage() -> None:
     body = b' {"model":"m", "stream": true,"messages":[]}'
-    parsed_request = request_usage(body, CHAT)
-    assert parsed_request is not None
-    assert json.loads(parsed_request) == {
+    changed = request_usage(body, CHAT)
+    assert changed is not None
+    assert json.loads(changed) == {
         **json.loads(body),
         "stream_options": {"include_usage": True},
     }
-    assert parsed_request.endswith(body[2:])
+    assert changed.endswith(body[2:])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_stream_that_is_not_asked_is_asked() -> None:
         b'{"model":"m","stream":true,"stream_options":null}',
     ],
 )
-def test_what_is_not_to_be_asked_is_left_alone(body: bytes) -> None:
+def test_other_bodies_are_left_alone(body: bytes) -> None:
     assert request_usage(body, CHAT) is None
 
 
@@ -73,14 +73,14 @@ def test_one_event_is_hidden_wherever_the_stream_is_split(line_end: bytes) -> No
         assert hider.feed(stream[:place]) + hider.feed_last(stream[place:]) == expected
 
 
-def test_an_event_is_passed_on_as_soon_as_it_is_whole() -> None:
+def test_an_event_is_passed_on_as_soon_as_it_is_complete() -> None:
     hider = UsageHider()
     for event in SHOWN:
         assert hider.feed(event) == event
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])
-def curious(
+def injecting(
     request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ledger]:
     folder = tmp_path_factory.mktemp(request.param)
@@ -91,33 +91,31 @@ def curious(
 
 @pytest.mark.parametrize("pause", [0, 0.01], ids=["at once", "in pieces"])
 def test_the_agent_sees_no_usage_and_the_ledger_does(
-    curious: Ledger, provider: Provider, pause: float
+    injecting: Ledger, provider: Provider, pause: float
 ) -> None:
     provider.response(*canned.stream(events(), pause=pause))
     session = f"s{pause}"
     headers = {"x-agentledger-session-id": session}
     with openai.OpenAI(
-        base_url=f"{curious.url}/v1", api_key="k", default_headers=headers
+        base_url=f"{injecting.url}/v1", api_key="k", default_headers=headers
     ) as client:
         chunks = list(client.chat.completions.create(model="m", messages=[USER], stream=True))
     assert len(chunks) == len(CHUNKS)
     assert all(chunk.usage is None for chunk in chunks)
     [received] = provider.requests()
     assert json.loads(received.body)["stream_options"] == {"include_usage": True}
-    call = curious.call(session)
+    call = injecting.call(session)
     assert (call["tokens_in"], call["tokens_out"], call["usage_source"]) == (7, 3, "provider")
     assert call["usage_injected"] is True
     assert call["request_params"] is None
 
 
-def test_an_upstream_that_refuses_the_question_is_asked_without(
-    curious: Ledger, provider: Provider
-) -> None:
+def test_a_refused_request_is_sent_again_as_it_came(injecting: Ledger, provider: Provider) -> None:
     refusal = {"error": {"message": "unknown field stream_options"}}
     provider.response(*canned.as_json(refusal, status=400), times=1)
     provider.response(*canned.stream(SHOWN))
     body = {"model": "m", "messages": [USER], "stream": True}
-    response = httpx.post(f"{curious.url}/v1/chat/completions", json=body)
+    response = httpx.post(f"{injecting.url}/v1/chat/completions", json=body)
     assert response.content == b"".join(SHOWN)
     first, second = provider.requests()
     assert b"stream_options" in first.body

@@ -1,4 +1,4 @@
-"""WebSockets to the provider: bridged as they are, each response in them a call."""
+"""WebSockets to a provider: they pass unchanged, and each response in them is a call."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from tests.support.socket_provider import Handler, SocketProvider, hear, say
 SERVERS: tuple[ServerName, ...] = ("daphne", "uvicorn")
 
 
-Bridged = Callable[..., tuple[Ledger, SocketProvider]]
+Bridge = Callable[..., tuple[Ledger, SocketProvider]]
 
 
 @pytest.fixture(scope="module")
-def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridged]:
-    """A ledger on the server that is asked for, one for all tests, and the provider that it is
-    bridged to, which talks as `handler` does from then on."""
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridge]:
+    """A function that returns a ledger on the given server, one for all tests, and its provider,
+    which behaves as `handler` does from then on."""
     with ExitStack() as stack:
         provider = stack.enter_context(SocketProvider(echo))
 
         @cache
-        def started(server: ServerName) -> Ledger:
+        def start(server: ServerName) -> Ledger:
             folder = tmp_path_factory.mktemp(server)
             return stack.enter_context(Ledger(folder, provider.url, server=server))
 
-        def programmed(
+        def program(
             handler: Handler, server: ServerName = "daphne", **more: Any
         ) -> tuple[Ledger, SocketProvider]:
             provider.program(handler, **more)
-            return started(server), provider
+            return start(server), provider
 
-        yield programmed
+        yield program
 
 
 def address(ledger: Ledger, path: str) -> str:
@@ -90,8 +90,8 @@ def realtime(connection: ServerConnection) -> None:
     """Two turns: a spoken answer that was asked for, then a tool call that a voice set off."""
     say(connection, {"type": "session.created", "event_id": "e1", "session": SESSION})
     item = hear(connection)["item"]
-    parsed_request = hear(connection)
-    assert parsed_request["type"] == "response.create"
+    message = hear(connection)
+    assert message["type"] == "response.create"
     user = {**item, "id": "item_1", "object": "realtime.item", "status": "completed"}
     response = {
         "id": "item_2",
@@ -165,8 +165,8 @@ def realtime(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_realtime_response_is_a_call(server: ServerName, bridged: Bridged) -> None:
-    ledger, provider = bridged(realtime, server)
+def test_each_realtime_response_is_a_call(server: ServerName, bridge: Bridge) -> None:
+    ledger, provider = bridge(realtime, server)
     client = OpenAI(
         base_url=f"{ledger.url}/v1",
         api_key="sk-secret",
@@ -223,7 +223,7 @@ def test_each_realtime_response_is_a_call(server: ServerName, bridged: Bridged) 
 
 def responses(connection: ServerConnection) -> None:
     for n in (1, 2):
-        parsed_request = hear(connection)
+        message = hear(connection)
         whole = {
             "id": f"resp_{n}",
             "object": "response",
@@ -240,7 +240,7 @@ def responses(connection: ServerConnection) -> None:
             ],
             "usage": {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100},
         }
-        if parsed_request["input"] == "fail":
+        if message["input"] == "fail":
             say(
                 connection,
                 {
@@ -273,8 +273,8 @@ def responses(connection: ServerConnection) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_each_response_over_a_websocket_is_a_call(server: ServerName, bridged: Bridged) -> None:
-    ledger, _ = bridged(responses, server)
+def test_each_response_over_a_websocket_is_a_call(server: ServerName, bridge: Bridge) -> None:
+    ledger, _ = bridge(responses, server)
     client = OpenAI(
         base_url=f"{ledger.url}/v1",
         api_key="k",
@@ -333,7 +333,7 @@ def live(connection: ServerConnection) -> None:
         connection.recv()
 
 
-def test_each_turn_of_gemini_live_is_a_call(bridged: Bridged) -> None:
+def test_each_turn_of_gemini_live_is_a_call(bridge: Bridge) -> None:
     async def talk(url: str) -> list[str]:
         client = genai.Client(
             api_key="g-secret",
@@ -363,7 +363,7 @@ def test_each_turn_of_gemini_live_is_a_call(bridged: Bridged) -> None:
                     said.append(message.text)
         return said
 
-    ledger, provider = bridged(live)
+    ledger, provider = bridge(live)
     assert asyncio.run(talk(ledger.url)) == ["It is ", "noon."]
     assert "BidiGenerateContent" in provider.requests[0].path
     first, second = ledger.calls("live", count=2)
@@ -398,14 +398,14 @@ def echo(connection: ServerConnection) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_messages_headers_and_close_codes_pass_as_they_are(
-    server: ServerName, bridged: Bridged
+    server: ServerName, bridge: Bridge
 ) -> None:
-    ledger, provider = bridged(echo, server)
+    ledger, provider = bridge(echo, server)
     n_sessions = len(ledger.sessions())
     with connect(
         address(ledger, "/v1/unknown?a=%2F&b=1"),
         additional_headers={"authorization": "Bearer k", "x_odd": "1", "cookie": "c=1"},
-        subprotocols=["realtime", "openai-insecure-api-key.k"],  # type: ignore[list-item]
+        subprotocols=["realtime", "openai-insecure-api-key.k"],  # type: ignore[list-item]  # a type of str alone
         user_agent_header="agent/1",
         compression=None,
         max_size=None,
@@ -440,10 +440,10 @@ def test_messages_headers_and_close_codes_pass_as_they_are(
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_denied_handshake_reaches_the_agent_and_the_ledger(
-    server: ServerName, bridged: Bridged
+    server: ServerName, bridge: Bridge
 ) -> None:
     body = '{"error": {"message": "Incorrect API key provided"}}'
-    ledger, _ = bridged(echo, server, denial=(401, body))
+    ledger, _ = bridge(echo, server, denial=(401, body))
     with pytest.raises(InvalidStatus) as denied:
         connect(
             address(ledger, "/v1/realtime?model=m"),
@@ -459,7 +459,7 @@ def test_a_denied_handshake_reaches_the_agent_and_the_ledger(
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_an_upstream_that_is_not_there_is_a_502(server: ServerName, tmp_path: Path) -> None:
+def test_an_unreachable_upstream_is_a_502(server: ServerName, tmp_path: Path) -> None:
     with Ledger(tmp_path, "http://127.0.0.1:9", server=server) as ledger:
         with pytest.raises(InvalidStatus) as denied:
             connect(
@@ -494,10 +494,8 @@ def half(connection: ServerConnection) -> None:
     ("last", "outcome"),
     [("leave", "client_left"), ("cut", "upstream_cut"), ("kill", "interrupted")],
 )
-def test_a_turn_that_is_cut_short_is_on_the_record(
-    last: str, outcome: str, bridged: Bridged
-) -> None:
-    ledger, _ = bridged(half)
+def test_a_turn_that_is_cut_short_is_recorded(last: str, outcome: str, bridge: Bridge) -> None:
+    ledger, _ = bridge(half)
     agent = connect(
         address(ledger, "/v1/responses"),
         additional_headers={"x-agentledger-session-id": f"half-{last}"},
@@ -531,7 +529,7 @@ def at_rest(count: Callable[[], int]) -> int:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridged) -> None:
+def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridge: Bridge) -> None:
     """Far more is sent than buffers hold while nobody reads it."""
     piece = "z" * 200_000
     n_sent = 0
@@ -545,7 +543,7 @@ def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridg
                 n_sent += 1
             connection.recv()
 
-    ledger, _ = bridged(flood, server)
+    ledger, _ = bridge(flood, server)
     assert ledger.process is not None
     process = psutil.Process(ledger.process.pid)
     before = process.memory_info().rss
@@ -560,7 +558,7 @@ def test_a_slow_agent_makes_the_provider_wait(server: ServerName, bridged: Bridg
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_slow_provider_makes_the_agent_wait(server: ServerName, bridged: Bridged) -> None:
+def test_a_slow_provider_makes_the_agent_wait(server: ServerName, bridge: Bridge) -> None:
     piece = "z" * 200_000
     may_read = threading.Event()
     n_sent = 0
@@ -571,7 +569,7 @@ def test_a_slow_provider_makes_the_agent_wait(server: ServerName, bridged: Bridg
             assert connection.recv(timeout=30) == piece
         connection.send("all of it")
 
-    ledger, _ = bridged(slow, server)
+    ledger, _ = bridge(slow, server)
     assert ledger.process is not None
     process = psutil.Process(ledger.process.pid)
     before = process.memory_info().rss

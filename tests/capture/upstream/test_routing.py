@@ -23,7 +23,7 @@ def destinations(**variables: str) -> Destinations:
 
 
 def route(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
-    """The name and the URL of where a POST goes."""
+    """Returns the name and the URL of the upstream that a POST goes to."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     bare = path.partition("?")[0]
     found, target = known.route(bare, path.encode(), raw, registry.for_path(bare))
@@ -64,7 +64,9 @@ def route(known: Destinations, path: str, **headers: str) -> tuple[str, str]:
         ),
     ],
 )
-def test_home(path: str, headers: dict[str, str], name: str, url: str) -> None:
+def test_a_request_goes_to_the_provider_of_its_api(
+    path: str, headers: dict[str, str], name: str, url: str
+) -> None:
     assert route(destinations(), path, **headers) == (name, url)
 
 
@@ -78,7 +80,7 @@ def test_the_one_upstream_takes_everything() -> None:
     assert known.urls() == {"default": "http://gateway:4000/llm"}
 
 
-def test_named_ones_are_reached_by_prefix_and_by_header() -> None:
+def test_named_upstreams_are_reached_by_prefix_and_by_header() -> None:
     named = {"groq": "https://api.groq.com/openai", "anthropic": "http://localhost:9"}
     known = destinations(UPSTREAM_URL="http://gateway:4000", UPSTREAMS=json.dumps(named))
     groq = ("groq", "https://api.groq.com/openai/v1/chat/completions")
@@ -91,7 +93,7 @@ def test_named_ones_are_reached_by_prefix_and_by_header() -> None:
         route(known, "/to/mistral/v1/chat/completions")
 
 
-def test_a_provider_that_is_named_is_its_formats_home() -> None:
+def test_a_named_provider_takes_the_calls_of_its_formats() -> None:
     known = destinations(UPSTREAMS='{"anthropic": "http://localhost:9/claude/"}')
     assert route(known, "/v1/messages") == ("anthropic", "http://localhost:9/claude/v1/messages")
     assert route(known, "/v1/responses")[0] == "openai"
@@ -134,9 +136,9 @@ def test_one_proxy_serves_agents_of_several_providers(fresh: Ledger, provider: P
     message = {"role": "user", "content": "hi"}
     with fresh:
         with openai.OpenAI(base_url=f"{fresh.url}/v1", api_key="k", default_headers=session) as one:
-            one.chat.completions.create(model="m", messages=[message])  # type: ignore[list-item]
+            one.chat.completions.create(model="m", messages=[message])  # type: ignore[list-item]  # a dict
         with anthropic.Anthropic(base_url=fresh.url, api_key="k", default_headers=session) as other:
-            other.messages.create(model="m", max_tokens=9, messages=[message])  # type: ignore[list-item]
+            other.messages.create(model="m", max_tokens=9, messages=[message])  # type: ignore[list-item]  # a dict
         url = f"{fresh.url}/to/local/v1/chat/completions?a=%20b"
         body = {"model": "m", "messages": [message]}
         assert httpx.post(url, json=body, headers=session).status_code == 200
