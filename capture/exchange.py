@@ -67,7 +67,7 @@ class ResponseHead:
     status: int
     headers: list[tuple[str, str]]
     at_ns: int  # since the call began
-    ours: bool = False  # we responded, not the upstream
+    is_ours: bool = False  # we responded, not the upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Exchange:
     pieces: list[bytes] = field(default_factory=list)
     piece_times_ns: list[int] = field(default_factory=list)  # since the call began
     end: End | None = None
-    damaged: bool = False
+    is_damaged: bool = False
 
 
 def _randomness() -> Iterator[int]:

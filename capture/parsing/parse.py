@@ -76,7 +76,9 @@ def _timestamp(exchange: Exchange) -> datetime:
 
 
 def _notes(exchange: Exchange, *of_request: str | None) -> list[str]:
-    damage = "some of this call's records in the spool were damaged" if exchange.damaged else None
+    damage = (
+        "some of this call's records in the spool were damaged" if exchange.is_damaged else None
+    )
     return [note for note in (damage, *of_request) if note]
 
 
@@ -106,7 +108,7 @@ def _error_detail(
     details = [parsed_response.error, _CUT_SHORT.get(outcome)]
     if outcome != Outcome.COMPLETED and exchange.end is not None:
         is_ours = outcome == Outcome.REFUSED or (
-            exchange.response is not None and exchange.response.ours
+            exchange.response is not None and exchange.response.is_ours
         )
         details = [exchange.end.error] if is_ours else [*details, exchange.end.error]
     texts = [text for text in details if text]

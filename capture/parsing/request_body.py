@@ -25,7 +25,7 @@ from capture.wire.types import ParsedRequest, WireFormat
 MAX_DECODED = 256 * 1024 * 1024
 
 
-class RequestBody(NamedTuple):
+class StoredRequest(NamedTuple):
     parsed: ParsedRequest
     parts: Sequence[StoredPart]
     prompt: StoredPart | None  # the text of the system prompt
@@ -37,7 +37,7 @@ class RequestBody(NamedTuple):
 
 def parse_request_body(
     wire_format: WireFormat, request: RequestHead | None, body: bytes | None, *, exact: bool
-) -> RequestBody:
+) -> StoredRequest:
     """With `exact`, only those binaries are replaced that give the same bytes again."""
     parsed, decoded, text, note = _parse(wire_format, request, body, exact=exact)
     parts: list[StoredPart]
@@ -47,7 +47,7 @@ def parse_request_body(
         parts = [StoredPart.from_bytes(p.kind, decoded[p.start : p.end]) for p in parsed.parts]
     frame, is_whole = _frame(body, decoded, text, parsed, parts, exact=exact)
     prompt = clean(parsed.system_prompt) if parsed.system_prompt else None
-    return RequestBody(
+    return StoredRequest(
         parsed,
         parts,
         StoredPart.from_bytes("prompt", prompt.encode()) if prompt else None,

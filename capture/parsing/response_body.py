@@ -18,7 +18,7 @@ STORED_DECODED = "the response is stored without its content-encoding, because i
 _STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
 
 
-class ResponseBody(NamedTuple):
+class StoredResponse(NamedTuple):
     parsed: ParsedResponse
     raw: bytes  # as it came, with its content-encoding
     stored: StoredText
@@ -28,7 +28,7 @@ class ResponseBody(NamedTuple):
     notes: list[str]
 
 
-def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> ResponseBody:
+def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> StoredResponse:
     """Empties `exchange.pieces`, so that there is only one copy of a long response in memory."""
     encoding = header(exchange.response, "content-encoding")
     content_type = header(exchange.response, "content-type") or ""
@@ -47,7 +47,7 @@ def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> Response
         stored = StoredText(text.text, text.references, is_decoded=raw != decoded.body)
         notes += [STORED_DECODED] if stored.is_decoded else []
     is_stream = content_type.startswith(_STREAM_TYPES)
-    return ResponseBody(parsed, raw, stored, is_stream, decoded.piece_ends, text.binaries, notes)
+    return StoredResponse(parsed, raw, stored, is_stream, decoded.piece_ends, text.binaries, notes)
 
 
 def _parse(

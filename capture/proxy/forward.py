@@ -169,7 +169,7 @@ async def respond_without_upstream(call: ForwardedCall, error: UpstreamError) ->
         response.body,
         outcome=Outcome.UPSTREAM_ERROR,
         error=str(error),
-        ours=True,
+        is_ours=True,
     )
     await call.entry.sync()
     return response

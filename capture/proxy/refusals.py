@@ -129,7 +129,7 @@ async def _record(
         response.body,
         outcome=Outcome.REFUSED,
         error=refused.message,
-        ours=True,
+        is_ours=True,
     )
     await entry.sync()
 

@@ -139,7 +139,7 @@ class WebSocketCalls:
                 body,
                 outcome=Outcome.COMPLETED if error is None else Outcome.UPSTREAM_ERROR,
                 error=error,
-                ours=error is not None,
+                is_ours=error is not None,
             )
 
     def end(self, outcome: Outcome, error: str | None = None) -> None:

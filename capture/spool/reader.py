@@ -64,7 +64,7 @@ class SpooledCall:
     kept: list[bytes] | None = field(default_factory=list)
     size: int = 0
     ended: bool = False
-    damaged: bool = False
+    is_damaged: bool = False
 
 
 class Reader:
@@ -202,7 +202,7 @@ class Reader:
         call.begins.setdefault(segment.name.name, frame.start)
         if frame.number < call.next_number:  # it was carried over: seen already
             return None
-        call.damaged |= frame.number > call.next_number
+        call.is_damaged |= frame.number > call.next_number
         call.next_number = frame.number + 1
         length = len(frame.payload)
         offset = frame.end - length
@@ -245,7 +245,7 @@ class Reader:
 
     def load(self, call: SpooledCall) -> Exchange:
         """What the call's records say. Reads what was not kept."""
-        exchange = Exchange(call.action_id, damaged=call.damaged)
+        exchange = Exchange(call.action_id, is_damaged=call.is_damaged)
         for place, payload in zip(call.places, self._payloads(call), strict=True):
             if place.kind == Kind.BEGIN:
                 (length,) = _length(payload)
@@ -260,7 +260,7 @@ class Reader:
                 exchange.end = _decode_end(payload)
         if exchange.request is None or exchange.request.body_file:
             exchange.body = self._body_file(call.action_id)
-        exchange.damaged |= exchange.request is None
+        exchange.is_damaged |= exchange.request is None
         return exchange
 
     def _payloads(self, call: SpooledCall) -> Iterable[bytes]:

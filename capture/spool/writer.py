@@ -184,12 +184,12 @@ class CallWriter:
         *,
         outcome: Outcome = Outcome.COMPLETED,
         error: str | None = None,
-        ours: bool = False,
+        is_ours: bool = False,
     ) -> None:
         """Writes a complete response: its head, body and end."""
         now = time.monotonic_ns() - self._started
         self._write_last(
-            (Kind.HEAD, _encode(ResponseHead(status, headers, now, ours))),
+            (Kind.HEAD, _encode(ResponseHead(status, headers, now, is_ours))),
             (Kind.PIECE, _pack_time(now) + body),
             (Kind.END, _encode(End(outcome, now, error))),
         )

@@ -124,7 +124,7 @@ REQUEST = """
 import sys, django
 django.setup()
 from uuid import UUID
-from reports import queries
+from reports.queries import records as queries
 body = queries.request_bytes(queries.record(UUID(sys.argv[1])))
 sys.stdout.buffer.write(b"-" if body is None else body)
 """

@@ -77,7 +77,7 @@ def whole_call() -> Exchange:
 
 def cut_off_call() -> Exchange:
     found = exchange(json.dumps(QUESTION).encode(), json.dumps(REPLY).encode()[:40])
-    return replace(found, end=End(Outcome.CLIENT_LEFT, 4), damaged=True)
+    return replace(found, end=End(Outcome.CLIENT_LEFT, 4), is_damaged=True)
 
 
 def fetch() -> Exchange:

@@ -192,7 +192,7 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
             [call] = some.read(max_calls=9, max_bytes=MB)
             exchange = some.load(call)
             assert (exchange.body, exchange.pieces) == (b"long", [b"first ", b"last"])
-            assert not exchange.damaged
+            assert not exchange.is_damaged
         reader.release([call])
         reader.read(max_calls=9, max_bytes=MB)
         assert not (folder.path / carried.name).exists()
@@ -248,7 +248,7 @@ async def test_a_record_that_does_not_fit_is_cut_back() -> None:
         writer.close()
         [exchange] = read_all(folder)
         assert exchange.pieces == [b"fits"]
-        assert exchange.damaged  # a piece is missing
+        assert exchange.is_damaged  # a piece is missing
 
 
 @contextmanager
