@@ -14,6 +14,7 @@ import pytest
 
 from tests.capture.ledger.test_binaries import rows
 from tests.capture.ledger.test_stored_responses import USAGE, client, event, response
+from tests.conftest import Opened
 from tests.support import canned
 from tests.support.ledger import Ledger
 from tests.support.provider import Provider
@@ -74,9 +75,11 @@ def test_each_call_is_added_to_its_session_agent_user_and_day(
     assert len([account for account in more if account[0] == "session" and more[account]]) == 1
 
 
-def test_an_estimate_that_is_taken_back_was_not_spent(stack: Ledger, provider: Provider) -> None:
+def test_an_estimate_that_is_taken_back_was_not_spent(
+    stack: Ledger, provider: Provider, opened: Opened
+) -> None:
     session = f"resumed-{uuid4()}"
-    agent = client(stack, session)
+    agent = opened(client(stack, session))
     begun = event("response.created", sequence_number=0, response=response("resp_s", "in_progress"))
     place = {"sequence_number": 1, "item_id": "m", "output_index": 0, "content_index": 0}
     delta = event("response.output_text.delta", **place, delta="Do", logprobs=[])

@@ -132,18 +132,18 @@ def make_a_call(ledger: Ledger, provider: Provider, random: random.Random) -> st
 
 def resumed(ledger: Ledger, provider: Provider) -> list[str]:
     """A stream that is cut, and the fetch that takes back what was estimated of it."""
-    agent = client(ledger, "resumed")
     begun = event("response.created", sequence_number=0, response=response("r", "in_progress"))
     place = {"sequence_number": 1, "item_id": "m", "output_index": 0, "content_index": 0}
     delta = event("response.output_text.delta", **place, delta="Do", logprobs=[])
     chunked = canned.head(200, [*canned.SSE_TYPE, ("transfer-encoding", "chunked")])
     pieces = canned.send(chunked), canned.send(canned.chunk(begun + delta))
     provider.response(*pieces, canned.CLOSE, times=1)
-    with pytest.raises(openai.APIConnectionError):
-        list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
-    ledger.calls("resumed")
-    provider.response(*canned.as_json(response("r", "completed")), times=1)
-    agent.responses.retrieve("r")
+    with client(ledger, "resumed") as agent:
+        with pytest.raises(openai.APIConnectionError):
+            list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
+        ledger.calls("resumed")
+        provider.response(*canned.as_json(response("r", "completed")), times=1)
+        agent.responses.retrieve("r")
     provider.reset()
     return [call["action_id"] for call in ledger.calls("resumed", count=2)]
 
