@@ -1,4 +1,4 @@
-"""What an upstream says went wrong, whichever shape it says it in; and the same said by us."""
+"""Reads the error messages of upstreams in all their shapes, and writes our own in those shapes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from capture.wire.json.lenient import clean, dump, load
 from capture.wire.types import JSON
 
 LONGEST = 2_000
-"""Characters kept of an error that has no message field: an HTML page, an unknown shape."""
+"""Characters that are recorded of an error without a message field: an HTML page, an unknown
+shape."""
 
 
 def message_in(response: JSON) -> str | None:
-    """The message of a decoded error body or event; None where there is no sign of an error."""
+    """The message of a decoded error body or event; None when there is no sign of an error."""
     if isinstance(response, list):  # Gemini's OpenAI-compatible API
         return next(filter(None, map(message_in, objects(response))), None)
     if not isinstance(response, dict):
@@ -29,12 +30,12 @@ def message_in(response: JSON) -> str | None:
 
 
 def message_of_event(event: dict[str, JSON]) -> str:
-    """The message of an event that is known to tell an error: in it, or flat."""
+    """The message of an event that is known to be an error: in its `error`, or flat."""
     return message_in(event) or message_in({"error": event}) or "an error without a message"
 
 
 def message_of_body(body: bytes) -> str | None:
-    """The message of an answer with an error status; None only for an empty body."""
+    """The message of a response with an error status; None only for an empty body."""
     response, note = load(body)
     if note is not None:
         # Characters take four bytes at most; more need not be decoded.
@@ -42,7 +43,7 @@ def message_of_body(body: bytes) -> str | None:
         return clean(start[:LONGEST]) or None
     found = message_in(response)
     if found is None and isinstance(response, dict):
-        # AWS writes it in two ways.
+        # AWS spells it in two ways.
         flat = text(response.get("message")) or text(response.get("Message"))
         found = flat or _detail(response.get("detail"))
     if found is None and response not in (None, "", {}, []):
@@ -55,9 +56,9 @@ def _detail(detail: JSON) -> str | None:
     """FastAPI's errors: a text, or `[{"loc": ["body", "model"], "msg": "Field required"}]`."""
     lines = []
     for item in objects(detail):
-        where = item.get("loc")
-        place = ".".join(map(str, where)) if isinstance(where, list) else ""
-        lines.append(": ".join(filter(None, [place, text(item.get("msg"))])))
+        location = item.get("loc")
+        field = ".".join(map(str, location)) if isinstance(location, list) else ""
+        lines.append(": ".join(filter(None, [field, text(item.get("msg"))])))
     return text("; ".join(filter(None, lines))) or text(detail)
 
 
@@ -82,9 +83,9 @@ def anthropic_body(message: str, *, type: str, code: str, request_id: str) -> by
     )
 
 
-# By our codes and types of error, what Google calls such a thing:
+# Google's statuses of errors, by our codes and types:
 # https://cloud.google.com/apis/design/errors
-_GOOGLES = {
+_GOOGLE_STATUSES = {
     "upstream_timeout": (504, "DEADLINE_EXCEEDED"),
     "upstream_unreachable": (502, "UNAVAILABLE"),
     "unknown_upstream": (404, "NOT_FOUND"),
@@ -101,7 +102,7 @@ _GOOGLES = {
 
 
 def google_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
-    status, name = _GOOGLES.get(code) or _GOOGLES.get(type) or (500, "INTERNAL")
+    status, name = _GOOGLE_STATUSES.get(code) or _GOOGLE_STATUSES.get(type) or (500, "INTERNAL")
     reason = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": clean(code).upper(),

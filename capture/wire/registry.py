@@ -38,8 +38,8 @@ from capture.wire.types import WireFormat
 # A gateway's name of a model may have slashes; Vertex calls tuned ones by their endpoints.
 _GEMINI = r"(?<!/publishers/anthropic)/(?:models|tunedModels|endpoints)/[^/:]+(?:/[^/:]+){0,2}"
 
-# By the path of a POST: whatever prefix stands before it, such as /openai/deployments/{name},
-# /api/v1, or none. The first that matches counts.
+# By the end of the path of a POST: any prefix may stand before it, such as
+# /openai/deployments/{name} or /api/v1. The first that matches counts.
 _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/(?:chat|agents)/completions", openai_chat),  # Mistral has agents
     (r"/responses", openai_responses),
@@ -47,7 +47,7 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/responses/input_tokens", openai_input_tokens),
     (r"/v1/messages", anthropic_messages),
     (r"/v1/messages/count_tokens", anthropic_count_tokens),
-    # Google's Vertex; its count-tokens stands where a model would.
+    # Google's Vertex; its count-tokens stands in place of a model.
     (r"/publishers/anthropic/models/count-tokens:rawPredict", anthropic_count_tokens),
     (
         r"/publishers/anthropic/models/[^/:]+:(?:rawPredict|streamRawPredict)",
@@ -73,7 +73,7 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/moderations", openai_moderations),
     (r"/decisions", openai_decisions),
 )
-# By the path of a GET: answers that the provider keeps, asked for again.
+# By the path of a GET: responses that the provider stores, fetched again.
 _STORED_RESPONSE_PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/responses/[^/]+", openai_responses),
     (
@@ -82,7 +82,7 @@ _STORED_RESPONSE_PATHS: tuple[tuple[str, WireFormat], ...] = (
     ),
 )
 STORED_RESPONSE_FORMATS = frozenset(found.NAME for _, found in _STORED_RESPONSE_PATHS)
-"""The formats whose answers can be fetched again, by their id."""
+"""The formats whose responses the provider stores, to be fetched again by their id."""
 
 # By the path of a WebSocket.
 _SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], TurnTracker]]], ...] = (
@@ -99,7 +99,8 @@ _T = TypeVar("_T")
 
 
 def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
-    """Finds what belongs to a path: decoded, with or without its first slash, without its query."""
+    """A function that finds the entry of a path: decoded, without its query, with or without its
+    first slash."""
     patterns = [(re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in paths]
 
     @lru_cache(1024)
@@ -123,15 +124,15 @@ FREE_FORMATS = frozenset(
 
 
 for_path = _by_path(_PATHS)
-"""The format that a POST to a path speaks; None for all that we do not know."""
+"""The format that a POST to a path speaks; None for a path that is not known."""
 
 for_stored_response = _by_path(_STORED_RESPONSE_PATHS)
-"""The format of an answer that a GET of a path fetches."""
+"""The format of the stored response that a GET of a path fetches, or None."""
 
 for_socket = _by_path(_SOCKETS)
-"""The format that a WebSocket at a path speaks, and what tells its turns apart."""
+"""The format that a WebSocket at a path speaks, and its TurnTracker; None for other paths."""
 
 
 def by_name(name: str) -> WireFormat:
-    """Raises KeyError for a name that none of them has. `raw` is that of all other paths."""
+    """Raises KeyError for an unknown name. `raw` is the format of paths that are not known."""
     return _FORMATS[name]

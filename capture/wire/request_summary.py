@@ -1,7 +1,7 @@
-"""What a request asks for, at a glance: which models, and how much they may answer at most.
+"""Summarizes a request: the models that it names, and the most tokens that it asks for.
 
-The proxy needs no more before it forwards a call. msgspec passes over the rest of a body without
-making anything of it: a third of a microsecond for a small one, 0.3 ms a megabyte.
+The proxy needs no more before it forwards a call. msgspec skips the rest of a body without building
+objects: a third of a microsecond for a small one, 0.3 ms a megabyte.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from capture.wire.json.scanner import children
 from capture.wire.registry import by_name
 from capture.wire.types import JSON, ParsedRequest, WireFormat
 
-# A name in a path that decides, whatever the body says: Azure's.
+# Azure: the name in the path counts, whatever the body says.
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
 
 class _Body(msgspec.Struct):
-    """The fields, of all wire formats, that are looked at. None may be of the wrong type here."""
+    """The fields of all wire formats that a summary needs. Their types are not checked here."""
 
     model: Any = None
-    models: Any = None  # OpenRouter: those to try in turn
+    models: Any = None  # OpenRouter: the models to try in turn
     max_tokens: Any = None
     max_completion_tokens: Any = None
     max_output_tokens: Any = None
@@ -62,9 +62,9 @@ class _Body(msgspec.Struct):
         return [value for value in nested if isinstance(value, dict)]
 
 
-# A body below this holds no picture worth a look.
+# A smaller body has no image that is worth a search.
 _SMALL = 4096
-# What stands before base64, in all wire formats.
+# One of these stands before base64 in every wire format.
 _SIGNS = (b"base64", b"inlineData", b"inline_data", b"input_audio")
 _LONG_WORD = re.compile(rb"[A-Za-z0-9+/_-]{1000,}+")
 
@@ -77,9 +77,11 @@ _body_of = msgspec.json.Decoder(_Body).decode
 
 @dataclass(frozen=True, slots=True)
 class RequestSummary:
-    """`models` are all that a request names, the one that counts first: one of them answers. Empty:
-    it cannot be told. `max_tokens` is for all choices together; None: it names no limit.
-    `text_bytes` is about how much of the body the model reads as text."""
+    """The models that a request names, the one that counts first, and its size.
+
+    `models` is empty when they are not known. `max_tokens` is for all choices together; None when
+    the request sets no limit. `text_bytes` is about how much of the body the model reads as text.
+    """
 
     models: tuple[str, ...] = ()
     max_tokens: int | None = None
@@ -93,16 +95,16 @@ class RequestSummary:
 def summarize_request(
     body: bytes, wire_format: WireFormat, *, path: str, content_type: str = ""
 ) -> RequestSummary:
-    """`body` without content-encoding."""
-    in_path, deployments = _in_path(wire_format.NAME, path)
+    """Summarizes a body without content-encoding."""
+    path_model, deployments = _names_in_path(wire_format.NAME, path)
     if is_multipart(body, content_type):
         parsed_request = read_request(body, content_type)
-        return RequestSummary(_distinct((in_path, parsed_request.model_id, *deployments)))
+        return RequestSummary(_distinct((path_model, parsed_request.model_id, *deployments)))
     found = _read(body)
     if found is None:
-        return RequestSummary(_distinct((in_path, *deployments)))
+        return RequestSummary(_distinct((path_model, *deployments)))
     listed = found.models if isinstance(found.models, list) else []
-    names = (in_path, found.model, *listed, *deployments)
+    names = (path_model, found.model, *listed, *deployments)
     return RequestSummary(_distinct(names), _max_tokens(found), _text_bytes(body))
 
 
@@ -111,7 +113,7 @@ def _read(body: bytes) -> _Body | None:
         return _body_of(body)
     except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8
         pass
-    # Lone surrogates, NaN, a BOM: others take them, and so must we.
+    # Lone surrogates, NaN, a BOM: providers accept them, so they must be read here.
     found = children(body)
     if found is None:
         return None
@@ -120,28 +122,28 @@ def _read(body: bytes) -> _Body | None:
 
 
 @lru_cache(1024)
-def _in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
-    """The model and the deployments that the path names: an empty body names nothing."""
+def _names_in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
+    """The model and the deployments that the path names, as an empty body names none."""
     parsed_request: ParsedRequest = by_name(wire_format).parse_request(b"{}", path=path)
     return parsed_request.model_id, _DEPLOYMENT.findall(path)
 
 
 def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
-    """Gemini's bodies may call a model `models/…`."""
+    """The names without duplicates, and without the `models/` that Gemini's bodies may have."""
     texts = [text(name) for name in names if name]
     found = [name.removeprefix("models/") for name in texts if name]
     return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 
 def _text_bytes(body: bytes) -> int:
-    """Without images, sounds and files: long words of base64."""
+    """The size of the body without images, audio and files, which are long words of base64."""
     if len(body) < _SMALL or not any(sign in body for sign in _SIGNS):
         return len(body)
     return len(body) - sum(map(len, _LONG_WORD.findall(body)))
 
 
 def _max_tokens(body: _Body) -> int | None:
-    """The first that is named counts."""
+    """The first limit that is set counts, times the number of choices."""
     limit, n_choices = _limit(body.limits()), count(body.n) or 1
     for settings in body.settings():
         limit = limit if limit is not None else _limit(settings.get(name) for name in _NESTED)

@@ -1,5 +1,5 @@
-"""The error that ends a stream of ours in the middle: the event of its wire format at which the SDK
-raises, as at an error of the provider's."""
+"""Writes the error that ends a stream in the middle, as the event of its wire format at which the
+SDK raises, as it does for an error of the provider."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _FRAMES = {
 def error_event(
     wire_format: str, content_type: str, message: str, *, type: str, code: str, request_id: str
 ) -> bytes | None:
-    """None where the format has none that we can write: the connection is all there is to end."""
+    """The bytes to send before the connection is closed; None when the format has no such event."""
     frame = _FRAMES.get((wire_format, content_type.partition(";")[0].strip().lower()))
     if frame is None:
         return None
     if wire_format == "openai_responses":
-        body = _of_responses(message, type, code)
+        body = _responses_event(message, type, code)
     else:
         write: Callable[..., bytes] = by_name(wire_format).error_body
         body = write(message, type=type, code=code, request_id=request_id)
     return frame % body
 
 
-def _of_responses(message: str, type: str, code: str) -> bytes:
-    """OpenAI's own event is flat, and its SDK hands that on like any other; it raises at an
-    `error` within. Both are told."""
+def _responses_event(message: str, type: str, code: str) -> bytes:
+    """OpenAI's own event is flat, and its SDK passes that on like any other; it raises when there
+    is an `error` within. So the event has both."""
     facts = {"message": clean(message), "code": clean(code), "param": None}
     event = {"type": "error", **facts, "sequence_number": 0}
     return orjson.dumps({**event, "error": {"type": clean(type), **facts}})

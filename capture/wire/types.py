@@ -1,7 +1,7 @@
-"""What the wire formats read out of bodies: plain data, the same for every provider.
+"""The plain data that wire formats read out of bodies, the same for every provider.
 
-A body that cannot be understood yields an object with its fields unset and a `note` that says why;
-no parser raises.
+A body that cannot be parsed yields an object with its fields unset and a `note` that says why; no
+parser raises.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ PartKind = Literal["message", "system", "tools"]
 
 @dataclass(frozen=True, slots=True)
 class BodyPart:
-    """A piece of a request body that is stored once per session: `body[start:end]`.
+    """A slice of a request body that is stored once per session: `body[start:end]`.
 
-    One for each item of the history, one for the system prompt, one for all tool definitions.
+    There is one for each item of the history, one for the system prompt, and one for all tool
+    definitions.
     """
 
     kind: PartKind
@@ -30,7 +31,7 @@ class BodyPart:
 
 @dataclass(frozen=True, slots=True)
 class ParsedToolCall:
-    """A tool that the model decided to call. `arguments` is the text as the model wrote it."""
+    """A call of a tool that the model asks for. `arguments` is the text as the model wrote it."""
 
     id: str | None
     name: str | None
@@ -39,7 +40,7 @@ class ParsedToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ParsedToolResult:
-    """What a tool returned, as a later request brings it back."""
+    """The result of a tool call, as a later request brings it."""
 
     tool_call_id: str | None
     name: str | None
@@ -49,7 +50,8 @@ class ParsedToolResult:
 
 @dataclass(slots=True)
 class BilledUsage:
-    """What is billed at the price of one model; None: the model that answered."""
+    """The usage that is billed at the price of one model. `model` is None for the model that
+    responded."""
 
     model: str | None
     usage: Usage
@@ -77,18 +79,18 @@ class Usage:
     # What is counted beside these, under the names of genai-prices: `web_searches`,
     # `audio_seconds`, `input_characters`, `cache_audio_read_tokens`; and under our own: `images`
     # that have no tokens, `image_gen_tokens_in` and `image_gen_tokens_out` of the model that a
-    # tool paints with.
+    # tool makes images with.
     units: dict[str, float] = field(default_factory=dict)
-    # What is billed, where that is not these counts at the price of the model that answered.
+    # What is billed, where that is not these counts at the price of the model that responded.
     billed: list[BilledUsage] = field(default_factory=list)
-    # What the provider says that the call cost, in USD.
+    # The cost of the call in USD, as the provider reports it.
     reported_cost_usd: Decimal | None = None
     raw: dict[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class ParsedRequest:
-    """A request body, understood."""
+    """A request body, parsed."""
 
     model_id: str | None = None
     stream: bool = False
@@ -97,7 +99,7 @@ class ParsedRequest:
     max_tokens: int | None = None
     # All other top-level fields of the body but the history, the system prompt and the tools.
     params: dict[str, JSON] = field(default_factory=dict)
-    # What the request alone is billed by, where the answer brings no usage: `input_characters`.
+    # What the request alone is billed by when the response has no usage: `input_characters`.
     units: dict[str, float] = field(default_factory=dict)
     # In the order of the body, without overlaps.
     parts: list[BodyPart] = field(default_factory=list)
@@ -106,7 +108,7 @@ class ParsedRequest:
 
 @dataclass(slots=True)
 class ParsedResponse:
-    """An answer body, understood."""
+    """A response body, parsed."""
 
     response_model: str | None = None
     response_id: str | None = None
@@ -117,35 +119,37 @@ class ParsedResponse:
     choices: list[dict[str, JSON]] = field(default_factory=list)
     stop_reason: str | None = None
     usage: Usage | None = None
-    # The tier that was billed, and Anthropic's `speed`, where the answer names them.
+    # The tier that was billed, and Anthropic's `speed`, where the response names them.
     service_tier: str | None = None
     speed: str | None = None
-    # The provider's error message: an error body, an error event in mid-stream, `response.failed`.
+    # The provider's error message: of an error body, an error event in mid-stream, or
+    # `response.failed`.
     error: str | None = None
-    # The last event of the wire format, or the whole of a JSON answer, was seen.
+    # True when the last event of the wire format, or a complete JSON response, has come.
     complete: bool = False
-    # Where in the body the first content (text, refusal, reasoning, tool call) was complete, in
-    # bytes from its beginning; None where there was none, or the answer was not a stream.
+    # The offset in the body at which the first content (text, refusal, reasoning, tool call) was
+    # complete; None when there was none, or the response was not a stream.
     first_content_end: int | None = None
     note: str | None = None
 
 
 class WireFormat(Protocol):
-    """What each module of this package offers."""
+    """The functions and names that each module of a wire format offers."""
 
     NAME: str
-    PROVIDER: str  # the maker of the API that speaks it at home: "openai", "anthropic"
+    PROVIDER: str  # the provider that defined the API: "openai", "anthropic"
 
     def parse_request(
         self, body: bytes, *, path: str = "", content_type: str = ""
     ) -> ParsedRequest:
-        """`body` without content-encoding; `path` decoded, which names the model in some APIs."""
+        """Parses a body without content-encoding. `path` is decoded; some APIs name the model in
+        it."""
 
     def parse_response(self, body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-        """`body` without content-encoding."""
+        """Parses a body without content-encoding."""
 
     def tool_results(self, message: bytes) -> list[ParsedToolResult]:
         """The tool results that one message part carries, in order."""
 
     def error_body(self, message: str, *, type: str, code: str, request_id: str) -> bytes:
-        """An error of ours in the shape that this API's SDKs read."""
+        """The body of an error of our own, in the shape that this API's SDKs read."""

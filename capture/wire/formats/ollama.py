@@ -28,7 +28,7 @@ _parts: dict[str, PartKind] = {
     "tools": "tools",
 }
 
-# The tokens of the answer before, and pictures as base64: no text, and long.
+# The tokens of the previous response, and images as base64: not text, and long.
 _LEFT_OUT = ("context", "images")
 
 _EMBEDDING_PATHS = ("/embed", "/embeddings")
@@ -80,17 +80,17 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _is_stream(body: bytes, content_type: str) -> bool:
-    """One object that is not the last is a stream too, though it were cut off behind it."""
+    """One object that is not the last is a stream too, cut off behind it."""
     return ndjson.is_stream(body, content_type) or b'"done":false' in body
 
 
 def _streams(raw: dict[str, bytes]) -> bool:
-    """It does unless told not to."""
+    """Ollama streams unless `stream` is false."""
     return load(raw.get("stream", b"true"))[0] is not False
 
 
 class _Response:
-    """An answer that comes in one object or in many."""
+    """A response that comes in one object or in many."""
 
     def __init__(self) -> None:
         self.parsed_response = ParsedResponse()
@@ -98,7 +98,8 @@ class _Response:
         self._n_calls = 0
 
     def add(self, piece: dict[str, JSON]) -> bool:
-        """Whether it brought text, thoughts or a tool call: `chat` has them in a message."""
+        """Adds an object; returns True when it has text, thoughts or a tool call, which `chat` has
+        in a message."""
         parsed_response = self.parsed_response
         parsed_response.response_model = text(piece.get("model")) or parsed_response.response_model
         if piece.get("done") is True:
@@ -107,8 +108,8 @@ class _Response:
         parsed_response.usage = _read_usage(piece) or parsed_response.usage
         message = fields(piece.get("message"))
         calls = objects(message.get("tool_calls"))
-        # Each is whole; the numbers that newer servers give them begin anew with each line.
-        numbered = [{**call, "index": self._n_calls + place} for place, call in enumerate(calls)]
+        # Each is complete; the indexes that newer servers give them begin anew with each line.
+        numbered = [{**call, "index": self._n_calls + number} for number, call in enumerate(calls)]
         self._n_calls += len(calls)
         return self._choice.add(
             {
@@ -148,7 +149,7 @@ _TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_durat
 
 
 def _read_usage(response: dict[str, JSON]) -> Usage | None:
-    """None for a model that was only loaded. A prompt out of the cache may have no count."""
+    """Returns None for a model that was only loaded. A cached prompt may have no count."""
     tokens_in, tokens_out = (count(response.get(name)) for name in _COUNTS)
     if tokens_in is None and tokens_out is None:
         return None

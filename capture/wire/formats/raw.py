@@ -1,4 +1,4 @@
-"""Paths that are captured without a wire format of ours: what nearly every API has in common."""
+"""The format of captured paths that no other matches: what nearly all APIs have in common."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROVIDER = "unknown"
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
-    """No parts and no parameters: which field holds the history is not known."""
+    """Reads no parts and no parameters, as it is not known which field holds the history."""
     parsed_request, _ = requests.read_common(body, {}, ())
     return ParsedRequest(
         model_id=parsed_request.model_id, stream=parsed_request.stream, note=parsed_request.note
@@ -21,7 +21,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    """No content and no usage: their meaning differs too much between APIs to be guessed."""
+    """Reads no content and no usage, as their meaning differs too much between APIs."""
     return responses.read_response(
         body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
     )

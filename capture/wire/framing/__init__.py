@@ -1,1 +1,1 @@
-"""How bodies are framed: content encodings, event streams, multipart forms."""
+"""The framing of bodies: content encodings, event streams, multipart forms."""

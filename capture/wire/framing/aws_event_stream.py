@@ -1,4 +1,4 @@
-"""AWS's event stream: binary frames, over a whole body at once.
+"""Reads a whole body in AWS's event stream format, of binary frames.
 
 https://smithy.io/2.0/aws/amazon-eventstream.html: the lengths of the frame and of its headers, the
 CRC-32 of these two, headers, payload, the CRC-32 of all that.
@@ -19,12 +19,12 @@ from capture.wire.types import JSON
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
 ERROR = "error"
-"""The name under which `objects` gives what ends a stream before its time."""
+"""The name under which `objects` yields what ends a stream early."""
 
 _prelude = Struct("!III")
 _SMALLEST = _prelude.size + 4
 
-# By the type of a header, how many bytes its value has. The other two say it themselves.
+# The bytes of a value by the type of its header. The other two types have a length.
 _WIDTHS = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 _BYTES, _STRING = 6, 7
 
@@ -32,7 +32,7 @@ _CUT = "the last frame is cut short"
 
 
 class Frame(NamedTuple):
-    """`headers` are those that are strings: nothing that we read is anything else."""
+    """One frame. `headers` are those that are strings, as no other types are read."""
 
     headers: dict[str, str]
     payload: bytes
@@ -40,8 +40,8 @@ class Frame(NamedTuple):
 
 
 def frames(body: bytes, notes: list[str]) -> Iterator[Frame]:
-    """The whole and sound frames, up to the first that is not: where the next begins, only that one
-    could tell. Why they end there goes into `notes`."""
+    """Yields the sound frames, up to the first that is not: only its length could say where the
+    next one begins. The reason is added to `notes`."""
     view = memoryview(body)
     known: dict[bytes, dict[str, str] | None] = {}  # most frames have the headers of another
     start = 0
@@ -74,7 +74,7 @@ def _is_sound(view: memoryview, start: int, total: int, size_of_headers: int, cr
 
 
 def _headers(raw: bytes) -> dict[str, str] | None:
-    """None where their lengths make no sense."""
+    """The headers by name; None when their lengths make no sense."""
     headers: dict[str, str] = {}
     position = 0
     while position < len(raw):
@@ -100,14 +100,14 @@ def _headers(raw: bytes) -> dict[str, str] | None:
 
 
 def objects(body: bytes, notes: list[str]) -> Iterator[tuple[str, dict[str, JSON], int]]:
-    """The frames whose payload is a JSON object: the event's type, object, end.
+    """Yields the event's type, the object and the end of each frame whose payload is a JSON object.
 
-    What AWS calls an exception or an error, come under `ERROR`, as an object with a `message`.
+    What AWS calls an exception or an error comes under `ERROR`, as an object with a `message`.
     """
     unread: list[int] = []
     for headers, payload, end in frames(body, notes):
         if headers.get(":message-type") in ("exception", "error"):
-            yield ERROR, {"message": _what_failed(headers, payload)}, end
+            yield ERROR, {"message": _error_message(headers, payload)}, end
             continue
         value, _ = load(payload)
         if isinstance(value, dict):
@@ -116,22 +116,22 @@ def objects(body: bytes, notes: list[str]) -> Iterator[tuple[str, dict[str, JSON
             unread.append(end)
     if unread:
         notes.append(
-            f"{len(unread)} frames are no JSON objects, the first ends at byte {unread[0]}"
+            f"{len(unread)} frames are not JSON objects, the first ends at byte {unread[0]}"
         )
 
 
-def _what_failed(headers: dict[str, str], payload: bytes) -> str:
-    """An exception tells it in its payload, an error in its headers."""
+def _error_message(headers: dict[str, str], payload: bytes) -> str:
+    """An exception has its message in the payload, an error in its headers."""
     value, _ = load(payload)
     if isinstance(value, dict) and value:
         return errors.message_of_event(value)
     names = (":error-message", ":exception-type", ":error-code")
-    told = next(filter(None, map(headers.get, names)), None)
-    return clean(told) if told else "an error without a message"
+    found = next(filter(None, map(headers.get, names)), None)
+    return clean(found) if found else "an error without a message"
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """Whether an answer is to be read as frames, whatever it is labelled."""
+    """True for a response of frames, also when its content type is wrong."""
     if lenient.strip_bom(body[:64]).startswith((b"{", b"[")):
         return False
     if content_type.lower().startswith(CONTENT_TYPE):

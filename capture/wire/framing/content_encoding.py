@@ -1,4 +1,4 @@
-"""Takes content-encodings off a body that came in pieces: within bounds, as far as it goes."""
+"""Decodes the content-encodings of a body that came in pieces, as far as possible, in bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import zstandard
 
 LIMIT_BYTES = 256 * 2**20
 MOST_CODINGS = 4
-"""Content-encodings on top of one another that are taken off; servers send one."""
+"""The most content-encodings of one body that are decoded; servers send one."""
 
 _STEP_BYTES = 64 * 2**10  # of output at once
 _broken = (zlib.error, brotli.error, zstandard.ZstdError)
@@ -21,9 +21,9 @@ _broken = (zlib.error, brotli.error, zstandard.ZstdError)
 
 @dataclass(slots=True)
 class DecodedBody:
-    """A body, and for each piece that brought it, how many of its bytes were there after it.
+    """A body, and its length after each of the pieces that brought it.
 
-    `note` says why the body is not the whole one.
+    `note` says why the body is not complete.
     """
 
     body: bytes
@@ -35,15 +35,17 @@ class _Decoder(Protocol):
     input_step: int
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What can be read now, in bounded pieces. What follows the end of the data is ignored."""
+        """Yields what can be read now, in bounded pieces. Bytes behind the end of the data are
+        ignored."""
 
-    def ended(self) -> bool: ...
+    def is_finished(self) -> bool: ...
 
 
 def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) -> DecodedBody:
-    """`encoding` is the content-encoding header: codings in the order in which they were applied.
+    """Decodes `pieces`. `encoding` is the content-encoding header: codings in the order in which
+    they were applied.
 
-    An unknown one leaves the bytes as they are. No stage gives more than `limit` bytes.
+    An unknown one leaves the bytes as they are. No coding yields more than `limit` bytes.
     """
     notes: list[str] = []
     names = [name.strip().lower() for name in (encoding or "").split(",")]
@@ -78,7 +80,7 @@ def _starter(name: str, pieces: list[bytes]) -> Callable[[], _Decoder] | None:
 def _decode_one(
     pieces: list[bytes], start: Callable[[], _Decoder], limit: int
 ) -> tuple[list[bytes], str | None]:
-    """One decoded piece for each piece, and what was wrong."""
+    """Returns a decoded piece for each piece, and a note of what was wrong."""
     decoder = start()
     decoded = [b""] * len(pieces)
     total = 0
@@ -95,17 +97,17 @@ def _decode_one(
                         return decoded, f"more than {limit:,} bytes, cut off there"
             except _broken:
                 before = [*pieces[:number], piece[:offset]]
-                got.append(_salvaged(start(), before, step, total, limit - total))
+                got.append(_salvage(start(), before, step, total, limit - total))
                 decoded[number] = b"".join(got)
                 return decoded, "broken"
         decoded[number] = b"".join(got)
-    return decoded, None if decoder.ended() or not any(pieces) else "cut short"
+    return decoded, None if decoder.is_finished() or not any(pieces) else "cut short"
 
 
-def _salvaged(decoder: _Decoder, before: list[bytes], step: bytes, known: int, room: int) -> bytes:
-    """What can be read of a step that is broken somewhere: all of it up to the byte that is wrong.
+def _salvage(decoder: _Decoder, before: list[bytes], step: bytes, known: int, room: int) -> bytes:
+    """Reads a step that is broken somewhere, up to the byte that is wrong.
 
-    A decoder that fails keeps for itself what it had read, so this starts from the beginning again
+    A decoder that fails does not give up what it had read, so this starts again from the beginning
     and skips the `known` bytes.
     """
     saved = bytearray()
@@ -127,7 +129,7 @@ def _salvaged(decoder: _Decoder, before: list[bytes], step: bytes, known: int, r
 
 
 class _Inflate:
-    """zlib's, in the container that `window_bits` names."""
+    """A decoder of zlib's formats; `window_bits` names the container."""
 
     input_step = 16 * 2**10
 
@@ -144,12 +146,12 @@ class _Inflate:
             if not data and len(out) < _STEP_BYTES:
                 return
 
-    def ended(self) -> bool:
+    def is_finished(self) -> bool:
         return self._inflate.eof
 
 
 class _Gzip(_Inflate):
-    """Members may follow one another: RFC 1952 section 2.2."""
+    """A decoder of gzip, in which members may follow one another: RFC 1952 section 2.2."""
 
     def __init__(self) -> None:
         super().__init__(zlib.MAX_WBITS | 16)
@@ -165,7 +167,7 @@ class _Gzip(_Inflate):
 
 
 def _deflate(pieces: list[bytes]) -> Callable[[], _Decoder]:
-    """RFC 9110 section 8.4.1.2 wants zlib's container; some servers leave it out."""
+    """RFC 9110 section 8.4.1.2 requires zlib's container; some servers leave it out."""
     head = b"".join(piece[:2] for piece in pieces[:8] if piece)[:2]
     is_zlib = len(head) < 2 or (head[0] & 0x0F == 8 and int.from_bytes(head, "big") % 31 == 0)
     return lambda: _Inflate(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
@@ -178,7 +180,7 @@ class _Brotli:
         self._decompressor = brotli.Decompressor()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        while not self.ended():
+        while not self.is_finished():
             out: bytes = self._decompressor.process(data, output_buffer_limit=_STEP_BYTES)
             if out:
                 yield out
@@ -186,12 +188,12 @@ class _Brotli:
             if self._decompressor.can_accept_more_data():
                 return
 
-    def ended(self) -> bool:
+    def is_finished(self) -> bool:
         return bool(self._decompressor.is_finished())
 
 
 class _Zstd:
-    """Frames may follow one another: RFC 8878 section 3."""
+    """A decoder of zstd, in which frames may follow one another: RFC 8878 section 3."""
 
     # A block of 4 bytes can stand for 128 KiB, and the decompressor gives all it has at once.
     input_step = 512
@@ -210,5 +212,5 @@ class _Zstd:
                 yield out
             data = self._frame.unused_data if self._frame.eof else b""
 
-    def ended(self) -> bool:
+    def is_finished(self) -> bool:
         return self._frame.eof

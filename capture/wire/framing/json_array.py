@@ -1,6 +1,6 @@
-"""A JSON array of objects that is sent piece by piece, read as far as it came.
+"""Reads a JSON array of objects that is sent piece by piece, as far as it came.
 
-So Gemini streams where nobody asked for events: `[{…}\\n,\\r\\n{…}]`.
+Gemini streams like this unless events are requested: `[{…}\\n,\\r\\n{…}]`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _mark = re.compile(rb'"(?:[^"\\]++|\\.|\\\Z)*+"?+|[{}]', re.DOTALL)
 def objects(
     body: bytes, unread: list[int], start: int = 0
 ) -> Iterator[tuple[dict[str, JSON], int]]:
-    """The objects from `start` on, and the offset in the body at which each ended.
+    """Yields the objects from `start` on, and the offset in the body at which each ended.
 
-    Into `unread` go the ends of those that are not understood.
+    The ends of items that are not objects are added to `unread`.
     """
-    for begin, end in _whole_spans(body, start) or _cut_spans(body, start):
+    for begin, end in _spans_of_array(body, start) or _spans_of_cut_array(body, start):
         value, _ = lenient.load(body[begin:end])
         if isinstance(value, dict):
             yield value, end
@@ -37,18 +37,18 @@ def objects(
             unread.append(end)
 
 
-def _cut_spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """The same of an array that the end of the body cuts off. Up to Google's last separator, which
-    stands in no string, it is read as a whole one: four times faster than mark by mark."""
+def _spans_of_cut_array(body: bytes, start: int) -> Iterator[tuple[int, int]]:
+    """Yields the spans of an array that the end of the body cuts off. Up to Google's last
+    separator, which no string holds, it is read as a complete one: four times faster."""
     last = body.rfind(_SEPARATOR, start)
-    if last >= 0 and (found := _whole_spans(body[:last] + b"]", start)):
+    if last >= 0 and (found := _spans_of_array(body[:last] + b"]", start)):
         yield from found
         start = last
     yield from _spans(body, start)
 
 
-def _whole_spans(body: bytes, start: int) -> list[tuple[int, int]] | None:
-    """Where the items of a whole array begin and end; None of what is no such array."""
+def _spans_of_array(body: bytes, start: int) -> list[tuple[int, int]] | None:
+    """The begin and end of each item of a complete array; None when there is no such array."""
     try:
         items = _items_of(memoryview(body)[start:])
     except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8
@@ -64,7 +64,8 @@ def _whole_spans(body: bytes, start: int) -> list[tuple[int, int]] | None:
 
 
 def _spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """The same of objects whatever stands around them; the last one may be cut off."""
+    """Yields the begin and end of each object, whatever stands around it; the last one may be cut
+    off."""
     begin = depth = 0
     for mark in _mark.finditer(body, start):
         opening = body[mark.start()]

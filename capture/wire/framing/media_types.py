@@ -1,8 +1,8 @@
-"""What bytes are, by how they begin: https://mimesniff.spec.whatwg.org, and what it leaves out."""
+"""Tells media types by first bytes, as https://mimesniff.spec.whatwg.org does and some more."""
 
 from __future__ import annotations
 
-# At least four bytes each: fewer come up in any data by chance.
+# At least four bytes each, as fewer occur in any data by chance.
 _BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"GIF87a", "image/gif"),
@@ -27,8 +27,8 @@ _BRANDS = {
     b"qt  ": "video/quicktime",
 }
 
-# As providers name the formats of sounds, images and files beside their data.
-_NAMED = {
+# The names of formats that providers give beside audio, images and files.
+_BY_FORMAT_NAME = {
     "aac": "audio/aac",
     "flac": "audio/flac",
     "m4a": "audio/mp4",
@@ -68,6 +68,6 @@ def sniff(data: bytes) -> str | None:
 
 
 def from_format_name(format: str) -> str | None:
-    """Of a media type or the short name of a format; None where it is neither."""
+    """The media type of a format's short name; a media type stays as it is, all else is None."""
     lowered = format.lower()
-    return lowered if "/" in lowered else _NAMED.get(lowered)
+    return lowered if "/" in lowered else _BY_FORMAT_NAME.get(lowered)

@@ -1,6 +1,6 @@
-"""Reads multipart/form-data, RFC 7578: small fields as text, files by what tells one from another.
+"""Reads multipart/form-data, RFC 7578: small fields as text, files as name, type, size and SHA-256.
 
-The body is searched once and never copied; what is not read is told in a note.
+The body is searched once and never copied; a note says what is not read.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from capture.wire.json.lenient import clean
 from capture.wire.types import JSON, ParsedRequest
 
 FIELD_BYTES = 64 * 2**10
-"""A longer field is told like a file."""
+"""A longer field is described like a file."""
 
 FIELDS_BYTES = 2**20
-"""All fields together."""
+"""The most bytes of all fields together."""
 
 MOST_PARTS = 1_000
 
@@ -38,7 +38,7 @@ _escaped = re.compile(r'\\(["\\])')
 
 @dataclass(slots=True)
 class FormData:
-    """By name and in order: a field's text; a file's name, type, size and SHA-256."""
+    """The entries of a form in order: a field's text; a file's name, type, size and SHA-256."""
 
     entries: list[tuple[str, JSON]] = field(default_factory=list)
     note: str | None = None
@@ -49,7 +49,7 @@ def is_multipart(body: bytes, content_type: str) -> bool:
 
 
 def read_request(body: bytes, content_type: str) -> ParsedRequest:
-    """The fields and the files are the parameters, those of one name a list; none are parts."""
+    """Reads fields and files as parameters, those of one name as a list. None of them are parts."""
     form = read(body, content_type)
     parsed_request = ParsedRequest(note=form.note and f"request: {form.note}")
     by_name: dict[str, list[JSON]] = {}
@@ -85,7 +85,7 @@ def read(body: bytes, content_type: str) -> FormData:
 
 
 def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None]]:
-    """Where the content of each file begins and ends, and its type where that is named."""
+    """Yields the begin and end of each file's content, and its media type or None."""
     for part in _parts(body, content_type, FormData()):
         if part.is_file:
             yield part.start, part.end, part.content_type
@@ -93,7 +93,7 @@ def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None
 
 class _FormPart(NamedTuple):
     name: str
-    is_file: bool  # or is told like one
+    is_file: bool  # or is described like one
     filename: str | None
     content_type: str | None
     start: int  # of the content
@@ -101,7 +101,7 @@ class _FormPart(NamedTuple):
 
 
 def _parts(body: bytes, content_type: str, form: FormData) -> Iterator[_FormPart]:
-    """What is wrong with the body goes into the form's note."""
+    """Yields the parts; what is wrong with the body goes into the form's note."""
     delimiter = _delimiter(body, content_type)
     if delimiter is None or not body:
         form.note = "multipart without a boundary" if body else "empty"
@@ -123,7 +123,7 @@ def _parts(body: bytes, content_type: str, form: FormData) -> Iterator[_FormPart
 
 
 def _delimiter(body: bytes, content_type: str) -> bytes | None:
-    """The boundary of the header; where that has none, the body's first line."""
+    """The boundary of the header; when that has none, the body's first line."""
     if found := _boundary.search(content_type[:4_000]):
         boundary = (found[1] or found[2]).encode("utf-8", "replace")
     elif body.startswith(b"--"):
@@ -134,8 +134,8 @@ def _delimiter(body: bytes, content_type: str) -> bytes | None:
 
 
 def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, int | None, bool]:
-    """Where what stands at `position` ends, where what follows the delimiter begins, and whether
-    nothing does. Without a delimiter, None.
+    """Finds the next delimiter: returns where the content at `position` ends, where the next one
+    begins (None without a delimiter), and whether the delimiter is the last one.
 
     The line end before a delimiter belongs to it, and may be the one that ended the line before.
     """
@@ -157,12 +157,12 @@ def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, 
 def _part(body: bytes, start: int, end: int, room: int) -> _FormPart:
     headers, content = _headers(body, start, end)
     disposition = headers.get("content-disposition", "")
-    named = {found[1].lower(): _plain(found[2]) for found in _parameter.finditer(disposition)}
-    filename = named.get("filename")
-    if filename is None and "filename*" in named:  # RFC 8187: UTF-8''gr%C3%BC%C3%9Fe.mp3
-        filename = unquote(named["filename*"].rpartition("'")[2])
+    parameters = {found[1].lower(): _plain(found[2]) for found in _parameter.finditer(disposition)}
+    filename = parameters.get("filename")
+    if filename is None and "filename*" in parameters:  # RFC 8187: UTF-8''gr%C3%BC%C3%9Fe.mp3
+        filename = unquote(parameters["filename*"].rpartition("'")[2])
     return _FormPart(
-        name=clean(named.get("name", ""))[:_LONGEST_NAME],
+        name=clean(parameters.get("name", ""))[:_LONGEST_NAME],
         is_file=filename is not None or end - content > min(FIELD_BYTES, room),
         filename=clean(filename)[:_LONGEST_NAME] if filename else None,
         content_type=clean(headers.get("content-type", ""))[:_LONGEST_NAME] or None,
@@ -183,7 +183,7 @@ def _value(body: bytes, part: _FormPart) -> JSON:
 
 
 def _headers(body: bytes, start: int, end: int) -> tuple[dict[str, str], int]:
-    """By their names in lower case, and where the content begins."""
+    """Returns the headers by their names in lower case, and where the content begins."""
     if body.startswith((b"\r\n", b"\n"), start):
         return {}, start + (2 if body[start : start + 1] == b"\r" else 1)
     blank = _blank_line.search(body, start, min(end, start + _HEADERS_BYTES))
@@ -195,7 +195,7 @@ def _headers(body: bytes, start: int, end: int) -> tuple[dict[str, str], int]:
 
 
 def _plain(value: str) -> str:
-    """Of a parameter, in quotes or not."""
+    """The value of a parameter without its quotes."""
     if len(value) > 1 and value.startswith('"') and value.endswith('"'):
         return _escaped.sub(r"\1", value[1:-1])
     return value

@@ -1,4 +1,4 @@
-"""JSON objects, one a line, as Ollama streams them, over a whole body at once."""
+"""Reads a whole body of JSON objects, one a line, as Ollama streams them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CONTENT_TYPE = "application/x-ndjson"
 
 
 def objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
-    """The objects, and the offset in the body at which the line of each ended.
+    """Yields the objects, and the offset in the body at which the line of each ended.
 
-    A last line without a line end counts too. Into `unread` go the ends of the lines that are not
-    understood.
+    A last line without a line end counts too. The ends of the lines that are not objects are added
+    to `unread`.
     """
     start = 0
     while start < len(body):
@@ -31,8 +31,8 @@ def objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], i
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """Whether an answer is to be read as lines: an object on the first and more behind it are
-    some, whatever they are labelled."""
+    """True for a response of lines: its content type says so, or an object on the first line is
+    followed by another."""
     if content_type.lower().startswith(CONTENT_TYPE):
         return True
     end = body.find(b"\n")

@@ -13,14 +13,14 @@ from capture.wire.json import lenient
 from capture.wire.types import JSON
 
 Event = tuple[bytes, bytes, int]
-"""Name (empty when the event has none), data, and the offset in the body at which it ended."""
+"""An event's name (empty when it has none), its data, and the offset of its end in the body."""
 
 DONE = "[DONE]"
 """The name under which `objects` gives the marker that ends OpenAI's streams."""
 
 BOM = b"\xef\xbb\xbf"
 
-# Atomic groups: `\r\n` is one line end and must not be taken for two.
+# Atomic groups, as `\r\n` is one line end and must not match as two.
 _any_blank_line = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _line_end = re.compile(rb"\r\n|\r|\n")
 
@@ -45,7 +45,7 @@ def events(body: bytes) -> Iterator[Event]:
 
 
 def _blank_line_of(body: bytes) -> bytes | None:
-    """Where all lines of a body end in the same way, what an empty one looks like."""
+    """The bytes of a blank line when all lines of a body end alike, else None."""
     returns = body.count(b"\r")
     if not returns:
         return b"\n\n"
@@ -69,10 +69,11 @@ def _event(block: bytes, end: int) -> Iterator[Event]:
 
 
 def objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
-    """The events whose data are JSON objects, and `DONE` with an empty one: name, object, end.
+    """Yields the name, object and end of the events whose data are JSON objects, and `DONE` with an
+    empty object.
 
-    The name is the object's `type` where the event has none. Into `unread` go the ends of the
-    events that are not understood.
+    The name is the object's `type` when the event has none. The ends of all other events are added
+    to `unread`.
     """
     load = lenient.load
     for name, data, end in events(body):
@@ -90,7 +91,7 @@ def objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSO
 
 
 def note(unread: list[int], body: bytes) -> str | None:
-    """What to say about events that were not understood."""
+    """The note about events that could not be read; None when there are none."""
     if not unread:
         return None
     if unread == [len(body)]:
@@ -99,7 +100,7 @@ def note(unread: list[int], body: bytes) -> str | None:
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """Whether an answer is to be read as events: some servers label them wrongly."""
+    """True for a response that is an event stream, also when its content type is wrong."""
     head = lenient.strip_bom(body[:64])
     if head.startswith((b"{", b"[")):
         return False

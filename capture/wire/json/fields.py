@@ -1,4 +1,4 @@
-"""Decoded JSON of unknown shape, asked for what it should be: the value, or nothing."""
+"""Reads decoded JSON of unknown shape: each function returns a value of its type, or nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _LARGEST = 2**63 - 1  # what a database's bigint holds
 
 
 def text(value: JSON) -> str | None:
-    """A string that says something, else None."""
+    """A string that is not empty, else None."""
     return clean(value) if isinstance(value, str) and value else None
 
 
 def count(value: JSON) -> int | None:
-    """A whole number from 0 on, else None: JSON's true is no number, 12.0 is one."""
+    """An integer from 0 on, else None. JSON's true is not a number, 12.0 is one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
@@ -40,7 +40,7 @@ def fields(value: JSON) -> dict[str, JSON]:
 
 
 def objects(value: JSON) -> list[dict[str, JSON]]:
-    """The objects in a list; what else is in it is passed over."""
+    """The objects in a list, without its other items."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -55,5 +55,5 @@ def texts(content: JSON) -> list[str]:
 
 
 def join_text(pieces: list[str], separator: str = "") -> str | None:
-    """The pieces as one clean text, None when there is nothing in them."""
+    """The pieces as one clean text; None when they are empty."""
     return clean(separator.join(pieces)) or None

@@ -13,9 +13,9 @@ import orjson
 from capture.wire.types import JSON
 
 DEEPEST = 200
-"""Levels of nesting that `clean_json` keeps: what follows us (encoders, databases) recurses."""
+"""The levels of nesting that `clean_json` keeps, as encoders and databases recurse."""
 
-TOO_DEEP = f"(not kept: nested deeper than {DEEPEST} levels)"
+TOO_DEEP = f"(left out: nested deeper than {DEEPEST} levels)"
 
 # msgspec rather than orjson, which turns integers beyond 64 bits into floats.
 _decode = msgspec.json.Decoder().decode
@@ -25,9 +25,9 @@ _blank = b" \t\r\n"
 
 
 def load(data: bytes) -> tuple[JSON, str | None]:
-    """The value, and None; or None, and a note that says why `data` cannot be read.
+    """Returns the value, and None; or None, and a note that says why `data` cannot be read.
 
-    Taken too: a BOM, NaN and infinities, lone surrogates, bytes that are not UTF-8 (as U+FFFD).
+    Accepted too: a BOM, NaN and infinities, lone surrogates, bytes that are not UTF-8 (as U+FFFD).
     """
     try:
         return _decode(data), None
@@ -67,9 +67,9 @@ def dump(value: JSON) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as PostgreSQL takes it: NUL and lone surrogates become U+FFFD.
+    """`text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD.
 
-    Halves of one character that came in two pieces become that character.
+    The halves of a character that came in two pieces become that character.
     """
     if text.isascii():
         return text.replace("\0", "\ufffd") if "\0" in text else text
@@ -79,7 +79,7 @@ def clean(text: str) -> str:
 
 
 def clean_json(value: JSON) -> JSON:
-    """`value` as PostgreSQL's jsonb takes it, changed in place where it is a container.
+    """`value` as PostgreSQL's jsonb accepts it, changed in place when it is a container.
 
     Strings and keys are cleaned, NaN and infinities become text, what is nested deeper than
     `DEEPEST` is left out.
@@ -109,14 +109,14 @@ def clean_json(value: JSON) -> JSON:
 
 
 def _is_clean(value: JSON) -> bool:
-    """Seen at a glance, for nearly all: False may be wrong."""
+    """A quick check that suffices for nearly all values: False may be wrong."""
     try:
         encoded = orjson.dumps(value)
     except TypeError:
         return False
-    # NaN would be null there.
-    odd = b"\\u0000" in encoded or b"null" in encoded
-    return not odd and encoded.count(b"{") + encoded.count(b"[") <= DEEPEST
+    # orjson writes NaN as null.
+    is_suspicious = b"\\u0000" in encoded or b"null" in encoded
+    return not is_suspicious and encoded.count(b"{") + encoded.count(b"[") <= DEEPEST
 
 
 def _clean_keys(fields: dict[str, JSON]) -> None:

@@ -1,4 +1,4 @@
-"""The arguments of a function call that Vertex streams, one value of them after the other.
+"""Assembles the arguments of a function call that Vertex streams value by value.
 
 https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-calling, under
 `streamFunctionCallArguments`: `{"jsonPath": "$.a.b[0]", "stringValue": "…", "willContinue": true}`.
@@ -25,7 +25,7 @@ class PartialArguments:
         for name, value in piece.items():
             if name in ("stringValue", "string_value") and isinstance(value, str):
                 self._texts.setdefault(path, []).append(value)
-                self._values[path] = None  # keeps its place
+                self._values[path] = None  # keeps its position
             elif name in ("numberValue", "number_value", "boolValue", "bool_value"):
                 self._values[path] = value
             elif name in ("nullValue", "null_value"):
@@ -52,13 +52,13 @@ def _put(top: dict[str, JSON], path: str, value: JSON) -> None:
                 container[key] = new
             container = container.setdefault(key, new)
         elif isinstance(container, list):
-            # The values come in their order: an index beyond the next one would be a mistake.
-            place = step_here if isinstance(step_here, int) else len(container)
-            if place >= len(container):
+            # The values come in order, so an index beyond the next one would be a mistake.
+            index = step_here if isinstance(step_here, int) else len(container)
+            if index >= len(container):
                 container.append(new)
-                place = len(container) - 1
+                index = len(container) - 1
             elif step_next is None:
-                container[place] = new
-            container = container[place]
+                container[index] = new
+            container = container[index]
         else:
             return

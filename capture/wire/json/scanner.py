@@ -1,6 +1,6 @@
-"""Finds the children of a JSON container by hand, for the bodies that msgspec refuses.
+"""Finds the children of a JSON container, in bodies that msgspec refuses.
 
-Taken as valid is what Python's json module takes: lone surrogates, NaN and infinities, any depth;
+It accepts what Python's json module accepts: lone surrogates, NaN and infinities, any depth;
 also a BOM, and strings that are not UTF-8.
 """
 
@@ -36,7 +36,7 @@ _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _COLON, _COMMA_OR_END = range(6)
 
 
 def children(data: bytes) -> list[Child] | None:
-    """In their order; None unless `data` is one valid array or object."""
+    """The children in order; None unless `data` is one valid array or object."""
     found: list[Child] = []
     containers = bytearray()  # the open ones, outermost first: their opening brackets
     expected = _VALUE

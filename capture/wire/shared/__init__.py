@@ -1,1 +1,1 @@
-"""What several wire formats share."""
+"""Code that several wire formats share."""

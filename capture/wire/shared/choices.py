@@ -1,4 +1,4 @@
-"""The choices of an answer, each put together from its deltas or read from its message."""
+"""The choices of a response, assembled from deltas or read from messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from capture.wire.json.lenient import clean, dump
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
 _LEGACY = -1
-"""The index under which `function_call` is kept, of which there is one at most."""
+"""The index of `function_call`, of which there is one at most."""
 
 
 class _Call:
@@ -30,7 +30,7 @@ class Choice:
         self._known: dict[tuple[int | None, str], _Call] = {}  # by index and id
 
     def add(self, delta: dict[str, JSON]) -> bool:
-        """Whether the delta brought text, reasoning or a piece of a tool call."""
+        """Adds a delta; returns True when it has text, reasoning or a piece of a tool call."""
         has_content = False
         for name, value in delta.items():
             if not value:
@@ -54,9 +54,9 @@ class Choice:
         return has_content
 
     def add_whole(self, message: dict[str, JSON]) -> None:
-        """A message of an answer that was not streamed: its tool calls are whole, each its own."""
+        """Adds the message of a response that was not streamed, whose tool calls are complete."""
         calls = objects(message.get("tool_calls"))
-        numbered = [{**call, "index": place} for place, call in enumerate(calls)]
+        numbered = [{**call, "index": index} for index, call in enumerate(calls)]
         self.add({**message, "tool_calls": numbered})
 
     def content(self) -> str | None:
@@ -72,7 +72,7 @@ class Choice:
         ]
 
     def _add_content(self, content: JSON) -> bool:
-        """A text; or Mistral's list of chunks, some of which are thinking."""
+        """Adds a text, or Mistral's list of chunks, some of which are thinking."""
         if isinstance(content, str):
             self._content.append(content)
             return bool(content)
@@ -106,8 +106,8 @@ class Choice:
     def _call(self, index: int | None, id: str | None, name: str | None) -> _Call:
         """The call that a fragment belongs to.
 
-        Some servers give all parallel calls index 0, or none: then a different id tells them
-        apart, and without index and id, that a name comes again.
+        Some servers give all parallel calls index 0, or none: then a new id begins a new call, and
+        without index and id, a name that comes again does.
         """
         call = self._latest.get(index)
         if call is not None and id and call.id and call.id != id:
@@ -126,9 +126,10 @@ class Choice:
 
 
 def set_choices(parsed_response: ParsedResponse, choices: Mapping[int, Choice]) -> None:
-    for place, index in enumerate(sorted(choices)):
+    """Sets the first choice as the response, and the others as its `choices`."""
+    for number, index in enumerate(sorted(choices)):
         choice = choices[index]
-        if place == 0:
+        if number == 0:
             parsed_response.content = choice.content()
             parsed_response.reasoning = choice.reasoning()
             parsed_response.tool_calls = choice.tool_calls()

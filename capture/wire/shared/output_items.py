@@ -1,4 +1,4 @@
-"""The output of a Responses stream, put together from its events."""
+"""Assembles the output of a Responses stream from its events."""
 
 from __future__ import annotations
 
@@ -15,50 +15,53 @@ TOOL_CALLS = {
     "computer_call": "action",
     "apply_patch_call": "operation",
 }
-"""The calls of tools that the agent runs, and the field in which the model says what it wants.
+"""The types of calls of tools that the agent runs, and the field that has their arguments.
 
-Those that OpenAI runs (web_search_call and so on) are steps of the answer, which nobody answers.
+Calls of tools that OpenAI runs (web_search_call and so on) are steps of the response: no agent
+returns a result for them.
 """
 
 
 TEXT_FIELDS = ("text", "refusal", "transcript")
-"""The fields in which an entry of a message's content says something."""
+"""The fields that hold the text of an entry of a message's content."""
 
 
-class _Text(NamedTuple):
-    """Where the text of an event belongs: an entry of a list in an item of this type."""
+class _TextField(NamedTuple):
+    """The target of an event's text: an entry of a list in an item of this type."""
 
     item_type: str
     list_name: str
     entry_type: str
     field: str
-    number: str  # the event's field that tells which entry
+    number: str  # the event's field that has the index of the entry
 
 
-class _Arguments(NamedTuple):
+class _ArgumentsField(NamedTuple):
     item_type: str
     field: str
 
 
-_places: dict[str, _Text | _Arguments] = {
-    "response.output_text": _Text("message", "content", "output_text", "text", "content_index"),
-    "response.refusal": _Text("message", "content", "refusal", "refusal", "content_index"),
-    "response.reasoning_text": _Text(
+_targets: dict[str, _TextField | _ArgumentsField] = {
+    "response.output_text": _TextField(
+        "message", "content", "output_text", "text", "content_index"
+    ),
+    "response.refusal": _TextField("message", "content", "refusal", "refusal", "content_index"),
+    "response.reasoning_text": _TextField(
         "reasoning", "content", "reasoning_text", "text", "content_index"
     ),
-    "response.reasoning_summary_text": _Text(
+    "response.reasoning_summary_text": _TextField(
         "reasoning", "summary", "summary_text", "text", "summary_index"
     ),
-    # Realtime's, of a voice and, in its first version, of a text.
-    "response.output_audio_transcript": _Text(
+    # Realtime: the transcript of a voice and, in its first version, text.
+    "response.output_audio_transcript": _TextField(
         "message", "content", "output_audio", "transcript", "content_index"
     ),
-    "response.audio_transcript": _Text(
+    "response.audio_transcript": _TextField(
         "message", "content", "audio", "transcript", "content_index"
     ),
-    "response.text": _Text("message", "content", "text", "text", "content_index"),
-    "response.function_call_arguments": _Arguments("function_call", "arguments"),
-    "response.custom_tool_call_input": _Arguments("custom_tool_call", "input"),
+    "response.text": _TextField("message", "content", "text", "text", "content_index"),
+    "response.function_call_arguments": _ArgumentsField("function_call", "arguments"),
+    "response.custom_tool_call_input": _ArgumentsField("custom_tool_call", "input"),
 }
 
 
@@ -66,20 +69,20 @@ class _Item:
     def __init__(self) -> None:
         self.start: dict[str, JSON] = {}
         self.whole: dict[str, JSON] | None = None
-        self.pieces: dict[tuple[_Text | _Arguments, JSON], list[str]] = {}
+        self.pieces: dict[tuple[_TextField | _ArgumentsField, JSON], list[str]] = {}
 
     def assemble(self) -> dict[str, JSON]:
         if self.whole is not None:
             return self.whole
         item = dict(self.start)
         lists: dict[str, list[JSON]] = {}
-        for (place, _), pieces in self.pieces.items():
-            item.setdefault("type", place.item_type)
-            if isinstance(place, _Text):
-                entry = {"type": place.entry_type, place.field: "".join(pieces)}
-                lists.setdefault(place.list_name, []).append(entry)
+        for (target, _), pieces in self.pieces.items():
+            item.setdefault("type", target.item_type)
+            if isinstance(target, _TextField):
+                entry = {"type": target.entry_type, target.field: "".join(pieces)}
+                lists.setdefault(target.list_name, []).append(entry)
             else:
-                item[place.field] = "".join(pieces)
+                item[target.field] = "".join(pieces)
         return {**item, **lists}
 
 
@@ -88,7 +91,7 @@ class OutputItems:
         self._items: dict[int | str | None, _Item] = {}  # by number in the output, or id
 
     def add(self, name: str, event: dict[str, JSON]) -> bool:
-        """Whether the event brought text, reasoning or a piece of a tool call."""
+        """Adds an event; returns True when it has text, reasoning or a piece of a tool call."""
         if name == "response.output_item.added":
             start = self._item(event).start = fields(event.get("item"))
             return has_output(start)
@@ -96,14 +99,14 @@ class OutputItems:
             whole = self._item(event).whole = fields(event.get("item"))
             return has_output(whole)
         stem, _, step = name.rpartition(".")
-        place = _places.get(stem)
-        if place is None:
+        target = _targets.get(stem)
+        if target is None:
             return False
-        piece = event.get("delta" if step == "delta" else place.field)
+        piece = event.get("delta" if step == "delta" else target.field)
         if not piece or not isinstance(piece, str):
             return False
-        number = event.get(place.number) if isinstance(place, _Text) else None
-        key = (place, number if isinstance(number, int) else None)
+        number = event.get(target.number) if isinstance(target, _TextField) else None
+        key = (target, number if isinstance(number, int) else None)
         item = self._item(event)
         if step == "delta":
             item.pieces.setdefault(key, []).append(piece)
@@ -112,12 +115,12 @@ class OutputItems:
         return True
 
     def assemble(self) -> list[dict[str, JSON]]:
-        """As they would stand in the answer, had it ended here."""
+        """The items as they would be in the response, had it ended here."""
         return [item.assemble() for item in self._items.values()]
 
     def _item(self, event: dict[str, JSON]) -> _Item:
         key = event.get("output_index")
-        if not isinstance(key, int):  # not all copies of the API send it
+        if not isinstance(key, int):  # some copies of the API do not send it
             key = text(event.get("item_id")) or text(fields(event.get("item")).get("id"))
         item = self._items.get(key)
         if item is None:
@@ -126,7 +129,7 @@ class OutputItems:
 
 
 def has_output(item: dict[str, JSON]) -> bool:
-    """Whether an item holds text, reasoning or a tool call."""
+    """True for an item with text, reasoning or a tool call."""
     kind = item.get("type")
     if isinstance(kind, str) and kind in TOOL_CALLS:
         return True

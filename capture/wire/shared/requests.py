@@ -1,4 +1,4 @@
-"""What the request bodies of all formats have in common."""
+"""Reads what the request bodies of all formats have in common."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _PROMPT_HINTS = (b"system", b"developer", b"\\u00")
 def read_common(
     body: bytes, kinds: dict[str, PartKind], max_tokens: tuple[str, ...]
 ) -> tuple[ParsedRequest, dict[str, bytes]]:
-    """All but the system prompt, and the fields of the body as they stand in it.
+    """Reads all but the system prompt; returns also the fields of the body as raw JSON.
 
-    `max_tokens` are the names of that limit, the one that counts first.
+    `max_tokens` are the names of that limit, in the order of precedence.
     """
     found = slice_body(body, kinds)
     if found is None:
         _, note = load(body)
         return ParsedRequest(note=f"request: {note or 'not a JSON object'}"), {}
-    left = {name: value for name, value in found.fields.items() if name not in kinds}
-    limits = (_take(left, name, count) for name in max_tokens)
+    others = {name: value for name, value in found.fields.items() if name not in kinds}
+    limits = (_take(others, name, count) for name in max_tokens)
     parsed_request = ParsedRequest(
-        model_id=_take(left, "model", text),
-        stream=_take(left, "stream", _flag) or False,
-        temperature=_take(left, "temperature", number),
+        model_id=_take(others, "model", text),
+        stream=_take(others, "stream", _flag) or False,
+        temperature=_take(others, "temperature", number),
         max_tokens=next((limit for limit in limits if limit is not None), None),
         parts=found.parts,
     )
     unread = []
-    for name, raw in left.items():
+    for name, raw in others.items():
         value, note = load(raw)
         if note is None:
             parsed_request.params[clean(name)] = clean_json(value)
@@ -50,14 +50,14 @@ def read_common(
     return parsed_request, found.fields
 
 
-def _take(left: dict[str, bytes], name: str, read: Callable[[JSON], T | None]) -> T | None:
-    """What a field says, taken out of `left`; one that makes no sense stays among the others."""
-    if name not in left:
+def _take(others: dict[str, bytes], name: str, read: Callable[[JSON], T | None]) -> T | None:
+    """Reads a field and removes it from `others`; one of the wrong type stays among them."""
+    if name not in others:
         return None
-    value, _ = load(left[name])
+    value, _ = load(others[name])
     found = read(value)
     if found is not None:
-        del left[name]
+        del others[name]
     return found
 
 
@@ -66,30 +66,30 @@ def _flag(value: JSON) -> bool | None:
 
 
 def prompts_in(parsed_request: ParsedRequest, body: bytes) -> list[str]:
-    """The texts of the messages by which the agent's maker, not its user, speaks."""
+    """The texts of system and developer messages in the history."""
     found: list[str] = []
     messages = [part for part in parsed_request.parts if part.kind == "message"]
-    for place in sorted(_hinted(body, messages)):
-        value = fields(load(body[messages[place].start : messages[place].end])[0])
+    for index in sorted(_indexes_of_prompts(body, messages)):
+        value = fields(load(body[messages[index].start : messages[index].end])[0])
         if value.get("role") in ("system", "developer"):
             found += texts(value.get("content"))
     return found
 
 
-def _hinted(body: bytes, messages: list[BodyPart]) -> set[int]:
-    """The places of the messages that may have such a role.
+def _indexes_of_prompts(body: bytes, messages: list[BodyPart]) -> set[int]:
+    """The indexes of the messages that may have such a role.
 
-    To read a long history only for the roles would cost more than all the rest.
+    Parsing a long history only for its roles would cost more than all the rest.
     """
     found: set[int] = set()
     starts = [message.start for message in messages]
     for hint in _PROMPT_HINTS:
         position = body.find(hint)
         while position >= 0:
-            place = bisect_right(starts, position) - 1
-            if place >= 0 and position < messages[place].end:
-                found.add(place)
-                position = messages[place].end
+            index = bisect_right(starts, position) - 1
+            if index >= 0 and position < messages[index].end:
+                found.add(index)
+                position = messages[index].end
             else:
                 position += len(hint)
             position = body.find(hint, position)
@@ -101,7 +101,7 @@ def system_prompt(*prompts: list[str]) -> str | None:
 
 
 def collapse_text_blocks(content: JSON) -> JSON:
-    """Blocks of text alone as one text, all else as it is."""
+    """Content of text blocks alone becomes one text, all other content stays as it is."""
     if isinstance(content, list) and content:
         blocks = objects(content)
         if len(blocks) == len(content) and all(block.get("type") == "text" for block in blocks):
@@ -110,7 +110,7 @@ def collapse_text_blocks(content: JSON) -> JSON:
 
 
 def join_tokens(parsed_request: ParsedRequest, body: bytes) -> None:
-    """Makes one message of an input that is a list of token numbers, not one of each number."""
+    """Makes one message of an input that is a list of token numbers, instead of one for each."""
     messages = [part for part in parsed_request.parts if part.kind == "message"]
     if not messages or not body[messages[0].start : messages[0].start + 1].isdigit():
         return

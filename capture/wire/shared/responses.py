@@ -1,4 +1,4 @@
-"""What the answers of all formats have in common."""
+"""Reads what the responses of all formats have in common."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def read_response(
     parse_stream: Callable[[bytes], ParsedResponse],
     is_stream: Callable[[bytes, str], bool] = sse.is_stream,
 ) -> ParsedResponse:
-    """What `whole` makes of a decoded JSON answer, or `stream` of events.
+    """Parses a response by `parse_json`, which takes a decoded JSON body, or by `parse_stream`.
 
-    `is_stream` tells which of them it is from the body and its content type.
+    `is_stream` decides between them by the body and its content type.
     """
     if is_stream(body, content_type):
         parsed_response = parse_stream(body)
     else:
         value, note = load(body)
         parsed_response = (
-            parse_json(value) if note is None else ParsedResponse(note=f"answer: {note}")
+            parse_json(value) if note is None else ParsedResponse(note=f"response: {note}")
         )
         parsed_response.complete = note is None
         parsed_response.error = errors.message_in(value) or parsed_response.error

@@ -1,6 +1,6 @@
-"""Cuts a request body into parts, each an exact slice of it, and a frame that holds the rest.
+"""Slices a request body into parts, and a frame that holds the rest.
 
-An agent sends its growing history with every call; cut up, each message is stored once.
+An agent sends its growing history with every call; in slices, each message is stored once.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ _gaps_of = msgspec.msgpack.Decoder(list[bytes | int]).decode
 
 @dataclass(slots=True)
 class SlicedBody:
-    """The top-level fields of a body as slices of it, and its parts in their order."""
+    """The top-level fields of a body as raw JSON, and its parts in order."""
 
     fields: dict[str, bytes] = field(default_factory=dict)
     parts: list[BodyPart] = field(default_factory=list)
 
 
 class _NotFound(Exception):
-    """A value is not where it was looked for: a key is there twice, or blanks are uneven."""
+    """A value is not where it was expected: a key is there twice, or blanks are uneven."""
 
 
 def slice_body(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
-    """None unless the body is a JSON object.
+    """Slices a body; returns None unless it is a JSON object.
 
-    `kinds` names the fields that become parts: of a `message` field the items where it is an
-    array, or the whole of a string or an object; of any other the whole unless it is null.
+    `kinds` names the fields that become parts: a `message` field as its items when it is an array,
+    else as a whole when it is a string or an object; any other as a whole unless it is null.
     """
     try:
-        return _cut_fast(body, kinds)
+        return _slice_valid_json(body, kinds)
     except (ValueError, RecursionError, _NotFound):  # ValueError: msgspec's own, and not UTF-8
-        return _cut_by_hand(body, kinds)
+        return _slice_scanned(body, kinds)
 
 
-def _cut_fast(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody:
+def _slice_valid_json(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody:
     found = SlicedBody({name: bytes(raw) for name, raw in _fields_of(body).items()})
     position = 0
     for name, value in found.fields.items():
         kind = kinds.get(name)
         if kind is None or not _is_part(kind, value):
             continue
-        # msgspec tells no positions. The values come in the order of the body, so each one's
-        # first occurrence after the one before is its own place or holds the same bytes.
+        # msgspec gives no positions. The values come in the order of the body, so the first
+        # occurrence after the previous value is the value itself, or has the same bytes.
         position = _find(body, value, _after_key(body, name, position), position)
         if kind == "message" and value.startswith(b"["):
             position = _find_items(body, value, position, found.parts)
@@ -80,27 +80,27 @@ def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart])
 
 
 def _after_key(body: bytes, name: str, position: int) -> int:
-    """Where the value of `name` most likely begins, so that a long one need not be searched."""
+    """The likely begin of the value of `name`, so that a long value need not be searched."""
     key = f'"{name}"'.encode()
-    place = body.find(key, position)
-    if place < 0:  # written with escapes
+    begin = body.find(key, position)
+    if begin < 0:  # written with escapes
         return position
-    place += len(key)
-    while body[place : place + 1] in (b":", b" "):
-        place += 1
-    return place
+    begin += len(key)
+    while body[begin : begin + 1] in (b":", b" "):
+        begin += 1
+    return begin
 
 
 def _find(body: bytes, value: bytes, guess: int, position: int) -> int:
     if body.startswith(value, guess):
         return guess
-    place = body.find(value, position)
-    if place < 0:
+    begin = body.find(value, position)
+    if begin < 0:
         raise _NotFound
-    return place
+    return begin
 
 
-def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
+def _slice_scanned(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
     children = scanner.children(body)
     if children is None or not body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return None
@@ -121,9 +121,10 @@ def _cut_by_hand(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None:
 
 
 def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
-    """The frame: what `join` needs to put the parts back. The parts are in order, without overlap.
+    """The frame, which `join_parts` needs to restore the body. The parts are in order, without
+    overlap.
 
-    A msgpack array of what lies before, between and behind the parts, each text with the number of
+    It is a msgpack array of the texts before, between and behind the parts, each with the number of
     times that it comes in a row: mostly it is a comma, hundreds of times.
     """
     gaps = []
@@ -141,7 +142,8 @@ def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
 
 
 def join_parts(frame: bytes, parts: list[bytes]) -> bytes:
-    """The body. Raises ValueError where the frame is none, or was made for another number."""
+    """Restores the body. Raises ValueError when the frame is invalid, or made for another number of
+    parts."""
     runs = _gaps_of(frame)
     pieces: list[bytes] = []
     left = len(parts) + 1

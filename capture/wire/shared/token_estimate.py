@@ -1,9 +1,9 @@
-"""How many tokens a text is, about: for calls whose answer brought no usage.
+"""Estimates the tokens of texts, for calls whose response has no usage.
 
-By letters per token in each script, as OpenAI's o200k_base has them (tiktoken 0.14): measured on
-Django's translations and on the first article of the Declaration of Human Rights, with all that is
-ASCII taken out at 4. Most texts are within a fifth of the truth; English prose is up to 30 % over
-it. Other makers' tokenizers differ, Anthropic's counts are higher.
+It counts letters per token of each script, as in OpenAI's o200k_base (tiktoken 0.14), measured on
+Django's translations and on the first article of the Declaration of Human Rights, with ASCII at 4.
+Most estimates are within a fifth of the truth; of English prose up to 30 % above it. The tokenizers
+of other providers differ, Anthropic's counts are higher.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 PER_MESSAGE = 4  # tokens that frame a message with its role
-PER_ANSWER = 3  # tokens that open the answer
+PER_RESPONSE = 3  # tokens that open the response
 
 ASCII = 4.0  # letters per token
 JSON = 3.7  # tool definitions
@@ -40,13 +40,13 @@ def text_tokens(text: str) -> int:
 
 
 def response_tokens(*texts: str) -> int:
-    """Of an answer: its text, reasoning and the arguments of its tool calls."""
-    return text_tokens("".join(texts)) + PER_ANSWER if any(texts) else 0
+    """The tokens of a response: of its text, reasoning and the arguments of its tool calls."""
+    return text_tokens("".join(texts)) + PER_RESPONSE if any(texts) else 0
 
 
 def request_tokens(messages: Iterable[str], tools: str = "") -> int:
-    """Of a request: the text of each message, the system prompt among them, and the JSON of all
-    tool definitions. Images and other parts that are no text are not counted."""
+    """The tokens of a request: of the texts of its messages, the system prompt among them, and the
+    JSON of all tool definitions. Images and other parts that are not text are not counted."""
     total = _tokens(tools, JSON)
     for message in messages:
         total += PER_MESSAGE + _tokens(message, ASCII)
@@ -56,8 +56,8 @@ def request_tokens(messages: Iterable[str], tools: str = "") -> int:
 def _tokens(text: str, per_token: float) -> float:
     if text.isascii():
         return len(text) / per_token
-    # Which half of each unit tells the script; done in C, a letter at a time would be 50 times
-    # slower. A lone surrogate is a letter like any other here.
+    # The high byte of each unit tells the script. This runs in C; letter by letter it would be 50
+    # times slower. A lone surrogate is a letter like any other here.
     classes = text.encode("utf-16-le", "surrogatepass")[1::2].translate(_TABLE)
     total = 0.0
     others = len(classes)

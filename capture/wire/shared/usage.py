@@ -1,6 +1,6 @@
-"""What the token counts of all providers have in common.
+"""Reads what the token counts of all providers have in common.
 
-Every provider's own module puts them into one meaning. A number that is not there stays None.
+The module of each provider gives them one meaning. A number that was not sent stays None.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def add_cached_units(usage: Usage, cached: dict[str, JSON]) -> None:
 
 
 def reported_cost(raw: dict[str, JSON]) -> Decimal | None:
-    """The cost in USD that OpenRouter (with what the agent's own key paid) or xAI (in ticks) tells.
+    """The cost in USD that OpenRouter (with what the agent's own key paid) or xAI (in ticks) sends.
 
     https://openrouter.ai/docs/use-cases/usage-accounting
     """

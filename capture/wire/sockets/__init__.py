@@ -1,1 +1,1 @@
-"""How messages of a WebSocket are told apart into calls."""
+"""The turns of a WebSocket connection, each of which is recorded as a call."""

@@ -1,5 +1,5 @@
-"""Gemini's Live API: turns that the agent's messages or its voice set off, within one conversation
-that the provider keeps.
+"""The turns of Gemini's Live API. The agent's messages or its voice begin them, within one
+conversation that the provider keeps.
 
 https://ai.google.dev/api/live and the SDK's LiveClientMessage and LiveServerMessage.
 """
@@ -31,9 +31,9 @@ class GeminiLiveTurnTracker:
         self._contents = History()
         self._n_contents = 0
         self._turn: int | None = None
-        self._said: list[JSON] = []  # the parts that the model brought in this turn
-        self._heard = ""  # what the provider understood of the agent's voice
-        self._spoken = ""  # what the model's voice said
+        self._parts: list[JSON] = []  # what the model sent in this turn
+        self._heard = ""  # the transcript of the agent's voice
+        self._spoken = ""  # the transcript of the model's voice
 
     def from_agent(self, message: bytes) -> list[TurnEvent]:
         value = fields(load(message)[0])
@@ -43,20 +43,20 @@ class GeminiLiveTurnTracker:
         content = fields(_either(value, "clientContent", "client_content"))
         for turn in objects(content.get("turns")):
             self._add(turn)
-        asks = bool(_either(content, "turnComplete", "turn_complete"))
-        said = fields(_either(value, "realtimeInput", "realtime_input")).get("text")
-        if text(said):
-            self._add({"role": "user", "parts": [{"text": said}]})
-            asks = True
+        is_request = bool(_either(content, "turnComplete", "turn_complete"))
+        typed = fields(_either(value, "realtimeInput", "realtime_input")).get("text")
+        if text(typed):
+            self._add({"role": "user", "parts": [{"text": typed}]})
+            is_request = True
         response = fields(_either(value, "toolResponse", "tool_response"))
         results = objects(_either(response, "functionResponses", "function_responses"))
         steps: list[TurnEvent] = []
         if results:
-            steps += self._ends()
+            steps += self._end()
             parts = [{"functionResponse": result} for result in results]
             self._add({"role": "user", "parts": parts})
-        if (asks or results) and self._turn is None:
-            steps.append(self._begins())
+        if (is_request or results) and self._turn is None:
+            steps.append(self._begin())
         return steps
 
     def from_provider(self, message: bytes) -> list[TurnEvent]:
@@ -68,17 +68,17 @@ class GeminiLiveTurnTracker:
         if self._turn is None:
             if not (content.get("modelTurn") or content.get("outputTranscription") or call):
                 return []
-            steps.append(self._begins())
+            steps.append(self._begin())
         assert self._turn is not None
-        self._said += objects(fields(content.get("modelTurn")).get("parts"))
-        self._said += [{"functionCall": one} for one in objects(call.get("functionCalls"))]
+        self._parts += objects(fields(content.get("modelTurn")).get("parts"))
+        self._parts += [{"functionCall": one} for one in objects(call.get("functionCalls"))]
         self._spoken += text(fields(content.get("outputTranscription")).get("text")) or ""
         steps.append(TurnMessage(self._turn, as_sse_event(message)))
         if content.get("turnComplete") is True:
-            steps += self._ends()
+            steps += self._end()
         return steps
 
-    def _begins(self) -> TurnEvent:
+    def _begin(self) -> TurnEvent:
         self._n += 1
         self._turn = self._n
         if self._heard:
@@ -91,16 +91,16 @@ class GeminiLiveTurnTracker:
             + b'%b"contents":%b}' % (b"," if self._setup else b"", self._contents.as_array()),
         )
 
-    def _ends(self) -> list[TurnEvent]:
+    def _end(self) -> list[TurnEvent]:
         if self._turn is None:
             return []
         turn, self._turn = self._turn, None
-        parts = [part for part in self._said if "inlineData" not in part]
+        parts = [part for part in self._parts if "inlineData" not in part]
         if self._spoken:
             parts.append({"text": self._spoken})
         if parts:
             self._add({"role": "model", "parts": parts})
-        self._said, self._spoken = [], ""
+        self._parts, self._spoken = [], ""
         return [TurnEnded(turn)]
 
     def _add(self, content: JSON) -> None:

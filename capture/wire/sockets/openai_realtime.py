@@ -1,5 +1,5 @@
-"""OpenAI's Realtime: responses that the agent asks for or that its voice sets off, within one
-conversation that the provider keeps.
+"""The turns of OpenAI's Realtime: responses that the agent requests or that its voice begins,
+within one conversation that the provider keeps.
 
 https://platform.openai.com/docs/api-reference/realtime-server-events
 """
@@ -35,7 +35,7 @@ class _Event(msgspec.Struct):
     error: msgspec.Raw = _NOTHING
 
 
-class _Named(msgspec.Struct):
+class _Head(msgspec.Struct):
     id: str | None = None
     event_id: str | None = None  # of an error: the agent's event that it is about
     type: str | None = None
@@ -43,14 +43,14 @@ class _Named(msgspec.Struct):
 
 
 _read = msgspec.json.Decoder(_Event).decode
-_read_named = msgspec.json.Decoder(_Named).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 _read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-# What of a session, or of one response's own wishes, is not the model's request but the channel's.
-_OF_THE_CHANNEL = frozenset(
+# The fields of a session, or of a response.create, that are not part of the model's request.
+_NOT_IN_REQUEST = frozenset(
     ("id", "object", "type", "expires_at", "client_secret", "tracing", "include", "conversation")
 )
-_ITEM_CAME = frozenset(
+_ITEM_EVENTS = frozenset(
     ("conversation.item.created", "conversation.item.added", "conversation.item.done")
 )
 
@@ -60,9 +60,9 @@ class RealtimeTurnTracker:
         self._n = 0
         self._session: dict[str, bytes] = {}
         self._items = History()
-        self._unseen: deque[str] = deque()  # keys of items that the provider has not named yet
-        # Turns that were asked for and have no response yet: by the id of the agent's event.
-        self._asked: dict[int, str | None] = {}
+        self._unseen: deque[str] = deque()  # keys of items that have no id of the provider yet
+        # Turns that were requested and have no response yet, with the id of the agent's event.
+        self._requested: dict[int, str | None] = {}
         self._responses: dict[str, int] = {}
 
     def from_agent(self, message: bytes) -> list[TurnEvent]:
@@ -78,7 +78,7 @@ class RealtimeTurnTracker:
             self._items.put(key, item)
         elif event.type == "response.create":
             self._n += 1
-            self._asked[self._n] = event.event_id if isinstance(event.event_id, str) else None
+            self._requested[self._n] = event.event_id if isinstance(event.event_id, str) else None
             return [TurnStarted(self._n, self._body(_fields(event.response)))]
         return []
 
@@ -88,37 +88,37 @@ class RealtimeTurnTracker:
             return []
         if event.type in ("session.created", "session.updated"):
             self._session = _fields(event.session)
-        elif event.type in _ITEM_CAME:
-            self._item_came(bytes(event.item))
+        elif event.type in _ITEM_EVENTS:
+            self._put_item(bytes(event.item))
         elif event.type == "conversation.item.deleted" and isinstance(event.item_id, str):
             self._items.remove(event.item_id)
         elif event.type == "conversation.item.input_audio_transcription.completed":
             self._items.put(f"transcript of {event.item_id}", message)
         elif event.type == "error":
-            return self._error_came(message, bytes(event.error))
-        return self._response_came(event, message)
+            return self._follow_error(message, bytes(event.error))
+        return self._follow_response(event, message)
 
-    def _item_came(self, item: bytes) -> None:
+    def _put_item(self, item: bytes) -> None:
         key = _id(item)
         if key is None:
             return
-        if self._unseen and key not in self._items and not _is_the_models(item):
-            self._items.remove(self._unseen.popleft())  # the provider has given it its name
+        if self._unseen and key not in self._items and not _is_from_model(item):
+            self._items.remove(self._unseen.popleft())  # the provider has given it an id
         self._items.put(key, item)
 
-    def _response_came(self, event: _Event, message: bytes) -> list[TurnEvent]:
+    def _follow_response(self, event: _Event, message: bytes) -> list[TurnEvent]:
         id_ = _id(bytes(event.response)) if event.response else event.response_id
         if not isinstance(id_, str):
             return []
         steps: list[TurnEvent] = []
         turn = self._responses.get(id_)
         if turn is None and event.type == "response.created":
-            turn = next(iter(self._asked), None)
-            if turn is None:  # the provider heard the end of what was said
+            turn = next(iter(self._requested), None)
+            if turn is None:  # the end of the agent's speech began it
                 self._n += 1
                 turn = self._n
                 steps.append(TurnStarted(turn, self._body({})))
-            self._asked.pop(turn, None)
+            self._requested.pop(turn, None)
             self._responses[id_] = turn
         if turn is None:
             return []
@@ -128,23 +128,23 @@ class RealtimeTurnTracker:
             steps.append(TurnEnded(turn))
         return steps
 
-    def _error_came(self, message: bytes, error: bytes) -> list[TurnEvent]:
-        """Ends the turn that it is about; what it says of other events is no call's."""
-        about = _named(error).event_id
-        found = [turn for turn, id_ in self._asked.items() if about is None or id_ == about]
+    def _follow_error(self, message: bytes, error: bytes) -> list[TurnEvent]:
+        """Ends the turn that the error is about; an error about another event is no call's."""
+        about = _read_head(error).event_id
+        found = [turn for turn, id_ in self._requested.items() if about is None or id_ == about]
         if not found:
             return []
         turn = found[0]
-        del self._asked[turn]
+        del self._requested[turn]
         return [TurnMessage(turn, as_sse_event(message)), TurnEnded(turn)]
 
-    def _body(self, wishes: dict[str, bytes]) -> bytes:
-        parsed_request = {**self._session, **wishes}
+    def _body(self, options: dict[str, bytes]) -> bytes:
+        parsed_request = {**self._session, **options}
         parsed_request = {
-            name: value for name, value in parsed_request.items() if name not in _OF_THE_CHANNEL
+            name: value for name, value in parsed_request.items() if name not in _NOT_IN_REQUEST
         }
         # A response outside the conversation brings its own input.
-        parsed_request["input"] = wishes.get("input") or self._items.as_array()
+        parsed_request["input"] = options.get("input") or self._items.as_array()
         return as_object(parsed_request)
 
 
@@ -162,17 +162,17 @@ def _fields(raw: msgspec.Raw) -> dict[str, bytes]:
         return {}
 
 
-def _named(raw: bytes) -> _Named:
+def _read_head(raw: bytes) -> _Head:
     try:
-        return _read_named(raw)
+        return _decode_head(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Named()
+        return _Head()
 
 
 def _id(raw: bytes) -> str | None:
-    return _named(raw).id
+    return _read_head(raw).id
 
 
-def _is_the_models(item: bytes) -> bool:
-    said = _named(item)
-    return said.role == "assistant" or said.type == "function_call"
+def _is_from_model(item: bytes) -> bool:
+    head = _read_head(item)
+    return head.role == "assistant" or head.type == "function_call"

@@ -1,5 +1,5 @@
-"""Responses over a WebSocket: each `response.create` is the body of an HTTP request, and what comes
-until its last event is that response, one at a time.
+"""The turns of Responses over a WebSocket: each `response.create` is the body of an HTTP request,
+and its response comes until its last event, one response at a time.
 
 https://platform.openai.com/docs/guides/websocket-mode and the SDK's ResponsesConnection.
 """

@@ -1,7 +1,7 @@
-"""The responses that share a WebSocket, told apart: each becomes a call of its own.
+"""Tells apart the turns that share a WebSocket; each is recorded as a call.
 
-What an agent sends and the provider answers over hours is one connection; a turn is what it costs
-money for. Messages of a turn are kept as the events of a stream, so that one parser reads both.
+A connection may last for hours; what costs money is a turn: a request, and the response to it. The
+messages of a turn are recorded as the events of a stream, so that one parser reads both.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from typing import NamedTuple, Protocol
 import orjson
 
 MAX_HISTORY = 1024 * 1024
-"""Bytes of a connection's history that are kept for the next turn's request; the oldest go."""
+"""The bytes of a connection's history that are kept for the next turn's request. The oldest items
+are dropped."""
 
 
 class TurnStarted(NamedTuple):
-    """`body`: what the model is asked, in the shape of the same API's HTTP requests."""
+    """A turn has begun. `body` is its request, in the shape of the same API's HTTP requests."""
 
     turn: int
     body: bytes
 
 
 class TurnMessage(NamedTuple):
+    """A message of the provider that belongs to a turn, as an event of a stream."""
+
     turn: int
     piece: bytes
 
@@ -34,13 +37,13 @@ TurnEvent = TurnStarted | TurnMessage | TurnEnded
 
 
 class TurnTracker(Protocol):
-    """Of one connection. What is not understood is no step."""
+    """Follows the messages of one connection. A message that is not understood yields no event."""
 
     def from_agent(self, message: bytes) -> list[TurnEvent]:
-        """The agent's next message, before the provider has it."""
+        """Takes the agent's next message, before the provider has it."""
 
     def from_provider(self, message: bytes) -> list[TurnEvent]:
-        """The provider's next message, before the agent has it."""
+        """Takes the provider's next message, before the agent has it."""
 
 
 def as_sse_event(message: bytes) -> bytes:
@@ -49,7 +52,7 @@ def as_sse_event(message: bytes) -> bytes:
 
 
 class History:
-    """JSON texts by key, in order of appearance, the oldest of them dropped beyond the bound."""
+    """JSON texts by key, in order of appearance. The oldest are dropped beyond MAX_HISTORY."""
 
     def __init__(self) -> None:
         self._items: dict[str, bytes] = {}
@@ -59,7 +62,7 @@ class History:
         return key in self._items
 
     def put(self, key: str, item: bytes) -> None:
-        """A known key keeps its place."""
+        """Adds an item, or replaces the one of a known key, which keeps its position."""
         self._size += len(item) - len(self._items.get(key, b""))
         self._items[key] = item
         while self._size > MAX_HISTORY and len(self._items) > 1:

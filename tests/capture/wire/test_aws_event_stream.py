@@ -100,7 +100,7 @@ def test_objects_are_named_by_the_type_of_the_event() -> None:
         ("error", {"message": "internalServerException"}),
         ("error", {"message": "message"}),
     ]
-    assert notes == [f"1 frames are no JSON objects, the first ends at byte {len(start)}"]
+    assert notes == [f"1 frames are not JSON objects, the first ends at byte {len(start)}"]
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,10 @@ PROVIDER = "anthropic"
 
 _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools": "tools"}
 
-# Tools that Anthropic runs are calls too: their results come in the same answer.
+# Calls of tools that Anthropic runs are calls too: their results come in the same response.
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 
-# Google's Vertex takes the model out of the body.
+# Google's Vertex has the model in the path, not in the body.
 _model_in_path = re.compile(r"/models/([^/:]+):(?:rawPredict|streamRawPredict)$")
 
 
@@ -67,7 +67,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 class _Block:
-    """A block of an answer's content: as it began, and what its deltas added."""
+    """A block of a response's content: its start, and what its deltas added."""
 
     def __init__(self, start: dict[str, JSON], *, ended: bool = False) -> None:
         self.start = start
@@ -94,7 +94,7 @@ class _Block:
         arguments = clean("".join(self.input))
         if not arguments:
             whole = self.start.get("input")
-            # A stream begins every call with an empty input, which only stands when it ended so.
+            # A stream begins every call with an empty input, which counts if the block ended.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
         return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
@@ -118,7 +118,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 
 
 def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
-    """The name, the object and the end in the body of each event of a stream."""
+    """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
     blocks: list[_Block] = []
     by_index: dict[int, _Block] = {}
@@ -142,9 +142,9 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             reason = text(fields(event.get("delta")).get("stop_reason"))
             parsed_response.stop_reason = reason or parsed_response.stop_reason
             # Totals so far, not additions; what is null or left out has not changed.
-            news = {key: n for key, n in fields(event.get("usage")).items() if n is not None}
-            counts.update(news)
-            counts_are_final = counts_are_final or "output_tokens" in news
+            changes = {key: n for key, n in fields(event.get("usage")).items() if n is not None}
+            counts.update(changes)
+            counts_are_final = counts_are_final or "output_tokens" in changes
         elif name == "message_stop":
             parsed_response.complete = True
         elif name == "error" or event.get("error"):

@@ -48,7 +48,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def set_model_from_path(parsed_request: ParsedRequest, path: str) -> None:
-    """The model, and whether a stream is asked for, which no body says.
+    """Reads the model and the `stream` of a request, which the body does not have.
 
     The model may be an ARN with slashes and colons in it; the prefix of a profile (`us.`) is
     part of its name.
@@ -61,7 +61,8 @@ def set_model_from_path(parsed_request: ParsedRequest, path: str) -> None:
 
 
 def set_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> None:
-    """`max_tokens` are the names of that limit in the settings, the one that counts first."""
+    """Reads temperature and limit from the settings in the field `name`. `max_tokens` are the names
+    of the limit, in the order of precedence."""
     settings = fields(parsed_request.params.get(name))
     limits = (count(settings.get(limit)) for limit in max_tokens)
     found = next((limit for limit in limits if limit is not None), None)
@@ -96,7 +97,8 @@ def tool_results(message: bytes) -> list[ParsedToolResult]:
 
 
 def _collapse_text_blocks(content: JSON) -> JSON:
-    """Blocks of text alone as one text, a single JSON document as that, all else as it is."""
+    """Content of text blocks alone becomes one text, a single JSON document becomes its value, all
+    other content stays as it is."""
     blocks = objects(content)
     if blocks and len(blocks) == len(content):
         if all(block.keys() == {"text"} for block in blocks):
@@ -111,7 +113,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 class _Block:
-    """A block of an answer's content. Blocks of text have no event that starts them."""
+    """A block of a response's content. Blocks of text have no event that starts them."""
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -121,7 +123,8 @@ class _Block:
         self.ended = False
 
     def add(self, block: dict[str, JSON]) -> bool:
-        """Whether a whole block, its start or a delta of it brought text, reasoning or a call."""
+        """Adds a complete block, its start or a delta; returns True when that has text, reasoning
+        or a call."""
         piece = block.get("text")
         if isinstance(piece, str):  # nearly all of them
             self.text.append(piece)
@@ -145,13 +148,13 @@ class _Block:
         arguments = clean("".join(self.input))
         if not arguments:
             whole = call.get("input")
-            # A stream brings no input for a tool without parameters, which only its end tells.
+            # A stream has no input for a tool without parameters, so `{}` counts when it ended.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
         return ParsedToolCall(text(call.get("toolUseId")), text(call.get("name")), arguments)
 
 
 def _texts_in(block: dict[str, JSON]) -> list[str]:
-    """With those that carry citations, or are marked for a guardrail."""
+    """The texts of a block, also of one with citations or marked for a guardrail."""
     guarded = fields(fields(block.get("guardContent")).get("text"))
     cited = fields(block.get("citationsContent"))
     return texts(block.get("text")) + texts(guarded.get("text")) + texts(cited.get("content"))
@@ -179,7 +182,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 
 
 def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
-    """The name, the object and the end in the body of each event of a stream."""
+    """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
     blocks: dict[int, _Block] = {}
     for name, event, end in events:

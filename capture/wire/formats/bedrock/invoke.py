@@ -1,8 +1,8 @@
-"""Bedrock's invoke, which hands a model its own kind of body, and its answer back:
+"""Bedrock's invoke, which passes a model's own bodies on in both directions:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
-An answer does not say whose it is; its shape does. Of what we do not know, the text is looked for
-where most models have it, and no tokens are counted.
+Only the shape of a response tells which provider's it is. Of an unknown shape, the text is taken
+from where most models have it, and no tokens are counted.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _FAMILIES: tuple[WireFormat, ...] = (anthropic_messages, bedrock_converse, opena
 
 METRICS = "amazon-bedrock-invocationMetrics"
 
-# Where Llama, Titan, Claude 2 and Cohere have their text, and the lists of Titan, Mistral, Cohere
-# and DeepSeek whose first entry has it.
+# The fields in which Llama, Titan, Claude 2 and Cohere have their text, and the lists of Titan,
+# Mistral, Cohere and DeepSeek whose first entry has it.
 _TEXTS = ("generation", "outputText", "completion", "text")
 _LISTS = ("results", "outputs", "generations", "choices")
 _REASONS = ("stop_reason", "completionReason", "finish_reason")
@@ -111,8 +111,8 @@ def _parse_json(value: JSON) -> ParsedResponse:
 def _parse_stream(body: bytes) -> ParsedResponse:
     notes: list[str] = []
     metrics: dict[str, JSON] = {}
-    parsed_response = _read_events(_native(body, metrics, notes))
-    # The model's own count tells more, where there is one.
+    parsed_response = _read_events(_model_events(body, metrics, notes))
+    # The model's own usage has more details, where there is one.
     if parsed_response.usage is None or parsed_response.usage.tokens_out is None:
         parsed_response.usage = bedrock_usage.read_usage(metrics) or parsed_response.usage
     parsed_response.complete = parsed_response.complete or bool(metrics)
@@ -120,14 +120,15 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     return parsed_response
 
 
-def _native(body: bytes, metrics: dict[str, JSON], notes: list[str]) -> Events:
-    """The model's own events without names, and errors. Bedrock's count goes into `metrics`."""
+def _model_events(body: bytes, metrics: dict[str, JSON], notes: list[str]) -> Events:
+    """Yields the model's own events without names, and errors. Bedrock's count goes into
+    `metrics`."""
     unread: list[int] = []
     for name, chunk, end in aws_event_stream.objects(body, notes):
         if name == aws_event_stream.ERROR:
             yield name, chunk, end
             continue
-        value = _unpacked(chunk.get("bytes"))
+        value = _unpack(chunk.get("bytes"))
         if isinstance(value, dict):
             metrics.update(fields(value.get(METRICS)))
             yield "", value, end
@@ -135,40 +136,40 @@ def _native(body: bytes, metrics: dict[str, JSON], notes: list[str]) -> Events:
             unread.append(end)
     if unread:
         notes.append(
-            f"{len(unread)} chunks are no JSON objects, the first ends at byte {unread[0]}"
+            f"{len(unread)} chunks are not JSON objects, the first ends at byte {unread[0]}"
         )
 
 
-def _unpacked(chunk: JSON) -> JSON:
+def _unpack(chunk: JSON) -> JSON:
     try:
         return load(base64.b64decode(chunk, validate=True))[0]
-    except (TypeError, ValueError):  # it is no text, or not base64
+    except (TypeError, ValueError):  # it is not a text, or not base64
         return None
 
 
 def _read_events(events: Events) -> ParsedResponse:
-    """By the first event, whose events they all are."""
+    """Parses the events as those of the provider that the first event shows."""
     first = next(events, None)
     if first is None:
         return ParsedResponse()
     events = chain([first], events)
     event = first[1]
     if event.get("type") in ("message_start", "ping", "error"):
-        return anthropic_messages.read_events(_typed(events))
+        return anthropic_messages.read_events(_name_by_type(events))
     if any(name in event for name in bedrock_converse.EVENTS):
-        return bedrock_converse.read_events(_named(events))
+        return bedrock_converse.read_events(_name_by_field(events))
     if any("delta" in choice for choice in objects(event.get("choices"))):
         return openai_chat.read_events(events)
-    return _read_pieces(events)
+    return _read_unknown(events)
 
 
-def _typed(events: Events) -> Events:
+def _name_by_type(events: Events) -> Events:
     for name, event, end in events:
         yield name or text(event.get("type")) or "", event, end
 
 
-def _named(events: Events) -> Events:
-    """Nova's events have one field, which names them."""
+def _name_by_field(events: Events) -> Events:
+    """Yields Nova's events, whose one field is their name."""
     for name, event, end in events:
         if name:
             yield name, event, end
@@ -177,7 +178,7 @@ def _named(events: Events) -> Events:
                 yield key, fields(event[key]), end
 
 
-def _read_pieces(events: Events) -> ParsedResponse:
+def _read_unknown(events: Events) -> ParsedResponse:
     parsed_response = ParsedResponse()
     pieces: list[str] = []
     for name, event, end in events:
@@ -198,7 +199,7 @@ def _texts_in(response: dict[str, JSON]) -> list[str]:
     return next(
         (
             found
-            for entry in _places(response)
+            for entry in _entries(response)
             for name in _TEXTS
             if (found := texts(entry.get(name)))
         ),
@@ -207,10 +208,11 @@ def _texts_in(response: dict[str, JSON]) -> list[str]:
 
 
 def _stop_reason_in(response: dict[str, JSON]) -> str | None:
-    reasons = (text(entry.get(name)) for entry in _places(response) for name in _REASONS)
+    reasons = (text(entry.get(name)) for entry in _entries(response) for name in _REASONS)
     return next(filter(None, reasons), None)
 
 
-def _places(response: dict[str, JSON]) -> list[dict[str, JSON]]:
-    """Where a text or a reason may be: the answer, and the first entries of its lists."""
+def _entries(response: dict[str, JSON]) -> list[dict[str, JSON]]:
+    """The objects that may have a text or a reason: the response, and the first entries of its
+    lists."""
     return [response, *(entry for name in _LISTS for entry in objects(response.get(name))[:1])]

@@ -23,7 +23,7 @@ PROVIDER = "cohere"
 _parts: dict[str, PartKind] = {"messages": "message", "tools": "tools"}
 
 _PLAN = -1
-"""The index under which the plan is kept, of which there is one at most."""
+"""The index of the plan, of which there is one at most."""
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
@@ -63,7 +63,7 @@ class _Call:
         self.name = text(function.get("name"))
         self.arguments = texts(function.get("arguments"))
 
-    def whole(self) -> ParsedToolCall:
+    def finish(self) -> ParsedToolCall:
         return ParsedToolCall(self.id, self.name, clean("".join(self.arguments)))
 
 
@@ -71,18 +71,18 @@ class _Message:
     def __init__(self) -> None:
         self.content: list[str] = []
         self.calls: dict[int, _Call] = {}
-        # The thinking of each block, and the plan: what the model says before it calls tools.
+        # The thinking of each block, and the plan, which the model writes before it calls tools.
         self._thoughts: dict[int, list[str]] = {}
 
     def add(self, name: str, index: int, delta: dict[str, JSON]) -> bool:
-        """Whether an event of this name brought text, thoughts or a piece of a tool call."""
+        """Adds an event; returns True when it has text, thoughts or a piece of a tool call."""
         if name == "content-start" or name == "content-delta":
             block = fields(delta.get("content"))
             pieces = texts(block.get("text"))
             self.content += pieces
-            return self._think(index, block.get("thinking")) or bool(pieces)
+            return self._add_thought(index, block.get("thinking")) or bool(pieces)
         if name == "tool-plan-delta":
-            return self._think(_PLAN, delta.get("tool_plan"))
+            return self._add_thought(_PLAN, delta.get("tool_plan"))
         if name == "tool-call-start":
             self.calls[index] = _Call(fields(delta.get("tool_calls")))
             return True
@@ -93,24 +93,24 @@ class _Message:
         return False
 
     def add_whole(self, message: dict[str, JSON]) -> None:
-        self._think(_PLAN, message.get("tool_plan"))
+        self._add_thought(_PLAN, message.get("tool_plan"))
         self.content = texts(message.get("content"))
         for index, block in enumerate(objects(message.get("content"))):
-            self._think(index, block.get("thinking"))
+            self._add_thought(index, block.get("thinking"))
         self.calls = {i: _Call(call) for i, call in enumerate(objects(message.get("tool_calls")))}
 
-    def _think(self, index: int, thought: JSON) -> bool:
+    def _add_thought(self, index: int, thought: JSON) -> bool:
         pieces = texts(thought)
         if pieces:
             self._thoughts.setdefault(index, []).extend(pieces)
         return bool(pieces)
 
-    def tell(self, parsed_response: ParsedResponse) -> None:
+    def write_to(self, parsed_response: ParsedResponse) -> None:
         parsed_response.content = join_text(self.content)
         parsed_response.reasoning = join_text(
             ["".join(some) for some in self._thoughts.values()], "\n\n"
         )
-        parsed_response.tool_calls = [call.whole() for call in self.calls.values()]
+        parsed_response.tool_calls = [call.finish() for call in self.calls.values()]
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
@@ -122,7 +122,7 @@ def _parse_json(value: JSON) -> ParsedResponse:
     )
     message = _Message()
     message.add_whole(fields(response.get("message")))
-    message.tell(parsed_response)
+    message.write_to(parsed_response)
     return parsed_response
 
 
@@ -149,5 +149,5 @@ def read_stream(body: bytes) -> ParsedResponse:
             if brought and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
     parsed_response.note = sse.note(unread, body)
-    message.tell(parsed_response)
+    message.write_to(parsed_response)
     return parsed_response

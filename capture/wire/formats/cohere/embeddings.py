@@ -1,6 +1,6 @@
 """Cohere's embeddings, version 2: https://docs.cohere.com/v2/reference/embed
 
-The vectors are no text and are left out.
+The vectors are not text and are left out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    """`tokens_out` stays None: the API tells none."""
+    """`tokens_out` stays None, as the API sends no number."""
     response = fields(value)
     return ParsedResponse(
         response_id=text(response.get("id")), usage=cohere_usage.read_usage(response.get("meta"))

@@ -1,4 +1,4 @@
-"""How many tokens a request to Gemini would take; free, as `registry.FREE_FORMATS` says:
+"""The counting of the tokens of a request to Gemini, which is free (`registry.FREE_FORMATS`):
 https://ai.google.dev/api/tokens"""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 
 def tool_results(message: bytes) -> list[ParsedToolResult]:
-    """None: the call that the tokens were counted for brings them again."""
+    """Returns none, as the call that the tokens are counted for brings them again."""
     return []
 
 

@@ -1,6 +1,6 @@
 """Google's embeddings: https://ai.google.dev/api/embeddings
 
-The vectors are no text and are left out.
+The vectors are not text and are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _parts: dict[str, PartKind] = {"content": "message", "requests": "message"}
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, _ = requests.read_common(body, _parts, ())
-    parsed_request.model_id = gemini.model_of(path, parsed_request.model_id)
+    parsed_request.model_id = gemini.model_in(path, parsed_request.model_id)
     return parsed_request
 
 

@@ -1,6 +1,6 @@
 """Google's Gemini, at its own API and on Vertex: https://ai.google.dev/api/generate-content
 
-Names are taken in camelCase and, in requests, in snake_case too, as Google takes them.
+Names are read in camelCase and, in requests, in snake_case too, as Google accepts them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _parts: dict[str, PartKind] = {
 # A gateway's name of a model may have slashes.
 _model_in_path = re.compile(r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$")
 
-# They bill a grounded prompt once, later ones each search of it:
+# These bill a grounded prompt once, later models bill each of its searches:
 # https://ai.google.dev/gemini-api/docs/pricing
-_GROUNDED_ONCE = ("gemini-1", "gemini-2")
+_BILLED_ONCE_FOR_GROUNDING = ("gemini-1", "gemini-2")
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, ())
-    parsed_request.model_id = model_of(path, parsed_request.model_id)
+    parsed_request.model_id = model_in(path, parsed_request.model_id)
     parsed_request.stream = parsed_request.stream or path.endswith(":streamGenerateContent")
     prompts = [texts_in(load(raw[name])[0]) for name in raw if _parts.get(name) == "system"]
     parsed_request.system_prompt = requests.system_prompt(*prompts)
@@ -75,7 +75,7 @@ def tool_results(message: bytes) -> list[ParsedToolResult]:
                     tool_call_id=text(result.get("id")),
                     name=text(result.get("name")),
                     content=response,
-                    # Under which of two names it tells the outcome: the SDK's FunctionResponse.
+                    # The outcome is `output` or `error`: the SDK's FunctionResponse.
                     is_error=bool(fields(response).get("error")),
                 )
             )
@@ -86,17 +86,17 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.google_body(message, type=type, code=code, request_id=request_id)
 
 
-def model_of(path: str, in_body: str | None) -> str | None:
-    """The model that a path names, else the one that the body does."""
+def model_in(path: str, body_model: str | None) -> str | None:
+    """The model that the path names, else the one of the body."""
     found = _model_in_path.search(f"/{path}")
     if found is None:
-        return in_body.removeprefix("models/") if in_body else None
+        return body_model.removeprefix("models/") if body_model else None
     kind, name = found.groups()
     return text(name if kind == "models" else f"{kind}/{name}")
 
 
 def texts_in(content: JSON) -> list[str]:
-    """The texts of a Content, or of what is taken for one: a single part, a text."""
+    """The texts of a Content, or of what is accepted for one: a single part, a text."""
     if isinstance(content, dict):
         content = content.get("parts", content)
     return texts([content] if isinstance(content, dict) else content)
@@ -115,7 +115,8 @@ class _Candidate(Choice):
         self._unfinished: PartialArguments | None = None  # of the latest call
 
     def add_candidate(self, candidate: dict[str, JSON]) -> bool:
-        """Whether it brought text, thoughts or a tool call. Code that Google runs is no call."""
+        """Adds a candidate; returns True when it has text, thoughts or a tool call. Code that
+        Google runs is not a call."""
         self.stop_reason = text(candidate.get("finishReason")) or self.stop_reason
         if grounding := candidate.get("groundingMetadata"):
             queries = fields(grounding).get("webSearchQueries")
@@ -127,11 +128,11 @@ class _Candidate(Choice):
                 has_content |= self.add({name: piece})
             call = part.get("functionCall")
             if isinstance(call, dict):
-                has_content |= self.add({"tool_calls": [self._fragment(call)]})
+                has_content |= self.add({"tool_calls": [self._as_openai_fragment(call)]})
         return has_content
 
-    def _fragment(self, call: dict[str, JSON]) -> dict[str, JSON]:
-        """As a piece of one of OpenAI's tool calls."""
+    def _as_openai_fragment(self, call: dict[str, JSON]) -> dict[str, JSON]:
+        """A function call, or a piece of one, as a fragment of a tool call of OpenAI's."""
         args = call.get("args")
         pieces = objects(call.get("partialArgs"))
         unfinished = self._unfinished
@@ -145,7 +146,7 @@ class _Candidate(Choice):
             args = None if call.get("willContinue") else unfinished.assemble()
             self._unfinished = unfinished if call.get("willContinue") else None
         elif args is None:
-            args = {}  # of a function without any
+            args = {}  # a function without arguments
         return {
             "index": self._n_calls,
             "id": call.get("id"),
@@ -154,7 +155,7 @@ class _Candidate(Choice):
 
 
 class _Response:
-    """An answer that comes in one chunk or in many."""
+    """A response that comes in one chunk or in many."""
 
     def __init__(self) -> None:
         self.parsed_response = ParsedResponse()
@@ -163,7 +164,7 @@ class _Response:
         self._counts: dict[str, JSON] = {}
 
     def add(self, chunk: dict[str, JSON]) -> bool:
-        """Whether the chunk brought content."""
+        """Adds a chunk; returns True when it has content."""
         parsed_response = self.parsed_response
         parsed_response.response_model = parsed_response.response_model or text(
             chunk.get("modelVersion")
@@ -176,9 +177,9 @@ class _Response:
         if feedback := chunk.get("promptFeedback"):
             self.blocked = text(fields(feedback).get("blockReason")) or self.blocked
         has_content = False
-        for place, entry in enumerate(objects(chunk.get("candidates"))):
+        for position, entry in enumerate(objects(chunk.get("candidates"))):
             index = entry.get("index")
-            key = index if isinstance(index, int) else place
+            key = index if isinstance(index, int) else position
             candidate = self.candidates.get(key)
             if candidate is None:
                 candidate = self.candidates[key] = _Candidate()
@@ -199,7 +200,7 @@ class _Response:
         parsed_response.service_tier = _billed_tier(self._counts)
         searches = sum(candidate.searches for candidate in self.candidates.values())
         if searches and parsed_response.usage:
-            once = (parsed_response.response_model or "").startswith(_GROUNDED_ONCE)
+            once = (parsed_response.response_model or "").startswith(_BILLED_ONCE_FOR_GROUNDING)
             parsed_response.usage.units["web_searches"] = 1 if once else searches
         return parsed_response
 
@@ -235,7 +236,7 @@ def _is_array(body: bytes) -> bool:
 
 
 def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
-    """Of a stream of events, or of an array: name, object, end."""
+    """Yields the name, object and end of the chunks of an event stream or of an array."""
     if _is_array(body):
         for chunk, end in json_array.objects(body, unread):
             yield "", chunk, end
@@ -248,16 +249,16 @@ def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSO
 
 
 def _start_of_bare_json(body: bytes) -> int | None:
-    """Where an error begins that is no event: JSON on several lines. No line of an event begins
-    with a brace."""
-    found = [place for mark in (b"\n{", b"\r{") if (place := body.find(mark)) >= 0]
+    """The begin of an error that is not an event but JSON on several lines, or None. No line of an
+    event begins with a brace."""
+    found = [begin for mark in (b"\n{", b"\r{") if (begin := body.find(mark)) >= 0]
     return min(found) + 1 if found else None
 
 
 def _billed_tier(counts: dict[str, JSON]) -> str | None:
-    """Gemini's own API names it as `priority`, Vertex as `ON_DEMAND_PRIORITY`."""
-    named = text(counts.get("serviceTier")) or text(counts.get("trafficType")) or ""
-    tier = named.lower().removeprefix("on_demand").lstrip("_")
-    if named and not tier:
+    """The tier that was billed. Gemini's API names it `priority`, Vertex `ON_DEMAND_PRIORITY`."""
+    name = text(counts.get("serviceTier")) or text(counts.get("trafficType")) or ""
+    tier = name.lower().removeprefix("on_demand").lstrip("_")
+    if name and not tier:
         return "standard"
     return tier if tier and not tier.endswith("unspecified") else None

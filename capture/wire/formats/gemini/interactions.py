@@ -29,7 +29,7 @@ _parts: dict[str, PartKind] = {
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
-    """Without a model where an `agent` is asked instead, which chooses one itself."""
+    """The model stays None when the request names an `agent`, which chooses one itself."""
     parsed_request, raw = requests.read_common(body, _parts, ())
     if parsed_request.model_id:
         parsed_request.model_id = parsed_request.model_id.removeprefix("models/")
@@ -68,7 +68,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 class _Step:
-    """A step of an interaction: as it began, and what its deltas added."""
+    """A step of an interaction: its start, and what its deltas added."""
 
     def __init__(self, start: dict[str, JSON], *, ended: bool = False) -> None:
         self.start = start
@@ -92,14 +92,14 @@ class _Step:
         return bool(self.text or self.thoughts or self.is_tool_call())
 
     def is_tool_call(self) -> bool:
-        """Calls of tools that Google runs are steps that nobody answers."""
+        """Calls of tools that Google runs are other steps: no agent returns a result for them."""
         return self.kind == "function_call"
 
     def tool_call(self) -> ParsedToolCall:
         arguments = clean("".join(self.arguments))
         if not arguments:
             whole = self.start.get("arguments")
-            # A stream begins every call with empty ones, which only stand when it ended so.
+            # A stream begins every call with empty ones, which count only when the step ended.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
         return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
@@ -158,7 +158,7 @@ def _steps_of(interaction: dict[str, JSON]) -> list[_Step]:
 
 
 def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
-    """Of the interaction so far, which events of several kinds may bring."""
+    """The usage of the interaction so far, which events of several kinds may have."""
     return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
 
 
@@ -175,9 +175,9 @@ def _set_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSO
 def _set_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
     parsed_response.stop_reason = text(interaction.get("status"))
     if parsed_response.stop_reason == "failed":
-        told = objects(interaction.get("errors"))
-        told += [fields(step.get("error")) for step in objects(interaction.get("steps"))]
-        messages = (errors.message_in({"error": error}) for error in told)
+        found = objects(interaction.get("errors"))
+        found += [fields(step.get("error")) for step in objects(interaction.get("steps"))]
+        messages = (errors.message_in({"error": error}) for error in found)
         parsed_response.error = next(filter(None, messages), None) or "an error without a message"
 
 

@@ -1,5 +1,5 @@
-"""One turn of Gemini's Live API, out of a WebSocket: asked in the shape of a request for
-generateContent (capture.wire.sockets.gemini_live), answered by the provider's messages.
+"""One turn of Gemini's Live API over a WebSocket. Its request has the shape of one to
+generateContent (capture.wire.sockets.gemini_live), its response is the provider's messages.
 
 https://ai.google.dev/api/live
 """
@@ -35,7 +35,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    """The answer to a handshake that failed: it holds an error or nothing of a turn."""
+    """The response to a handshake that failed has an error at most."""
     return ParsedResponse()
 
 
@@ -52,8 +52,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         spoken += filter(None, [text(fields(content.get("outputTranscription")).get("text"))])
         for part in objects(fields(content.get("modelTurn")).get("parts")):
             has_content = True
-            if said := text(part.get("text")):
-                (thoughts if part.get("thought") is True else written).append(said)
+            if piece := text(part.get("text")):
+                (thoughts if part.get("thought") is True else written).append(piece)
         for call in objects(fields(message.get("toolCall")).get("functionCalls")):
             has_content = True
             arguments = clean(dump(call.get("args") or {}))

@@ -1,4 +1,4 @@
-"""OpenAI's transcriptions, translations and speech, which others have copied:
+"""OpenAI's transcriptions, translations and speech, which other providers have copied:
 https://platform.openai.com/docs/api-reference/audio
 
 Transcripts come as JSON, events or plain text (text, srt, vtt); speech as events or as the audio
@@ -22,13 +22,13 @@ _parts: dict[str, PartKind] = {"input": "message"}
 
 _TEXTS = ("text/", "application/x-subrip")
 
-# The events of a transcript, and where a piece is in them: OpenAI's, then Mistral's.
+# The events of a transcript, and the field of a piece in them: OpenAI's, then Mistral's.
 _PIECES = {"transcript.text.delta": "delta", "transcription.text.delta": "text"}
 _WHOLES = ("transcript.text.done", "transcription.done")
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
-    """Speech is asked for by a JSON object, and billed by its `input`; all else by a form."""
+    """A request for speech is a JSON object, billed by its `input`; all others are forms."""
     if multipart.is_multipart(body, content_type):
         return multipart.read_request(body, content_type)
     parsed_request, raw = requests.read_common(body, _parts, ())
@@ -70,7 +70,7 @@ def _is_binary(kind: str) -> bool:
 
 
 def _parse_plain(body: bytes, kind: str) -> ParsedResponse:
-    """A transcript, or the audio. Neither has an end that could be seen."""
+    """Parses a transcript, or audio. Neither has a mark at its end, so `complete` stays False."""
     if _is_binary(kind):
         return ParsedResponse()
     try:
@@ -86,7 +86,7 @@ def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
     counts = fields(response.get("usage"))
     if not counts and (seconds := response.get("duration")) is not None:
-        # Whisper's verbose answers: what it is billed by.
+        # Whisper's verbose responses have what it is billed by.
         counts = {"type": "duration", "seconds": seconds}
     return ParsedResponse(
         response_model=text(response.get("model")),

@@ -1,6 +1,7 @@
-"""OpenAI's chat completions, as OpenAI, Azure and the many who copied them speak them.
+"""OpenAI's chat completions, as OpenAI, Azure and many others speak them.
 
-https://platform.openai.com/docs/api-reference/chat; where the copies differ, the code says whose.
+https://platform.openai.com/docs/api-reference/chat. Where the copies
+differ, comments say which.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ def read_json(value: JSON) -> ParsedResponse:
         response_id=text(response.get("id")),
         usage=openai_usage.read_usage(_usage_in(response))
         or openai_usage.read_llama_cpp_timings(response.get("timings")),
-        service_tier=billed_tier(response.get("service_tier")),
+        service_tier=tier_in(response.get("service_tier")),
     )
     choices: dict[int, Choice] = {}
-    for place, entry in enumerate(objects(response.get("choices"))):
-        choices[place] = choice = Choice()
+    for number, entry in enumerate(objects(response.get("choices"))):
+        choices[number] = choice = Choice()
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
     set_choices(parsed_response, choices)
@@ -78,7 +79,7 @@ def read_stream(body: bytes) -> ParsedResponse:
 
 
 def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
-    """The name, the object and the end in the body of each event of a stream."""
+    """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
     choices: dict[int, Choice] = {}
     counts: dict[str, JSON] | None = None
@@ -111,22 +112,22 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     parsed_response.usage = openai_usage.read_usage(counts) or openai_usage.read_llama_cpp_timings(
         timings
     )
-    parsed_response.service_tier = billed_tier(tier)
+    parsed_response.service_tier = tier_in(tier)
     set_choices(parsed_response, choices)
     return parsed_response
 
 
-def billed_tier(tier: JSON) -> str | None:
-    """`auto` is what was asked for, not what was billed."""
+def tier_in(tier: JSON) -> str | None:
+    """The tier that was billed; `auto` is a tier that is requested only."""
     return text(tier) if tier != "auto" else None
 
 
 def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
-    """Of an answer or a chunk: OpenAI's place for it, Groq's, Moonshot's."""
+    """The usage of a response or a chunk, where OpenAI, Groq or Moonshot have it."""
     if own := fields(chunk.get("usage")):
         return own
     if groq := fields(fields(chunk.get("x_groq")).get("usage")):
-        return groq if "prompt_tokens" in groq else None  # else it counts bytes of memory
+        return groq if "prompt_tokens" in groq else None  # otherwise it counts bytes of memory
     for choice in objects(chunk.get("choices"))[:1]:
         return fields(choice.get("usage"))
     return None

@@ -1,6 +1,6 @@
-"""OpenAI's first API, text that goes on: https://platform.openai.com/docs/api-reference/completions
+"""OpenAI's completions: https://platform.openai.com/docs/api-reference/completions
 
-Its answers are those of chat completions with a text where these have a message. Mistral's answers
+Its responses are those of chat completions with a text in place of the message. Mistral's responses
 to `fim/completions` have the message.
 """
 

@@ -1,5 +1,5 @@
-"""OpenAI's decisions: questions about an input, asked and counted as in Responses, whose answers
-are no text but verdicts: https://platform.openai.com/docs/api-reference/decisions"""
+"""OpenAI's decisions: questions about an input, requested and counted as in Responses, whose
+answers are verdicts instead of text: https://platform.openai.com/docs/api-reference/decisions"""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 def _parse_json(value: JSON) -> ParsedResponse:
     response = fields(value)
-    responses = response.get("answers")
+    answers = response.get("answers")
     return ParsedResponse(
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
-        content=dump(clean_json(responses)) if responses else None,
+        content=dump(clean_json(answers)) if answers else None,
         usage=openai_usage.read_usage(response.get("usage")),
     )

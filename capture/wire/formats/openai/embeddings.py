@@ -1,6 +1,6 @@
 """OpenAI's embeddings: https://platform.openai.com/docs/api-reference/embeddings
 
-The vectors, which its Python SDK asks for as base64, are no text and are left out.
+The vectors, which its Python SDK requests as base64, are not text and are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
-    """`tokens_out` stays None: the API tells none, not even 0."""
+    """`tokens_out` stays None, as the API sends no number, not even 0."""
     return responses.read_response(
         body,
         status,

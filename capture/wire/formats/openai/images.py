@@ -1,7 +1,7 @@
 """OpenAI's images: https://platform.openai.com/docs/api-reference/images
 
-The images themselves, base64 or a URL, are no text and are left out; a prompt that the model
-rewrote is its text.
+The images themselves, base64 or a URL, are not text and are left out; a prompt that the model
+rewrote is the content.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _parts: dict[str, PartKind] = {"prompt": "message"}
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
-    """Edits and variations are forms."""
+    """A request for edits or variations is a form."""
     if multipart.is_multipart(body, content_type):
         return multipart.read_request(body, content_type)
     return requests.read_common(body, _parts, ())[0]
@@ -69,8 +69,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.error = errors.message_of_event(event)
         elif name.endswith(".completed"):
             parsed_response.complete = True
-            counted = openai_usage.read_image_usage(event)
-            usages += [counted] if counted else []
+            image_usage = openai_usage.read_image_usage(event)
+            usages += [image_usage] if image_usage else []
         if "b64_json" in event and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None

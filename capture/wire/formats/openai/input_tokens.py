@@ -1,4 +1,4 @@
-"""How many tokens a request to Responses would take; free, as `registry.FREE_FORMATS` says:
+"""The counting of the tokens of a request to Responses, which is free (`registry.FREE_FORMATS`):
 https://platform.openai.com/docs/api-reference/responses/input-tokens"""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 
 def tool_results(message: bytes) -> list[ParsedToolResult]:
-    """None: the call that the tokens were counted for brings them again."""
+    """Returns none, as the call that the tokens are counted for brings them again."""
     return []
 
 

@@ -1,6 +1,6 @@
 """OpenAI's moderations, which are free: https://platform.openai.com/docs/api-reference/moderations
 
-They have no usage and no text; their cost is 0 because `registry.FREE_FORMATS` names them.
+They have no usage and no text; their cost is 0, as they are one of `registry.FREE_FORMATS`.
 """
 
 from __future__ import annotations

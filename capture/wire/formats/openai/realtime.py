@@ -1,5 +1,5 @@
-"""One response of OpenAI's Realtime, out of a WebSocket: asked in the shape of a request for
-Responses (capture.wire.sockets.openai_realtime), answered by its events.
+"""One response of OpenAI's Realtime over a WebSocket. Its request has the shape of one to Responses
+(capture.wire.sockets.openai_realtime), its response is the provider's events.
 
 https://platform.openai.com/docs/api-reference/realtime-server-events/response
 """
@@ -33,7 +33,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    """The answer to a handshake that failed: it holds an error or nothing of a response."""
+    """The response to a handshake that failed has an error at most."""
     return ParsedResponse()
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's Responses, and their compaction, whose answer is a history in short:
+"""OpenAI's Responses, and their compaction, whose response is a shortened history:
 https://platform.openai.com/docs/api-reference/responses"""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
-from capture.wire.formats.openai.chat import billed_tier
+from capture.wire.formats.openai.chat import tier_in
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
@@ -28,7 +28,7 @@ PROVIDER = "openai"
 _parts: dict[str, PartKind] = {"instructions": "system", "input": "message", "tools": "tools"}
 
 ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
-"""The events of which one is a stream's last."""
+"""The events that end a stream."""
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
@@ -73,7 +73,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 
 
 def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
-    """A stream of which an event of `ends` is the last."""
+    """Parses a stream that ends with an event of `ends`."""
     parsed_response = ParsedResponse()
     items = OutputItems()
     last: dict[str, JSON] = {}
@@ -105,7 +105,7 @@ def _set_response(parsed_response: ParsedResponse, response: dict[str, JSON]) ->
     parsed_response.response_model = text(response.get("model"))
     parsed_response.response_id = text(response.get("id"))
     parsed_response.usage = openai_usage.read_response_usage(response)
-    parsed_response.service_tier = billed_tier(response.get("service_tier"))
+    parsed_response.service_tier = tier_in(response.get("service_tier"))
 
 
 def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) -> None:
@@ -113,7 +113,7 @@ def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) 
     reasoning: list[str] = []
     for item in output:
         kind = item.get("type")
-        # A compaction repeats what the user said.
+        # A compaction repeats the user's messages.
         if kind == "message" and item.get("role") not in ("user", "developer", "system"):
             for part in objects(item.get("content")):
                 content += next(filter(None, (texts(part.get(name)) for name in TEXT_FIELDS)), [])
@@ -139,8 +139,8 @@ def _tool_call(item: dict[str, JSON], kind: str) -> ParsedToolCall:
 def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     status = text(response.get("status"))
     if status in ("incomplete", "cancelled"):
-        # Realtime tells the details under another name.
-        told = response.get("incomplete_details") or response.get("status_details")
-        parsed_response.stop_reason = text(fields(told).get("reason")) or status
+        # Realtime has the details under another name.
+        details = response.get("incomplete_details") or response.get("status_details")
+        parsed_response.stop_reason = text(fields(details).get("reason")) or status
     else:
         parsed_response.stop_reason = "tool_calls" if parsed_response.tool_calls else status

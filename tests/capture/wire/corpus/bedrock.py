@@ -455,7 +455,7 @@ INVOKE = [
         + event_frame("chunk", {"bytes": "not base64!"})
         + event_frame("chunk", {"bytes": None}),
         complete=False,
-        note="3 chunks are no JSON objects, the first ends at byte "
+        note="3 chunks are not JSON objects, the first ends at byte "
         + str(len(chunk({"poem": ["Hi"]}, ["x"]))),
     ),
     whole(

@@ -499,21 +499,21 @@ EXCHANGES = [
         first_content=b'"hi "',
     ),
     Exchange(
-        "plain answer",
+        "plain response",
         "openai_chat",
         whole({"role": "assistant", "content": "Hello!", "refusal": None, "annotations": []}),
         response(content="Hello!", stop_reason="stop", usage=COUNTED),
         content_type=PLAIN,
     ),
     Exchange(
-        "plain answer behind blank lines, called text/plain",
+        "plain response behind blank lines, called text/plain",
         "openai_chat",
         b"\n\n\n" + whole({"role": "assistant", "content": "Hello!"}),
         response(content="Hello!", stop_reason="stop", usage=COUNTED),
         content_type="text/plain",
     ),
     Exchange(
-        "plain answer with every kind of tool call",
+        "plain response with every kind of tool call",
         "openai_chat",
         whole(
             {
@@ -722,10 +722,10 @@ EXCHANGES = [
         content_type=PLAIN,
     ),
     Exchange(
-        "plain answer cut short",
+        "plain response cut short",
         "openai_chat",
         b'{"id":"chatcmpl-1","model":"gp',
-        ParsedResponse(note="answer: not JSON at character 27"),
+        ParsedResponse(note="response: not JSON at character 27"),
         content_type=PLAIN,
     ),
 ]

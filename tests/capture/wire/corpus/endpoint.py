@@ -55,7 +55,7 @@ COMPLETIONS = [
         first_content=b'"one"',
     ),
     Exchange(
-        "an answer to each prompt",
+        "a response to each prompt",
         "openai_completions",
         compact(
             text_chunk("one", "stop", usage=USAGE)

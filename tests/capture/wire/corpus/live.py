@@ -50,7 +50,7 @@ LIVE_COUNTED = Usage(
 
 EXCHANGES = [
     Exchange(
-        name="a spoken answer",
+        name="a spoken response",
         wire_format="openai_realtime",
         body=data(
             {"type": "response.created", "response": {**RESPONSE, "status": "in_progress"}},
