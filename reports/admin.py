@@ -56,7 +56,7 @@ def number(n: float | None) -> str:
     return UNKNOWN if n is None else f"{n:,.0f}"
 
 
-def estimated(call: Call, text: str) -> str:
+def mark_estimate(call: Call, text: str) -> str:
     return f"≈ {text}" if call.usage_source == "estimated" and text != UNKNOWN else text
 
 
@@ -131,7 +131,7 @@ class SessionAdmin(ReadOnly):
                 "agent": call.agent_name or UNKNOWN,
                 "model": call.model_id or UNKNOWN,
                 "outcome": call.outcome,
-                "cost": estimated(call, usd(call.cost_usd)),
+                "cost": mark_estimate(call, usd(call.cost_usd)),
             }
             for call in calls
         ]
@@ -253,11 +253,11 @@ class CallAdmin(ReadOnly):
 
     @admin.display(description="tokens in / out")
     def tokens(self, call: Call) -> str:
-        return estimated(call, f"{number(call.tokens_in)} / {number(call.tokens_out)}")
+        return mark_estimate(call, f"{number(call.tokens_in)} / {number(call.tokens_out)}")
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, call: Call) -> str:
-        return estimated(call, usd(call.cost_usd))
+        return mark_estimate(call, usd(call.cost_usd))
 
     @admin.display(description="latency", ordering="latency_ms")
     def latency(self, call: Call) -> str:

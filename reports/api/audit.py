@@ -8,22 +8,22 @@ from access.models import AuditEntry
 from reports.api.pagination import IdPagination
 from reports.api.serializers import AuditEntrySerializer
 from reports.api.viewsets import LedgerViewSet
-from reports.queries.parameters import Number, Parameters, Text, Time
+from reports.queries.parameters import NumberParameter, Parameters, TextParameter, TimeParameter
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
 
 class AuditParameters(Parameters):
-    actor = Text(lookup="actor", help_text="entries of this actor")
-    address = Text(lookup="address", help_text="entries of requests from this address")
-    action = Text(lookup="action", help_text="entries of this action")
-    object = Text(lookup="object", help_text="entries about this object")
-    since = Time(lookup="at__gte", help_text="entries of this time or later")
-    until = Time(lookup="at__lt", help_text="entries before this time")
-    limit = Number(
+    actor = TextParameter(lookup="actor", help_text="entries of this actor")
+    address = TextParameter(lookup="address", help_text="entries of requests from this address")
+    action = TextParameter(lookup="action", help_text="entries of this action")
+    object = TextParameter(lookup="object", help_text="entries about this object")
+    since = TimeParameter(lookup="at__gte", help_text="entries of this time or later")
+    until = TimeParameter(lookup="at__lt", help_text="entries before this time")
+    limit = NumberParameter(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of entries at most"
     )
-    cursor = Number(
+    cursor = NumberParameter(
         lowest=1,
         highest=2**63 - 1,
         lookup="id__lt",

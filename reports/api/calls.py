@@ -29,7 +29,7 @@ from reports.output.neighbours_json import neighbours_json
 from reports.queries import records
 from reports.queries.cursors import link
 from reports.queries.neighbours import find_neighbours
-from reports.queries.parameters import Names, Number, Parameters, Text
+from reports.queries.parameters import NamesParameter, NumberParameter, Parameters, TextParameter
 from reports.queries.records import Record
 
 JSON = "application/json"
@@ -41,13 +41,19 @@ CHUNK = 512 * 1024
 
 
 class SessionCallsParameters(Parameters):
-    limit = Number(lowest=1, highest=MAX_LIMIT, help_text="number of calls at most; default: all")
-    after = Text(help_text="the action_id or seq of a call: the calls after it, in time order")
-    fields = Names(FIELDS, help_text="comma-separated fields; with a - each, those to leave out")
+    limit = NumberParameter(
+        lowest=1, highest=MAX_LIMIT, help_text="number of calls at most; default: all"
+    )
+    after = TextParameter(
+        help_text="the action_id or seq of a call: the calls after it, in time order"
+    )
+    fields = NamesParameter(
+        FIELDS, help_text="comma-separated fields; with a - each, those to leave out"
+    )
 
 
 class CallViewSet(LedgerViewSet[Call]):
-    """The calls of a session in time order."""
+    """Calls with their requests and responses, their costs and times."""
 
     detail_name = "one_call"
     routed_actions = ("destroy",)  # calls are read at /session/{session_id}, /explain/{action_id}

@@ -14,14 +14,14 @@ from capture.models import Call
 from capture.proxy import runtime
 from reports.api.serializers import StandingSerializer
 from reports.api.viewsets import LedgerViewSet
-from reports.queries.parameters import Parameters, Text
+from reports.queries.parameters import Parameters, TextParameter
 
 
 class LimitsParameters(Parameters):
-    session_id = Text(help_text="include the budgets and limits of this session")
-    agent_name = Text(help_text="include the budgets and limits of this agent")
-    user_id = Text(help_text="include the budgets and limits of this user")
-    ingest_token = Text(help_text="include the budget of the ingest token of this name")
+    session_id = TextParameter(help_text="include the budgets and limits of this session")
+    agent_name = TextParameter(help_text="include the budgets and limits of this agent")
+    user_id = TextParameter(help_text="include the budgets and limits of this user")
+    ingest_token = TextParameter(help_text="include the budget of the ingest token of this name")
 
 
 class LimitsViewSet(LedgerViewSet[Call]):

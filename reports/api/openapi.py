@@ -1,4 +1,4 @@
-"""How drf-spectacular describes the API's views."""
+"""The extensions with which drf-spectacular describes the API's views."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from access.actors import actor_of
 from capture.models import Stop
@@ -17,11 +18,11 @@ from capture.proxy import runtime
 from reports.api.pagination import NewestStops
 from reports.api.serializers import NewStopSerializer, StopSerializer
 from reports.api.viewsets import LedgerViewSet
-from reports.queries.parameters import Parameters, Text
+from reports.queries.parameters import Parameters, TextParameter
 
 
 class StopsParameters(Parameters):
-    all = Text(help_text="1: include stops that were lifted")
+    all = TextParameter(help_text="1: include stops that were lifted")
 
     def filter_queryset(self, queryset: Any) -> Any:
         return queryset if "all" in self.values else queryset.in_force()
@@ -40,10 +41,13 @@ class StopViewSet(ListModelMixin, LedgerViewSet[Stop]):
     pagination_class = NewestStops
     filterset_classes = {"list": StopsParameters, "create": StopsParameters}
 
-    @extend_schema(request=NewStopSerializer, responses={201: StopSerializer, 200: StopSerializer})
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return NewStopSerializer if self.action == "create" else StopSerializer
+
+    @extend_schema(responses={201: StopSerializer, 200: StopSerializer})
     def create(self, request: Request) -> Response:
         """Stop a session, an agent, a user, or everything. 200 where it is stopped already."""
-        serializer = NewStopSerializer(data=request.data)
+        serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = serializer.validated_data
         made, is_new = stop(

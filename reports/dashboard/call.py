@@ -28,7 +28,13 @@ from reports.output.call_json import call_json
 from reports.queries import records
 from reports.queries.budget_usage import budgets_of
 from reports.queries.neighbours import Neighbours, find_neighbours
-from reports.queries.parameters import Choice, Flag, Parameters, Text, Uuid
+from reports.queries.parameters import (
+    ChoiceParameter,
+    FlagParameter,
+    Parameters,
+    TextParameter,
+    UuidParameter,
+)
 from reports.queries.records import Record
 
 VIEWS = ("new", "full", "raw")
@@ -38,11 +44,12 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class CallParameters(Parameters):
-    view = Choice(VIEWS, help_text="new messages, the full history, or the bytes")
-    cmp = Uuid(help_text="action_id of the call to compare with")
-    all = Flag(help_text="true: texts are not cut")
+    view = ChoiceParameter(VIEWS, help_text="new messages, the full history, or the bytes")
+    cmp = UuidParameter(help_text="action_id of the call to compare with")
+    all = FlagParameter(help_text="true: texts are not cut")
 
-    vars()["from"] = Text(help_text="query of the list to return to")  # a keyword of Python
+    # `from` is a keyword, so it cannot be declared as an attribute.
+    vars()["from"] = TextParameter(help_text="query of the list to return to")
 
 
 @page

@@ -24,7 +24,7 @@ from reports.json_encoding import encode
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import FIELDS, CallFilter, short_calls
 from reports.queries.ledger_position import live_figures, newest_position, stops_in_force
-from reports.queries.parameters import Names, Text
+from reports.queries.parameters import NamesParameter, TextParameter
 
 COLUMNS = {
     "time": "Time",
@@ -52,9 +52,9 @@ SORTS_OF_COLUMNS = {"time": "timestamp", "cost": "cost", "ttft": "ttft", "total"
 class PageParameters(CallsPageParameters):
     """The parameters that select calls, and those of the page alone."""
 
-    cols = Names(COLUMNS, help_text="columns to show, or -columns to leave out")
-    tail = Text(help_text="0: live updates are paused")
-    sel = Text(help_text="the selected call")
+    cols = NamesParameter(COLUMNS, help_text="columns to show, or -columns to leave out")
+    tail = TextParameter(help_text="0: live updates are paused")
+    sel = TextParameter(help_text="the selected call")
 
 
 @page

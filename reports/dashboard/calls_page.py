@@ -19,7 +19,7 @@ from capture.ledger.bulk_sql import quote_name
 from capture.models import Call, Session
 from reports.queries.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.queries.cursors import Cursor, CursorParameter
-from reports.queries.parameters import Choice, Number, Time
+from reports.queries.parameters import ChoiceParameter, NumberParameter, TimeParameter
 from reports.search.find import SearchCriteria, find
 from reports.search.parameters import SESSION_NAMES, QueryParameter
 
@@ -40,13 +40,15 @@ SORTS = {
 
 
 class CallsPageParameters(CallsParameters):
-    since = Time(help_text="made at this time or later")
-    until = Time(help_text="made before this time")
-    sort = Choice(
+    since = TimeParameter(help_text="made at this time or later")
+    until = TimeParameter(help_text="made before this time")
+    sort = ChoiceParameter(
         [sign + name for name in SORTS for sign in ("-", "")],
         help_text="the order; - for descending",
     )
-    limit = Number(lowest=1, highest=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="calls on a page")
+    limit = NumberParameter(
+        lowest=1, highest=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="calls on a page"
+    )
     before = CursorParameter(help_text="where the page begins: from the link to older calls")
     q = QueryParameter(help_text="words that must all occur in a call")
 

@@ -20,7 +20,13 @@ from reports.dashboard.flow_data import flow_data, flow_json_data, node_label, r
 from reports.dashboard.session_picker import choose_session, conditional_response, session_or_404
 from reports.queries import records
 from reports.queries.call_list import short_calls
-from reports.queries.parameters import Choice, Flag, Parameters, Text, Time
+from reports.queries.parameters import (
+    ChoiceParameter,
+    FlagParameter,
+    Parameters,
+    TextParameter,
+    TimeParameter,
+)
 
 MODES = ("agg", "exp", "all")
 MAX_NODE_CALLS = 100
@@ -30,14 +36,14 @@ MAX_TABLE_ROWS = 1000
 class FlowParameters(Parameters):
     """The session; the other parameters are for the page's own script."""
 
-    session = Text()
-    mode = Choice(MODES)
-    node = Text()
-    z = Text()
+    session = TextParameter()
+    mode = ChoiceParameter(MODES)
+    node = TextParameter()
+    z = TextParameter()
 
 
 class RequiredSessionParameters(Parameters):
-    session = Text()
+    session = TextParameter()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "session" not in attrs:
@@ -46,10 +52,10 @@ class RequiredSessionParameters(Parameters):
 
 
 class NodeParameters(RequiredSessionParameters):
-    agent = Text()
-    unnamed = Flag(help_text="true: the calls without an agent name")
-    since = Time()
-    until = Time()
+    agent = TextParameter()
+    unnamed = FlagParameter(help_text="true: the calls without an agent name")
+    since = TimeParameter()
+    until = TimeParameter()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("agent" in attrs) == attrs.get("unnamed", False):

@@ -20,7 +20,13 @@ from reports.queries.budget_usage import current_standing
 from reports.queries.call_list import WARNED
 from reports.queries.cursors import CursorParameter
 from reports.queries.ledger_position import newest_position, stops_in_force
-from reports.queries.parameters import Choice, Flag, Parameters, Text, Uuid
+from reports.queries.parameters import (
+    ChoiceParameter,
+    FlagParameter,
+    Parameters,
+    TextParameter,
+    UuidParameter,
+)
 from reports.queries.session_costs import cost_growth, costs_by_agent_and_model
 
 TABS = ("transcript", "calls")
@@ -31,12 +37,12 @@ TAB_PARAMETERS = ("after", "before", "all", "sel")
 
 
 class SessionParameters(Parameters):
-    tab = Choice(TABS, help_text="the view of the calls")
-    agent = Text(help_text="calls of this agent only")
-    after = Uuid(help_text="transcript: the call after which the page begins")
-    all = Flag(help_text="true: texts are not cut")
+    tab = ChoiceParameter(TABS, help_text="the view of the calls")
+    agent = TextParameter(help_text="calls of this agent only")
+    after = UuidParameter(help_text="transcript: the call after which the page begins")
+    all = FlagParameter(help_text="true: texts are not cut")
     before = CursorParameter(help_text="calls: where the page begins")
-    sel = Text(help_text="the selected call")
+    sel = TextParameter(help_text="the selected call")
 
 
 @page

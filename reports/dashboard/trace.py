@@ -16,7 +16,7 @@ from reports.dashboard.session_picker import choose_session, conditional_respons
 from reports.dashboard.trace_data import trace_data
 from reports.queries import records
 from reports.queries.call_list import short_calls
-from reports.queries.parameters import Flag, Number, Parameters, Text
+from reports.queries.parameters import FlagParameter, NumberParameter, Parameters, TextParameter
 
 # For browsers without JavaScript, and for print.
 MAX_TABLE_ROWS = 100
@@ -26,14 +26,14 @@ MAX_MS = 2**53
 class TraceParameters(Parameters):
     """The session; the other parameters are for the page's own script."""
 
-    session = Text()
-    sel = Text()
-    t0 = Number(lowest=0, highest=MAX_MS)
-    t1 = Number(lowest=0, highest=MAX_MS)
-    collapsed = Text(longest=10_000)
-    focus = Text()
-    q = Text()
-    crit = Flag()
+    session = TextParameter()
+    sel = TextParameter()
+    t0 = NumberParameter(lowest=0, highest=MAX_MS)
+    t1 = NumberParameter(lowest=0, highest=MAX_MS)
+    collapsed = TextParameter(longest=10_000)
+    focus = TextParameter()
+    q = TextParameter()
+    crit = FlagParameter()
 
 
 @page

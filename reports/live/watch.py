@@ -11,7 +11,7 @@ from django.http import QueryDict
 
 from reports.queries.call_list import CallFilter, CallsParameters
 from reports.queries.ledger_position import LedgerPosition
-from reports.queries.parameters import Flag, Number, Parameter, Text
+from reports.queries.parameters import FlagParameter, NumberParameter, Parameter, TextParameter
 from reports.queries.time_zones import parse_zone
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
@@ -44,11 +44,11 @@ class SinceParameter(Parameter):
 
 class LiveParameters(CallsParameters):
     since = SinceParameter(help_text="begin with what came after this seq, or this place")
-    limit = Number(
+    limit = NumberParameter(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="calls in one message"
     )
-    sessions = Flag(help_text="also the totals of sessions that change")
-    rows = Text(help_text="also each call as a row of the page, with times in this zone")
+    sessions = FlagParameter(help_text="also the totals of sessions that change")
+    rows = TextParameter(help_text="also each call as a row of the page, with times in this zone")
 
 
 @dataclass(frozen=True, slots=True)

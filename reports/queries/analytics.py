@@ -14,7 +14,13 @@ from rest_framework.exceptions import ValidationError
 
 from capture.ledger.histogram import percentiles
 from capture.ledger.rollup_sums import ALL_NAMES, COUNTS, HISTOGRAMS, hour_of, hour_start, to_usd
-from reports.queries.parameters import Choice, Number, Parameters, Text, Time
+from reports.queries.parameters import (
+    ChoiceParameter,
+    NumberParameter,
+    Parameters,
+    TextParameter,
+    TimeParameter,
+)
 from reports.queries.rollups import Filters, Name, Period, Series, Summary, Total, summary, total_of
 
 BY = {
@@ -44,17 +50,21 @@ Figures = dict[str, Any]
 
 
 class AnalyticsParameters(Parameters):
-    by = Choice(tuple(BY), help_text="a series for each value of this, the most expensive first")
-    interval = Choice(INTERVALS, help_text="days; hours for a period of at most two days")
-    since = Time(help_text="from the hour of this time on")
-    until = Time(help_text="up to the hour of this time")
-    model_id = Text(help_text="only calls of this model")
-    provider = Text(help_text="only calls to this provider")
-    agent_name = Text(help_text="only calls of this agent")
-    app_id = Text(help_text="only calls of this application")
-    environment = Text(help_text="only calls in this environment")
-    user_id = Text(help_text="only calls for this user; without other filters or another `by`")
-    limit = Number(
+    by = ChoiceParameter(
+        tuple(BY), help_text="a series for each value of this, the most expensive first"
+    )
+    interval = ChoiceParameter(INTERVALS, help_text="days; hours for a period of at most two days")
+    since = TimeParameter(help_text="from the hour of this time on")
+    until = TimeParameter(help_text="up to the hour of this time")
+    model_id = TextParameter(help_text="only calls of this model")
+    provider = TextParameter(help_text="only calls to this provider")
+    agent_name = TextParameter(help_text="only calls of this agent")
+    app_id = TextParameter(help_text="only calls of this application")
+    environment = TextParameter(help_text="only calls in this environment")
+    user_id = TextParameter(
+        help_text="only calls for this user; without other filters or another `by`"
+    )
+    limit = NumberParameter(
         lowest=1,
         highest=MAX_GROUPS,
         default=DEFAULT_GROUPS,
@@ -116,7 +126,7 @@ def _interval_and_period(parameters: Mapping[str, Any]) -> tuple[str, Period]:
 def _time(parameters: Mapping[str, Any], name: str) -> datetime | None:
     time: datetime | None = parameters.get(name)
     if time is not None and not 1970 <= time.year < 2089:
-        raise ValidationError({name: [f"{Time.accepted}, from 1970 to 2088"]})
+        raise ValidationError({name: [f"{TimeParameter.accepted}, from 1970 to 2088"]})
     return time
 
 
@@ -150,12 +160,12 @@ def analytics_series(found: Summary, column: str | None) -> Iterator[Figures]:
 
 def _groups(found: Summary, column: str) -> Iterator[tuple[Figures, Series]]:
     for name, series in found.groups.items():
-        yield _named(column, name), series
+        yield _group_name(column, name), series
     if found.rest:
         yield {column: None, "is_other": True}, found.rest
 
 
-def _named(column: str, name: Name) -> Figures:
+def _group_name(column: str, name: Name) -> Figures:
     return {column: name, "is_other": False}
 
 
@@ -169,10 +179,10 @@ def _figures(total: Total) -> Figures:
     for name, columns in PERCENTILES.items():
         durations = percentiles(getattr(total, name), SHARES.values())
         if durations:
-            figures.update(zip(columns, map(_rounded, durations), strict=True))
+            figures.update(zip(columns, map(_round, durations), strict=True))
     return figures
 
 
 @cache  # there are only as many durations as a histogram has buckets
-def _rounded(ms: float) -> float:
+def _round(ms: float) -> float:
     return round(ms, 1)

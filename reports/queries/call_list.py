@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 
 from capture.exchange import Outcome
 from capture.models import Call
-from reports.queries.parameters import Choice, Parameters, Text, Usd
+from reports.queries.parameters import ChoiceParameter, Parameters, TextParameter, UsdParameter
 
 COLUMNS = (
     "action_id seq timestamp agent_name user_id app_id environment model_id provider streaming"
@@ -41,18 +41,18 @@ def short_calls(calls: QuerySet[Call]) -> list[ShortCall]:
 class CallsParameters(Parameters):
     """The filters of a list of calls: all that are given must match."""
 
-    session = Text(help_text="calls of this session")
-    agent = Text(help_text="calls of this agent")
-    user = Text(help_text="calls for this user")
-    app = Text(help_text="calls of this application")
-    environment = Text(help_text="calls in this environment")
-    model = Text(help_text="calls of this model")
-    provider = Text(help_text="calls to this provider")
-    status = Choice(STATUSES, help_text="completed; with an error; refused")
-    budget = Choice(
+    session = TextParameter(help_text="calls of this session")
+    agent = TextParameter(help_text="calls of this agent")
+    user = TextParameter(help_text="calls for this user")
+    app = TextParameter(help_text="calls of this application")
+    environment = TextParameter(help_text="calls in this environment")
+    model = TextParameter(help_text="calls of this model")
+    provider = TextParameter(help_text="calls to this provider")
+    status = ChoiceParameter(STATUSES, help_text="completed; with an error; refused")
+    budget = ChoiceParameter(
         BUDGETS, help_text="without either; with a budget's warning; refused by a budget"
     )
-    min_cost = Usd(help_text="calls that cost at least this (USD)")
+    min_cost = UsdParameter(help_text="calls that cost at least this (USD)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 
-class History:
+class MessageHistory:
     """Messages that follow one another, by their references."""
 
     def __init__(self, refs: Sequence[int], text: Callable[[int], bytes]) -> None:
@@ -33,7 +33,7 @@ class History:
 class HistorySlice(NamedTuple):
     """The messages of one call."""
 
-    history: History
+    history: MessageHistory
     begin: int
     end: int
 
@@ -52,16 +52,16 @@ class Histories:
 
     def __init__(self, text: Callable[[int], bytes]) -> None:
         self._text = text
-        self._by_last: dict[int, History] = {}
+        self._by_last: dict[int, MessageHistory] = {}
 
     def add(self, refs: Sequence[int]) -> HistorySlice:
         """Returns the history of a call with these messages, of which there is at least one."""
-        history = self._continue(refs) or History(refs, self._text)
+        history = self._continue(refs) or MessageHistory(refs, self._text)
         self._by_last[refs[-1]] = history
         end = len(history.refs)
         return HistorySlice(history, end - len(refs), end)
 
-    def _continue(self, refs: Sequence[int]) -> History | None:
+    def _continue(self, refs: Sequence[int]) -> MessageHistory | None:
         for n_old in range(len(refs), 0, -1):
             history = self._by_last.get(refs[n_old - 1])
             if history is not None and history.refs[-n_old:] == refs[:n_old]:

@@ -163,7 +163,7 @@ class Parameter(Filter):  # type: ignore[misc]  # django-filter has no types
         return queryset if self.lookup is None else queryset.filter(**{self.lookup: value})
 
 
-class Number(Parameter):
+class NumberParameter(Parameter):
     skips_empty = False
 
     def __init__(self, *, lowest: int, highest: int, **options: Any) -> None:
@@ -181,7 +181,7 @@ class Number(Parameter):
         return number
 
 
-class Text(Parameter):
+class TextParameter(Parameter):
     def __init__(self, *, longest: int = FIELD_LENGTH, **options: Any) -> None:
         self.longest = longest
         self.accepted = f"text of at most {longest} characters"
@@ -196,7 +196,7 @@ class Text(Parameter):
         return text
 
 
-class Choice(Parameter):
+class ChoiceParameter(Parameter):
     def __init__(self, choices: Collection[str], **options: Any) -> None:
         self.choices = list(choices)
         self.accepted = f"one of {', '.join(choices)}"
@@ -209,7 +209,7 @@ class Choice(Parameter):
         return text
 
 
-class Flag(Parameter):
+class FlagParameter(Parameter):
     accepted = "true or false"
     schema: Mapping[str, Any] = {"type": "boolean"}
 
@@ -220,7 +220,7 @@ class Flag(Parameter):
         return word in _TRUE
 
 
-class Usd(Parameter):
+class UsdParameter(Parameter):
     accepted = "a number of USD, 0 or more, e.g. 0.25"
     schema: Mapping[str, Any] = {"type": "number", "minimum": 0}
 
@@ -234,7 +234,7 @@ class Usd(Parameter):
         return amount
 
 
-class Uuid(Parameter):
+class UuidParameter(Parameter):
     accepted = "a UUID"
     schema: Mapping[str, Any] = {"type": "string", "format": "uuid"}
 
@@ -242,7 +242,7 @@ class Uuid(Parameter):
         return UUID(text)
 
 
-class Time(Parameter):
+class TimeParameter(Parameter):
     """A time as ISO 8601; without an offset it is UTC, and a day is its beginning."""
 
     accepted = "a time as ISO 8601, e.g. 2026-04-03T12:00:00Z or 2026-04-03"
@@ -264,7 +264,7 @@ def _has_lost_plus(text: str) -> bool:
     return _HAS_TIME.search(text[: text.rindex(" ")]) is not None if " " in text else False
 
 
-class Names(Parameter):
+class NamesParameter(Parameter):
     """Comma-separated names out of `known`: either those to include, or each with a `-` those to
     leave out. The value is the set of included names."""
 

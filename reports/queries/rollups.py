@@ -31,7 +31,7 @@ from capture.models import Rollup, RollupKey
 ROWS_AT_ONCE = 2000
 
 Name = str | None
-"""The value of what groups are told apart by. None: calls that have none."""
+"""The name of a group; None: the calls that have no such name."""
 Filters = Mapping[str, str]
 """The values that calls must have, by name."""
 
@@ -150,8 +150,8 @@ def _rest(total: Series, groups: Mapping[Name, Series]) -> Series:
     return rest
 
 
-def _key_ids(kind: int, wanted: Iterable[Names | None]) -> list[int]:
-    digests = [key_digest((kind, names)) for names in wanted]
+def _key_ids(kind: int, several: Iterable[Names | None]) -> list[int]:
+    digests = [key_digest((kind, names)) for names in several]
     return list(RollupKey.objects.filter(digest__in=digests).values_list("id", flat=True))
 
 
@@ -179,10 +179,10 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
         for key in keys
     ]
     found: dict[int, Series] = {}
-    for some in chunks(ids):
-        marks = ", ".join(["%s"] * len(some))
+    for batch in chunks(ids):
+        marks = ", ".join(["%s"] * len(batch))
         query = f"SELECT key_id, hour, {_FIGURES} FROM {_table()} r WHERE id IN ({marks})"
-        _collect(found, period, _rows(query, some))
+        _collect(found, period, _rows(query, batch))
     return found
 
 
@@ -255,8 +255,8 @@ def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
 def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        while some := cursor.fetchmany(ROWS_AT_ONCE):
-            yield from some
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from rows
 
 
 def _table() -> str:

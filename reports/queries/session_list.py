@@ -14,7 +14,15 @@ from rest_framework.exceptions import ValidationError
 
 from capture.models import Session, SessionValue
 from reports.queries.cursors import Cursor, CursorParameter
-from reports.queries.parameters import Choice, Flag, Number, Parameters, Text, Time, Usd
+from reports.queries.parameters import (
+    ChoiceParameter,
+    FlagParameter,
+    NumberParameter,
+    Parameters,
+    TextParameter,
+    TimeParameter,
+    UsdParameter,
+)
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -38,7 +46,7 @@ STATUSES = {
 }
 
 
-class SessionValueParameter(Text):
+class SessionValueParameter(TextParameter):
     """Finds the sessions in which a call had this value."""
 
     def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
@@ -48,12 +56,12 @@ class SessionValueParameter(Text):
         return queryset.filter(pk__in=same.values("session_id"))
 
 
-class StatusParameter(Choice):
+class StatusParameter(ChoiceParameter):
     def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         return queryset.filter(STATUSES[value])
 
 
-class NamePartParameter(Text):
+class NamePartParameter(TextParameter):
     """Finds a part of a session's names, which are stored in folded case."""
 
     def filter(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
@@ -71,22 +79,28 @@ class SessionsParameters(Parameters):
         tuple(STATUSES),
         help_text="without an error or a refused call; with an error; with a refused call",
     )
-    since = Time(lookup="last_call_at__gte", help_text="sessions with a call at this time or later")
-    until = Time(lookup="started_at__lt", help_text="sessions with a call before this time")
-    min_cost = Usd(lookup="total_cost_usd__gte", help_text="sessions that cost at least this (USD)")
-    pinned = Flag(lookup="pinned", help_text="sessions that are pinned, or that are not")
+    since = TimeParameter(
+        lookup="last_call_at__gte", help_text="sessions with a call at this time or later"
+    )
+    until = TimeParameter(
+        lookup="started_at__lt", help_text="sessions with a call before this time"
+    )
+    min_cost = UsdParameter(
+        lookup="total_cost_usd__gte", help_text="sessions that cost at least this (USD)"
+    )
+    pinned = FlagParameter(lookup="pinned", help_text="sessions that are pinned, or that are not")
     q = NamePartParameter(
         help_text="part of the session's id, of an agent, a user or a label, in any case"
     )
-    order = Choice(
+    order = ChoiceParameter(
         [sign + name for name in ORDERS for sign in ("-", "")],
         default=NEWEST_FIRST,
         help_text="the order; with a - the greatest comes first",
     )
-    limit = Number(
+    limit = NumberParameter(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of sessions at most"
     )
-    offset = Number(lowest=0, highest=2**53, help_text="number of sessions to skip")
+    offset = NumberParameter(lowest=0, highest=2**53, help_text="number of sessions to skip")
     cursor = CursorParameter(help_text="begin of the page: from the Link header of the page before")
 
     def __init__(self, data: QueryDict, queryset: QuerySet[Session] | None = None, **options: Any):

@@ -8,7 +8,16 @@ from typing import Any
 from django.db.models import Q
 
 from reports.queries.call_list import STATUS
-from reports.queries.parameters import Choice, Names, Number, Parameter, Parameters, Text, Time, Usd
+from reports.queries.parameters import (
+    ChoiceParameter,
+    NamesParameter,
+    NumberParameter,
+    Parameter,
+    Parameters,
+    TextParameter,
+    TimeParameter,
+    UsdParameter,
+)
 from reports.search.find import HitPage, SearchCriteria, find
 from reports.search.query import ACCEPTED, MAX_LENGTH, Query
 
@@ -53,21 +62,21 @@ class SearchParameters(Parameters):
     q = QueryParameter(
         required=True, help_text='words that must all occur in a call; "in quotes" a phrase'
     )
-    scope = Names(SCOPES, help_text="the parts of a call that must contain the words")
-    agent_name = Text(help_text="calls of this agent")
-    user_id = Text(help_text="calls for this user")
-    app_id = Text(help_text="calls of this application")
-    environment = Text(help_text="calls of this environment")
-    model_id = Text(help_text="calls of this model")
-    session_id = Text(help_text="calls of this session")
-    status = Choice(tuple(STATUS), help_text="completed; with an error; refused")
-    since = Time(help_text="calls made at this time or later")
-    until = Time(help_text="calls made before this time")
-    min_cost = Usd(help_text="calls that cost at least this (USD)")
-    limit = Number(
+    scope = NamesParameter(SCOPES, help_text="the parts of a call that must contain the words")
+    agent_name = TextParameter(help_text="calls of this agent")
+    user_id = TextParameter(help_text="calls for this user")
+    app_id = TextParameter(help_text="calls of this application")
+    environment = TextParameter(help_text="calls of this environment")
+    model_id = TextParameter(help_text="calls of this model")
+    session_id = TextParameter(help_text="calls of this session")
+    status = ChoiceParameter(tuple(STATUS), help_text="completed; with an error; refused")
+    since = TimeParameter(help_text="calls made at this time or later")
+    until = TimeParameter(help_text="calls made before this time")
+    min_cost = UsdParameter(help_text="calls that cost at least this (USD)")
+    limit = NumberParameter(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of hits at most"
     )
-    cursor = Number(
+    cursor = NumberParameter(
         lowest=1,
         highest=2**53,
         help_text="begin of the page: from the Link header of the page before",

@@ -63,7 +63,7 @@ class PostgresqlIndex:
                 raise
             except DatabaseError:  # not installed, not allowed
                 pass
-        indexed = _indexed_words()
+        indexed = _index_pattern()
         if indexed is None:
             return NO_EXTENSION
         return NO_CTYPE if indexed is _INDEXED_IN_C else None
@@ -110,7 +110,7 @@ class PostgresqlIndex:
             if at_once == FIRST_SCAN:
                 at_once = SCAN_AT_ONCE
             elif not use_index:
-                indexed = _indexed_words()
+                indexed = _index_pattern()
                 use_index = indexed is not None and any(map(indexed.search, query.words))
 
     def documents(self, seqs: Collection[int]) -> dict[int, Document]:
@@ -148,7 +148,7 @@ def _like(
         return [seq for (seq,) in cursor.fetchall()]
 
 
-def _indexed_words() -> re.Pattern[str] | None:
+def _index_pattern() -> re.Pattern[str] | None:
     """Returns what a word must contain to be found by the index; None: there is no index."""
     with connection.cursor() as cursor:
         cursor.execute(

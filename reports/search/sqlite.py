@@ -85,7 +85,7 @@ class SqliteIndex:
 
     def candidates(self, query: Query, before: int, deadline: float) -> Iterator[CandidateRange]:
         words = [word for word in query.words if len(word) >= INDEXED_FROM]
-        found = _indexed(words, before) if words else _scanned(before)
+        found = _match_index(words, before) if words else _scan(before)
         for candidates in found:
             yield candidates
             if time.monotonic() > deadline:
@@ -120,7 +120,7 @@ def _read(columns: str, ids: Collection[int]) -> list[tuple[int, bytes]]:
         return rows
 
 
-def _indexed(words: list[str], before: int) -> Iterator[CandidateRange]:
+def _match_index(words: list[str], before: int) -> Iterator[CandidateRange]:
     phrases = [_phrase(word) for word in words]
     long = _long_texts(phrases)
     # A small batch first: a phrase of frequent trigrams takes a third of a millisecond a hit.
@@ -160,7 +160,7 @@ def _phrase(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
 
 
-def _scanned(before: int) -> Iterator[CandidateRange]:
+def _scan(before: int) -> Iterator[CandidateRange]:
     while before > 1:
         lowest = max(1, before - SCAN_AT_ONCE)
         yield CandidateRange(lowest, list(range(before - 1, lowest - 1, -1)))
