@@ -101,7 +101,7 @@ owned_websocket = URLRouter([*websocket_urlpatterns, re_path("", cast(Any, no_we
 
 
 def start() -> None:
-    """Raises SpoolError, Ended."""
+    """Raises SpoolError, ShuttingDown."""
     process = runtime.ensure_running()
     if not running_elsewhere.is_member:
         process.accompany(running_elsewhere.run())
@@ -116,7 +116,7 @@ def begin() -> None:
         logger.critical("%s", error)
         os.kill(os.getpid(), signal.SIGTERM)
         raise
-    except runtime.Ended:
+    except runtime.ShuttingDown:
         pass  # the handler responds to the agent
 
 

@@ -14,7 +14,7 @@ from django.core.handlers.asgi import ASGIHandler
 from capture.proxy.asgi_types import Receive, Scope, Send
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse, ResponseAborted
 from capture.proxy.request_body import AgentHungUp
-from capture.proxy.runtime import Ended, ensure_running
+from capture.proxy.runtime import ShuttingDown, ensure_running
 
 # For a call that arrives on an old connection while the process ends: agents try again.
 RESTARTING = ProxyResponse(
@@ -33,7 +33,7 @@ class ProxyHandler(ASGIHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         try:
             runtime = ensure_running()
-        except Ended:
+        except ShuttingDown:
             await RESTARTING.send_to(send)
             return
         request = ProxyRequest(scope, receive)

@@ -79,7 +79,7 @@ class Runtime:
     sinks: SinksProcess
     admission: Admission
     limiter: Limiter
-    lock: int
+    lock: int  # descriptor of the lock that this process holds on the spool folder
     floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
     n_running: int = 0
@@ -87,7 +87,7 @@ class Runtime:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
     _tick: asyncio.TimerHandle | None = None
     _unfinished: set[asyncio.Task[None]] = field(default_factory=set)
-    _beside: set[asyncio.Task[None]] = field(default_factory=set)
+    _companions: set[asyncio.Task[None]] = field(default_factory=set)
 
     def call_begins(self) -> None:
         self.n_running += 1
@@ -106,8 +106,8 @@ class Runtime:
     def accompany(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs what goes on beside the calls; it is cancelled when the process ends."""
         task = asyncio.ensure_future(work)
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        self._companions.add(task)
+        task.add_done_callback(self._companions.discard)
         return task
 
     async def wait_for_rest(self) -> None:
@@ -136,12 +136,12 @@ class Runtime:
             entry.end(Outcome.REFUSED, flood.message)
 
 
-class Ended(Exception):
+class ShuttingDown(Exception):
     """This process takes no more calls."""
 
 
 _runtime: Runtime | None = None
-_ended = False
+_is_over = False
 
 
 def current() -> Runtime | None:
@@ -149,11 +149,11 @@ def current() -> Runtime | None:
 
 
 def ensure_running() -> Runtime:
-    """Returns the runtime of this process, which begins if it has not. Raises SpoolError, Ended.
-    Needs a running event loop."""
+    """Returns the runtime of this process, which begins if it has not. Raises SpoolError and
+    ShuttingDown. Needs a running event loop."""
     global _runtime
-    if _ended:
-        raise Ended
+    if _is_over:
+        raise ShuttingDown
     if _runtime is None:
         _runtime = _begin()
         _runtime.tick()
@@ -224,13 +224,13 @@ async def drain() -> None:
 
 async def end() -> None:
     """Closes what the runtime holds. Calls that still run are given up."""
-    global _runtime, _ended
-    runtime, _runtime, _ended = _runtime, None, True
+    global _runtime, _is_over
+    runtime, _runtime, _is_over = _runtime, None, True
     if runtime is None:
         return
     if runtime._tick is not None:
         runtime._tick.cancel()
-    await cancel_tasks(runtime._beside)
+    await cancel_tasks(runtime._companions)
     await runtime.upstream.close()
     await runtime.wait_for_rest()
     await runtime.limiter.close()

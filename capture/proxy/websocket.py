@@ -17,7 +17,7 @@ from capture.proxy.asgi_types import Receive, Scope, Send
 from capture.proxy.http_messages import ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
 from capture.proxy.refusals import refusal_response, stop_response
-from capture.proxy.runtime import Ended, Runtime, ensure_running
+from capture.proxy.runtime import Runtime, ShuttingDown, ensure_running
 from capture.proxy.websocket_calls import WebSocketCalls
 from capture.proxy.websocket_close import (
     INTERNAL_ERROR,
@@ -92,7 +92,7 @@ async def _identify(
     except UnknownUpstream as error:
         await _deny_ourselves(scope, send, error_format, 404, str(error))
         return None
-    except Ended:
+    except ShuttingDown:
         await _deny_ourselves(scope, send, error_format, 503, "it is being restarted")
         return None
     stopped = stop_response(runtime, handshake)

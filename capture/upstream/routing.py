@@ -12,16 +12,16 @@ from yarl import URL
 from capture.upstream.headers import RawHeaders
 from capture.wire.types import WireFormat
 
-# By the provider of a wire format. All other requests, and those that we do not know, go to OpenAI.
-HOMES = {
+# By the provider of a request's wire format. Requests of any other format go to OpenAI.
+PROVIDER_URLS = {
     "openai": "https://api.openai.com",
     "anthropic": "https://api.anthropic.com",
     "google": "https://generativelanguage.googleapis.com",
 }
-PREFIX = b"/to/"
-HEADER = b"x-agentledger-upstream"
+UPSTREAM_PREFIX = b"/to/"
+UPSTREAM_HEADER = b"x-agentledger-upstream"
 
-# Google's API versions; the other two have none of these names.
+# Versions of Google's API; the other two providers have none of these names.
 _GOOGLE_PATHS = ("/v1beta/", "/v1alpha/")
 _PROVIDER_HEADERS = {b"anthropic-version": "anthropic", b"x-goog-api-key": "google"}
 
@@ -115,7 +115,7 @@ class Destinations:
     go that name none. Without it they go to the provider of their API."""
 
     def __init__(self, upstreams: Mapping[str, str], default_url: str | None) -> None:
-        urls = {**HOMES, **upstreams}
+        urls = {**PROVIDER_URLS, **upstreams}
         self._named = {name: Destination.from_url(name, url) for name, url in urls.items()}
         self._default = None
         if default_url is not None:
@@ -126,11 +126,11 @@ class Destinations:
     ) -> Route:
         """Returns where a request goes. The target there lacks our prefix. Raises
         UnknownUpstream."""
-        if target.startswith(PREFIX):
-            name, slash, rest = target[len(PREFIX) :].partition(b"/")
+        if target.startswith(UPSTREAM_PREFIX):
+            name, slash, rest = target[len(UPSTREAM_PREFIX) :].partition(b"/")
             return Route(self._by_name(name), slash + rest)
         for header, value in headers:
-            if header == HEADER:
+            if header == UPSTREAM_HEADER:
                 return Route(self._by_name(value.strip()), target)
         destination = self._default or self._named[self._home(path, headers, wire_format)]
         return Route(destination, target)
@@ -161,5 +161,5 @@ class Destinations:
         urls = {name: destination.url for name, destination in self._named.items()}
         if self._default is None:
             return urls
-        own = {name: url for name, url in urls.items() if name not in HOMES}
+        own = {name: url for name, url in urls.items() if name not in PROVIDER_URLS}
         return {"default": self._default.url, **own}

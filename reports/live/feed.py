@@ -56,7 +56,7 @@ class Feed:
 
     async def join(self, mailbox: Mailbox, since: Since | None) -> None:
         """Puts hello into the mailbox, then what was missed since `since`, then all news. Waits for
-        a ledger that is unavailable. Raises runtime.Ended."""
+        a ledger that is unavailable. Raises runtime.ShuttingDown."""
         self._n_joining += 1
         try:
             self._begin()
