@@ -1,4 +1,4 @@
-"""Who acts: shown in the audit log, and asked for what it may."""
+"""Actors: who sends a request or starts a command, as permissions and the audit log know it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from django.http import HttpRequest
 
 from access.roles import Role
 
-Known = Literal["header", "parameter", "form", "cookie", "place", "nothing"]
-"""How an actor is known: by what it showed, or by the place from which it asks."""
+KnownBy = Literal["header", "parameter", "form", "cookie", "place", "nothing"]
+"""What an actor is known by: something that the request carries, or the place it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    name: str  # as the audit log tells it
-    role: Role | None  # None: may nothing
+    name: str  # as the audit log shows it
+    role: Role | None  # None: may do nothing
     address: str | None = None
-    known_by: Known = "nothing"
+    known_by: KnownBy = "nothing"
     token_id: int | None = None
 
     def may(self, needed: Role) -> bool:
         return self.role is not None and self.role.includes(needed)
 
 
-AGENTLEDGER = Actor("agentledger", None)
+AGENTLEDGER_ITSELF = Actor("agentledger", None)
 
 
-def nobody(address: str | None) -> Actor:
+def unknown_actor(address: str | None) -> Actor:
     return Actor("unknown", None, address)
 
 
-def with_the_key(address: str | None, known_by: Known) -> Actor:
+def key_holder(address: str | None, known_by: KnownBy) -> Actor:
     return Actor("key", Role.ADMIN, address, known_by)
 
 
@@ -41,7 +41,7 @@ def local_operator(address: str | None) -> Actor:
     return Actor("local operator", Role.ADMIN, address, "place")
 
 
-def on_the_command_line() -> Actor:
+def command_line_operator() -> Actor:
     name = system_user()
     return Actor(f"command of {name}" if name else "command", Role.ADMIN)
 
@@ -54,6 +54,6 @@ def system_user() -> str | None:
 
 
 def actor_of(request: HttpRequest | Any) -> Actor:
-    """Of Django's requests and of those of the REST framework."""
-    actor: Actor = getattr(request, "actor", None) or nobody(None)
+    """Returns the actor that access found for a request, Django's or the REST framework's."""
+    actor: Actor = getattr(request, "actor", None) or unknown_actor(None)
     return actor

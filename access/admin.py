@@ -80,7 +80,7 @@ class TokenAdmin(LongList):
         return self.has_add_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        made, secret = tokens.make(
+        made, secret = tokens.create(
             actor_of(request),
             obj.name,
             Role(obj.role),

@@ -1,5 +1,5 @@
-"""The audit log: who did what to what, when and from where. Each entry is bound to the one before
-it by a hash, so that none can be changed, removed or slipped in without `verify` seeing it."""
+"""The audit log: who did what to what, when and from where. Each entry holds the hash of the one
+before it, so that `verify` finds any that was changed, removed or slipped in."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MAX_TEXT = 10_000
 VERIFY_AT_ONCE = 1000
 
 
-class Broken(Exception):
-    """A link of the chain does not hold: one sentence that says which."""
+class BrokenChain(Exception):
+    """An entry was changed, removed or slipped in: one sentence says which."""
 
 
 def record(
     who: HttpRequest | Actor | Any, action: str, object: str, /, **details: JSON
 ) -> AuditEntry:
-    """Append an entry, in the transaction of the caller if there is one: what is undone is not on
-    the record. `who` is a request (Django's, the REST framework's) or an actor."""
+    """Appends an entry, in the transaction of the caller if there is one: what is rolled back is
+    not recorded. `who` is a request (Django's, the REST framework's) or an actor."""
     actor = who if isinstance(who, Actor) else actor_of(who)
     with transaction.atomic():
         chain = AuditChain.objects.select_for_update().get()
@@ -45,16 +45,16 @@ def record(
             details=_plain(details),
             previous_hash=chain.last_hash,
         )
-        entry.hash = hash_of(entry)
+        entry.hash = hash_entry(entry)
         entry.save()
         chain.last_id, chain.last_hash = entry.id, entry.hash
         chain.save()
     return entry
 
 
-def hash_of(entry: AuditEntry) -> str:
-    """Hex SHA-256 of the canonical JSON of the entry with the hash before it: keys sorted, no
-    spaces, UTF-8, times in UTC with microseconds, no numbers but whole ones."""
+def hash_entry(entry: AuditEntry) -> str:
+    """Returns the hex SHA-256 of the entry and of the hash before it, as canonical JSON: keys
+    sorted, no spaces, UTF-8, times in UTC with microseconds, only integers as numbers."""
     facts = {
         "id": entry.id,
         "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -70,8 +70,9 @@ def hash_of(entry: AuditEntry) -> str:
 
 
 def verify() -> int:
-    """How many entries hold together, all of them. Raises Broken at the first that does not."""
-    # What is appended meanwhile is beyond this link, and the next verification's.
+    """Returns the number of entries, if all of them follow from each other. Raises
+    BrokenChain at the first that does not."""
+    # Entries that are appended meanwhile follow this one, and are for the next verification.
     chain = AuditChain.objects.get()
     last_id, last_hash = 0, BEFORE_THE_FIRST
     while last_id < chain.last_id:
@@ -81,28 +82,28 @@ def verify() -> int:
             _verify_link(entry, last_id, last_hash)
             last_id, last_hash = entry.id, entry.hash
         if not page:
-            raise Broken(f"the entries after {last_id} are missing, up to {chain.last_id}")
+            raise BrokenChain(f"the entries after {last_id} are missing, up to {chain.last_id}")
     if last_hash != chain.last_hash:
-        raise Broken(f"entry {last_id} is not the one that was last appended")
+        raise BrokenChain(f"entry {last_id} is not the one that was last appended")
     beyond = AuditEntry.objects.filter(id__gt=chain.last_id).order_by("id").first()
     # Unless the chain has grown meanwhile.
     if beyond is not None and AuditChain.objects.get().last_id < beyond.id:
-        raise Broken(f"entry {beyond.id} was not appended by AgentLedger")
+        raise BrokenChain(f"entry {beyond.id} was not appended by AgentLedger")
     return last_id
 
 
 def _verify_link(entry: AuditEntry, last_id: int, last_hash: str) -> None:
     at = f"{entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.actor} {entry.action}"
     if entry.id != last_id + 1:
-        raise Broken(f"entry {last_id + 1} is missing: {entry.id} follows ({at})")
+        raise BrokenChain(f"entry {last_id + 1} is missing: {entry.id} follows ({at})")
     if entry.previous_hash != last_hash:
-        raise Broken(f"entry {entry.id} does not follow the one before it ({at})")
-    if entry.hash != hash_of(entry):
-        raise Broken(f"entry {entry.id} was changed after it was written ({at})")
+        raise BrokenChain(f"entry {entry.id} does not follow the one before it ({at})")
+    if entry.hash != hash_entry(entry):
+        raise BrokenChain(f"entry {entry.id} was changed after it was written ({at})")
 
 
 def _plain(value: JSON) -> JSON:
-    """JSON that both databases give back as it went in: PostgreSQL rewrites fractions, and takes
+    """Returns JSON that both databases return unchanged: PostgreSQL rewrites fractions, and accepts
     neither NUL nor lone surrogates."""
     if isinstance(value, dict):
         return {_text(str(key)): _plain(entry) for key, entry in value.items()}

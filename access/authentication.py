@@ -1,4 +1,4 @@
-"""Who sends a request: by the key or token that it shows, by its cookie, or by its place."""
+"""Finds the actor of a request: by the key or token that it carries, its cookie, or its place."""
 
 from __future__ import annotations
 
@@ -8,85 +8,93 @@ import math
 from django.conf import settings
 
 from access import failed_logins, tokens
-from access.actors import Actor, Known, local_operator, with_the_key
-from access.cookie import actor_of_cookie
-from access.request_checks import KEY_HEADER, Denied, Reader, denied_with_key, denied_without_key
+from access.actors import Actor, KnownBy, key_holder, local_operator
+from access.cookie import find_actor
+from access.failed_logins import LoginThrottle
+from access.request_checks import (
+    KEY_HEADER,
+    Denial,
+    RequestFacts,
+    check_host_with_key,
+    check_place,
+)
 from access.roles import Role
-from access.throttle import Attempts
 
-# Longer than any key of ours.
-MAX_SHOWN = 4096
+# Longer than any key or token.
+MAX_SECRET = 4096
 
-_attempts = Attempts()
+_throttle = LoginThrottle()
 
 
-def identified(reader: Reader) -> Actor | Denied:
+def authenticate(facts: RequestFacts) -> Actor | Denial:
     """Raises DatabaseError."""
     config = settings.AGENTLEDGER
-    by_place = denied_without_key(
-        reader,
+    denial = check_place(
+        facts,
         has_key=config.api_key is not None,
         trusted_networks=config.trusted_networks,
         allowed_hosts=config.allowed_hosts,
     )
-    if by_place is None:  # a token may be shown, to be less than the operator; a wrong one is none
-        return _unasked(reader) or local_operator(reader.address)
-    known = _by_what_it_shows(reader)
-    if isinstance(known, Actor):
-        return denied_with_key(reader, config.allowed_hosts) or known
-    return known or by_place
+    if denial is None:
+        # A valid token takes precedence: it may stand for less than the operator.
+        return _authenticate_unchecked(facts) or local_operator(facts.address)
+    found = _authenticate_checked(facts)
+    if isinstance(found, Actor):
+        return check_host_with_key(facts, config.allowed_hosts) or found
+    return found or denial
 
 
-def with_secret(shown: str, known_by: Known, address: str | None) -> Actor | Denied:
-    """Whose key or token this is. The answer to a wrong one is the same whether it was never one,
-    is one no more, or is that of another. Raises DatabaseError."""
-    shown = shown.strip()[:MAX_SHOWN]
-    wait_s = _attempts.wait_s(address, shown)
+def authenticate_secret(secret: str, known_by: KnownBy, address: str | None) -> Actor | Denial:
+    """Finds the owner of a key or token. The denial is the same whether a token never existed, is
+    no longer in force, or is wrong. Raises DatabaseError."""
+    secret = secret.strip()[:MAX_SECRET]
+    wait_s = _throttle.wait_s(address, secret)
     if wait_s > 0:
-        failed_logins.slowed()
+        failed_logins.count_failure()
         seconds = math.ceil(wait_s)
-        return Denied(429, f"too many wrong keys: try again in {seconds} s", seconds)
-    actor = _owner(shown, known_by, address)
+        return Denial(429, f"too many wrong keys: try again in {seconds} s", seconds)
+    actor = _find_owner(secret, known_by, address)
     if actor is not None:
-        _attempts.was_right(address, shown)
+        _throttle.note_right(address, secret)
         return actor
-    is_new = _attempts.was_wrong(address, shown)
-    failed_logins.failed(address, known_by, is_new=is_new)
-    return Denied(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
+    is_new = _throttle.note_wrong(address, secret)
+    failed_logins.record_failure(address, known_by, is_new=is_new)
+    return Denial(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
 
 
-def _unasked(reader: Reader) -> Actor | None:
-    shown, known_by = _shown(reader)
-    if shown:
-        return _owner(shown, known_by, reader.address)
-    return actor_of_cookie(reader.cookie, reader.address) if reader.cookie else None
+def _authenticate_unchecked(facts: RequestFacts) -> Actor | None:
+    """A wrong key is no failed log-in where none is needed."""
+    secret, known_by = _read_secret(facts)
+    if secret:
+        return _find_owner(secret, known_by, facts.address)
+    return find_actor(facts.cookie, facts.address) if facts.cookie else None
 
 
-def _by_what_it_shows(reader: Reader) -> Actor | Denied | None:
-    shown, known_by = _shown(reader)
-    if shown:
-        return with_secret(shown, known_by, reader.address)
-    return actor_of_cookie(reader.cookie, reader.address) if reader.cookie else None
+def _authenticate_checked(facts: RequestFacts) -> Actor | Denial | None:
+    """Returns None if the request carries neither a secret nor a cookie that is accepted."""
+    secret, known_by = _read_secret(facts)
+    if secret:
+        return authenticate_secret(secret, known_by, facts.address)
+    return find_actor(facts.cookie, facts.address) if facts.cookie else None
 
 
-def _shown(reader: Reader) -> tuple[str, Known]:
-    """A key or token in sight, and where."""
-    header = reader.headers.get(KEY_HEADER)
+def _read_secret(facts: RequestFacts) -> tuple[str, KnownBy]:
+    header = facts.headers.get(KEY_HEADER)
     if header:
         return header, "header"
     # A link may carry the parameter, and must not change anything.
-    if reader.key_parameter and not reader.writes:
-        return reader.key_parameter, "parameter"
+    if facts.key_parameter and not facts.is_write:
+        return facts.key_parameter, "parameter"
     return "", "nothing"
 
 
-def _owner(shown: str, known_by: Known, address: str | None) -> Actor | None:
+def _find_owner(secret: str, known_by: KnownBy, address: str | None) -> Actor | None:
     key = settings.AGENTLEDGER.api_key
-    if key is not None and hmac.compare_digest(shown.encode(errors="replace"), key.encode()):
-        return with_the_key(address, known_by)
-    token = tokens.find(shown)
+    if key is not None and hmac.compare_digest(secret.encode(errors="replace"), key.encode()):
+        return key_holder(address, known_by)
+    token = tokens.find(secret)
     if token is None:
         return None
-    if token.role != Role.INGEST:  # that one is used by calls
-        tokens.used(token.pk)
+    if token.role != Role.INGEST:  # ingest tokens are used by calls
+        tokens.note_use(token.pk)
     return Actor(f"token {token.name}", Role(token.role), address, known_by, token.pk)

@@ -1,5 +1,5 @@
-"""What is written beside requests, by a thread of the proxy: when tokens were last used, floods of
-failed log-ins, and with which settings this process began."""
+"""Writes to the database beside requests, in a thread of the proxy: when tokens were last used,
+floods of failed log-ins, and the settings that this process started with."""
 
 from __future__ import annotations
 
@@ -10,45 +10,50 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from access import audit, failed_logins, tokens
-from access.actors import AGENTLEDGER
+from access.actors import AGENTLEDGER_ITSELF
 from access.redaction import redact_url
 
-# Their values may be secrets, whole or in part: the log tells that they are set.
-BY_NAME_ONLY = re.compile("KEY|SECRET|TOKEN|PASSWORD|HEADERS|WEBHOOK")
-EVERY_S = 60.0
+# Variables whose values may be secrets, whole or in part: the log only says that they are set.
+SECRET_NAMES = re.compile("KEY|SECRET|TOKEN|PASSWORD|HEADERS|WEBHOOK")
+INTERVAL_S = 60.0
+FIRST_INTERVAL_S = 1.0
 
 
-class Housekeeping:
+class BackgroundWriter:
     def __init__(self) -> None:
-        self._settings_told = False
+        self._has_recorded_settings = False
         self._due = 0.0
 
-    def when_due(self) -> None:
-        """To be called again and again. While the database is away, what is to be written waits."""
+    def write_if_due(self) -> None:
+        """Writes once a minute, however often it is called."""
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + (EVERY_S if self._settings_told else 1.0)
-        self.now()
+        interval_s = INTERVAL_S if self._has_recorded_settings else FIRST_INTERVAL_S
+        self._due = time.monotonic() + interval_s
+        self.write()
 
-    def now(self, *, all_: bool = False) -> None:
+    def write(self, *, is_last: bool = False) -> None:
+        """Writes what there is. While the database is unavailable, it is kept for the next time."""
         try:
-            if not self._settings_told:
-                audit.record(AGENTLEDGER, "start", "settings", **settings_told())
-                self._settings_told = True
+            if not self._has_recorded_settings:
+                audit.record(AGENTLEDGER_ITSELF, "start", "settings", **describe_settings())
+                self._has_recorded_settings = True
             tokens.write_uses()
-            failed_logins.tell(all_=all_)
+            failed_logins.record_flood(is_last=is_last)
         except DatabaseError:
             connection.close()
 
 
-def settings_told() -> dict[str, object]:
-    told: dict[str, object] = {}
-    for name, value in settings.AGENTLEDGER.given_variables().items():
-        told[name] = "set" if BY_NAME_ONLY.search(name) else _shown(value)
-    return {"version": settings.VERSION, "variables": told}
+def describe_settings() -> dict[str, object]:
+    """Returns the version and the variables that the operator set, without secrets."""
+    variables = {
+        name: "set" if SECRET_NAMES.search(name) else _describe(value)
+        for name, value in settings.AGENTLEDGER.given_variables().items()
+    }
+    return {"version": settings.VERSION, "variables": variables}
 
 
-def _shown(value: object) -> object:
+def _describe(value: object) -> object:
     if isinstance(value, str):
         return redact_url(value)
     if isinstance(value, tuple):

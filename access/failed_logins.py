@@ -1,66 +1,169 @@
-"""Failed log-ins in the audit log: one by one, until they are a flood; then one entry tells of
-many. Whoever guesses cannot fill the log."""
+"""Wrong keys: guessing is slowed down, and the audit log records who failed to sign in.
+
+After a few wrong keys from one address the next one is checked only after a while, which doubles
+each time. The first failures of a while have an audit entry each, the others share one: guessing
+cannot fill the log.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import logging
 import threading
 import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import DatabaseError
 from django.utils.timezone import now
 
 from access import audit
-from access.actors import Known, nobody
+from access.actors import KnownBy, unknown_actor
+from access.request_checks import parse_address
 
 logger = logging.getLogger("agentledger.access")
 
-AT_ONCE = 50
+FREE_ATTEMPTS = 5
+LONGEST_WAIT_S = 60.0
+FORGOTTEN_AFTER_S = 15 * 60.0
+MAX_ADDRESSES = 10_000
+MAX_KEYS_PER_ADDRESS = 16
+
+OWN_ENTRIES = 50
 WINDOW_S = 600.0
 
+
+# --- slowing down ---
+
+
+@dataclass(slots=True)
+class _Address:
+    n_wrong: int = 0
+    last: float = 0.0
+    closed_until: float = 0.0
+    # Hashes of keys. A program that sends the same wrong key again and again guesses nothing, and
+    # a user who was let in before is not locked out by somebody who guesses from the same address.
+    wrong: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    right: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+
+
+class LoginThrottle:
+    """Decides how long an address waits until its next key is checked."""
+
+    def __init__(self) -> None:
+        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_s(self, address: str | None, secret: str) -> float:
+        """Returns the seconds until this key may be checked; 0 if it may be at once."""
+        with self._lock:
+            known = self._addresses.get(_network(address))
+            if known is None or _hash(secret) in known.right:
+                return 0.0
+            return max(0.0, known.closed_until - time.monotonic())
+
+    def note_right(self, address: str | None, secret: str) -> None:
+        with self._lock:
+            is_known = _network(address) in self._addresses
+            if is_known or len(self._addresses) < MAX_ADDRESSES:
+                _remember(self._find_or_add(address).right, secret)
+
+    def note_wrong(self, address: str | None, secret: str) -> bool:
+        """Returns whether the key differs from the last wrong ones of this address."""
+        with self._lock:
+            known = self._find_or_add(address)
+            known.right.pop(_hash(secret), None)
+            if _hash(secret) in known.wrong:
+                return False
+            _remember(known.wrong, secret)
+            at = time.monotonic()
+            if at - known.last > FORGOTTEN_AFTER_S:
+                known.n_wrong = 0
+            known.n_wrong += 1
+            known.last = at
+            if known.n_wrong >= FREE_ATTEMPTS:
+                wait = min(2.0 ** (known.n_wrong - FREE_ATTEMPTS), LONGEST_WAIT_S)
+                known.closed_until = at + wait
+            return True
+
+    def _find_or_add(self, address: str | None) -> _Address:
+        key = _network(address)
+        known = self._addresses.setdefault(key, _Address())
+        self._addresses.move_to_end(key)
+        if len(self._addresses) > MAX_ADDRESSES:
+            self._addresses.popitem(last=False)
+        return known
+
+
+def _remember(keys: OrderedDict[bytes, None], secret: str) -> None:
+    keys[_hash(secret)] = None
+    keys.move_to_end(_hash(secret))
+    if len(keys) > MAX_KEYS_PER_ADDRESS:
+        keys.popitem(last=False)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _network(address: str | None) -> str:
+    """Returns the address, or the /64 network of an IPv6 one: one host has 2⁶⁴ of these."""
+    ip = parse_address(address)
+    if ip is None:
+        return ""
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
+
+
+# --- the audit log ---
+
 _lock = threading.Lock()
-_began = float("-inf")
+_window_began = float("-inf")
 _since: datetime | None = None
 _n_recorded = 0
-_n_more = 0
+_n_unrecorded = 0
 
 
-def failed(address: str | None, known_by: Known, *, is_new: bool) -> None:
-    """`is_new`: not the same wrong key as before, from the same address."""
+def record_failure(address: str | None, known_by: KnownBy, *, is_new: bool) -> None:
+    """Records a wrong key. `is_new` is false if this address just sent the same key before."""
     global _n_recorded
-    tell()
+    record_flood()
     with _lock:
-        own_entry = is_new and _n_recorded < AT_ONCE
-        _n_recorded += own_entry
-    if not own_entry:
-        slowed()
+        has_own_entry = is_new and _n_recorded < OWN_ENTRIES
+        _n_recorded += has_own_entry
+    if not has_own_entry:
+        count_failure()
         return
     try:
-        audit.record(nobody(address), "sign_in.failed", "", shown_as=known_by)
+        audit.record(unknown_actor(address), "sign_in.failed", "", shown_as=known_by)
     except DatabaseError as error:
         logger.warning("a failed log-in from %s is not in the audit log: %s", address, error)
 
 
-def slowed() -> None:
-    global _n_more
+def count_failure() -> None:
+    """Counts a failure without an entry of its own, such as a key that was not even checked."""
+    global _n_unrecorded
     with _lock:
-        _n_more += 1
+        _n_unrecorded += 1
 
 
-def tell(*, all_: bool = False) -> None:
-    """Record those that had no entry of their own, once their time is over."""
-    global _began, _since, _n_recorded, _n_more
+def record_flood(*, is_last: bool = False) -> None:
+    """Records the failures without an entry of their own, once their window is over or, with
+    `is_last`, at once."""
+    global _window_began, _since, _n_recorded, _n_unrecorded
     with _lock:
-        if not all_ and time.monotonic() - _began < WINDOW_S:
+        if not is_last and time.monotonic() - _window_began < WINDOW_S:
             return
-        n_more, since = _n_more, _since
-        _began, _since, _n_recorded, _n_more = time.monotonic(), now(), 0, 0
-    if not n_more:
+        n_unrecorded, since = _n_unrecorded, _since
+        _window_began, _since, _n_recorded, _n_unrecorded = time.monotonic(), now(), 0, 0
+    if not n_unrecorded:
         return
     try:
-        audit.record(nobody(None), "sign_in.failed", "", n=n_more, since=since)
+        audit.record(unknown_actor(None), "sign_in.failed", "", n=n_unrecorded, since=since)
     except DatabaseError as error:
         with _lock:
-            _n_more += n_more
-        logger.warning("%d failed log-ins wait for the audit log: %s", n_more, error)
+            _n_unrecorded += n_unrecorded
+        logger.warning("%d failed log-ins wait for the audit log: %s", n_unrecorded, error)

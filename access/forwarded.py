@@ -1,7 +1,7 @@
-"""What trusted proxies tell of whom they forward: the address, and whether it came over TLS.
+"""The client that a trusted proxy forwards for: its address, and whether it came over TLS.
 
-The Host is not taken from them: a page of another site could send `X-Forwarded-Host` along. A proxy
-passes on the Host that it was asked for.
+The Host is not taken from proxies: a page of another site could send `X-Forwarded-Host` along. A
+proxy passes on the Host that it was sent.
 """
 
 from __future__ import annotations
@@ -10,72 +10,74 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from access.request_checks import Network, ip_of
+from access.request_checks import Network, parse_address
 
 ELEMENT = re.compile(r'(?:^|;)\s*(for|proto)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    address: str | None  # None: nobody says it, or two say different things
-    scheme: str | None  # None: as the request came to us
+class ForwardedClient:
+    address: str | None  # None: the headers name none, or disagree
+    scheme: str | None  # None: that of the connection to us
 
 
-def client(
+def read_client(
     peer: str | None, headers: Mapping[str, str], proxies: tuple[Network, ...]
-) -> Client | None:
-    """Whom a trusted proxy vouches for; None: this is no such request. Header names are in lower
-    case."""
+) -> ForwardedClient | None:
+    """Returns the client that a trusted proxy names; None if the peer is no such proxy or names
+    nobody. Header names are in lower case."""
     if not _is_trusted(peer, proxies):
         return None
-    told = [
-        *([_listed(headers["x-forwarded-for"])] if "x-forwarded-for" in headers else []),
+    chains = [
+        *([_split(headers["x-forwarded-for"])] if "x-forwarded-for" in headers else []),
         *([_elements(headers["forwarded"], "for")] if "forwarded" in headers else []),
     ]
-    if not told and "x-real-ip" in headers:
-        told = [[headers["x-real-ip"]]]
-    if not told:
+    if not chains and "x-real-ip" in headers:
+        chains = [[headers["x-real-ip"]]]
+    if not chains:
         return None
-    addresses = {_nearest(chain, proxies) for chain in told}
+    addresses = {_nearest_client(chain, proxies) for chain in chains}
     # A proxy writes one of the two headers; the other one may be whatever the client likes.
     address = addresses.pop() if len(addresses) == 1 else None
-    return Client(address, _scheme(headers))
+    return ForwardedClient(address, _scheme(headers))
 
 
 def _is_trusted(address: str | None, proxies: tuple[Network, ...]) -> bool:
-    ip = ip_of(address)
+    ip = parse_address(address)
     return ip is not None and any(ip in network for network in proxies)
 
 
-def _nearest(chain: list[str], proxies: tuple[Network, ...]) -> str | None:
-    """From our end of the chain the first that is no proxy of ours: what is beyond is hearsay."""
+def _nearest_client(chain: list[str], proxies: tuple[Network, ...]) -> str | None:
+    """Returns the last address of the chain that is no trusted proxy: the client itself may have
+    sent all that come before it. None if that is no address."""
     for entry in reversed(chain):
-        ip = ip_of(_without_port(entry))
+        ip = parse_address(_without_port(entry))
         if ip is None:
             return None
         if not _is_trusted(str(ip), proxies):
             return str(ip)
-    return str(ip_of(_without_port(chain[0]))) if chain else None
+    return str(parse_address(_without_port(chain[0]))) if chain else None
 
 
 def _scheme(headers: Mapping[str, str]) -> str | None:
-    told = _listed(headers.get("x-forwarded-proto", ""))
-    told = told or _elements(headers.get("forwarded", ""), "proto")
-    last = told[-1].lower() if told else ""
+    schemes = _split(headers.get("x-forwarded-proto", ""))
+    schemes = schemes or _elements(headers.get("forwarded", ""), "proto")
+    last = schemes[-1].lower() if schemes else ""
     return last if last in ("http", "https") else None
 
 
-def _listed(value: str) -> list[str]:
+def _split(value: str) -> list[str]:
     return [entry.strip() for entry in value.split(",") if entry.strip()]
 
 
 def _elements(value: str, name: str) -> list[str]:
-    """Of RFC 7239: `for=192.0.2.43, for="[2001:db8::1]:4711";proto=https`."""
+    """Returns the values of one parameter of RFC 7239's header, such as
+    `for=192.0.2.43, for="[2001:db8::1]:4711";proto=https`."""
     return [
-        found[2].strip('"')
+        match[2].strip('"')
         for part in value.split(",")
-        for found in ELEMENT.finditer(part.strip())
-        if found[1].lower() == name
+        for match in ELEMENT.finditer(part.strip())
+        if match[1].lower() == name
     ]
 
 

@@ -1,4 +1,5 @@
-"""Tokens are made, found, revoked and used here. A secret is told once, when it is made."""
+"""Creates, finds and revokes tokens, and notes their use. A secret is shown once, when its
+token is created."""
 
 from __future__ import annotations
 
@@ -18,24 +19,24 @@ from access.actors import Actor
 from access.models import MAX_NAME, Token
 from access.roles import Role
 
-# A secret is known by its look, so that a wrong one mostly costs no question to the database.
+# Most wrong secrets have another form than ours, and cost no query.
 SECRET = re.compile(r"al_[A-Za-z0-9_-]{43}")
-SHOWN_CHARACTERS = 9
+PREFIX_LENGTH = 9
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._@:/+-]{{0,{MAX_NAME - 1}}}")
 NAME_ACCEPTED = (
     f"1 to {MAX_NAME} letters, digits, spaces and . _ @ : / + -, a letter or digit first"
 )
 
 
-class NotMade(ValueError):
-    """A token cannot be made: what is wrong with which field, in one sentence."""
+class InvalidToken(ValueError):
+    """A token cannot be created: one sentence says what is wrong with which field."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
         self.field = field
 
 
-def make(
+def create(
     actor: Actor,
     name: str,
     role: Role,
@@ -43,21 +44,23 @@ def make(
     expires_at: datetime | None = None,
     daily_budget_usd: Decimal | None = None,
 ) -> tuple[Token, str]:
-    """The token and its secret, which is nowhere else. Raises NotMade."""
+    """Returns the token and its secret, which is stored nowhere. Raises InvalidToken."""
     if not NAME.fullmatch(name):
-        raise NotMade("name", f"a token's name is {NAME_ACCEPTED}")
+        raise InvalidToken("name", f"a token's name is {NAME_ACCEPTED}")
     if expires_at is not None and expires_at <= now():
-        raise NotMade("expires_at", "a token expires in the future")
+        raise InvalidToken("expires_at", "a token expires in the future")
     if daily_budget_usd is not None and (role is not Role.INGEST or daily_budget_usd < 0):
-        raise NotMade("daily_budget_usd", "only an ingest token has a daily budget, of 0 or more")
+        raise InvalidToken(
+            "daily_budget_usd", "only an ingest token has a daily budget, of 0 or more"
+        )
     secret = f"al_{secrets.token_urlsafe(32)}"
     try:
         with transaction.atomic():
             token = Token.objects.create(
                 name=name,
                 role=role.value,
-                secret_hash=hash_of(secret),
-                prefix=secret[:SHOWN_CHARACTERS],
+                secret_hash=hash_secret(secret),
+                prefix=secret[:PREFIX_LENGTH],
                 created_at=now(),
                 created_by=actor.name,
                 expires_at=expires_at,
@@ -68,44 +71,44 @@ def make(
             audit.record(actor, "token.create", name, **facts, **limits)
     except IntegrityError:
         reason = f"there is a token {name!r}: revoke it first, or choose another name"
-        raise NotMade("name", reason) from None
+        raise InvalidToken("name", reason) from None
     return token, secret
 
 
 def revoke(actor: Actor, token: Token) -> bool:
-    """Whether it was in force until now."""
+    """Returns whether the token was in force until now."""
     with transaction.atomic():
         unrevoked = Token.objects.filter(pk=token.pk, revoked_at=None)
-        revoked = unrevoked.update(revoked_at=now()) == 1
-        if revoked:
+        was_in_force = unrevoked.update(revoked_at=now()) == 1
+        if was_in_force:
             facts = {"id": token.pk, "role": token.role, "prefix": token.prefix}
             audit.record(actor, "token.revoke", token.name, **facts)
-    return revoked
+    return was_in_force
 
 
-def hash_of(secret: str) -> str:
+def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def find(secret: str) -> Token | None:
-    """The token in force of this secret."""
+    """Returns the token in force that has this secret."""
     if not SECRET.fullmatch(secret):
         return None
-    return Token.objects.in_force(now()).filter(secret_hash=hash_of(secret)).first()
+    return Token.objects.in_force(now()).filter(secret_hash=hash_secret(secret)).first()
 
 
-# --- last use: noted by requests and calls, written now and then by a thread ---
+# --- last use: requests and calls note it, a thread writes it once a minute ---
 
 _uses: dict[int, datetime] = {}
 _lock = threading.Lock()
 
 
-def used(token_id: int) -> None:
+def note_use(token_id: int) -> None:
     _uses[token_id] = now()
 
 
 def write_uses() -> None:
-    """Raises DatabaseError, and then has forgotten nothing."""
+    """Raises DatabaseError; the uses are kept for the next time then."""
     with _lock:
         uses = dict(_uses)
         for token_id, at in uses.items():

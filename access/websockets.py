@@ -1,4 +1,4 @@
-"""Who opens a WebSocket of ours, and may he: the same rules as for pages."""
+"""Decides who may open one of our WebSockets, by the rules that hold for pages."""
 
 from __future__ import annotations
 
@@ -11,47 +11,48 @@ from django.db import DatabaseError, connection
 
 from access import cookie, forwarded
 from access.actors import Actor
-from access.authentication import identified
-from access.request_checks import KEY_PARAMETER, Denied, Reader, denied_to_sockets
+from access.authentication import authenticate
+from access.request_checks import KEY_PARAMETER, Denial, RequestFacts, check_socket
 
-DATABASE_AWAY = Denied(503, "the database does not answer; try again in a moment")
+DATABASE_UNAVAILABLE = Denial(503, "the database does not answer; try again in a moment")
 
 
-def admitted(scope: dict[str, Any], route: str) -> Actor | Denied:
-    """Asks the database: to be called in a thread, whose connection it closes."""
-    reader = _reader_of(scope)
+def authenticate_socket(scope: dict[str, Any], route: str) -> Actor | Denial:
+    """Returns the actor if it may listen. Reads the database: it is to be called in a thread, whose
+    connection it closes."""
+    facts = _read_facts(scope)
     rule = settings.ROUTE_RULES.find(route)
     try:
-        known = denied_to_sockets(reader) or identified(reader)
+        found = check_socket(facts) or authenticate(facts)
     except DatabaseError:
-        return DATABASE_AWAY
+        return DATABASE_UNAVAILABLE
     finally:
         connection.close()
-    if isinstance(known, Denied):
-        return known
-    if rule is None or not known.may(rule.read):
-        return Denied(403, f"{known.name} may not listen here")
-    return known
+    if isinstance(found, Denial):
+        return found
+    if rule is None or not found.may(rule.read):
+        return Denial(403, f"{found.name} may not listen here")
+    return found
 
 
-def _reader_of(scope: dict[str, Any]) -> Reader:
+def _read_facts(scope: dict[str, Any]) -> RequestFacts:
     headers = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
     }
     address = (scope.get("client") or (None,))[0]
-    client = forwarded.client(address, headers, settings.AGENTLEDGER.trusted_proxies)
+    client = forwarded.read_client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return Reader(
+    return RequestFacts(
         address=client.address or "" if client is not None else address,
         host=headers.get("host", ""),
         headers=headers,
         key_parameter=query.get(KEY_PARAMETER, [None])[-1],
-        cookie=_cookie(headers.get("cookie", "")),
-        is_vouched_for=client is not None and client.address is not None,
+        cookie=_read_cookie(headers.get("cookie", "")),
+        is_forwarded=client is not None and client.address is not None,
     )
 
 
-def _cookie(header: str) -> str | None:
+def _read_cookie(header: str) -> str | None:
     try:
         found = SimpleCookie(header).get(cookie.NAME)
     except CookieError:

@@ -22,7 +22,7 @@ AGENTLEDGER: Config = config()
 VERSION: str = AGENTLEDGER_VERSION
 
 # Signs what need not outlive a start: messages of the admin. The cookies that let browsers in are
-# signed with a key that is kept: access.signing_key.
+# signed with a key that is kept: access.cookie.
 SECRET_KEY = AGENTLEDGER.secret_key or secrets.token_urlsafe(32)
 DEBUG = False
 # Access decides by Host, on the read surfaces alone: the proxy path answers to any.
@@ -90,11 +90,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Who acts is decided for each request, by access: there are no log-ins, and what
 # the admin keeps between two pages is in its cookie.
-AUTHENTICATION_BACKENDS = ["access.admin_users.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["access.admin_site.RoleBackend"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 ROUTE_RULES = permissions.ROUTE_RULES
-CSRF_FAILURE_VIEW = "access.views.csrf_failed"
+CSRF_FAILURE_VIEW = "access.views.csrf_failure"
 
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -10,8 +10,8 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from rest_framework.exceptions import ValidationError
 
-from access.request_checks import Denied
-from access.websockets import admitted
+from access.request_checks import Denial
+from access.websockets import authenticate_socket
 from capture.proxy.asgi_types import Receive, Scope, Send
 from capture.proxy.websocket_close import INTERNAL_ERROR, deny
 from reports.dashboard.live_rows import render_rows
@@ -53,8 +53,8 @@ class LiveCalls(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has n
             await self._leave()
 
     async def connect(self) -> None:
-        actor = await asyncio.to_thread(admitted, self.scope, ROUTE)
-        if isinstance(actor, Denied):
+        actor = await asyncio.to_thread(authenticate_socket, self.scope, ROUTE)
+        if isinstance(actor, Denial):
             await self._deny(actor.status, {"detail": actor.reason})
         try:
             watch, since = parse_watch(self.scope["query_string"])
@@ -86,8 +86,8 @@ class LiveCalls(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has n
         is no reason to close."""
         while True:
             await asyncio.sleep(self._recheck_s)
-            actor = await asyncio.to_thread(admitted, self.scope, ROUTE)
-            if isinstance(actor, Denied) and actor.status in (401, 403):
+            actor = await asyncio.to_thread(authenticate_socket, self.scope, ROUTE)
+            if isinstance(actor, Denial) and actor.status in (401, 403):
                 delivery.cancel()
                 await self.close(NO_LONGER_ADMITTED, actor.reason)
                 return

@@ -36,7 +36,7 @@ class IngestKeys:
         token = self.tokens.find(secret)
         if token is None:
             return _token_refusal() if self._key is None else _key_refusal(is_missing=not secret)
-        tokens.used(token.id)
+        tokens.note_use(token.id)
         return None
 
     def add_token_field(self, headers: Headers, fields: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from access.background_writer import Housekeeping
+from access.background_writer import BackgroundWriter
 from access.models import Token
 from access.roles import Role
 from capture.admission.decision import TokenBudget
@@ -41,7 +41,7 @@ class IngestTokens(PolledCache[KnownTokens]):
         self._by_hash: Mapping[str, IngestToken] = {}
         # By the token's name. Those of revoked tokens stay: their connections may still be open.
         self._budgets: dict[str, TokenBudget] = {}
-        self._housekeeping = Housekeeping()
+        self._writer = BackgroundWriter()
         super().__init__("ingest tokens", file, KnownTokens, KnownTokens())
 
     @property
@@ -78,6 +78,6 @@ class IngestTokens(PolledCache[KnownTokens]):
 
     def after_reading(self, *, is_last: bool) -> None:
         if is_last:
-            self._housekeeping.now(all_=True)
+            self._writer.write(is_last=True)
         else:
-            self._housekeeping.when_due()
+            self._writer.write_if_due()

@@ -11,13 +11,13 @@ import httpx
 import psutil
 import pytest
 
-from access.forwarded import client
+from access.forwarded import read_client
 from access.request_checks import (
     KEY_HEADER,
-    Reader,
-    denied_to_pages,
-    denied_with_key,
-    denied_without_key,
+    RequestFacts,
+    check_host_with_key,
+    check_page,
+    check_place,
 )
 from agentledger_site import conf
 from agentledger_site.owned_paths import is_owned
@@ -95,17 +95,17 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
 def test_who_reads_for_his_place(
     variables: dict[str, str], reader: dict[str, object], status: int | None
 ) -> None:
-    refusal = denied_without_key(reader_of(reader), **rules(variables))
+    refusal = check_place(facts_of(reader), **rules(variables))
     assert (refusal and refusal.status) == status
     if refusal:
         assert refusal.reason
 
 
 def test_who_shows_a_key_may_be_held_to_host_names() -> None:
-    reader = reader_of({"address": "8.8.8.8", "host": "x.y", "headers": {"via": "1.1 x"}})
-    assert denied_with_key(reader, ()) is None
-    assert denied_with_key(reader, ("x.y",)) is None
-    refusal = denied_with_key(reader, ("x.z",))
+    reader = facts_of({"address": "8.8.8.8", "host": "x.y", "headers": {"via": "1.1 x"}})
+    assert check_host_with_key(reader, ()) is None
+    assert check_host_with_key(reader, ("x.y",)) is None
+    refusal = check_host_with_key(reader, ("x.z",))
     assert refusal is not None and refusal.status == 403
 
 
@@ -124,9 +124,9 @@ def test_who_shows_a_key_may_be_held_to_host_names() -> None:
 )
 def test_whose_page_may_change_something(headers: dict[str, str], passes: bool) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        reader = reader_of({**LOOPBACK, "host": "h:1", "headers": headers, "method": method})
-        assert (denied_to_pages(reader) is None) == passes
-    assert denied_to_pages(reader_of({**LOOPBACK, "headers": headers})) is None
+        reader = facts_of({**LOOPBACK, "host": "h:1", "headers": headers, "method": method})
+        assert (check_page(reader) is None) == passes
+    assert check_page(facts_of({**LOOPBACK, "headers": headers})) is None
 
 
 def rules(variables: dict[str, str]) -> dict[str, Any]:
@@ -138,8 +138,8 @@ def rules(variables: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def reader_of(facts: dict[str, object]) -> Reader:
-    return Reader(**{"headers": {}, **facts})  # type: ignore[arg-type]
+def facts_of(facts: dict[str, object]) -> RequestFacts:
+    return RequestFacts(**{"headers": {}, **facts})  # type: ignore[arg-type]
 
 
 PROXIES = networks("10.0.0.0/8,::1")
@@ -171,7 +171,7 @@ VOUCHED = [
 def test_whom_a_trusted_proxy_names(
     peer: str, headers: dict[str, str], expected: str | None
 ) -> None:
-    found = client(peer, headers, PROXIES)
+    found = read_client(peer, headers, PROXIES)
     assert (None if found is None else found.address or "") == expected
 
 

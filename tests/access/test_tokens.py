@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
+from access.failed_logins import FREE_ATTEMPTS, LoginThrottle
 from access.request_checks import KEY_HEADER
-from access.throttle import FREE_ATTEMPTS, Attempts
 from tests.access.test_access import other_address
 from tests.access.test_audit import execute
 from tests.conftest import KEY, create_database
@@ -253,16 +253,16 @@ def test_the_same_wrong_key_again_and_again_is_no_guessing(guessed: Ledger) -> N
 
 
 def test_waits_double_and_memory_is_bounded() -> None:
-    attempts = Attempts()
+    throttle = LoginThrottle()
     waits = []
     for n in range(12):
-        attempts.was_wrong("1.1.1.1", str(n))
-        waits.append(round(attempts.wait_s("1.1.1.1", "x")))
+        throttle.note_wrong("1.1.1.1", str(n))
+        waits.append(round(throttle.wait_s("1.1.1.1", "x")))
     assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60]
     for n in range(30):
-        attempts.was_wrong(f"2001:db8::{n:x}", str(n))
-    assert attempts.wait_s("2001:db8::ffff", "x") > 50  # one network is one guesser
-    assert attempts.wait_s("2001:db9::1", "x") == 0
+        throttle.note_wrong(f"2001:db8::{n:x}", str(n))
+    assert throttle.wait_s("2001:db8::ffff", "x") > 50  # one network is one guesser
+    assert throttle.wait_s("2001:db9::1", "x") == 0
     for n in range(20_000):
-        attempts.was_wrong(f"10.0.{n // 250}.{n % 250}", "x")
-    assert len(attempts._addresses) <= 10_000
+        throttle.note_wrong(f"10.0.{n // 250}.{n % 250}", "x")
+    assert len(throttle._addresses) <= 10_000

@@ -51,12 +51,12 @@ MAKE = """
 import sys, django
 django.setup()
 from access import tokens
-from access.actors import on_the_command_line
+from access.actors import command_line_operator
 from access.roles import Role
 from capture.operations.stops import stop
-actor = on_the_command_line()
+actor = command_line_operator()
 for n in range(*map(int, sys.argv[1:])):
-    tokens.make(actor, f"token-{n}", Role.VIEWER)
+    tokens.create(actor, f"token-{n}", Role.VIEWER)
     stop(actor, "session", f"stopped-{n}", reason="a test")
 """
 

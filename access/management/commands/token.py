@@ -12,8 +12,8 @@ from django.db import DatabaseError
 from django.utils.timezone import now
 
 from access import tokens
-from access.actors import on_the_command_line
-from access.management.database_errors import unusable
+from access.actors import command_line_operator
+from access.management.database_errors import describe_database_error
 from access.models import Token
 from access.roles import Role
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             else:
                 self.revoke(options["name"])
         except DatabaseError as error:
-            raise CommandError(unusable(error)) from None
+            raise CommandError(describe_database_error(error)) from None
 
     def create(
         self,
@@ -66,14 +66,14 @@ class Command(BaseCommand):
         **_: Any,
     ) -> None:
         try:
-            made, secret = tokens.make(
-                on_the_command_line(),
+            made, secret = tokens.create(
+                command_line_operator(),
                 name,
                 Role(role),
                 expires_at=expires,
                 daily_budget_usd=daily_budget,
             )
-        except tokens.NotMade as wrong:
+        except tokens.InvalidToken as wrong:
             raise CommandError(str(wrong)) from None
         self.stdout.write(secret)
         self.stderr.write(
@@ -104,7 +104,7 @@ class Command(BaseCommand):
 
     def revoke(self, name: str) -> None:
         token = Token.objects.filter(name=name, revoked_at=None).first()
-        if token is None or not tokens.revoke(on_the_command_line(), token):
+        if token is None or not tokens.revoke(command_line_operator(), token):
             raise CommandError(f"there is no token {name!r} to revoke; see `token list`")
         self.stdout.write(f"Revoked the {token.role} token {name!r}")
 

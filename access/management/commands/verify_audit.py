@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from access import audit
-from access.management.database_errors import unusable
+from access.management.database_errors import describe_database_error
 
 
 class Command(BaseCommand):
@@ -16,8 +16,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         try:
             n_entries = audit.verify()
-        except audit.Broken as broken:
+        except audit.BrokenChain as broken:
             raise CommandError(f"the audit log is broken: {broken}") from None
         except DatabaseError as error:
-            raise CommandError(unusable(error)) from None
+            raise CommandError(describe_database_error(error)) from None
         self.stdout.write(f"The audit log holds: {n_entries} entries, none changed or missing")

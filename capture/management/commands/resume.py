@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from access.actors import on_the_command_line
-from access.management.database_errors import unusable
+from access.actors import command_line_operator
+from access.management.database_errors import describe_database_error
 from capture.management.stop_arguments import add_arguments, describe_scope, scope_of
 from capture.operations.stops import resume
 
@@ -24,8 +24,8 @@ class Command(BaseCommand):
     ) -> None:
         scope, value = scope_of(session, agent, user)
         try:
-            n_lifted = resume(on_the_command_line(), scope, value)
+            n_lifted = resume(command_line_operator(), scope, value)
         except DatabaseError as error:
-            raise CommandError(unusable(error)) from None
+            raise CommandError(describe_database_error(error)) from None
         what = describe_scope(scope, value)
         self.stdout.write(f"Resumed {what}" if n_lifted else f"No stop of {what} was in force")

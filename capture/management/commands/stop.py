@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from access.actors import on_the_command_line, system_user
-from access.management.database_errors import unusable
+from access.actors import command_line_operator, system_user
+from access.management.database_errors import describe_database_error
 from capture.management.stop_arguments import add_arguments, describe_scope, scope_of
 from capture.operations.stops import stop
 
@@ -32,9 +32,9 @@ class Command(BaseCommand):
         scope, value = scope_of(session, agent, user)
         try:
             made, is_new = stop(
-                on_the_command_line(), scope, value, reason=reason, who=system_user()
+                command_line_operator(), scope, value, reason=reason, who=system_user()
             )
         except DatabaseError as error:
-            raise CommandError(unusable(error)) from None
+            raise CommandError(describe_database_error(error)) from None
         verb = "Stopped" if is_new else "Had stopped"
         self.stdout.write(f"{verb} {describe_scope(scope, value)}: {made.reason}")
