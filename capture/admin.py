@@ -1,4 +1,4 @@
-"""The ledger in the admin. What is on the record is never edited."""
+"""Stops in the admin. Stops on record are never edited, only lifted."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class NewStop(forms.ModelForm[Stop]):
     value = forms.CharField(
         required=False,
         max_length=Stop._meta.get_field("value").max_length,
-        help_text="the session, agent or user; empty for everything",
+        help_text="the session, agent or user; empty if the scope is everything",
     )
 
     class Meta:
         model = Stop
         fields = ("scope", "value", "reason")
-        help_texts = {"reason": "what the agents are told"}
+        help_texts = {"reason": "the agents receive it"}
 
     def clean(self) -> dict[str, Any] | None:
         facts = super().clean() or self.cleaned_data
         scope, value = facts.get("scope"), facts.get("value", "")
         if scope and (scope == Stop.EVERYTHING) == bool(value):
-            self.add_error("value", "none for everything, else the session, agent or user to stop")
+            self.add_error("value", "empty for everything, else the session, agent or user to stop")
         elif Stop.objects.in_force().filter(scope=scope, value=value).exists():
-            self.add_error(None, "this is stopped already")
+            self.add_error(None, "these calls are stopped already")
         return facts
 
 
@@ -52,7 +52,7 @@ class StopAdmin(LongList):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Stop | None = None) -> bool:
-        return False  # it is lifted, and stays on the record
+        return False  # it is lifted, and stays on record
 
     def has_lift_permission(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request)

@@ -76,7 +76,9 @@ def test_the_fields(ledger: Ledger, provider: Provider) -> None:
     beside = recorded.split("Beside these:")[1].split("[docs/fields.md]")[0]
     assert in_table | set(names(beside)) == given
     [session] = ledger.sessions()
-    of_session = section(FIELDS, "# The fields of a session").split("gives them:")[1].split(". ")[0]
+    of_session = (
+        section(FIELDS, "# The fields of a session").split("has these fields:")[1].split(". ")[0]
+    )
     assert names(of_session) == list(session)
 
 

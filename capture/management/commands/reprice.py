@@ -18,43 +18,47 @@ from capture.operations.reprice import (
 
 class Command(BaseCommand):
     help = (
-        "Price recorded calls anew, after a price was corrected. What a call cost before is kept in"
-        " a correction beside it; a second run changes nothing."
+        "Price recorded calls again after a price was corrected. The previous cost of each call is"
+        " kept as a price correction. Running it twice changes nothing more."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", help="only calls from then on: a date or a time, in UTC")
-        parser.add_argument("--model", help="only calls that asked for this model, or got it")
-        parser.add_argument("--dry-run", action="store_true", help="say what would change")
+        parser.add_argument("--since", help="only calls made at or after this date or time (UTC)")
+        parser.add_argument(
+            "--model", help="only calls that requested this model, or got a response from it"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
 
     def handle(
         self, *, since: str | None, model: str | None, dry_run: bool, **options: Any
     ) -> None:
-        calls = calls_to_reprice(since=moment(since), model=model)
+        calls = calls_to_reprice(since=parse_time(since), model=model)
         total = calls.count()
         n_seen = n_changed = 0
         more = Decimal(0)
-        for n_looked_at, page in find_changes(calls, settings.AGENTLEDGER.price_sources.read()):
-            n_seen += n_looked_at
+        for n_priced, page in find_changes(calls, settings.AGENTLEDGER.price_sources.read()):
+            n_seen += n_priced
             n_changed += len(page)
             more += cost_difference(page)
             if page and not dry_run:
                 apply_changes(page)
-            if n_seen % 10_000 < n_looked_at:
+            if n_seen % 10_000 < n_priced:
                 self.stderr.write(f"{n_seen:,} of {total:,} calls")
         verb = "would be" if dry_run else "were"
         self.stdout.write(
-            f"{n_changed:,} of {n_seen:,} calls {verb} priced anew, {more:+f} USD in all"
+            f"{n_changed:,} of {n_seen:,} calls {verb} repriced, {more:+f} USD in total"
         )
 
 
-def moment(text: str | None) -> datetime | None:
-    """Raises CommandError."""
+def parse_time(text: str | None) -> datetime | None:
+    """Returns the time that `text` names, in UTC unless it has an offset. Raises CommandError."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"--since {text!r} is no time: 2026-11-01 or 2026-11-01T12:00") from None
+        raise CommandError(
+            f"--since {text!r} is not a date or time, such as 2026-11-01 or 2026-11-01T12:00"
+        ) from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

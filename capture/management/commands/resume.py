@@ -13,7 +13,7 @@ from capture.operations.stops import resume
 
 
 class Command(BaseCommand):
-    help = "Lift the stop of all calls, or of those of one session, agent or user."
+    help = "Lift the stop of all calls, or of the calls of one session, agent or user."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

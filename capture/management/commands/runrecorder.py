@@ -12,8 +12,8 @@ from capture.spool.folder import Folder, SpoolError
 
 class Command(BaseCommand):
     help = (
-        "Record what is in the spool, and what comes. The proxy starts this by itself;"
-        " by hand it records a spool that was left behind; Ctrl-C ends it."
+        "Record the calls in the spool, and those that arrive. The proxy starts this command by"
+        " itself; run it by hand to record a spool that was left behind. Ctrl-C stops it."
     )
     requires_system_checks: list[str] = []
 
@@ -21,14 +21,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--until-stdin-closes",
             action="store_true",
-            help="when standard input closes, drain the spool and end",
+            help="when standard input closes, drain the spool and exit",
         )
 
     def handle(self, *, until_stdin_closes: bool, **options: Any) -> None:
         folder = Folder(settings.AGENTLEDGER.spool_path)
         try:
             folder.prepare()
-            # One a folder: another may still be draining it for a proxy that ended.
+            # One recorder a folder: another may still be draining it for a proxy that stopped.
             while folder.lock("recorder", wait_s=60) is None:
                 pass
             Recorder(folder, until_stdin_closes=until_stdin_closes).run()

@@ -13,12 +13,12 @@ from capture.operations.stops import stop
 
 
 class Command(BaseCommand):
-    help = "Refuse all calls, or those of one session, agent or user, until `resume`."
+    help = "Refuse all calls, or those of one session, agent or user, until they are resumed."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_arguments(parser)
-        parser.add_argument("--reason", required=True, help="what the agents are told")
+        parser.add_argument("--reason", required=True, help="the reason, which the agents receive")
 
     def handle(
         self,
@@ -36,5 +36,5 @@ class Command(BaseCommand):
             )
         except DatabaseError as error:
             raise CommandError(describe_database_error(error)) from None
-        verb = "Stopped" if is_new else "Had stopped"
+        verb = "Stopped" if is_new else "Already stopped"
         self.stdout.write(f"{verb} {describe_scope(scope, value)}: {made.reason}")

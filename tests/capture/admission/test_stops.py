@@ -114,7 +114,7 @@ def test_the_commands_stop_and_resume(fresh: Ledger) -> None:
         assert done.stdout == "Stopped agent 'a': too dear\n", done.stderr
         within_a_second(fresh, 403, agent_name="a")
         assert status(fresh, agent_name="b") == 200
-        assert "Had stopped" in command(fresh, "stop", "--agent", "a", "--reason", "x").stdout
+        assert "Already stopped" in command(fresh, "stop", "--agent", "a", "--reason", "x").stdout
         command(fresh, "stop", "--all", "--reason", "night")
         within_a_second(fresh, 403, agent_name="b")
         assert command(fresh, "resume", "--all").stdout == "Resumed all calls\n"

@@ -221,10 +221,10 @@ def test_calls_are_priced_anew_and_keep_what_they_cost(
         before = fresh.calls("s", count=2)
         assert {call["cost_usd"] for call in before} == {None}
         dry = manage(fresh, "reprice", "--dry-run", **new)
-        assert dry == "2 of 2 calls would be priced anew, +0.0000520000 USD in all\n"
+        assert dry == "2 of 2 calls would be repriced, +0.0000520000 USD in total\n"
         assert {call["cost_usd"] for call in fresh.calls("s", count=2)} == {None}
         assert manage(fresh, "reprice", "--model", "other", **new).startswith("0 of 0 calls were")
-        assert manage(fresh, "reprice", **new).startswith("2 of 2 calls were priced anew")
+        assert manage(fresh, "reprice", **new).startswith("2 of 2 calls were repriced")
         assert manage(fresh, "reprice", **new).startswith("0 of 2 calls were")
         [session] = fresh.sessions()
         assert Decimal(str(session["total_cost_usd"])) == Decimal("0.000052")
