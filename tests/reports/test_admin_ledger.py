@@ -104,8 +104,8 @@ def test_a_session_is_deleted_with_the_consequence_shown(read: Ledger) -> None:
     with Browser(read) as browser:
         listed = browser.get(SESSIONS, params={"q": "to-go"}).text
         [pk] = set(re.findall(rf"{SESSIONS}(\d+)/change/", listed))
-        asked = browser.get(f"{SESSIONS}{pk}/delete/")
-        assert "to-go: 3 calls" in asked.text
+        confirmation = browser.get(f"{SESSIONS}{pk}/delete/")
+        assert "to-go: 3 calls" in confirmation.text
         done = browser.submit(f"{SESSIONS}{pk}/delete/", post="yes")
         assert done.status_code == 302
     assert read.get("/session/to-go").status_code == 404

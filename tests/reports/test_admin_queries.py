@@ -40,9 +40,9 @@ client.get("/admin/")  # makes its user
 found = []
 for path in sys.argv[1:]:
     with CaptureQueriesContext(connection) as queries:
-        answer = client.get(path)
-    assert answer.status_code == 200, path
-    rows = answer.context_data["cl"].result_count
+        response = client.get(path)
+    assert response.status_code == 200, path
+    rows = response.context_data["cl"].result_count
     found.append([rows, [query["sql"] for query in queries.captured_queries]])
 print(json.dumps(found))
 """
@@ -87,16 +87,16 @@ def fill(ledger: Ledger, first: int, last: int) -> None:
     wait_until(lambda: ledger.n_recorded() == last)
 
 
-def asked(ledger: Ledger) -> dict[str, tuple[int, list[str]]]:
+def count_queries(ledger: Ledger) -> dict[str, tuple[int, list[str]]]:
     responses = json.loads(in_django(ledger, ASK, *LISTS))
     return {path: (n, queries) for path, (n, queries) in zip(LISTS, responses, strict=True)}
 
 
-def test_a_list_asks_as_often_for_many_rows_as_for_few(read: Ledger) -> None:
+def test_a_list_makes_as_many_queries_for_many_rows_as_for_few(read: Ledger) -> None:
     fill(read, 0, FEW)
-    few = asked(read)
+    few = count_queries(read)
     fill(read, FEW, MANY)
-    many = asked(read)
+    many = count_queries(read)
     for path in LISTS:
         (n_few, few_queries), (n_many, many_queries) = few[path], many[path]
         assert n_few >= FEW and n_many >= MANY, path
@@ -134,7 +134,7 @@ def test_the_dates_of_calls_are_found_by_an_index(fresh: Ledger) -> None:
     """As SQLite's planner answers: no query of the list scans the table of calls."""
     with fresh:
         fill(fresh, 0, FEW)
-        _, queries = asked(fresh)["/admin/capture/call/"]
+        _, queries = count_queries(fresh)["/admin/capture/call/"]
         of_calls = [query for query in queries if 'FROM "capture_call"' in query]
         plans = json.loads(in_django(fresh, PLANS, json.dumps(of_calls)))
     first_and_last = [

@@ -59,8 +59,8 @@ def stored(values: Iterable[float]) -> bytes:
 @given(durations, st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_within_5_percent(values: list[float], share: float) -> None:
     exact = sorted(values)[max(1, math.ceil(share * len(values) - 1e-9)) - 1]
-    [told] = histogram.percentiles(histogram.to_integer(stored(values)), [share]) or []
-    assert abs(told - exact) <= 0.05 * exact
+    [percentile] = histogram.percentiles(histogram.to_integer(stored(values)), [share]) or []
+    assert abs(percentile - exact) <= 0.05 * exact
 
 
 @given(durations, durations, durations)
@@ -162,9 +162,9 @@ def expected(calls: list[Figures]) -> Figures:
     return sums
 
 
-def told(figures: Figures) -> Figures:
-    told = {name: figures[name] for name in expected([])}
-    return {name: None if value is None else round(value, 10) for name, value in told.items()}
+def known_figures(figures: Figures) -> Figures:
+    values = {name: figures[name] for name in expected([])}
+    return {name: None if value is None else round(value, 10) for name, value in values.items()}
 
 
 def check_percentiles(figures: Figures, calls: list[Figures]) -> None:
@@ -184,7 +184,7 @@ def test_the_total_is_that_of_the_calls(busy: tuple[Ledger, list[Figures]]) -> N
     ledger, calls = busy
     for interval in ("hour", "day"):
         total = analytics(ledger, interval=interval)["total"]
-        assert told(total) == expected(calls)
+        assert known_figures(total) == expected(calls)
         check_percentiles(total, calls)
         assert total["refused_count"] > 0 < total["error_count"]
         assert total["cost_unknown_calls"] > 0
@@ -208,7 +208,7 @@ def test_groups_are_those_of_the_calls(
     named = [group for group in groups if not group["is_other"]]
     assert len(named) == min(limit, len(grouped))
     for group in named:
-        assert told(group) == expected(grouped[group[name]])
+        assert known_figures(group) == expected(grouped[group[name]])
         check_percentiles(group, grouped[group[name]])
     costs = [group["cost_usd"] or 0 for group in named]
     assert costs == sorted(costs, reverse=True)
@@ -218,7 +218,7 @@ def test_groups_are_those_of_the_calls(
     for other in others:
         assert other[name] is None
         unknown = {key: value for key, value in expected(rest).items() if value == 0}
-        assert told(other) | unknown == expected(rest)
+        assert known_figures(other) | unknown == expected(rest)
         check_percentiles(other, rest)
     for key in ("call_count", "error_count", "cost_usd"):
         points = sum(point[key] or 0 for point in response["series"])
@@ -238,19 +238,19 @@ FILTERS: list[dict[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("asked", FILTERS, ids=str)
+@pytest.mark.parametrize("query", FILTERS, ids=str)
 def test_filters_are_those_of_sessions(
-    busy: tuple[Ledger, list[Figures]], asked: dict[str, str]
+    busy: tuple[Ledger, list[Figures]], query: dict[str, str]
 ) -> None:
     ledger, calls = busy
-    filters = {name: value for name, value in asked.items() if name != "by"}
-    wanted = [call for call in calls if all(call[n] == v for n, v in filters.items())]
-    response = analytics(ledger, **asked)
-    assert told(response["total"]) == expected(wanted)
-    check_percentiles(response["total"], wanted)
-    if "by" in asked:
-        name = BY[asked["by"]]
-        assert {group[name] for group in response["groups"]} == {call[name] for call in wanted}
+    filters = {name: value for name, value in query.items() if name != "by"}
+    matching = [call for call in calls if all(call[n] == v for n, v in filters.items())]
+    response = analytics(ledger, **query)
+    assert known_figures(response["total"]) == expected(matching)
+    check_percentiles(response["total"], matching)
+    if "by" in query:
+        name = BY[query["by"]]
+        assert {group[name] for group in response["groups"]} == {call[name] for call in matching}
 
 
 def test_rollups_are_corrected_with_prices(fresh: Ledger, provider: Provider) -> None:
@@ -322,8 +322,8 @@ def test_days_that_are_not_whole_have_their_hours(
     end = datetime.now(UTC) + timedelta(hours=1)
     begin = end - timedelta(hours=hours)
     response = analytics(ledger, since=begin.isoformat(), until=end.isoformat(), interval="day")
-    wanted = [c for c in calls if c["timestamp"] >= response["since"]]
-    assert response["total"]["call_count"] == len(wanted)
+    matching = [c for c in calls if c["timestamp"] >= response["since"]]
+    assert response["total"]["call_count"] == len(matching)
     starts = [point["start"] for point in response["series"]]
     assert all(response["since"] <= start < response["until"] for start in starts)
 

@@ -94,7 +94,7 @@ def test_a_bad_page_is_refused_with_what_is_accepted(seven: Ledger, query: str) 
 
 @pytest.mark.parametrize("column", ["latency_ms", "cost_usd", "tokens_out", "ttft_ms"])
 @pytest.mark.parametrize("filter", ["", "&session=run-3", "&model=m&status=ok", "&budget=ok"])
-def test_calls_are_sorted_by_what_is_asked_for(seven: Ledger, column: str, filter: str) -> None:
+def test_calls_are_sorted_as_the_parameter_says(seven: Ledger, column: str, filter: str) -> None:
     sort = column.removesuffix("_ms").removesuffix("_usd")
 
     def calls(order: str) -> list[dict[str, Any]]:
@@ -213,7 +213,7 @@ def test_calls_without_a_session_are_in_none(ledger: Ledger, provider: Provider)
         "/dashboard/nothing",
     ],
 )
-def test_what_is_not_there_is_said_in_json(stack: Ledger, path: str) -> None:
+def test_a_missing_resource_is_a_404_in_json(stack: Ledger, path: str) -> None:
     response = stack.get(path)
     assert response.status_code == 404
     assert response.headers["content-type"].startswith("application/json")
@@ -293,7 +293,7 @@ def test_a_browser_gets_a_page_and_a_program_json(
         assert ledger.get(style_sheet).status_code == 200
 
 
-def test_what_agents_said_is_escaped_in_pages(ledger: Ledger, provider: Provider) -> None:
+def test_texts_of_agents_are_escaped_in_pages(ledger: Ledger, provider: Provider) -> None:
     provider.response(*canned.as_json(canned.chat("<img src=x onerror=alert(1)>")))
     action_id = post(ledger, "escaped").headers["x-agentledger-action-id"]
     assert "<img src=x" in ledger.explain(action_id)["content"]

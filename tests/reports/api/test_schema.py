@@ -1,4 +1,4 @@
-"""The API as OpenAPI 3.1, the page that shows it, and answers to whatever the schema allows."""
+"""The API as OpenAPI 3.1, the page that shows it, and responses to whatever the schema allows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_calls_fields_are_described(
     assert list(described) == list(given)
 
 
-def test_the_schema_is_made_without_a_complaint(ledger: Ledger, schema: dict[str, Any]) -> None:
+def test_the_schema_is_made_without_a_warning(ledger: Ledger, schema: dict[str, Any]) -> None:
     assert "Warning" not in ledger.log.read_text()
     assert "unable to guess" not in ledger.log.read_text()
 
@@ -75,7 +75,7 @@ def test_the_page_needs_no_other_host(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_no_request_that_the_schema_allows_is_our_error(
+def test_no_request_that_the_schema_allows_is_a_server_error(
     database: str, request: pytest.FixtureRequest, fresh: Ledger, provider: Provider
 ) -> None:
     if database == "postgresql":

@@ -17,7 +17,7 @@ PREFIX = "x-agentledger-"
 
 
 def converse(ledger: Ledger, session: str, n_calls: int, **fields: str) -> list[str]:
-    """Calls of a history that grows by an answer and a question; their action_ids."""
+    """Calls of a history that grows by a response and a question; their action_ids."""
     headers = {PREFIX + "session-id": session}
     headers |= {PREFIX + name.replace("_", "-"): value for name, value in fields.items()}
     history: list[dict[str, Any]] = []
@@ -45,7 +45,9 @@ def test_pages_lead_through_all_calls(stack: Ledger, provider: Provider) -> None
     assert list(seen[0]) == ["action_id", "messages"]
 
 
-def test_calls_after_one_are_asked_for_by_id_or_seq(stack: Ledger, provider: Provider) -> None:
+def test_calls_after_a_call_are_requested_by_its_id_or_seq(
+    stack: Ledger, provider: Provider
+) -> None:
     session = f"after-{uuid4()}"
     action_ids = converse(stack, session, 3)
     calls = stack.calls(session, count=3)
@@ -92,7 +94,7 @@ def test_a_bad_parameter_is_refused_by_name(
     assert list(response.json()) == [name]
 
 
-def test_what_has_not_changed_is_not_sent_again(stack: Ledger, provider: Provider) -> None:
+def test_an_unchanged_session_is_not_sent_again(stack: Ledger, provider: Provider) -> None:
     converse(stack, "same", 1)
     stack.calls("same")
     first = stack.get("/session/same")
@@ -132,8 +134,8 @@ def test_head_has_the_tag_and_no_body(stack: Ledger, provider: Provider) -> None
     assert response.headers["etag"] == stack.get("/session/head").headers["etag"]
 
 
-def test_long_sessions_come_whole(stack: Ledger, provider: Provider) -> None:
-    """More than one page of the database, more than one piece of the answer."""
+def test_long_sessions_are_complete(stack: Ledger, provider: Provider) -> None:
+    """More than one page of the database, more than one chunk of the response."""
     text = "x" * 3000
     headers = {PREFIX + "session-id": "long"}
     with httpx.Client(base_url=stack.url) as agent:

@@ -131,14 +131,14 @@ def test_a_plus_that_was_not_encoded_is_an_offset(filled: Ledger) -> None:
         ("limit=1&limit=2", "limit", "once"),
     ],
 )
-def test_what_cannot_be_read_is_refused_by_name(
+def test_an_unreadable_parameter_is_refused_by_name(
     filled: Ledger, query: str, name: str, accepted: str
 ) -> None:
     response = filled.get(f"/api/sessions?{query}")
     assert response.status_code == 400
-    [(given, [said])] = response.json().items()
+    [(given, [message])] = response.json().items()
     assert given == name
-    assert accepted in said
+    assert accepted in message
 
 
 def test_the_key_is_a_parameter_everywhere(filled: Ledger) -> None:
@@ -162,7 +162,7 @@ def test_cursors_lead_through_every_session_once(filled: Ledger, order: str) -> 
     assert seen == ids(filled, order=order)
 
 
-def test_a_page_goes_on_where_it_was_when_new_calls_come(
+def test_a_page_continues_where_it_was_when_new_calls_come(
     ledger: Ledger, provider: Provider
 ) -> None:
     for number in range(4):
@@ -190,18 +190,18 @@ def test_one_session(filled: Ledger) -> None:
 def test_labels_notes_and_pins_stay_when_calls_come(stack: Ledger, provider: Provider) -> None:
     call(stack, "a/b c")
     stack.calls("a/b c")
-    said = patch(stack, "a/b c", labels=["x", "y", "x"], note="why?", pinned=True).json()
-    assert (said["labels"], said["note"], said["pinned"]) == (["x", "y"], "why?", True)
-    said = patch(stack, "a/b c", labels=["z"]).json()
-    assert (said["labels"], said["note"], said["pinned"]) == (["z"], "why?", True)
+    changed = patch(stack, "a/b c", labels=["x", "y", "x"], note="why?", pinned=True).json()
+    assert (changed["labels"], changed["note"], changed["pinned"]) == (["x", "y"], "why?", True)
+    changed = patch(stack, "a/b c", labels=["z"]).json()
+    assert (changed["labels"], changed["note"], changed["pinned"]) == (["z"], "why?", True)
     call(stack, "a/b c", agent_name="later")
     stack.calls("a/b c", count=2)
     now = stack.get("/api/sessions/a%2Fb%20c").json()
     assert (now["labels"], now["note"], now["pinned"]) == (["z"], "why?", True)
     assert ids(stack, label="z") == ids(stack, q="Z") == ids(stack, q="LATER") == ["a/b c"]
     assert ids(stack, label="x") == []
-    said = patch(stack, "a/b c", labels=[], note=None, pinned=False).json()
-    assert (said["labels"], said["note"], said["pinned"]) == ([], None, False)
+    changed = patch(stack, "a/b c", labels=[], note=None, pinned=False).json()
+    assert (changed["labels"], changed["note"], changed["pinned"]) == ([], None, False)
 
 
 @pytest.mark.parametrize(

@@ -48,14 +48,14 @@ def test_each_call_has_its_own_messages(histories: list[list[int]]) -> None:
         assert piece.n_messages == len(refs)
 
 
-def test_a_growing_history_that_loses_its_beginning_is_put_together_once() -> None:
-    asked: list[int] = []
+def test_a_growing_history_that_loses_its_beginning_is_joined_once() -> None:
+    reads: list[int] = []
 
     def text(ref: int) -> bytes:
-        asked.append(ref)
+        reads.append(ref)
         return b"{}"
 
     of_session = Histories(text)
     pieces = [of_session.add([*range(max(0, n - 5), n)]) for n in range(1, 50)]
     assert all(bytes(piece.json) for piece in pieces)
-    assert asked == list(range(49))
+    assert reads == list(range(49))

@@ -1,4 +1,4 @@
-"""Finding calls by what was said in them: the words, the filters, the pages, the index."""
+"""Search: calls by their texts, filters, pages, the index."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def indexed(ledger: Ledger) -> None:
     """Waits until the index holds all calls that are recorded."""
 
     def caught_up() -> bool:
-        told = ledger.get("/readyz").json()["sinks"]
-        return bool(told) and told[0]["seq"] > 0 and told[0]["behind"] == 0
+        sinks = ledger.get("/readyz").json()["sinks"]
+        return bool(sinks) and sinks[0]["seq"] > 0 and sinks[0]["behind"] == 0
 
     ledger.get("/readyz")
     wait_until(caught_up)
@@ -63,8 +63,8 @@ def test_every_text_of_a_call_is_found_with_its_field(stack: Ledger, provider: P
         "type": "function",
         "function": {"name": "look_up_quokka", "arguments": '{"city": "M\\u00fcnchen"}'},
     }
-    said: dict[str, Any] = {"tool_calls": [tool_call], "reasoning_content": "pondering wombats"}
-    provider.response(*canned.as_json(canned.chat("an answer of capybaras", **said)), times=1)
+    fields: dict[str, Any] = {"tool_calls": [tool_call], "reasoning_content": "pondering wombats"}
+    provider.response(*canned.as_json(canned.chat("an answer of capybaras", **fields)), times=1)
     response = httpx.post(
         f"{stack.url}/v1/chat/completions",
         json={
@@ -162,13 +162,13 @@ def test_a_scope_says_where_the_words_must_be(stack: Ledger, provider: Provider,
         indexed(stack)
 
 
-def test_a_scope_that_is_none_is_refused(stack: Ledger) -> None:
+def test_an_unknown_scope_is_refused(stack: Ledger) -> None:
     response = stack.get("/api/search", params={"q": "x", "scope": "tool,body"})
     assert response.status_code == 400
     assert "'body' not known; known: prompt, response" in response.json()["scope"][0]
 
 
-def test_errors_are_found_and_calls_that_are_not_understood(
+def test_errors_are_found_and_calls_that_cannot_be_parsed(
     stack: Ledger, provider: Provider
 ) -> None:
     error = {"error": {"message": "failed to connect to the flux capacitor"}}
@@ -181,7 +181,7 @@ def test_errors_are_found_and_calls_that_are_not_understood(
     ]
 
 
-def test_a_message_of_a_growing_history_belongs_to_the_call_that_brought_it(
+def test_a_message_of_a_growing_history_belongs_to_the_call_that_sent_it_first(
     stack: Ledger,
 ) -> None:
     messages: list[dict[str, str]] = []
@@ -359,17 +359,17 @@ def test_odd_queries_are_only_text(stack: Ledger, q: str) -> None:
 # --- the index and the ledger ---
 
 
-def test_readiness_says_what_search_lacks(stack: Ledger) -> None:
+def test_readiness_reports_what_search_lacks(stack: Ledger) -> None:
     say(stack, "x")
     indexed(stack)
-    [told] = stack.get("/readyz").json()["sinks"]
+    [sink] = stack.get("/readyz").json()["sinks"]
     lacks = "AGENTLEDGER_DSN" in stack.env and "pg-" not in stack.env["AGENTLEDGER_DSN"]
-    assert bool(told["without"]) == lacks
+    assert bool(sink["without"]) == lacks
     reasons = stack.get("/readyz").json()["reasons"]
     assert any("pg_trgm" in reason for reason in reasons) == lacks
 
 
-def test_what_was_deleted_is_no_hit_and_leaves_the_index(fresh: Ledger) -> None:
+def test_a_deleted_call_is_no_hit_and_leaves_the_index(fresh: Ledger) -> None:
     import sqlite3
     from contextlib import closing
 
@@ -425,7 +425,7 @@ def test_a_message_is_found_with_the_call_that_is_left_of_those_that_sent_it(
     wait_until(lambda: found_first_and_last() == [])
 
 
-def test_a_search_that_was_cut_goes_on_where_it_stopped(fresh: Ledger) -> None:
+def test_an_interrupted_search_continues_where_it_stopped(fresh: Ledger) -> None:
     """Without an index each call's text is read: 3 s of it, where a search may take one."""
     marked = []
     with fresh:

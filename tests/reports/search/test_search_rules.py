@@ -70,24 +70,24 @@ queries = st.one_of(
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql", "pg_trgm"])
-def told(
+def ledger_and_texts(
     request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Ledger, dict[str, list[str]]]]:
-    """A ledger, and what is said in each of its calls."""
+    """A ledger, and the texts of each of its calls."""
     _provider.reset()
     env = {}
     if request.param != "sqlite":
         server = "postgresql" if request.param == "postgresql" else "debian_postgresql"
         env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue(server))
     with Ledger(tmp_path_factory.mktemp("rules"), _provider.url, env=env) as ledger:
-        said = {}
+        texts = {}
         for text in TEXTS:
             action_id = say(ledger, text)
             call = ledger.explain(action_id)
             fields = (text, call["content"], action_id, call["model_id"])
-            said[action_id] = [normal(field) for field in fields]
+            texts[action_id] = [normal(field) for field in fields]
         indexed(ledger)
-        yield ledger, said
+        yield ledger, texts
 
 
 @settings(
@@ -95,9 +95,9 @@ def told(
 )
 @given(query=queries)
 def test_the_hits_are_those_of_the_rules(
-    told: tuple[Ledger, dict[str, list[str]]], query: str
+    ledger_and_texts: tuple[Ledger, dict[str, list[str]]], query: str
 ) -> None:
-    ledger, said = told
+    ledger, texts = ledger_and_texts
     response = ledger.get("/api/search", params={"q": query, "limit": 200})
     wanted = words(query)
     if not wanted:
@@ -106,6 +106,6 @@ def test_the_hits_are_those_of_the_rules(
     hits = {hit["action_id"] for hit in response.raise_for_status().json()}
     assert hits == {
         action_id
-        for action_id, fields in said.items()
+        for action_id, fields in texts.items()
         if all(any(word in field for field in fields) for word in wanted)
     }

@@ -17,7 +17,7 @@ from tests.reports.search.test_search import indexed, say, search
 from tests.support.ledger import Ledger, wait_until
 
 
-def asked(ledger: Ledger, statement: str) -> int:
+def query_number(ledger: Ledger, statement: str) -> int:
     """A number out of its SQLite file."""
     with closing(sqlite3.connect(ledger.folder / "agentledger.db", timeout=20)) as db:
         ((number,),) = db.execute(statement).fetchall()
@@ -29,10 +29,10 @@ HELLOS = "SELECT count(*) FROM reports_search WHERE reports_search MATCH '\"hell
 
 def n_indexed(ledger: Ledger) -> int:
     """How often a call is in the index; each is there once, or fails here."""
-    known = asked(ledger, "SELECT count(*) FROM reports_searchtext WHERE id < (1 << 40)")
-    assert known in (0, asked(ledger, "SELECT seq FROM reports_sinkcursor"))
-    assert asked(ledger, HELLOS) == known
-    return known
+    n_known = query_number(ledger, "SELECT count(*) FROM reports_searchtext WHERE id < (1 << 40)")
+    assert n_known in (0, query_number(ledger, "SELECT seq FROM reports_sinkcursor"))
+    assert query_number(ledger, HELLOS) == n_known
+    return n_known
 
 
 def post(ledger: Ledger, times: int) -> None:
@@ -40,7 +40,7 @@ def post(ledger: Ledger, times: int) -> None:
         ledger.post("s", content=f"hello {n}")
 
 
-def test_killed_again_and_again_it_takes_each_call_once(fresh: Ledger) -> None:
+def test_a_sink_that_is_killed_again_and_again_takes_each_call_once(fresh: Ledger) -> None:
     with fresh:
         for _ in range(3):
             post(fresh, 40)
@@ -50,25 +50,25 @@ def test_killed_again_and_again_it_takes_each_call_once(fresh: Ledger) -> None:
             process.wait()
         wait_until(lambda: fresh.n_recorded() == 120)
         assert len(search(fresh, "hello", limit=200)) == 120  # whatever the index has
-        wait_until(lambda: asked(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 120)
+        wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 120)
         assert n_indexed(fresh) == 120
 
 
-def test_readiness_says_that_it_has_ended(fresh: Ledger) -> None:
+def test_readiness_reports_that_the_sinks_have_ended(fresh: Ledger) -> None:
     with fresh:
         say(fresh, "hello")
         indexed(fresh)
         assert fresh.get("/readyz").json()["status"] == "ready"
         fresh.sinks().kill()
-        told = wait_until(
+        readiness = wait_until(
             lambda: (now := fresh.get("/readyz").json())["status"] == "degraded" and now,
             deadline_s=5,
         )
-        assert "the sinks have ended" in told["reasons"][0]
+        assert "the sinks have ended" in readiness["reasons"][0]
         wait_until(lambda: fresh.get("/readyz").json()["status"] == "ready")
 
 
-def test_it_ends_with_the_proxy_stopped_or_killed(fresh: Ledger) -> None:
+def test_the_sinks_end_with_the_proxy_stopped_or_killed(fresh: Ledger) -> None:
     fresh.start()
     sinks = fresh.sinks()
     fresh.stop()
@@ -80,7 +80,7 @@ def test_it_ends_with_the_proxy_stopped_or_killed(fresh: Ledger) -> None:
     assert not sinks.is_running()
 
 
-def test_idle_it_costs_no_cpu(fresh: Ledger) -> None:
+def test_an_idle_sink_costs_no_cpu(fresh: Ledger) -> None:
     with fresh:
         say(fresh, "hello")
         indexed(fresh)
@@ -95,7 +95,7 @@ def test_of_two_processes_one_follows_and_the_other_takes_over(
     other_spool.mkdir()
     with fresh:
         post(fresh, 20)
-        wait_until(lambda: asked(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 20)
+        wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 20)
         second = subprocess.Popen(
             [sys.executable, "-m", "django", "runsinks", "--until-stdin-closes"],
             cwd=fresh.folder,
@@ -111,10 +111,10 @@ def test_of_two_processes_one_follows_and_the_other_takes_over(
             first = fresh.sinks()
             first.suspend()
             post(fresh, 60)
-            wait_until(lambda: asked(fresh, "SELECT seq FROM reports_sinkcursor") == 80)
+            wait_until(lambda: query_number(fresh, "SELECT seq FROM reports_sinkcursor") == 80)
             first.resume()
             post(fresh, 60)
-            wait_until(lambda: asked(fresh, "SELECT seq FROM reports_sinkcursor") == 140)
+            wait_until(lambda: query_number(fresh, "SELECT seq FROM reports_sinkcursor") == 140)
             assert n_indexed(fresh) == 140
         finally:
             assert second.stdin is not None
@@ -177,7 +177,7 @@ def test_a_sink_that_fails_is_tried_again_and_misses_nothing(fresh: Ledger) -> N
     assert "collector goes on" in done.stderr
 
 
-def test_it_can_be_run_by_hand(fresh: Ledger) -> None:
+def test_the_sinks_can_be_run_by_hand(fresh: Ledger) -> None:
     with fresh:
         post(fresh, 5)
         wait_until(lambda: fresh.n_recorded() == 5)
@@ -186,6 +186,6 @@ def test_it_can_be_run_by_hand(fresh: Ledger) -> None:
         cwd=fresh.folder,
         env={**fresh.environment(), "DJANGO_SETTINGS_MODULE": "agentledger_site.settings"},
     )
-    wait_until(lambda: asked(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 5)
+    wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 5)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
