@@ -1,2 +1,2 @@
-"""`runproxy --demo`: a stand-in provider and a small run of three agents, so that a newcomer sees a
-filled dashboard without a key and without a cent."""
+"""The demo of `runproxy --demo`: a stand-in provider and a short run of three agents, which fill
+the dashboard without an API key and without costs."""

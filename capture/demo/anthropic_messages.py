@@ -6,17 +6,17 @@ from typing import Any
 from capture.demo import sse
 from capture.demo.reply import (
     BadRequest,
-    ParsedRequest,
+    DemoRequest,
     Reply,
     Tool,
     items,
     new_id,
-    served_model,
+    snapshot_of,
     text_of,
 )
 
 
-def parse_request(body: dict[str, Any]) -> ParsedRequest:
+def parse_request(body: dict[str, Any]) -> DemoRequest:
     messages = items(body, "messages")
     if not messages:
         raise BadRequest("messages: Field required")
@@ -33,19 +33,19 @@ def parse_request(body: dict[str, Any]) -> ParsedRequest:
             tool_result = tool_result if results else None
     schemas = [tool for tool in items(body, "tools") if isinstance(tool.get("input_schema"), dict)]
     tools = [Tool(str(tool.get("name")), tool["input_schema"]) for tool in schemas]
-    return ParsedRequest(body, user_text, tuple(tools), tool_result)
+    return DemoRequest(body, user_text, tuple(tools), tool_result)
 
 
-def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
-    return _message(parsed_request) | {
+def response(request: DemoRequest, reply: Reply) -> dict[str, Any]:
+    return _message(request) | {
         "content": [_whole(block, reply) for block in _blocks(reply)],
         "stop_reason": _stop_reason(reply),
         "usage": _usage(reply, reply.tokens_out),
     }
 
 
-def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
-    message = _message(parsed_request) | {"usage": _usage(reply, 1)}
+def events(request: DemoRequest, reply: Reply) -> Iterator[bytes]:
+    message = _message(request) | {"usage": _usage(reply, 1)}
     opening = _event("message_start", message=message)
     for index, block in enumerate(_blocks(reply)):
         opening += _event("content_block_start", index=index, content_block=block)
@@ -83,12 +83,12 @@ def _tool_results(content: object) -> list[str]:
     return [text_of(block.get("content")) for block in results]
 
 
-def _message(parsed_request: ParsedRequest) -> dict[str, Any]:
+def _message(request: DemoRequest) -> dict[str, Any]:
     return {
         "id": new_id("msg_"),
         "type": "message",
         "role": "assistant",
-        "model": served_model(parsed_request.model),
+        "model": snapshot_of(request.model),
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
@@ -96,7 +96,7 @@ def _message(parsed_request: ParsedRequest) -> dict[str, Any]:
 
 
 def _blocks(reply: Reply) -> list[dict[str, Any]]:
-    """The blocks as they are when they begin: without content."""
+    """The blocks as they begin, without content."""
     blocks: list[dict[str, Any]] = [{"type": "text", "text": ""}] if reply.text else []
     if reply.tool:
         block = {"type": "tool_use", "id": new_id("toolu_"), "name": reply.tool.name, "input": {}}

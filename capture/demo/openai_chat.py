@@ -7,17 +7,17 @@ from typing import Any
 from capture.demo import sse
 from capture.demo.reply import (
     BadRequest,
-    ParsedRequest,
+    DemoRequest,
     Reply,
     Tool,
     items,
     new_id,
-    served_model,
+    snapshot_of,
     text_of,
 )
 
 
-def parse_request(body: dict[str, Any]) -> ParsedRequest:
+def parse_request(body: dict[str, Any]) -> DemoRequest:
     messages = items(body, "messages")
     if not messages:
         raise BadRequest("Missing required parameter: 'messages'.")
@@ -29,10 +29,10 @@ def parse_request(body: dict[str, Any]) -> ParsedRequest:
             tool_result = text_of(message.get("content"))
     functions = [t["function"] for t in items(body, "tools") if isinstance(t.get("function"), dict)]
     tools = [Tool(str(f.get("name")), f.get("parameters") or {}) for f in functions]
-    return ParsedRequest(body, user_text, tuple(tools), tool_result)
+    return DemoRequest(body, user_text, tuple(tools), tool_result)
 
 
-def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
+def response(request: DemoRequest, reply: Reply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     message |= {"refusal": None, "annotations": []}
     if reply.tool:
@@ -42,7 +42,7 @@ def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
         "id": new_id("chatcmpl-"),
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": served_model(parsed_request.model),
+        "model": snapshot_of(request.model),
         "choices": [choice],
         "usage": _usage(reply),
         "service_tier": "default",
@@ -50,15 +50,15 @@ def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
     }
 
 
-def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
-    """Usage comes only where `stream_options.include_usage` asks for it, in a chunk of its own."""
-    options = parsed_request.body.get("stream_options")
+def events(request: DemoRequest, reply: Reply) -> Iterator[bytes]:
+    """Usage comes only when `stream_options.include_usage` asks for it, in a chunk of its own."""
+    options = request.body.get("stream_options")
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
     base: dict[str, Any] = {
         "id": new_id("chatcmpl-"),
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": served_model(parsed_request.model),
+        "model": snapshot_of(request.model),
         "service_tier": "default",
         "system_fingerprint": "fp_demo",
     }

@@ -8,12 +8,12 @@ from typing import Any
 from capture.demo import openai_chat, sse
 from capture.demo.reply import (
     BadRequest,
-    ParsedRequest,
+    DemoRequest,
     Reply,
     Tool,
     items,
     new_id,
-    served_model,
+    snapshot_of,
     text_of,
 )
 
@@ -21,39 +21,39 @@ bad_request = openai_chat.bad_request
 no_such_model = openai_chat.no_such_model
 
 
-def parse_request(body: dict[str, Any]) -> ParsedRequest:
-    given = body.get("input")
-    if not given:
+def parse_request(body: dict[str, Any]) -> DemoRequest:
+    input_ = body.get("input")
+    if not input_:
         raise BadRequest("Missing required parameter: 'input'.")
     user_text, tool_result = "", None
-    alone = [{"role": "user", "content": given}]
-    for item in alone if isinstance(given, str) else items(body, "input"):
+    message = [{"role": "user", "content": input_}]
+    for item in message if isinstance(input_, str) else items(body, "input"):
         if item.get("role") == "user":
             user_text, tool_result = text_of(item.get("content")), None
         elif item.get("type") == "function_call_output":
             tool_result = text_of(item.get("output"))
     functions = [tool for tool in items(body, "tools") if tool.get("type") == "function"]
     tools = [Tool(str(f.get("name")), f.get("parameters") or {}) for f in functions]
-    return ParsedRequest(body, user_text, tuple(tools), tool_result)
+    return DemoRequest(body, user_text, tuple(tools), tool_result)
 
 
-def response(parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]:
+def response(request: DemoRequest, reply: Reply) -> dict[str, Any]:
     output = [_whole(item, reply) for item in _output(reply)]
-    return _response(parsed_request) | {
+    return _response(request) | {
         "status": "completed",
         "output": output,
         "usage": _usage(reply),
     }
 
 
-def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
-    """Named events with a running number; `response.completed` carries the whole response."""
+def events(request: DemoRequest, reply: Reply) -> Iterator[bytes]:
+    """Yields events with sequence numbers; `response.completed` has the complete response."""
     numbers = count()
 
     def event(kind: str, **data: Any) -> bytes:
         return sse.frame({"type": kind, "sequence_number": next(numbers)} | data, kind)
 
-    started = _response(parsed_request)
+    started = _response(request)
     yield event("response.created", response=started) + event(
         "response.in_progress", response=started
     )
@@ -72,10 +72,10 @@ def events(parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
     yield event("response.completed", response=ended)
 
 
-Step = list[tuple[str, dict[str, Any]]]  # events that come at one moment: (type, data)
+EventBatch = list[tuple[str, dict[str, Any]]]  # events that are sent at once: (type, data)
 
 
-def _text_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[Step]:
+def _text_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[EventBatch]:
     part = item["content"][0]
     at = place | {"content_index": 0}
     yield [("response.content_part.added", at | {"part": part | {"text": ""}})]
@@ -87,7 +87,7 @@ def _text_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[Step]:
     ]
 
 
-def _arguments_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[Step]:
+def _arguments_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[EventBatch]:
     for piece in sse.slices(item["arguments"]):
         yield [("response.function_call_arguments.delta", place | {"delta": piece})]
     whole = {"name": item["name"], "arguments": item["arguments"]}
@@ -95,7 +95,7 @@ def _arguments_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[S
 
 
 def _output(reply: Reply) -> list[dict[str, Any]]:
-    """The items as they are when they begin: without content."""
+    """The items as they begin, without content."""
     output: list[dict[str, Any]] = []
     if reply.text:
         message = {"id": new_id("msg_"), "type": "message", "role": "assistant", "content": []}
@@ -114,7 +114,7 @@ def _whole(item: dict[str, Any], reply: Reply) -> dict[str, Any]:
     return item | {"content": [part], "status": "completed"}
 
 
-def _response(parsed_request: ParsedRequest) -> dict[str, Any]:
+def _response(request: DemoRequest) -> dict[str, Any]:
     return {
         "id": new_id("resp_"),
         "object": "response",
@@ -122,19 +122,19 @@ def _response(parsed_request: ParsedRequest) -> dict[str, Any]:
         "status": "in_progress",
         "error": None,
         "incomplete_details": None,
-        "instructions": parsed_request.body.get("instructions"),
-        "max_output_tokens": parsed_request.body.get("max_output_tokens"),
-        "model": served_model(parsed_request.model),
+        "instructions": request.body.get("instructions"),
+        "max_output_tokens": request.body.get("max_output_tokens"),
+        "model": snapshot_of(request.model),
         "output": [],
         "parallel_tool_calls": True,
-        "previous_response_id": parsed_request.body.get("previous_response_id"),
+        "previous_response_id": request.body.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": True,
         "temperature": 1.0,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
-        "tools": parsed_request.body.get("tools") or [],
+        "tools": request.body.get("tools") or [],
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": None,

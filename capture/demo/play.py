@@ -1,5 +1,5 @@
-"""The demo's run: three agents make a page together, as agents do that know nothing of us but the
-headers they send."""
+"""The demo's run: three agents write a page together, and know nothing of AgentLedger but the
+headers that they send."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Agent:
     last: str | None = field(default=None)  # action_id of its latest call
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
-        told = {
+        values = {
             "session-id": SESSION,
             "user-id": "user-42",
             "app-id": "travel-guide",
@@ -55,14 +55,14 @@ class Agent:
             "handoff-to": self.handoff_to,
             "parent-action-id": self.parent,
         }
-        headers = {f"x-agentledger-{name}": value for name, value in told.items() if value}
+        headers = {f"x-agentledger-{name}": value for name, value in values.items() if value}
         response = self.http.post(path, json=body, headers=headers)
         self.last = response.headers["x-agentledger-action-id"]
         return response
 
 
 def play(base_url: str, say: Callable[[str], None]) -> None:
-    """Play the run through the proxy at `base_url`; `say` gets a line for each call."""
+    """Plays the run through the proxy at `base_url`. `say` takes lines about its progress."""
     try:
         _play(base_url, say)
     except (httpx.HTTPError, KeyError) as error:  # the proxy refused a call, or is being stopped
@@ -94,8 +94,8 @@ def plan(agent: Agent) -> None:
 def research(agent: Agent) -> None:
     system = {"role": "system", "content": "You find facts. You do not guess."}
     history: list[dict[str, Any]] = [system, {"role": "user", "content": WEATHER}]
-    parsed_request = {"model": "gpt-4o", "temperature": 0.2, "tools": [FORECAST_TOOL]}
-    response = agent.post("/v1/chat/completions", {**parsed_request, "messages": history})
+    request = {"model": "gpt-4o", "temperature": 0.2, "tools": [FORECAST_TOOL]}
+    response = agent.post("/v1/chat/completions", {**request, "messages": history})
     message = response.json()["choices"][0]["message"]
     for tool_call in message["tool_calls"]:
         arguments = json.loads(tool_call["function"]["arguments"])
@@ -105,7 +105,7 @@ def research(agent: Agent) -> None:
             {"role": "tool", "tool_call_id": tool_call["id"], "content": json.dumps(result)},
         ]
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
-    agent.post("/v1/chat/completions", {**parsed_request, **streamed, "messages": history})
+    agent.post("/v1/chat/completions", {**request, **streamed, "messages": history})
     history += [
         {"role": "assistant", "content": LINES[WEATHER]},
         {"role": "user", "content": PLACES},

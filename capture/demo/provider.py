@@ -1,6 +1,6 @@
-"""A provider that lives inside `runproxy --demo`, speaks three APIs and asks for no key.
+"""The stand-in provider of `runproxy --demo`, which speaks three APIs and needs no key.
 
-A model whose name contains "missing" is answered with the API's own 404."""
+A model whose name contains "missing" gets the API's own 404."""
 
 import asyncio
 import threading
@@ -12,11 +12,11 @@ import orjson
 from aiohttp import web
 
 from capture.demo import anthropic_messages, openai_chat, openai_responses
-from capture.demo.reply import SNAPSHOTS, Api, BadRequest, ParsedRequest, Reply, new_id
+from capture.demo.reply import SNAPSHOTS, Api, BadRequest, DemoRequest, Reply, new_id
 from capture.demo.script import reply_to
 
 PACE_S = 0.03  # between the pieces of a stream
-THINKING_S = 0.15  # before an answer begins
+THINKING_S = 0.15  # before a response begins
 MAX_BODY_BYTES = 64 * 2**20
 APIS: dict[str, Api] = {
     "/v1/chat/completions": openai_chat,
@@ -34,7 +34,7 @@ def application() -> web.Application:
 
 
 async def start(host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, str]:
-    """Serve on the running event loop; returns the runner, whose `cleanup()` ends it, and the base
+    """Serves on the running event loop; returns the runner, whose `cleanup()` ends it, and the base
     URL without a trailing slash."""
     runner = web.AppRunner(application(), handle_signals=False, access_log=None, shutdown_timeout=1)
     await runner.setup()
@@ -44,13 +44,13 @@ async def start(host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, 
         await runner.cleanup()
         raise
     bound_host, bound_port = runner.addresses[0][:2]
-    shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-    return runner, f"http://{shown}:{bound_port}"
+    url_host = f"[{bound_host}]" if ":" in bound_host else bound_host
+    return runner, f"http://{url_host}:{bound_port}"
 
 
 class ProviderThread:
-    """The provider on an event loop of its own, beside whatever the process runs. As a context
-    manager it stops at the end of the block."""
+    """The provider on an event loop of its own, in a thread. As a context manager it stops at the
+    end of the block."""
 
     def __init__(self, host: str, port: int) -> None:
         self._started: Future[str] = Future()
@@ -64,7 +64,7 @@ class ProviderThread:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         try:
             runner, base_url = await start(host, port)
-        except Exception as error:  # whoever waits for the port gets it
+        except Exception as error:  # passed on, of any kind, to whoever waits for the port
             self._started.set_exception(error)
             return
         self._started.set_result(base_url)
@@ -72,7 +72,7 @@ class ProviderThread:
         await runner.cleanup()
 
     def stop(self) -> None:
-        """Close the listener and every connection; a second call does nothing."""
+        """Closes the listener and all connections; a second call does nothing."""
         if self._thread.is_alive() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
@@ -85,7 +85,7 @@ class ProviderThread:
 
 
 def serve_in_thread(host: str = "127.0.0.1", port: int = 0) -> ProviderThread:
-    """Returns once the port is open. Raises OSError if it cannot be."""
+    """Returns when the port is open. Raises OSError if it cannot be opened."""
     return ProviderThread(host, port)
 
 
@@ -93,20 +93,20 @@ async def _generate(request: web.Request) -> web.StreamResponse:
     api = APIS[request.path]
     raw = await request.read()
     try:
-        parsed_request = api.parse_request(_parsed(raw))
+        parsed = api.parse_request(_load(raw))
     except BadRequest as bad:
         return _json(api.bad_request(str(bad)), status=400)
-    if "missing" in parsed_request.model:
-        return _json(api.no_such_model(parsed_request.model), status=404)
-    reply = reply_to(parsed_request, n_bytes=len(raw))
+    if "missing" in parsed.model:
+        return _json(api.no_such_model(parsed.model), status=404)
+    reply = reply_to(parsed, n_bytes=len(raw))
     await asyncio.sleep(THINKING_S)
-    if parsed_request.stream:
-        return await _streamed(request, api.events(parsed_request, reply))
-    await asyncio.sleep(_writing_s(api, parsed_request, reply))
-    return _json(api.response(parsed_request, reply))
+    if parsed.stream:
+        return await _send_stream(request, api.events(parsed, reply))
+    await asyncio.sleep(_generation_s(api, parsed, reply))
+    return _json(api.response(parsed, reply))
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
+def _load(raw: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -116,12 +116,12 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _writing_s(api: Api, parsed_request: ParsedRequest, reply: Reply) -> float:
-    """How long the same answer would have streamed: a whole one is no faster."""
-    return PACE_S * sum(1 for _ in api.events(parsed_request, reply))
+def _generation_s(api: Api, request: DemoRequest, reply: Reply) -> float:
+    """The time that the same response would take as a stream: without streaming it is no faster."""
+    return PACE_S * sum(1 for _ in api.events(request, reply))
 
 
-async def _streamed(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:
+async def _send_stream(request: web.Request, pieces: Iterator[bytes]) -> web.StreamResponse:
     headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
     response = web.StreamResponse(headers=headers | _request_ids())
     await response.prepare(request)
@@ -142,7 +142,7 @@ def _json(body: dict[str, Any], *, status: int = 200) -> web.Response:
 
 
 def _request_ids() -> dict[str, str]:
-    """OpenAI's SDK reads the one, Anthropic's the other."""
+    """The headers that OpenAI's SDK and Anthropic's read."""
     request_id = new_id("req_")
     return {"x-request-id": request_id, "request-id": request_id}
 

@@ -1,4 +1,4 @@
-"""What a request asks of the stand-in provider and what it gets back, whichever API it speaks."""
+"""Requests to the stand-in provider and its replies, the same for every API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import orjson
 
 
 class BadRequest(ValueError):
-    """The body is none that this API takes; answered with status 400 in the API's own shape."""
+    """The body is not valid for this API: the response has status 400 and the API's own shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class DemoRequest:
     body: dict[str, Any]
     user_text: str  # the last one
-    tools: tuple[Tool, ...]  # those the client runs, not the provider's own, such as web search
-    tool_result: str | None  # None: none came since the last user text
+    tools: tuple[Tool, ...]  # that the client runs, without the provider's own, such as web search
+    tool_result: str | None  # None: there is none since the last user text
 
     @property
     def model(self) -> str:
@@ -53,20 +53,20 @@ class Reply:
 
 
 class Api(Protocol):
-    """What each module of one API offers; the modules themselves are passed around."""
+    """The functions that the module of each API offers; modules are passed as values."""
 
-    def parse_request(self, body: dict[str, Any]) -> ParsedRequest: ...
+    def parse_request(self, body: dict[str, Any]) -> DemoRequest: ...
 
-    def response(self, parsed_request: ParsedRequest, reply: Reply) -> dict[str, Any]: ...
+    def response(self, request: DemoRequest, reply: Reply) -> dict[str, Any]: ...
 
-    def events(self, parsed_request: ParsedRequest, reply: Reply) -> Iterator[bytes]:
-        """The streamed answer; each item holds the events that a provider sends at one moment."""
+    def events(self, request: DemoRequest, reply: Reply) -> Iterator[bytes]:
+        """The streamed response; each item holds the events that a provider sends at once."""
 
     def bad_request(self, message: str) -> dict[str, Any]:
-        """Body of a 400."""
+        """The body of a response with status 400."""
 
     def no_such_model(self, model: str) -> dict[str, Any]:
-        """Body of a 404."""
+        """The body of a response with status 404."""
 
 
 SNAPSHOTS = {
@@ -76,8 +76,8 @@ SNAPSHOTS = {
 }
 
 
-def served_model(model: str) -> str:
-    """Providers answer with the dated snapshot behind a model's name."""
+def snapshot_of(model: str) -> str:
+    """The dated name that providers return for a model's name."""
     return SNAPSHOTS.get(model, model)
 
 
@@ -86,7 +86,7 @@ def new_id(prefix: str) -> str:
 
 
 def text_of(content: object) -> str:
-    """The text in a message's content: a string, or a list of parts of which some carry text."""
+    """The text in a message's content, which is a string or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -94,7 +94,7 @@ def text_of(content: object) -> str:
 
 
 def items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects in the list `name`, none if it is missing; what is no object is refused."""
+    """The objects in the list `name`, none if it is missing. Raises BadRequest for other items."""
     found = body.get(name) or []
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise BadRequest(f"Invalid type for '{name}': expected an array of objects.")
@@ -102,12 +102,12 @@ def items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def arguments_for(schema: dict[str, Any], text: str) -> dict[str, Any]:
-    """Arguments that fit a tool's JSON Schema: its own examples first, else made from `text`."""
+    """Arguments that fit a tool's JSON Schema: its examples if it has any, else made of `text`."""
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return {}
-    wanted = schema.get("required") or list(properties)
-    return {name: _value_for(properties[name], text) for name in wanted if name in properties}
+    names = schema.get("required") or list(properties)
+    return {name: _value_for(properties[name], text) for name in names if name in properties}
 
 
 def _value_for(schema: object, text: str) -> Any:

@@ -1,8 +1,8 @@
-"""The demo run's lines: what its agents ask, and what the stand-in provider says to it."""
+"""The texts of the demo run: its agents' requests, and the stand-in provider's replies."""
 
 from typing import Any
 
-from capture.demo.reply import ParsedRequest, Reply, ToolUse, arguments_for
+from capture.demo.reply import DemoRequest, Reply, ToolUse, arguments_for
 
 PLAN = "Make a one-page guide to a rainy weekend in Lisbon for two. Who does what?"
 WEATHER = "What will the weather in Lisbon be like this weekend?"
@@ -12,7 +12,7 @@ REVIEW = "Check the guide against the notes. Is it ready to send?"
 
 LINES = {
     PLAN: (
-        "Two hand-overs. The researcher finds out how wet it gets and which places are worth a "
+        "Two handoffs. The researcher finds out how wet it gets and which places are worth a "
         "visit indoors. The writer turns those notes into one page. I check the page before it "
         "goes out."
     ),
@@ -35,29 +35,30 @@ LINES = {
         "made up. Ready to send."
     ),
 }
-CHARACTERS_PER_TOKEN = 4  # near enough to what models count for English
+CHARACTERS_PER_TOKEN = 4  # about what models count for English
 
 
-def reply_to(parsed_request: ParsedRequest, *, n_bytes: int) -> Reply:
-    """The first tool on offer as long as none was used, then a text. `n_bytes`: of the request."""
-    tool = _tool_use(parsed_request)
-    text = "" if tool else LINES.get(parsed_request.user_text) or _plain_response(parsed_request)
-    said = tool.arguments_json if tool else text
-    return Reply(text, tool, _tokens(n_bytes), _tokens(len(said)))
+def reply_to(request: DemoRequest, *, n_bytes: int) -> Reply:
+    """Uses the first tool until it has a result, then replies with a text. `n_bytes` is the size of
+    the request."""
+    tool = _tool_use(request)
+    text = "" if tool else LINES.get(request.user_text) or _plain_response(request)
+    output = tool.arguments_json if tool else text
+    return Reply(text, tool, _tokens(n_bytes), _tokens(len(output)))
 
 
-def _tool_use(parsed_request: ParsedRequest) -> ToolUse | None:
-    if not parsed_request.tools or parsed_request.tool_result is not None:
+def _tool_use(request: DemoRequest) -> ToolUse | None:
+    if not request.tools or request.tool_result is not None:
         return None
-    tool = parsed_request.tools[0]
-    arguments: dict[str, Any] = arguments_for(tool.parameters, parsed_request.user_text)
+    tool = request.tools[0]
+    arguments: dict[str, Any] = arguments_for(tool.parameters, request.user_text)
     return ToolUse(tool.name, arguments)
 
 
-def _plain_response(parsed_request: ParsedRequest) -> str:
-    if parsed_request.tool_result is not None:
-        return f"The tool says: {parsed_request.tool_result[:500]}"
-    return f"This is the demo provider, not a model. You wrote: {parsed_request.user_text[:500]}"
+def _plain_response(request: DemoRequest) -> str:
+    if request.tool_result is not None:
+        return f"The tool says: {request.tool_result[:500]}"
+    return f"This is the demo provider, not a model. You wrote: {request.user_text[:500]}"
 
 
 def _tokens(n_characters: int) -> int:

@@ -1,4 +1,4 @@
-"""Server-sent events as the providers write them, and texts cut the way models stream them."""
+"""Server-sent events as providers write them, and texts in pieces as models stream them."""
 
 import re
 from typing import Any
@@ -14,11 +14,11 @@ def frame(data: dict[str, Any], event: str | None = None) -> bytes:
 
 
 def words(text: str, *, at_once: int = 3) -> list[str]:
-    """`text` in pieces of a few words; joined, they are `text` again."""
+    """Splits `text` into pieces of a few words, which joined are `text` again."""
     single = re.findall(r"\s*\S+\s*", text)
     return ["".join(single[i : i + at_once]) for i in range(0, len(single), at_once)]
 
 
 def slices(text: str, *, length: int = 12) -> list[str]:
-    """`text` in pieces of `length` characters: tool arguments come cut anywhere."""
+    """Splits `text` into pieces of `length` characters: providers cut tool arguments anywhere."""
     return [text[i : i + length] for i in range(0, len(text), length)]

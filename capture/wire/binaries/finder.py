@@ -76,7 +76,7 @@ _NEVER = frozenset(
 
 
 def find(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
-    """All binaries in JSON text. With `exact`, only those whose text `encode` gives again."""
+    """Finds all binaries in JSON text. With `exact`, only those whose text `encode` gives again."""
     sampled = text[::_STEP].translate(_marks)
     if _RUN not in sampled:
         return []

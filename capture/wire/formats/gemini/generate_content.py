@@ -197,7 +197,7 @@ class _Response:
         set_choices(parsed_response, self.candidates)
         parsed_response.stop_reason = parsed_response.stop_reason or self.blocked
         parsed_response.usage = gemini_usage.read_usage(self._counts)
-        parsed_response.service_tier = _billed_tier(self._counts)
+        parsed_response.service_tier = _tier_in(self._counts)
         searches = sum(candidate.searches for candidate in self.candidates.values())
         if searches and parsed_response.usage:
             once = (parsed_response.response_model or "").startswith(_BILLED_ONCE_FOR_GROUNDING)
@@ -255,7 +255,7 @@ def _start_of_bare_json(body: bytes) -> int | None:
     return min(found) + 1 if found else None
 
 
-def _billed_tier(counts: dict[str, JSON]) -> str | None:
+def _tier_in(counts: dict[str, JSON]) -> str | None:
     """The tier that was billed. Gemini's API names it `priority`, Vertex `ON_DEMAND_PRIORITY`."""
     name = text(counts.get("serviceTier")) or text(counts.get("trafficType")) or ""
     tier = name.lower().removeprefix("on_demand").lstrip("_")
