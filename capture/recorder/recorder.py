@@ -32,7 +32,8 @@ from capture.recorder.unavailable_database import (
 )
 from capture.spool import interrupted
 from capture.spool.folder import Folder
-from capture.spool.reader import Reader, SpooledCall
+from capture.spool.reader import Reader
+from capture.spool.spooled_call import SpooledCall
 
 logger = logging.getLogger("agentledger.recorder")
 

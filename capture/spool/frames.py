@@ -3,9 +3,9 @@
     frame   = MARK kind(1) length(4) crc32(4) action_id(16) number(4) payload(length)
     segment = frame of kind SEGMENT (payload: the format's version), then frames of calls
 
-`number` counts the frames of one call from 0, so that a frame that stands in two files (a call
-carried over to another one) is taken once. The checksum covers all that follows it, and the kind.
-Integers are big-endian.
+`number` counts the frames of one call from 0, so that a frame in two files (since its call was
+carried over to another one) is read once. The checksum covers the kind and all that follows the
+checksum. Integers are big-endian.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ FORMAT_VERSION = 1
 MARK = b"\xf5\xa1\x1e\xd9"
 HEADER = struct.Struct(">4sBII16sI")
 _CHECKED = struct.Struct(">16sI")
-# Longer than any piece that a socket read or an inline body yields: a length above it is damage.
+# Longer than any read from a socket and any body in a record: a greater length is damage.
 MAX_PAYLOAD = 64 * 1024 * 1024
 NO_CALL = bytes(16)
 
 
 class Kind(IntEnum):
     SEGMENT = 0
-    BEGIN = 1  # the request: head as JSON, then the body
-    HEAD = 2  # the answer's status and headers, as JSON
-    PIECE = 3  # a piece of the answer's body, with its time
-    END = 4  # how the call ended, as JSON
+    BEGIN = 1  # the request: its head as JSON, then its body
+    HEAD = 2  # the status and headers of the response, as JSON
+    PIECE = 3  # a piece of the response's body, after its time
+    END = 4  # the outcome of the call, as JSON
 
 
 KINDS = frozenset(Kind)
@@ -63,7 +63,8 @@ def version(frame: Frame) -> int:
 
 
 def frame_at(buffer: memoryview, position: int, base: int) -> Frame | None:
-    """The whole, undamaged frame at `position` of `buffer`, whose own offset is `base`, or None."""
+    """Returns the frame at `position` of `buffer`, whose own offset is `base`; None: it is damaged
+    or not complete."""
     if position + HEADER.size > len(buffer):
         return None
     mark, kind, length, checked, action_id, number = HEADER.unpack_from(buffer, position)
@@ -76,8 +77,8 @@ def frame_at(buffer: memoryview, position: int, base: int) -> Frame | None:
     return Frame(kind, action_id, number, payload, base + position, base + body + length)
 
 
-def wanted(buffer: memoryview, position: int) -> int:
-    """How many bytes from `position` on the frame there needs; 0 where there is no header."""
+def size_of_frame_at(buffer: memoryview, position: int) -> int:
+    """Returns the size that the header at `position` announces; 0 where there is no header."""
     if position + HEADER.size > len(buffer):
         return 0
     mark, _, length, _, _, _ = HEADER.unpack_from(buffer, position)
@@ -85,16 +86,17 @@ def wanted(buffer: memoryview, position: int) -> int:
 
 
 def next_frame(buffer: bytes, position: int, base: int) -> Frame | None:
-    """The first undamaged frame at or after `position`: where reading goes on behind damage."""
+    """Returns the first undamaged frame at or after `position`, where reading can go on."""
     view = memoryview(buffer)
-    for found in marks(buffer, position):
-        frame = frame_at(view, found, base)
+    for start in marks(buffer, position):
+        frame = frame_at(view, start, base)
         if frame is not None:
             return frame
     return None
 
 
 def marks(buffer: bytes, position: int) -> Iterator[int]:
+    """Yields the offsets of MARK, at or after `position`."""
     while (position := buffer.find(MARK, position)) >= 0:
         yield position
         position += 1

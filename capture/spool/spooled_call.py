@@ -1,0 +1,89 @@
+"""A call as its records are found in segments, and the exchange that they add up to."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+
+from capture.exchange import End, Exchange, RequestHead, ResponseHead
+from capture.spool import frames
+from capture.spool.frames import Kind
+
+_decode_request = msgspec.json.Decoder(RequestHead).decode
+_decode_response = msgspec.json.Decoder(ResponseHead).decode
+_decode_end = msgspec.json.Decoder(End).decode
+_unpack_length = struct.Struct(">I").unpack_from
+_unpack_time = struct.Struct(">Q").unpack_from
+
+
+@dataclass(slots=True)
+class PayloadRef:
+    """The place of a frame's payload in a segment."""
+
+    kind: int
+    segment: str
+    offset: int
+    length: int
+
+
+@dataclass(slots=True)
+class SpooledCall:
+    """A call whose records have been read, and that is not in the ledger yet."""
+
+    action_id: UUID
+    writer: str
+    next_number: int = 0
+    payloads: list[PayloadRef] = field(default_factory=list)
+    first_offsets: dict[str, int] = field(default_factory=dict)  # of its frames, by segment
+    # The payloads themselves, as long as the call is short; None: they must be read again.
+    in_memory: list[bytes] | None = field(default_factory=list)
+    size: int = 0
+    has_ended: bool = False
+    is_damaged: bool = False
+
+
+def has_body_in_record(begin: bytes | memoryview) -> bool:
+    """`begin` is the payload of a BEGIN frame. False: the body is empty or in its own file."""
+    (length,) = _unpack_length(begin)
+    return 4 + int(length) < len(begin)
+
+
+def exchange_of(call: SpooledCall, payloads: Iterable[bytes]) -> Exchange:
+    """Returns what the records say; a body in a file of its own is not read."""
+    exchange = Exchange(call.action_id, is_damaged=call.is_damaged)
+    for ref, payload in zip(call.payloads, payloads, strict=True):
+        if ref.kind == Kind.BEGIN:
+            (length,) = _unpack_length(payload)
+            exchange.request = _decode_request(payload[4 : 4 + length])
+            exchange.body = payload[4 + length :]
+        elif ref.kind == Kind.HEAD:
+            exchange.response = _decode_response(payload)
+        elif ref.kind == Kind.PIECE:
+            exchange.piece_times_ns.append(_unpack_time(payload)[0])
+            exchange.pieces.append(payload[8:])
+        else:
+            exchange.end = _decode_end(payload)
+    exchange.is_damaged |= exchange.request is None
+    return exchange
+
+
+def copy_as_segment(
+    call: SpooledCall, payloads: Iterable[bytes], segment: str
+) -> Iterator[tuple[PayloadRef | None, bytes]]:
+    """Yields the bytes of a segment of that name with only this call's records. With each payload
+    comes its place there, with other bytes None."""
+    header = frames.segment_header()
+    yield None, header
+    offset = len(header)
+    action_id = call.action_id.bytes
+    numbers = range(call.next_number - len(call.payloads), call.next_number)
+    for number, ref, payload in zip(numbers, call.payloads, payloads, strict=True):
+        header = frames.header(Kind(ref.kind), action_id, number, payload)
+        yield None, header
+        offset += len(header)
+        yield PayloadRef(ref.kind, segment, offset, ref.length), payload
+        offset += ref.length
