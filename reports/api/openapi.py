@@ -16,6 +16,7 @@ class LedgerAutoSchema(AutoSchema):
         return getattr(self.view, "filter_backends", [])
 
 
+# The registration of subclasses has no types in drf-spectacular.
 class ParametersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-call]
     """Describes the parameters of views without a model too: each has a schema of its own."""
 
@@ -28,7 +29,7 @@ class ParametersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-cal
         filterset_class = self.target.get_filterset_class(auto_schema.view)
         described: list[dict[str, Any]] = []
         for name, parameter in filterset_class.base_filters.items():
-            # The framework's method has no types.
+            # This method has no types in drf-spectacular.
             described += self.resolve_filter_field(  # type: ignore[no-untyped-call]
                 auto_schema, Call, filterset_class, name, parameter
             )

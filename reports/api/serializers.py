@@ -85,6 +85,7 @@ class SessionChangesSerializer(serializers.Serializer[Any]):
 
 class LinksSerializer(serializers.Serializer[Any]):
     session = serializers.CharField(allow_null=True)
+    # Serializers have an attribute of this name until their metaclass takes the fields away.
     parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     previous = serializers.CharField(allow_null=True)
     next = serializers.CharField(allow_null=True)

@@ -17,7 +17,7 @@ from reports.queries.parameters import NoParameters, Parameters
 M = TypeVar("M", bound=Model)
 
 # A browser's form leaves these out: links lead to the other pages.
-PAGE_PARAMETERS = {"limit", "offset", "cursor"}
+NOT_IN_FORM = {"limit", "offset", "cursor"}
 
 
 class ParametersBackend(DjangoFilterBackend):  # type: ignore[misc]  # django-filter has no types
@@ -47,7 +47,7 @@ class ParametersBackend(DjangoFilterBackend):  # type: ignore[misc]  # django-fi
                 "value": request.query_params.get(name, ""),
             }
             for name, parameter in view.filterset.filters.items()
-            if name not in PAGE_PARAMETERS
+            if name not in NOT_IN_FORM
         ]
         return render_to_string("api/_filter_form.html", {"fields": fields}) if fields else ""
 

@@ -146,7 +146,7 @@ class Collector:
     def take(self, work):
         self.tries += 1
         if self.tries in (2, 3):
-            raise ConnectionError("the collector is away")
+            raise ConnectionError("the collector is unavailable")
         print(*work, sep="\\n", flush=True)
         if work[-1] == 20:
             stop.set()
@@ -173,8 +173,8 @@ def test_a_sink_that_fails_is_tried_again_and_misses_nothing(fresh: Ledger) -> N
             timeout=60,
         )
     assert done.stdout.split() == [str(seq) for seq in range(1, 21)], done.stderr
-    assert done.stderr.count("waits, and tries again: the collector is away") == 1
-    assert "collector goes on" in done.stderr
+    assert done.stderr.count("waits and will retry: the collector is unavailable") == 1
+    assert "collector continues" in done.stderr
 
 
 def test_the_sinks_can_be_run_by_hand(fresh: Ledger) -> None:
