@@ -62,49 +62,69 @@ class Writer:
         self.written[last + count] = time.monotonic()
 
 
-async def listen(port: int, delays: list[float], writer: Writer, n_gaps: list[int]) -> None:
-    async with connect(f"ws://127.0.0.1:{port}/ws", max_size=None) as socket:
-        async for message in socket:
-            at = time.monotonic()
-            if message == '{"type":"gap"}':
-                n_gaps[0] += 1
-                continue
-            seqs = SEQ.findall(str(message)[-200:])
-            if not seqs:
-                continue
-            written = writer.written.get(int(seqs[-1]))
-            if written is not None:
-                delays.append(at - written)
+class Clients:
+    """Listen to everything, and note how long after it was written the newest call of each message
+    came."""
+
+    def __init__(self, count: int, port: int, writer: Writer) -> None:
+        self.delays_s: list[float] = []
+        self.n_gaps = 0
+        self._count = count
+        self._n_connected = 0
+        self._all_connected = asyncio.Event()
+        self._writer = writer
+        self._tasks = [asyncio.create_task(self._listen(port)) for _ in range(count)]
+
+    async def until_connected(self) -> None:
+        """Waits for the hello of each, so that no handshake is measured."""
+        await self._all_connected.wait()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _listen(self, port: int) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/ws", max_size=None, open_timeout=60) as socket:
+            await socket.recv()
+            self._n_connected += 1
+            if self._n_connected == self._count:
+                self._all_connected.set()
+            async for message in socket:
+                self._note(str(message), time.monotonic())
+
+    def _note(self, message: str, at: float) -> None:
+        if message == '{"type":"gap"}':
+            self.n_gaps += 1
+            return
+        seqs = SEQ.findall(message[-200:])
+        written = self._writer.written.get(int(seqs[-1])) if seqs else None
+        if written is not None:
+            self.delays_s.append(at - written)
 
 
 async def measure(port: int, database: Path, arguments: argparse.Namespace) -> None:
     writer = Writer(database)
-    delays: list[float] = []
-    n_gaps = [0]
-    tasks = [
-        asyncio.create_task(listen(port, delays, writer, n_gaps)) for _ in range(arguments.clients)
-    ]
-    await asyncio.sleep(3)
+    clients = Clients(arguments.clients, port, writer)
+    await clients.until_connected()
     process = next(
-        found.laddr and psutil.Process(found.pid)
+        psutil.Process(found.pid)
         for found in psutil.net_connections("tcp")
-        if found.status == "LISTEN" and found.laddr.port == port
+        if found.status == "LISTEN" and found.laddr and found.laddr.port == port
     )
     before, memory = process.cpu_times(), process.memory_info().rss
     await writer.run(arguments.calls, arguments.seconds)
     after = process.cpu_times()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await clients.close()
     cpu = after.user + after.system - before.user - before.system
-    ordered = sorted(delays)
+    delays_ms = sorted(delay * 1e3 for delay in clients.delays_s)
     print(f"clients {arguments.clients}, calls a second {arguments.calls}")
-    print(f"messages {len(delays):,}, gaps {n_gaps[0]}")
+    print(f"messages {len(delays_ms):,}, gaps {clients.n_gaps}")
     print(
-        f"delivered after, ms: p50 {statistics.median(ordered) * 1e3:.0f},"
-        f" p99 {ordered[int(len(ordered) * 0.99)] * 1e3:.0f}, longest {ordered[-1] * 1e3:.0f}"
+        f"delivered after, ms: p50 {statistics.median(delays_ms):.0f},"
+        f" p99 {delays_ms[int(len(delays_ms) * 0.99)]:.0f}, longest {delays_ms[-1]:.0f}"
     )
-    print(f"CPU of the process: {cpu / arguments.seconds * 100:.0f} % of a core")
+    print(f"CPU of the process: {cpu / arguments.seconds * 100:.1f} % of a core")
     print(f"memory: {(process.memory_info().rss - memory) / 1e6:+.1f} MB")
 
 
