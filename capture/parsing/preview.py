@@ -1,4 +1,4 @@
-"""The beginning of what was newly said to the model: what lists show of a call without its body."""
+"""Previews: the beginning of the new input of a call, which lists show without reading its body."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from capture.wire.json.lenient import clean, load
 from capture.wire.types import JSON
 
 LENGTH = 200
-# A message longer than this is looked at only so far as a text without escapes begins it.
+# A longer message is not parsed.
 MAX_READ = 256 * 1024
-# From the end of the history; behind them there is nothing new.
-LOOKED_AT = 3
-ANSWERING = ("assistant", "model")
-# Where the formats put what is said, the nearest first.
+# As many messages at the end of the history are read; earlier ones are not new.
+N_LATEST = 3
+MODEL_ROLES = ("assistant", "model")
+# The fields in which formats have texts, by preference.
 KEYS = "text content parts output input_text toolResult functionResponse response result".split()
 
 
 def preview_of(parts: Sequence[StoredPart]) -> str | None:
-    """Of the newest message that is not the model's own; None where it has no text."""
-    messages = [part for part in parts[-LOOKED_AT - 2 :] if part.kind == "message"]
-    for part in reversed(messages[-LOOKED_AT:]):
+    """Returns the beginning of the newest message that is not the model's own; None if none of the
+    latest has a text."""
+    messages = [part for part in parts[-N_LATEST - 2 :] if part.kind == "message"]
+    for part in reversed(messages[-N_LATEST:]):
         value, note = load(part.data) if len(part.data) <= MAX_READ else (None, "too long")
-        if note or (isinstance(value, dict) and value.get("role") in ANSWERING):
+        if note or (isinstance(value, dict) and value.get("role") in MODEL_ROLES):
             continue
         text = _text(value, depth=6)
         if text:

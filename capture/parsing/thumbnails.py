@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST_SIDE = 160
 MAX_THUMBNAIL = 8 * 1024
 MAX_IMAGE = 32 * 1024 * 1024  # bytes
-MAX_PIXELS = 24_000_000  # decoded, 4 bytes each
+MAX_PIXELS = 24_000_000  # 4 bytes each when decoded
 REMEMBERED = 500  # 4 MB at the most
 _QUALITIES = (70, 40, 10)
 _FORMATS = {
