@@ -35,7 +35,7 @@ FEW_LONG_TESTS = {"test_search_rules.py": 400}
 END_TO_END = (
     "sdks",
     "capture/admission/test_budgets_sdks.py",
-    "capture/recorder/test_database_away.py",
+    "capture/recorder/test_unavailable_database.py",
     "capture/recorder/test_kills.py",
     "reports/api/test_schema.py",
 )

@@ -1,4 +1,4 @@
-"""Images, sounds and files in calls: on the record by digest, type and size, never as base64."""
+"""Images, audio and files in calls: recorded by digest, type and size, never as base64."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from tests.support.ledger import Ledger
 from tests.support.provider import Provider
 
 
-def noise(size: int) -> bytes:
+def random_bytes(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
 def image(kind: str, width: int, height: int) -> bytes:
     file = BytesIO()
-    Image.frombytes("RGB", (width, height), noise(3 * width * height)).save(file, kind)
+    Image.frombytes("RGB", (width, height), random_bytes(3 * width * height)).save(file, kind)
     return file.getvalue()
 
 
 PNG = image("PNG", 320, 200)
 JPEG = image("JPEG", 90, 120)
-PDF = b"%PDF-1.7\n" + noise(3000)
-SOUND = noise(5000)
+PDF = b"%PDF-1.7\n" + random_bytes(3000)
+SOUND = random_bytes(5000)
 
 
 def b64(data: bytes) -> str:
@@ -52,14 +52,14 @@ def b64(data: bytes) -> str:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def keeping(
+def ledger_with_bytes(
     request: pytest.FixtureRequest, _provider: Provider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ledger]:
     """AgentLedger told to keep binaries, on each database."""
     env = {"AGENTLEDGER_CAPTURE_BINARY": "1"}
     if request.param == "postgresql":
         env["AGENTLEDGER_DSN"] = create_database(request.getfixturevalue("postgresql"))
-    with Ledger(tmp_path_factory.mktemp("keeping"), _provider.url, env=env) as ledger:
+    with Ledger(tmp_path_factory.mktemp("ledger_with_bytes"), _provider.url, env=env) as ledger:
         yield ledger
 
 
@@ -144,7 +144,7 @@ def request_of(ledger: Ledger, call: dict[str, Any]) -> bytes | None:
     return None if done.stdout == b"-" else done.stdout
 
 
-def described(data: bytes, media_type: str, *, kept: bool = False) -> dict[str, Any]:
+def description(data: bytes, media_type: str, *, kept: bool = False) -> dict[str, Any]:
     return {
         "digest": hashlib.sha256(data).hexdigest(),
         "media_type": media_type,
@@ -213,15 +213,15 @@ def test_an_image_is_stored_once_without_its_bytes(stack: Ledger, provider: Prov
     assert_nowhere(stack, PNG)
 
 
-def test_kept_images_give_the_request_again(keeping: Ledger, provider: Provider) -> None:
-    calls = chat_twice(keeping)
+def test_stored_images_restore_the_request(ledger_with_bytes: Ledger, provider: Provider) -> None:
+    calls = chat_twice(ledger_with_bytes)
     bodies = [received.body for received in provider.requests()]
     assert [call["binaries"][0]["kept"] for call in calls] == [True, True]
-    assert [request_of(keeping, call) for call in calls] == bodies
-    assert_nowhere(keeping, PNG, but_in=("binary.data",))
+    assert [request_of(ledger_with_bytes, call) for call in calls] == bodies
+    assert_nowhere(ledger_with_bytes, PNG, but_in=("binary.data",))
 
 
-def test_an_image_and_a_document_of_anthropics(stack: Ledger, provider: Provider) -> None:
+def test_an_image_and_a_document_in_an_anthropic_call(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session()
     base: dict[str, Any] = {"type": "base64"}
     message: Any = {
@@ -253,7 +253,7 @@ def test_an_image_and_a_document_of_anthropics(stack: Ledger, provider: Provider
     kinds = [binary["media_type"] for binary in call["binaries"]]
     assert kinds == ["image/jpeg", "application/pdf", "image/png"]
     assert (call["binaries"][0]["width"], call["binaries"][0]["height"]) == (90, 120)
-    assert call["binaries"][1] == described(PDF, "application/pdf")
+    assert call["binaries"][1] == description(PDF, "application/pdf")
     [result] = call["tool_results"]
     assert result["content"][0]["source"]["data"] == reference(PNG, "image/png")
     for data in (JPEG, PDF, PNG):
@@ -278,7 +278,7 @@ def test_gemini_inline_data_both_ways(stack: Ledger, provider: Provider) -> None
     assert blob is not None and blob.data == SOUND
     call = stack.call(session_id)
     assert [binary["media_type"] for binary in call["binaries"]] == ["image/jpeg", "audio/l16"]
-    assert call["binaries"][1] == described(SOUND, "audio/l16")
+    assert call["binaries"][1] == description(SOUND, "audio/l16")
     assert call["content"] == "hear"
     for data in (JPEG, SOUND):
         assert_nowhere(stack, data)
@@ -286,23 +286,25 @@ def test_gemini_inline_data_both_ways(stack: Ledger, provider: Provider) -> None
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_prompt_with_images_beside_it(
-    keeping: Ledger, provider: Provider, compressed: bool
+    ledger_with_bytes: Ledger, provider: Provider, compressed: bool
 ) -> None:
     """Ollama's images stand beside the history; compressed, they could not be written again."""
     session_id, headers = session()
     body = json.dumps({"model": "llava", "prompt": "what?", "images": [b64(PNG)]}).encode()
     if compressed:
         body, headers = gzip.compress(body), headers | {"content-encoding": "gzip"}
-    httpx.post(f"{keeping.url}/api/generate", content=body, headers=headers)
-    call = keeping.call(session_id)
+    httpx.post(f"{ledger_with_bytes.url}/api/generate", content=body, headers=headers)
+    call = ledger_with_bytes.call(session_id)
     assert call["messages"] == "what?"
     assert [b["digest"] for b in call["binaries"]] == (
         [] if compressed else [hashlib.sha256(PNG).hexdigest()]
     )
-    assert request_of(keeping, call) == body
+    assert request_of(ledger_with_bytes, call) == body
 
 
-def test_a_compressed_request_is_kept_decompressed(stack: Ledger, provider: Provider) -> None:
+def test_a_compressed_request_with_binaries_is_stored_decompressed(
+    stack: Ledger, provider: Provider
+) -> None:
     session_id, headers = session()
     messages = [turn("what?", url=f"data:image/png;base64,{b64(PNG)}")]
     body = gzip.compress(json.dumps({"model": "m", "messages": messages}).encode())
@@ -314,7 +316,7 @@ def test_a_compressed_request_is_kept_decompressed(stack: Ledger, provider: Prov
     assert_nowhere(stack, PNG)
 
 
-def transcribed(ledger: Ledger, provider: Provider) -> dict[str, Any]:
+def transcribe(ledger: Ledger, provider: Provider) -> dict[str, Any]:
     session_id, headers = session()
     provider.response(*canned.as_json({"text": "hello"}), path="/audio/transcriptions")
     with openai_client(ledger, headers) as client:
@@ -324,21 +326,21 @@ def transcribed(ledger: Ledger, provider: Provider) -> dict[str, Any]:
     return ledger.call(session_id)
 
 
-def test_a_transcription_keeps_no_sound(stack: Ledger, provider: Provider) -> None:
-    call = transcribed(stack, provider)
-    assert call["binaries"] == [described(SOUND, "audio/mpeg")]
+def test_a_transcription_stores_no_audio(stack: Ledger, provider: Provider) -> None:
+    call = transcribe(stack, provider)
+    assert call["binaries"] == [description(SOUND, "audio/mpeg")]
     assert call["request_params"]["file"]["sha256"] == hashlib.sha256(SOUND).hexdigest()
     assert (call["request_params"]["language"], call["content"]) == ("en", "hello")
     assert request_of(stack, call) is None
     assert_nowhere(stack, SOUND)
 
 
-def test_a_kept_sound_gives_the_form_again(keeping: Ledger, provider: Provider) -> None:
-    call = transcribed(keeping, provider)
-    assert call["binaries"] == [described(SOUND, "audio/mpeg", kept=True)]
+def test_stored_audio_restores_the_form(ledger_with_bytes: Ledger, provider: Provider) -> None:
+    call = transcribe(ledger_with_bytes, provider)
+    assert call["binaries"] == [description(SOUND, "audio/mpeg", kept=True)]
     [received] = provider.requests()
-    assert request_of(keeping, call) == received.body
-    assert_nowhere(keeping, SOUND, but_in=("binary.data",))
+    assert request_of(ledger_with_bytes, call) == received.body
+    assert_nowhere(ledger_with_bytes, SOUND, but_in=("binary.data",))
 
 
 # --- answers ---
@@ -377,7 +379,7 @@ def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | No
     assert_nowhere(stack, PNG)
 
 
-def test_images_and_sounds_in_streams(stack: Ledger, provider: Provider) -> None:
+def test_images_and_audio_in_streams(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session()
     usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
     partial = {"type": "image_generation.partial_image", "b64_json": b64(JPEG)}
@@ -411,7 +413,7 @@ def test_images_and_sounds_in_streams(stack: Ledger, provider: Provider) -> None
         assert_nowhere(stack, data)
 
 
-def test_speech_is_no_text(stack: Ledger, provider: Provider) -> None:
+def test_speech_is_not_stored_as_text(stack: Ledger, provider: Provider) -> None:
     session_id, headers = session()
     provider.response(
         *canned.whole(SOUND, 200, [("content-type", "audio/mpeg")]), path="/audio/speech"
@@ -420,7 +422,7 @@ def test_speech_is_no_text(stack: Ledger, provider: Provider) -> None:
         spoken = client.audio.speech.create(model="tts-1", voice="alloy", input="hello")
     assert spoken.content == SOUND
     call = stack.call(session_id)
-    assert call["binaries"] == [described(SOUND, "audio/mpeg")]
+    assert call["binaries"] == [description(SOUND, "audio/mpeg")]
     assert (call["response_bytes"], call["response_sha256"]) == (
         len(SOUND),
         hashlib.sha256(SOUND).hexdigest(),
@@ -436,7 +438,7 @@ def test_images_that_cannot_be_shown_are_on_record(stack: Ledger, provider: Prov
     bomb = BytesIO()
     Image.new("1", (6000, 6000)).save(bomb, "PNG")
     broken = PNG[:2000]
-    nothing = PNG[:8] + noise(400)
+    nothing = PNG[:8] + random_bytes(400)
     session_id, headers = session()
     messages: list[Any] = [
         turn("look", url=f"data:image/png;base64,{b64(data)}")
@@ -452,7 +454,7 @@ def test_images_that_cannot_be_shown_are_on_record(stack: Ledger, provider: Prov
 # --- both settings over one ledger ---
 
 
-def test_bytes_that_come_again_are_kept_once_it_is_asked_for(
+def test_bytes_that_come_again_are_stored_once_this_is_enabled(
     fresh: Ledger, provider: Provider
 ) -> None:
     messages = [turn("what?", url=f"data:image/png;base64,{b64(PNG)}")]

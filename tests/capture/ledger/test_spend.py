@@ -34,7 +34,7 @@ def post(ledger: Ledger, session: str | None = None, **names: str) -> str:
     return action_id
 
 
-def spent(ledger: Ledger) -> Sums:
+def read_spend(ledger: Ledger) -> Sums:
     return {
         (row["budget"], row["key"], str(row["day"])): round(Decimal(str(row["usd"])), 10)
         for row in rows(ledger, "capture_spend")
@@ -61,7 +61,7 @@ def test_each_call_is_added_to_its_session_agent_user_and_day(
     stack: Ledger, provider: Provider
 ) -> None:
     stack.explain(post(stack))
-    before = spent(stack)
+    before = read_spend(stack)
     session, agent, user = (f"{name}-{uuid4()}" for name in ("run", "agent", "user"))
     ids = [post(stack, session, agent_name=agent, user_id=user) for _ in range(3)]
     ids += [post(stack, session, agent_name=agent), post(stack)]
@@ -69,7 +69,7 @@ def test_each_call_is_added_to_its_session_agent_user_and_day(
     ids.append(post(stack, session, user_id=user))
     calls = [stack.explain(id_) for id_ in ids]
     assert calls[-1]["cost_usd"] is None
-    now = spent(stack)
+    now = read_spend(stack)
     more = {account: usd - before.get(account, Decimal(0)) for account, usd in now.items()}
     assert {account: usd for account, usd in more.items() if usd} == costs(calls)
     assert len([account for account in more if account[0] == "session" and more[account]]) == 1
@@ -89,11 +89,11 @@ def test_an_estimate_that_is_taken_back_was_not_spent(
     with pytest.raises(openai.APIConnectionError):
         list(agent.responses.create(model="gpt-4o", input="Work", stream=True))
     assert stack.call(session)["usage_source"] == "estimated"
-    estimate = spent(stack)["session", session, ALL_DAYS]
+    estimate = read_spend(stack)["session", session, ALL_DAYS]
     assert estimate > 0
     provider.response(*canned.as_json(response("resp_s", "completed")), times=1)
     agent.responses.retrieve("resp_s")
     calls = stack.calls(session, count=2)
     assert [call["cost_usd"] for call in calls][0] == 0
     assert USAGE["input_tokens"] == calls[1]["tokens_in"]
-    assert spent(stack)["session", session, ALL_DAYS] == Decimal("0.0035")
+    assert read_spend(stack)["session", session, ALL_DAYS] == Decimal("0.0035")

@@ -46,7 +46,7 @@ def started(shared: Ledger, provider: Provider) -> Ledger:
 
 
 @pytest.fixture
-def n_buried(started: Ledger) -> Callable[[], int]:
+def n_tombstones(started: Ledger) -> Callable[[], int]:
     """How many tombstones there are that were not there before."""
     before = count(started, "tombstone")
     return lambda: count(started, "tombstone") - before
@@ -97,7 +97,7 @@ OF_CALLS = ("call", "callbody", "message", "toolcall", "binary", "session", "ses
 
 
 def test_a_deleted_session_is_gone_at_once_and_removed(
-    started: Ledger, n_buried: Callable[[], int]
+    started: Ledger, n_tombstones: Callable[[], int]
 ) -> None:
     action_ids = [send(started, "s", [user(f"hello {n}")], agent_name="a") for n in range(3)]
     send(started, "other", [user("hello 0")])
@@ -112,11 +112,11 @@ def test_a_deleted_session_is_gone_at_once_and_removed(
     assert delete(started, f"/api/calls/{action_ids[0]}") == 404
     wait_until_removed(started)
     assert [count(started, table) for table in OF_CALLS] == [1, 1, 1, 0, 0, 1, 2]
-    assert n_buried() == 3
+    assert n_tombstones() == 3
     assert started.calls("other")
 
 
-def test_what_is_not_there_cannot_be_deleted(started: Ledger) -> None:
+def test_only_what_exists_can_be_deleted(started: Ledger) -> None:
     for path in ("sessions/nothing", "sessions/%00", "calls/x", f"calls/{uuid4()}", "calls/%00"):
         response = httpx.delete(f"{started.url}/api/{path}")
         assert (response.status_code, list(response.json())) == (404, ["detail"])
@@ -147,7 +147,7 @@ def test_calls_after_a_deletion_make_a_new_session(started: Ledger) -> None:
 
 
 def test_a_call_that_was_running_never_comes_back(
-    started: Ledger, n_buried: Callable[[], int], provider: Provider
+    started: Ledger, n_tombstones: Callable[[], int], provider: Provider
 ) -> None:
     send(started, "s", [user("before")])
     started.call("s")
@@ -157,7 +157,7 @@ def test_a_call_that_was_running_never_comes_back(
         wait_until(lambda: len(provider.requests()) == 2)
         assert delete(started, "/api/sessions/s") == 204
     assert response.result().json()["choices"][0]["message"]["content"] == "late"
-    wait_until(lambda: n_buried() == 2)
+    wait_until(lambda: n_tombstones() == 2)
     action_id = response.result().headers["x-agentledger-action-id"]
     assert started.get("/session/s").status_code == 404
     assert started.get(f"/explain/{action_id}").status_code == 404
@@ -167,8 +167,8 @@ def test_a_call_that_was_running_never_comes_back(
     assert started.call("s")["messages"] == [user("after")]
 
 
-def test_a_deleted_call_is_off_its_sessions_totals(
-    started: Ledger, n_buried: Callable[[], int], provider: Provider
+def test_a_deleted_call_no_longer_counts_in_its_sessions_totals(
+    started: Ledger, n_tombstones: Callable[[], int], provider: Provider
 ) -> None:
     first = send(started, "s", [user("1")], agent_name="one", user_id="u")
     provider.response(*canned.as_json({"error": {"message": "no"}}, 400), times=1)
@@ -198,12 +198,12 @@ def test_a_deleted_call_is_off_its_sessions_totals(
     assert started.sessions() == []
     wait_until_removed(started)
     assert [count(started, table) for table in OF_CALLS] == [0] * len(OF_CALLS)
-    assert n_buried() == 2
+    assert n_tombstones() == 2
     send(started, "s", [user("3")])
     assert started.call("s")["messages"] == [user("3")]
 
 
-def test_messages_that_others_sent_too_stay(started: Ledger) -> None:
+def test_messages_that_other_calls_sent_too_stay(started: Ledger) -> None:
     history = [user("one"), user("two"), user("three")]
     action_ids = [send(started, "s", history[: n + 1]) for n in range(3)]
     calls = started.calls("s", count=3)
@@ -230,7 +230,7 @@ def test_calls_without_a_session_are_deleted_by_id(started: Ledger) -> None:
     assert count(started, "message") == 2
 
 
-def test_a_tools_result_goes_with_the_call_that_brought_it(
+def test_a_tool_result_is_removed_with_the_call_that_brought_it(
     started: Ledger, provider: Provider
 ) -> None:
     tool_call = {"id": "t1", "function": {"name": "f", "arguments": "{}"}}
@@ -243,7 +243,7 @@ def test_a_tools_result_goes_with_the_call_that_brought_it(
     assert started.call("s")["tool_results"] == []
 
 
-def test_binaries_go_with_the_last_call_that_refers_to_them(started: Ledger) -> None:
+def test_binaries_are_removed_with_the_last_call_that_refers_to_them(started: Ledger) -> None:
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64(PNG)}"}}
     messages = [{"role": "user", "content": [image]}]
     first = send(started, "s", messages)
@@ -284,7 +284,7 @@ def test_deleted_calls_stay_deleted_when_a_spool_is_read_again(started: Ledger) 
 
 
 def test_a_session_deleted_while_its_calls_wait_in_the_spool(
-    started: Ledger, n_buried: Callable[[], int]
+    started: Ledger, n_tombstones: Callable[[], int]
 ) -> None:
     send(started, "s", [user("recorded")])
     started.call("s")
@@ -295,13 +295,13 @@ def test_a_session_deleted_while_its_calls_wait_in_the_spool(
     started.kill()
     recorder.resume()
     started.start()
-    wait_until(lambda: n_buried() == 2)
+    wait_until(lambda: n_tombstones() == 2)
     assert started.get(f"/explain/{waiting}").status_code == 404
     assert started.sessions() == []
 
 
 def test_removal_goes_on_after_the_recorder_was_killed(
-    started: Ledger, n_buried: Callable[[], int]
+    started: Ledger, n_tombstones: Callable[[], int]
 ) -> None:
     for number in range(250):
         send(started, "s", [user(f"{number} {'x' * 500}")])
@@ -311,7 +311,7 @@ def test_removal_goes_on_after_the_recorder_was_killed(
     assert delete(started, "/api/sessions/s") == 204
     recorder.kill()
     wait_until_removed(started)
-    assert n_buried() == 250
+    assert n_tombstones() == 250
     assert [count(started, table) for table in OF_CALLS] == [0] * len(OF_CALLS)
 
 

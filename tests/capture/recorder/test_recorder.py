@@ -1,4 +1,4 @@
-"""The recorder as a process: what it does with calls it cannot record, and when it ends."""
+"""The recorder as a process: calls that it cannot record, and when it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.capture.spool.test_spool import head, written
 from tests.support.ledger import Ledger, wait_until
 
 
-def spooled(folder: Path) -> list[UUID]:
+def write_spool(folder: Path) -> list[UUID]:
     """A left-over spool: two good calls, and between them one whose head cannot be read."""
 
     async def write() -> list[UUID]:
@@ -41,7 +41,7 @@ def spooled(folder: Path) -> list[UUID]:
 def test_a_call_that_cannot_be_recorded_is_set_aside_and_the_others_are_recorded(
     fresh: Ledger,
 ) -> None:
-    first, odd, third = spooled(fresh.spool)
+    first, odd, third = write_spool(fresh.spool)
     with fresh:
         assert {c["action_id"] for c in fresh.calls("s", count=2)} == {str(first), str(third)}
         readiness = fresh.get("/readyz")
@@ -54,7 +54,7 @@ def test_a_call_that_cannot_be_recorded_is_set_aside_and_the_others_are_recorded
 
 
 def test_a_left_over_spool_can_be_recorded_without_a_proxy(fresh: Ledger) -> None:
-    spooled(fresh.spool)
+    write_spool(fresh.spool)
     recorder = subprocess.Popen(
         [sys.executable, "-m", "django", "runrecorder"],
         cwd=fresh.folder,
@@ -68,7 +68,7 @@ def test_a_left_over_spool_can_be_recorded_without_a_proxy(fresh: Ledger) -> Non
         assert fresh.n_recorded() == 2
 
 
-def test_it_drains_the_spool_and_ends_when_the_proxy_dies(fresh: Ledger) -> None:
+def test_the_recorder_drains_the_spool_and_ends_when_the_proxy_dies(fresh: Ledger) -> None:
     fresh.start()
     recorder = fresh.recorder()
     os.kill(recorder.pid, signal.SIGSTOP)
@@ -84,18 +84,18 @@ def test_it_drains_the_spool_and_ends_when_the_proxy_dies(fresh: Ledger) -> None
         assert len(fresh.calls("s", count=5)) == 5
 
 
-def test_idle_it_costs_no_cpu_and_neither_does_the_proxy(fresh: Ledger) -> None:
+def test_an_idle_recorder_and_an_idle_proxy_use_no_cpu(fresh: Ledger) -> None:
     """Asleep, neither process is scheduled more than its slow clocks say."""
     with fresh:
         httpx.post(f"{fresh.url}/v1/chat/completions", json={"model": "m", "messages": []})
         wait_until(lambda: fresh.get("/readyz").json()["recorder"]["state"] == "recording")
         recorder = fresh.recorder()
-        settled = wait_until(lambda: _quiet(recorder.pid))
+        settled = wait_until(lambda: is_idle(recorder.pid))
         assert settled
 
 
-def _quiet(pid: int) -> bool:
-    """Whether the process waits in a system call and has used no time over half a second."""
+def is_idle(pid: int) -> bool:
+    """True if the process used no CPU for half a second."""
 
     def used() -> int:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.capture.recorder.test_recorder import _quiet
+from tests.capture.recorder.test_recorder import is_idle
 from tests.reports.search.test_search import indexed, say, search
 from tests.support.ledger import Ledger, wait_until
 
@@ -84,7 +84,7 @@ def test_an_idle_sink_costs_no_cpu(fresh: Ledger) -> None:
     with fresh:
         say(fresh, "hello")
         indexed(fresh)
-        assert wait_until(lambda: _quiet(fresh.sinks().pid))
+        assert wait_until(lambda: is_idle(fresh.sinks().pid))
 
 
 def test_of_two_processes_one_follows_and_the_other_takes_over(

@@ -1,4 +1,4 @@
-"""A database that is held by another, goes away, or is not there yet: calls wait in the spool."""
+"""A database that is locked, unavailable or read-only: calls wait in the spool."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def own_postgresql(_own_postgresql: PostgresServer) -> Iterator[PostgresServer]:
     _own_postgresql.start()
 
 
-def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
+def test_no_call_is_lost_while_postgresql_is_unavailable(
     fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
@@ -65,7 +65,7 @@ def test_a_postgresql_that_goes_away_and_comes_back_loses_no_call(
         wait_until(lambda: is_well(fresh))
 
 
-def test_a_postgresql_that_takes_no_writes_is_waited_for(
+def test_the_recorder_waits_for_a_read_only_postgresql(
     fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     """As after a failover to a replica: no call is at fault, and none is set aside."""
@@ -94,7 +94,7 @@ def test_a_postgresql_that_takes_no_writes_is_waited_for(
     assert not (fresh.spool / "quarantine").exists()
 
 
-def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
+def test_the_recorder_waits_for_a_postgresql_that_is_unavailable_at_start(
     fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
@@ -108,7 +108,7 @@ def test_a_postgresql_that_is_not_there_at_start_is_waited_for(
         assert fresh.call("s")["action_id"] == response.headers["x-agentledger-action-id"]
 
 
-def test_sinks_wait_for_a_postgresql_that_went_away_and_go_on(
+def test_sinks_go_on_after_postgresql_was_unavailable(
     fresh: Ledger, own_postgresql: PostgresServer
 ) -> None:
     dsn = fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
