@@ -267,7 +267,7 @@ class CallAdmin(ReadOnly):
 
     @admin.display
     def conversation(self, call: Call) -> str:
-        record = records.record(call.pk)
+        record = records.find_record(call.pk)
         if record is None:
             return UNKNOWN
         prompt = record.prompt.text.data.decode() if record.prompt else None

@@ -44,7 +44,7 @@ def read_transcript(session: Session, *, agent: str | None, after: UUID | None) 
     if after is not None:
         place = Call.objects.values("timestamp", "seq").get(pk=after, session=session)
         calls = queries.later_than(calls, place)
-    records = list(queries.records(calls, limit=CALLS_PER_PAGE + 1))
+    records = list(queries.read_records(calls, limit=CALLS_PER_PAGE + 1))
     shown = records[:CALLS_PER_PAGE]
     more = len(records) > CALLS_PER_PAGE
     return Transcript(list(_entries(shown)), shown[-1].row["action_id"] if more else None)

@@ -67,7 +67,7 @@ class CallViewSet(LedgerViewSet[Call]):
     def list(self, request: Request, session_id: str) -> HttpResponseBase:
         """All calls of a session in time order, as a list that is sent while it is read. `ETag`
         changes when the session's calls do."""
-        session = records.session(session_id)
+        session = records.find_session(session_id)
         if session is None:
             raise NotFound(f"there is no session {session_id!r}")
         etag = _etag(request, session)
@@ -112,7 +112,7 @@ def _session_calls(
     if "after" in parameters:
         calls = records.later_than(calls, _position(session, parameters["after"]))
     fields = frozenset(parameters["fields"]) if "fields" in parameters else None
-    found = records.records(calls, selection_of(fields), limit=limit)
+    found = records.read_records(calls, selection_of(fields), limit=limit)
     values = (call_json(record, fields) for record in found)
     response = _stream(request, values) if is_streamed else Response(list(values))
     if limit is not None and (link_to_next := _link(request, calls, limit)):
@@ -180,7 +180,7 @@ async def _in_thread(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[byt
 
 def _record(action_id: str) -> Record | None:
     id_ = _uuid(action_id)
-    return records.record(id_, selection_of(None)) if id_ else None
+    return records.find_record(id_, selection_of(None)) if id_ else None
 
 
 def _not_found(action_id: str) -> NotFound:

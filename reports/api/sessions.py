@@ -38,7 +38,7 @@ class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
 
     def retrieve(self, request: Request, session_id: str) -> Response:
         """One session with its totals, labels and note."""
-        session = records.session(session_id)
+        session = records.find_session(session_id)
         if session is None:
             raise _not_found(session_id)
         return Response(session_json(session))

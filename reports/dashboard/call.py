@@ -55,7 +55,7 @@ class CallParameters(Parameters):
 @page
 def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
     parameters = CallParameters.parse(request.GET)
-    record = records.record(action_id)
+    record = records.find_record(action_id)
     if record is None:
         return not_found(request, f"call {action_id}")
     view = parameters.get("view", "new")

@@ -39,7 +39,7 @@ def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[s
     ):
         prompt = None  # it is one of the messages
     other = _call_to_compare(record, compare_with) if view == "new" else None
-    other_record = records.record(other["action_id"]) if other else None
+    other_record = records.find_record(other["action_id"]) if other else None
     steps = diff_messages(messages, other_record.messages if other_record else [])
     return {
         "prompt": MessageView("system prompt", [MessageBlock("text", prompt)]) if prompt else None,

@@ -89,7 +89,7 @@ def _page_in_time(calls: QuerySet[Call], parameters: dict[str, Any], sort: str) 
     order = ("timestamp", "seq") if is_ascending else ("-timestamp", "-seq")
     cursor = _cursor(parameters, sort)
     if cursor is not None:
-        calls = calls.filter(cursor.behind("timestamp", "seq"))
+        calls = calls.filter(cursor.rows_after("timestamp", "seq"))
     if not is_ascending and "session" not in parameters and _is_filtered(parameters):
         page.searched_until = _search_horizon(cursor)
         if page.searched_until is not None:

@@ -113,7 +113,7 @@ def flow_json(request: Request) -> HttpResponseBase:
 def node_calls(request: HttpRequest) -> HttpResponse:
     """Returns the part of the page that lists a node's calls."""
     parameters = NodeParameters.parse(request.GET)
-    session = records.session(parameters["session"])
+    session = records.find_session(parameters["session"])
     if session is None:
         return HttpResponse(status=404)
     calls = _calls(session, parameters)

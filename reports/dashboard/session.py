@@ -48,7 +48,7 @@ class SessionParameters(Parameters):
 @page
 def session(request: HtmxRequest, session_id: str) -> HttpResponse:
     parameters = SessionParameters.parse(request.GET)
-    found = records.session(session_id)
+    found = records.find_session(session_id)
     if found is None:
         return not_found(request, f"session {session_id}")
     tab = parameters.get("tab", TABS[0])

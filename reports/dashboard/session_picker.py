@@ -42,12 +42,12 @@ def choose_session(requested: str | None) -> SessionChoice:
     place = newest_position().text()
     latest = Session.objects.not_deleted().order_by("-last_call_at", "-id")
     others = list(latest.values_list("session_id", flat=True)[:N_OTHERS])
-    session = records.session(requested) if requested else latest.first()
+    session = records.find_session(requested) if requested else latest.first()
     return SessionChoice(session, requested, others, place)
 
 
 def session_or_404(session_id: str) -> Session:
-    session = records.session(session_id)
+    session = records.find_session(session_id)
     if session is None:
         raise NotFound(f"there is no session {session_id!r}")
     return session

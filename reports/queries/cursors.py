@@ -26,7 +26,7 @@ class Cursor(NamedTuple):
     def text(self) -> str:
         return base64.urlsafe_b64encode(msgspec.msgpack.encode(self)).decode().rstrip("=")
 
-    def behind(self, column: str, then: str = "id") -> Q:
+    def rows_after(self, column: str, then: str = "id") -> Q:
         """Returns the condition for the rows after it in the order of `column`, `then`."""
         sign = "lt" if self.order.startswith("-") else "gt"
         later = Q(**{f"{column}__{sign}": self.value}) | Q(**{f"{then}__{sign}": self.id})

@@ -183,7 +183,7 @@ class Selection:
 EVERYTHING = Selection()
 
 
-def session(session_id: str) -> Session | None:
+def find_session(session_id: str) -> Session | None:
     if "\0" in session_id:  # PostgreSQL cannot compare it, and no header can hold it
         return None
     return Session.objects.not_deleted().filter(session_id=session_id).first()
@@ -208,12 +208,12 @@ def earlier_than(calls: QuerySet[Call], position: Mapping[str, Any]) -> QuerySet
     return calls.filter(Q(timestamp__lt=at) | Q(seq__lt=seq), timestamp__lte=at)
 
 
-def record(action_id: UUID, selection: Selection = EVERYTHING) -> Record | None:
+def find_record(action_id: UUID, selection: Selection = EVERYTHING) -> Record | None:
     ids = Call.objects.not_deleted().filter(pk=action_id).values_list("pk", flat=True)
     return next(iter(_records(_rows(ids, selection), selection, NO_PARTS)), None)
 
 
-def records(
+def read_records(
     calls: QuerySet[Call], selection: Selection = EVERYTHING, *, limit: int | None = None
 ) -> Iterator[Record]:
     """Yields calls in time order, at most `limit`. It reads them in pages and holds the parts of

@@ -142,7 +142,7 @@ def session_page(parameters: SessionsParameters) -> SessionPage:
     sign = "-" if values["order"].startswith("-") else ""
     rows = found.annotate(sorted_by=ORDERS[column]).order_by(f"{sign}sorted_by", f"{sign}id")
     if "cursor" in values:
-        rows = rows.filter(values["cursor"].behind("sorted_by"))
+        rows = rows.filter(values["cursor"].rows_after("sorted_by"))
     start, limit = values.get("offset", 0), values["limit"]
     sessions = list(rows.defer("names")[start : start + limit + 1])
     has_more = len(sessions) > limit
