@@ -26,7 +26,7 @@ LONG_PROMPT = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def expected_tokens_out(max_tokens: int | None, typical: int | None) -> int:
+def estimate_tokens_out(max_tokens: int | None, typical: int | None) -> int:
     """`max_tokens` is what the request allows, `typical` the mean of the model's recent responses;
     None: not known."""
     known = [tokens for tokens in (max_tokens, typical) if tokens is not None and tokens >= 0]
@@ -113,7 +113,7 @@ class CostEstimator:
         else:
             recent = self._tokens_out.mean(model)
             typical_out = round(recent) if recent is not None else None
-            tokens_out = expected_tokens_out(summary.max_tokens, typical_out)
+            tokens_out = estimate_tokens_out(summary.max_tokens, typical_out)
         tokens_in = summary.text_bytes // BYTES_PER_TOKEN
         if prices is None:
             # The cost of audio or images is known once a call has been made.

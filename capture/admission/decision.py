@@ -32,7 +32,7 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRequest(Keys):
-    """What admission knows of a call before it goes upstream. It has its keys as fields of its own
+    """A call as admission knows it before it goes upstream. It has its keys as fields of its own
     since one is made for every call."""
 
     action_id: UUID
@@ -83,7 +83,7 @@ state asks for accounts that it does not know (yet, or any more)."""
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How much of one budget or limit is used. Budgets are in USD, limits in calls."""
+    """The used part of one budget or limit. Budgets are in USD, limits in calls."""
 
     name: str  # its variable in lower case: "budget_session", "rate_limit_rpm", …
     key: str | None  # the session, agent, user or token; None: all calls

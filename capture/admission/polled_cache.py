@@ -1,4 +1,5 @@
-"""What calls need from the database without waiting for it: a thread reads it twice a second.
+"""A cache of what calls need from the database but must not wait for: a thread reads it twice a
+second.
 
 While the database is unavailable, the last value read stays in force. It is kept in a file too, for
 a process that starts in the meantime.

@@ -1,4 +1,4 @@
-"""What was spent before this process began: the ledger's sums, and the calls in the spool that are
+"""The spending before this process began: the ledger's sums, and the calls in the spool that are
 not in the ledger yet."""
 
 from __future__ import annotations

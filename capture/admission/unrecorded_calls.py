@@ -49,7 +49,7 @@ def read_unrecorded_calls(
                     continue
                 finally:
                     reader.forget(spooled)
-                unrecorded = _unrecorded_call(call, prices)
+                unrecorded = _call_if_charged(call, prices)
                 if unrecorded is not None:
                     n_calls += 1
                     yield unrecorded
@@ -62,7 +62,7 @@ def read_unrecorded_calls(
         reader.close()
 
 
-def _unrecorded_call(call: ParsedCall, prices: Prices) -> UnrecordedCall | None:
+def _call_if_charged(call: ParsedCall, prices: Prices) -> UnrecordedCall | None:
     if call.request is None or call.is_fetch or call.outcome == Outcome.REFUSED:
         return None
     reserved = call.request.reserved_usd

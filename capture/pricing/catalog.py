@@ -1,9 +1,10 @@
-"""The makers' published prices as data: those that came with the installed genai-prices, or newer
-ones that the operator has put in their place (`manage.py prices --update`).
+"""Published prices as data: those that came with the installed genai-prices, or newer ones that the
+operator has put in their place (`manage.py prices --update`).
 
-The newer ones are a file in the spool's folder. That folder is there whatever the database, belongs
-to the processes that price calls, and is on their own disk: a database that is away takes no prices
-away. What is in the file was checked before it came there.
+The newer ones are a file in the spool's folder, on the disk of the processes that price calls: they
+are there even while the database is unavailable. The file was checked before it was stored.
+
+genai_prices is imported inside functions for the sake of start-up time, as in `published`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FileVersion = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class PriceData:
-    source: str  # with version: a call's `price_source`
+    source: str  # with its version: the `price_source` of calls
     providers: list[Provider]
 
     @property
@@ -58,15 +59,15 @@ def file_version(path: Path) -> FileVersion | None:
 
 
 def load(path: Path | None) -> PriceData:
-    """The data in the file. What came with genai-prices where there is none or, with a warning,
-    where it cannot be used: after another version was installed, say."""
+    """Returns the data in the file or, where there is none, that of the library. A file that cannot
+    be used (after another version was installed, say) is passed over with a warning."""
     if path is None or file_version(path) is None:
-        return built_in()
+        return built_in_prices()
     try:
         return read(path.read_bytes())
     except (OSError, ValueError) as error:
-        logger.warning("%s is not used, the prices of %s are: %s", path, version(), error)
-        return built_in()
+        logger.warning("%s is not used, but the prices of %s: %s", path, version(), error)
+        return built_in_prices()
 
 
 def version() -> str:
@@ -75,15 +76,16 @@ def version() -> str:
     return f"genai-prices@{__version__}"
 
 
-def built_in() -> PriceData:
+def built_in_prices() -> PriceData:
     from genai_prices.data import providers
 
     return PriceData(version(), providers)
 
 
 def read(data: bytes) -> PriceData:
-    """The JSON form that the maintainers publish: a list of providers. Raises ValueError, one
+    """Parses the JSON that the maintainers publish: a list of providers. Raises ValueError, one
     sentence, unless all of it can be used."""
+    # Private, but the library has no other parser of its own form; test_price_update.py would fail.
     from genai_prices.types import _providers_from_raw
     from pydantic import ValidationError
 
@@ -92,7 +94,7 @@ def read(data: bytes) -> PriceData:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(raw, list):
-        raise ValueError("it is no list of providers, as genai-prices publishes them")
+        raise ValueError("it is not a list of providers, as genai-prices publishes it")
     try:
         providers = _providers_from_raw(raw)
         _check(providers, raw)
@@ -100,16 +102,16 @@ def read(data: bytes) -> PriceData:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(
-            f"it has another shape than genai-prices': {first['msg']} at {where}"
+            f"its shape is not that of genai-prices: {first['msg']} at {where}"
         ) from None
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"it has another shape than genai-prices': {error}") from None
+        raise ValueError(f"its shape is not that of genai-prices: {error}") from None
     digest = hashlib.sha256(data).hexdigest()[:12]
     return PriceData(f"{version()}+{digest}", providers)
 
 
 def write(path: Path, data: bytes) -> None:
-    """At once, or not at all. `data` was read."""
+    """Replaces the file, or leaves it as it was. `data` has been checked by `read`."""
     partial = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with partial.open("wb") as file:
@@ -122,7 +124,7 @@ def write(path: Path, data: bytes) -> None:
             partial.unlink()
 
 
-# --- what the library's own schema lets pass -----------------------------------------------------
+# --- checks beyond the library's own schema -------------------------------------------------------
 
 
 def _check(providers: list[Provider], raw: JSON) -> None:
@@ -130,10 +132,10 @@ def _check(providers: list[Provider], raw: JSON) -> None:
         try:
             re.compile(regex)
         except re.error as error:
-            raise ValueError(f"its pattern {regex!r} is none: {error}") from None
+            raise ValueError(f"its pattern {regex!r} is not valid: {error}") from None
     ids = [provider.id for provider in providers]
     if len(set(ids)) < len(ids):
-        raise ValueError("it has a provider twice")
+        raise ValueError("it has the same provider twice")
     n_prices = 0
     for provider in providers:
         for model in provider.models:
@@ -142,9 +144,9 @@ def _check(providers: list[Provider], raw: JSON) -> None:
             for price in _usd_of(model):
                 n_prices += 1
                 if not 0 <= price < MAX_USD:
-                    raise ValueError(f"{provider.id}'s price of {model.id} is no price: {price}")
+                    raise ValueError(f"{provider.id}'s price of {model.id} is not valid: {price}")
     if not n_prices:
-        raise ValueError("it has no price")
+        raise ValueError("it has no prices")
 
 
 def _regexes(raw: JSON) -> Iterator[str]:

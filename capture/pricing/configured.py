@@ -13,7 +13,7 @@ from capture.pricing.published import PublishedPrices
 
 @dataclass(frozen=True, slots=True)
 class PriceSources:
-    """Where the prices of an installation come from."""
+    """The sources from which the prices of an installation are read."""
 
     inline: str | None  # JSON: the value of AGENTLEDGER_PRICING
     file: Path | None  # AGENTLEDGER_PRICING_FILE

@@ -144,7 +144,7 @@ class _Step:
 
 
 class ModelPrices:
-    """All prices of one model, at one time, in one service tier.
+    """The prices of one model, at one time, in one service tier.
 
     `is_strict` marks a published list: some units that it gives no price for are known to cost
     something else than the units that contain them. An operator's list is taken as complete.
@@ -217,9 +217,9 @@ class ModelPrices:
                 if step.uncached is not None:
                     uncached = step.uncached
                     savings += n * (uncached.usd_at(tokens_in) - usd) / price.per
-        return self._rounded(parts, savings)
+        return self._round(parts, savings)
 
-    def _rounded(self, exact: list[Decimal], savings: Decimal) -> Cost:
+    def _round(self, exact: list[Decimal], savings: Decimal) -> Cost:
         """Rounds the total once. Each part is what it adds to the rounded sum so far, so that the
         parts add up to the total and none is below 0."""
         parts = []

@@ -1,5 +1,5 @@
-"""The operator's own prices: AGENTLEDGER_PRICING and AGENTLEDGER_PRICING_FILE. docs/pricing.md
-describes the form."""
+"""The operator's own prices, from AGENTLEDGER_PRICING and AGENTLEDGER_PRICING_FILE. docs/pricing.md
+describes their form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _tokens(direction: str, **kinds: str) -> Dimensions:
     return _dimensions(family="tokens", direction=direction, **kinds)
 
 
-# What the form calls it: the unit, how many of them the price is for, and what tells it apart.
+# The keys of the form: the unit, the number of units that the price is for, and its dimensions.
 _KEYS: dict[str, tuple[str, int, Dimensions]] = {
     "input": ("input_tokens", 10**6, _tokens("input")),
     "output": ("output_tokens", 10**6, _tokens("output")),
@@ -56,7 +56,7 @@ _KEYS: dict[str, tuple[str, int, Dimensions]] = {
     ),
     "per_request": ("requests", 1, _dimensions(family="requests")),
 }
-# Without one of these there is nothing to price a call by.
+# At least one of these is needed to price a call.
 _BASES = ("input", "characters", "per_audio_minute", "per_request")
 _IN_TIERS = tuple(key for key, (_, _, kinds) in _KEYS.items() if ("family", "tokens") in kinds)
 _A_PRICE = "a number from 0 to 1,000,000, in USD"
@@ -65,10 +65,9 @@ OperatorPrice = tuple[UnitPrice, ...]
 
 
 def read_operator_prices(text: str, source: str) -> dict[str, OperatorPrice]:
-    """The prices in `text`, by model name or glob in lower case. `source`, the name of a variable
-    or file, begins the sentence of the ValueError that says what is wrong and what is accepted.
-
-    Merged as `inline | from_file`: where both name a model, the file wins.
+    """Returns the prices in `text` by model name or glob, in lower case. Raises ValueError: one
+    sentence that begins with `source`, the name of a variable or file, and says what is wrong and
+    what is accepted.
     """
     try:
         models = json.loads(
@@ -92,9 +91,7 @@ def read_operator_prices(text: str, source: str) -> dict[str, OperatorPrice]:
         if not key:
             raise ValueError(f"{source} has a price without a name: it takes a model's name, or *")
         if key in prices:
-            raise ValueError(
-                f"{source} names {name!r} twice: names in capitals and small letters are the same"
-            )
+            raise ValueError(f"{source} names {name!r} twice: case is ignored")
         prices[key] = _price(value, f"{source}: the price of {name!r}")
     return prices
 
@@ -112,7 +109,7 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _kind(value: JSON) -> str:
@@ -142,12 +139,12 @@ def _price(value: JSON, what: str) -> OperatorPrice:
         if key not in accepted:
             raise ValueError(f"{what} has {key!r}: it takes {', '.join(accepted)}")
     if not any(key in value for key in _BASES):
-        raise ValueError(f"{what} lacks a basis: it takes at least one of {', '.join(_BASES)}")
+        raise ValueError(f"{what} lacks a base price: it takes at least one of {', '.join(_BASES)}")
     tiers = _tiers(value.get("tiers", []), what)
     for _, above in tiers:
         for key in above:
             if key not in value:
-                raise ValueError(f"{what} has {key!r} in a tier only: it takes one beside too")
+                raise ValueError(f"{what} has {key!r} in a tier only: it needs a base price too")
     return tuple(
         UnitPrice(
             unit,
@@ -164,8 +161,8 @@ def _price(value: JSON, what: str) -> OperatorPrice:
 
 
 def _tiers(value: JSON, what: str) -> list[tuple[int, dict[str, Decimal]]]:
-    """Highest boundary first; each with all prices that any lower one names, or it would end
-    what the lower one began."""
+    """Returns tiers by boundary, the highest first. Each must have all prices that any of them
+    names, or a higher tier would silently undo a lower one."""
     form = 'tiers are a list such as [{"above": 200000, "input": 2, "output": 4}]'
     if not isinstance(value, list):
         raise ValueError(f"{what} has {_kind(value)} for tiers: {form}")
@@ -216,16 +213,16 @@ def _usd(value: JSON, what: str) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """The operator's price that counts for a call, and the name or glob it stands under."""
+class Override:
+    """The operator's price for a call, and the name or glob that it was given for."""
 
     pattern: str
     price: OperatorPrice
 
 
 class OperatorPrices:
-    """Prices by name. Exact names count before globs, of those the one with most letters; the
-    model that was asked for before the one that answered. Capitals do not count."""
+    """The operator's prices by name. Exact names come before globs, and globs with more letters
+    before others; the requested model comes before the one that responded. Case is ignored."""
 
     def __init__(self, prices: dict[str, OperatorPrice]) -> None:
         self._exact = prices
@@ -235,13 +232,13 @@ class OperatorPrices:
     def __bool__(self) -> bool:
         return bool(self._exact)
 
-    def find(self, parsed_request: str | None, parsed_response: str | None) -> Named | None:
-        names = [name.strip().lower() for name in (parsed_request, parsed_response) if name]
+    def find(self, requested_model: str | None, response_model: str | None) -> Override | None:
+        names = [name.strip().lower() for name in (requested_model, response_model) if name]
         for name in names:
             if name in self._exact:
-                return Named(name, self._exact[name])
+                return Override(name, self._exact[name])
         for name in names:
             for glob in self._globs:
                 if fnmatchcase(name, glob):
-                    return Named(glob, self._exact[glob])
+                    return Override(glob, self._exact[glob])
         return None

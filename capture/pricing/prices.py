@@ -1,5 +1,5 @@
-"""Which prices apply to a call: the operator's, then the cost that the provider reports, then the
-published ones. docs/pricing.md describes this to operators."""
+"""The choice of prices for a call: the operator's come first, then the cost that the provider
+reports, then the published prices. docs/pricing.md describes this to operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decides the prices of a call, apart from its time and its usage."""
+"""The terms that decide the prices of a call, apart from its time and its usage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Billing(Enum):
-    """Who charges money for a call."""
+    """The way in which calls are charged for."""
 
     METERED = "metered"
     NEVER = "never"  # free whatever is counted: count_tokens, moderations

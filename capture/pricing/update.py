@@ -1,5 +1,5 @@
-"""Published prices from a file or a URL, when the operator asks for them: nothing else in
-AgentLedger fetches any."""
+"""Updates of the published prices from a file or a URL, when the operator asks for one. Nothing
+else in AgentLedger fetches prices."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ WHOLE_TIMEOUT_S = 120.0
 
 
 class UpdateError(Exception):
-    """The prices stay as they were: one sentence says why."""
+    """The prices stay as they were; the message is one sentence that says why."""
 
 
 def update(source: str, path: Path) -> PriceData:
-    """Put the data of `source`, a file or an http(s) URL, in the place of what is at `path`;
-    `builtin` takes it away. What is in use from then on. Raises UpdateError."""
+    """Replaces the file at `path` by the data of `source`, a file or an http(s) URL; `builtin`
+    removes it. Returns the data that is now in use. Raises UpdateError."""
     try:
         if source == BUILT_IN:
             path.unlink(missing_ok=True)
-            return catalog.built_in()
-        data = _fetched(source) if source.startswith(("http://", "https://")) else _read(source)
-        found = _checked(data, source)
+            return catalog.built_in_prices()
+        data = _fetch(source) if source.startswith(("http://", "https://")) else _read(source)
+        prices = _check(data, source)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         catalog.write(path, data)
     except OSError as error:
         raise UpdateError(f"the prices cannot be stored: {error}") from None
-    return found
+    return prices
 
 
-def _checked(data: bytes, source: str) -> PriceData:
+def _check(data: bytes, source: str) -> PriceData:
     try:
         return catalog.read(data)
     except ValueError as error:
@@ -57,7 +57,7 @@ def _read(source: str) -> bytes:
     return data
 
 
-def _fetched(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     shown = redact_url(url)
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     end = time.monotonic() + WHOLE_TIMEOUT_S
@@ -65,7 +65,7 @@ def _fetched(url: str) -> bytes:
     try:
         with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as response:
             if response.status_code != 200:
-                raise UpdateError(f"{shown} answers with status {response.status_code}")
+                raise UpdateError(f"{shown} responds with status {response.status_code}")
             for piece in response.iter_bytes():
                 data += piece
                 if len(data) > MAX_BYTES:

@@ -206,7 +206,7 @@ class Reader:
             self.forget(call)
             self.folder.body_path(call.action_id).unlink(missing_ok=True)
         in_use = {name for call in self._open.values() for name in call.first_offsets}
-        return [self._remove(s) for s in self._done() if s.name.name not in in_use]
+        return [self._remove(s) for s in self._finished_segments() if s.name.name not in in_use]
 
     def sweep(self) -> None:
         """Removes unfinished files of processes that died: no call refers to them. May be called
@@ -219,7 +219,7 @@ class Reader:
                     if path.stat().st_mtime < recent:
                         path.unlink()
 
-    def _done(self) -> list[SegmentReader]:
+    def _finished_segments(self) -> list[SegmentReader]:
         return [segment for segment in self._segments.values() if segment.is_at_end]
 
     def _remove(self, segment: SegmentReader) -> str:
@@ -238,7 +238,11 @@ class Reader:
 
     def carry_over(self) -> None:
         """Moves each call that is still open, and alone keeps a segment, to a file of its own."""
-        done = {segment.name.name for segment in self._done() if not segment.name.is_carried}
+        done = {
+            segment.name.name
+            for segment in self._finished_segments()
+            if not segment.name.is_carried
+        }
         for call in list(self._open.values()):
             if not done.isdisjoint(call.first_offsets):
                 self._carry(call)

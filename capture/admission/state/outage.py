@@ -1,4 +1,4 @@
-"""What happens to calls while limits and budgets cannot be checked."""
+"""The treatment of calls while limits and budgets cannot be checked."""
 
 from __future__ import annotations
 

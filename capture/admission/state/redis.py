@@ -90,7 +90,7 @@ class RedisState:
         return self._outage.reason or self._ledger_outage.reason
 
     async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
-        charged = self._undated_accounts(request)
+        charged = self._accounts_of_some_day(request)
         if charged and self._budgets.refuses_unpriced(request):
             return rules.unpriced_refusal(request, self._budgets)
         limits = self._limits.applicable(request)
@@ -199,7 +199,7 @@ class RedisState:
 
     async def standing(self, keys: Keys) -> list[Standing]:
         """Returns an empty list while Redis is unavailable."""
-        charged = self._undated_accounts(keys)
+        charged = self._accounts_of_some_day(keys)
         limits = self._limits.applicable(keys)
         try:
             today, *reply = await self._client.run(
@@ -246,12 +246,12 @@ class RedisState:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._client.now(), UTC)
 
-    def _undated_accounts(self, keys: Keys) -> AccountLimits:
+    def _accounts_of_some_day(self, keys: Keys) -> AccountLimits:
         """Returns the accounts of some day: which day it is, Redis decides."""
         return self._budgets.accounts(keys, EPOCH)
 
     def _end(self, request: AdmissionRequest, cost_usd: Decimal) -> EndedCall:
-        accounts = [account for account, _ in self._undated_accounts(request)]
+        accounts = [account for account, _ in self._accounts_of_some_day(request)]
         return EndedCall(request.action_id, cost_usd, accounts, time.monotonic())
 
 

@@ -15,25 +15,26 @@ from capture.pricing.prices import Explanation
 from capture.pricing.terms import BillingTerms
 from capture.pricing.update import UpdateError
 
-MOST = 100
+MAX_LINES = 100
 
 
 class Command(BaseCommand):
     help = (
-        "Say what a model costs and why; without a model, which models in the ledger have no price."
-        " --update puts newer published prices in place; nothing is fetched without it."
+        "Shows the prices of models, and why they apply; without a MODEL, lists the models in the"
+        " ledger that have no price. --update replaces the published prices by newer ones; nothing"
+        " is fetched without it."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("models", nargs="*", metavar="MODEL")
-        parser.add_argument("--provider", help="who serves it: openai, anthropic, groq …")
+        parser.add_argument("--provider", help="of the model: openai, anthropic, groq …")
         parser.add_argument("--service-tier", help="flex, priority …")
         parser.add_argument(
             "--update",
             metavar="FILE|URL",
-            help="take the published prices from this copy of genai-prices' data.json from now on;"
-            " 'builtin': from the installed version again",
+            help="use the published prices in this copy of genai-prices' data.json from now on;"
+            " 'builtin' goes back to those of the installed version",
         )
 
     def handle(
@@ -51,11 +52,11 @@ class Command(BaseCommand):
                 return
         prices = settings.AGENTLEDGER.price_sources.read()
         if not models:
-            self.say_what_is_unknown()
+            self.list_unpriced_models()
         for model in models:
             terms = BillingTerms(model, provider=provider, service_tier=service_tier)
             found = prices.explain(terms)
-            for line in explained(model, found):
+            for line in explanation_lines(model, found):
                 self.stdout.write(line)
 
     def update(self, source: str) -> None:
@@ -63,24 +64,24 @@ class Command(BaseCommand):
             data = price_update.update(source, settings.AGENTLEDGER.price_sources.published)
         except UpdateError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"Prices are those of {data.source} now: {data.n_models:,} models")
+        self.stdout.write(f"Now using the prices of {data.source}: {data.n_models:,} models")
 
-    def say_what_is_unknown(self) -> None:
+    def list_unpriced_models(self) -> None:
         calls = Call.objects.filter(price_source=UNKNOWN).exclude(usage_source="none")
         models = calls.values_list("provider", "model_id").annotate(n=Count("pk")).order_by("-n")
-        for provider, model, n_calls in models[:MOST]:
+        for provider, model, n_calls in models[:MAX_LINES]:
             self.stdout.write(f"{n_calls:>10,} calls of {model or '(no model)'} ({provider})")
         if not models:
             self.stdout.write("All calls whose tokens are known have a price")
 
 
-def explained(model: str, found: Explanation) -> list[str]:
+def explanation_lines(model: str, found: Explanation) -> list[str]:
     lines = [f"{model}: {found.why} ({found.source})"]
-    lines += [f"  {rate(price)}" for price in found.prices]
+    lines += [f"  {price_line(price)}" for price in found.prices]
     return [*lines, f"  {found.comment}"] if found.comment else lines
 
 
-def rate(price: UnitPrice) -> str:
+def price_line(price: UnitPrice) -> str:
     tiers = (f", {plain(usd)} above {above:,} input tokens" for above, usd in price.tiers[::-1])
     return f"{price.unit:<28} {plain(price.usd)} USD per {price.per:,}{''.join(tiers)}"
 

@@ -13,7 +13,7 @@ from capture.admission.cost_estimate import (
     N_RECENT,
     CostEstimator,
     RecentMeans,
-    expected_tokens_out,
+    estimate_tokens_out,
 )
 from capture.pricing.overrides import read_operator_prices
 from capture.pricing.prices import Prices
@@ -42,7 +42,7 @@ CHAT, IMAGES, AUDIO = map(registry.by_name, ("openai_chat", "openai_images", "op
 def test_the_output_that_is_expected(
     max_tokens: int | None, typical: int | None, expected: int
 ) -> None:
-    assert expected_tokens_out(max_tokens, typical) == expected
+    assert estimate_tokens_out(max_tokens, typical) == expected
 
 
 def expected(

@@ -59,7 +59,7 @@ def test_a_running_recorder_takes_newer_prices_and_gives_them_back(
         post(fresh, "before")
         assert fresh.call("before")["price_source"] == SOURCE
         status, said, _ = prices(fresh, "--update", url)
-        assert (status, said) == (0, f"Prices are those of {source(NEWER)} now: 1 models\n")
+        assert (status, said) == (0, f"Now using the prices of {source(NEWER)}: 1 models\n")
         post(fresh, "newer")
         newer = fresh.call("newer")
         # 12 tokens in, 4 of them cached, which have no price of their own here; 7 out
@@ -68,7 +68,7 @@ def test_a_running_recorder_takes_newer_prices_and_gives_them_back(
         assert "7 USD per" in prices(fresh, "gpt-4o")[1]
         assert prices(fresh, "--update", "builtin")[:2] == (
             0,
-            f"Prices are those of {SOURCE} now: 2,330 models\n",
+            f"Now using the prices of {SOURCE}: 2,330 models\n",
         )
         post(fresh, "after")
         assert fresh.call("after")["price_source"] == SOURCE
@@ -98,17 +98,20 @@ PATTERN[0]["models"][0]["match"] = {"regex": "("}
 @pytest.mark.parametrize(
     ("response", "complaint"),
     [
-        (canned.whole(b"not here", 404), "answers with status 404"),
+        (canned.whole(b"not here", 404), "responds with status 404"),
         (canned.whole(b"<!doctype html><title>Sign in</title>"), "it is not JSON"),
         (canned.whole(b"[" * 100_000), "it is not JSON"),
-        (canned.as_json({"gpt-4o": [1, 2]}), "it is no list of providers"),
-        (canned.as_json([{"id": "openai"}]), "another shape than genai-prices': Field required"),
-        (canned.as_json([1]), "another shape than genai-prices'"),
-        (canned.as_json([]), "it has no price"),
-        (canned.as_json(providers(input_mtok="free")), "another shape than genai-prices'"),
-        (canned.as_json(NEGATIVE), "openai's price of gpt-4o is no price: -1"),
-        (canned.as_json(TWICE), "it has a provider twice"),
-        (canned.as_json(PATTERN), "its pattern '(' is none"),
+        (canned.as_json({"gpt-4o": [1, 2]}), "it is not a list of providers"),
+        (
+            canned.as_json([{"id": "openai"}]),
+            "shape is not that of genai-prices: Field required",
+        ),
+        (canned.as_json([1]), "its shape is not that of genai-prices"),
+        (canned.as_json([]), "it has no prices"),
+        (canned.as_json(providers(input_mtok="free")), "its shape is not that of genai-prices"),
+        (canned.as_json(NEGATIVE), "openai's price of gpt-4o is not valid: -1"),
+        (canned.as_json(TWICE), "it has the same provider twice"),
+        (canned.as_json(PATTERN), "its pattern '(' is not valid"),
         (canned.stream([b" " * 1_048_576] * 33), "sends more than 33,554,432 bytes"),
         ([canned.send(canned.head(200, [("content-length", "9")])), canned.CLOSE], "cannot be"),
         ([canned.RESET], "cannot be fetched"),
