@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django_filters import Filter, FilterSet
 from drf_spectacular.utils import extend_schema_field
@@ -55,6 +55,12 @@ class Parameters(FilterSet):  # type: ignore[misc]  # django-filter has no types
     @classmethod
     def names(cls) -> Collection[str]:
         return cls.base_filters.keys()  # type: ignore[no-any-return]  # django-filter has no types
+
+    @classmethod
+    def condition(cls, values: Mapping[str, Any]) -> Q:
+        """Returns the condition that the lookups of these values make."""
+        lookups = {name: parameter.lookup for name, parameter in cls.base_filters.items()}
+        return Q(**{lookups[name]: value for name, value in values.items() if lookups[name]})
 
     def get_form_class(self) -> type[forms.Form]:
         cls = type(self)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Q
-
 from reports.queries.call_list import STATUS
 from reports.queries.parameters import (
     ChoiceParameter,
@@ -24,17 +22,6 @@ from reports.search.query import ACCEPTED, MAX_LENGTH, Query
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 200
 
-FILTERS = {
-    "agent_name": "agent_name",
-    "user_id": "user_id",
-    "app_id": "app_id",
-    "environment": "environment",
-    "model_id": "model_id",
-    "session_id": "session__session_id",
-    "since": "timestamp__gte",
-    "until": "timestamp__lt",
-    "min_cost": "cost_usd__gte",
-}
 # The fields of a call's JSON that belong to each scope.
 SCOPES = {
     "prompt": ("messages", "system_prompt", "raw_request"),
@@ -63,16 +50,16 @@ class SearchParameters(Parameters):
         required=True, help_text='words that must all occur in a call; "in quotes" a phrase'
     )
     scope = NamesParameter(SCOPES, help_text="the parts of a call that must contain the words")
-    agent_name = TextParameter(help_text="calls of this agent")
-    user_id = TextParameter(help_text="calls for this user")
-    app_id = TextParameter(help_text="calls of this application")
-    environment = TextParameter(help_text="calls of this environment")
-    model_id = TextParameter(help_text="calls of this model")
-    session_id = TextParameter(help_text="calls of this session")
+    agent_name = TextParameter(lookup="agent_name", help_text="calls of this agent")
+    user_id = TextParameter(lookup="user_id", help_text="calls for this user")
+    app_id = TextParameter(lookup="app_id", help_text="calls of this application")
+    environment = TextParameter(lookup="environment", help_text="calls of this environment")
+    model_id = TextParameter(lookup="model_id", help_text="calls of this model")
+    session_id = TextParameter(lookup="session__session_id", help_text="calls of this session")
     status = ChoiceParameter(tuple(STATUS), help_text="completed; with an error; refused")
-    since = TimeParameter(help_text="calls made at this time or later")
-    until = TimeParameter(help_text="calls made before this time")
-    min_cost = UsdParameter(help_text="calls that cost at least this (USD)")
+    since = TimeParameter(lookup="timestamp__gte", help_text="calls made at this time or later")
+    until = TimeParameter(lookup="timestamp__lt", help_text="calls made before this time")
+    min_cost = UsdParameter(lookup="cost_usd__gte", help_text="calls that cost at least this (USD)")
     limit = NumberParameter(
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of hits at most"
     )
@@ -90,10 +77,9 @@ def run_search(parameters: dict[str, Any]) -> HitPage:
 
 def criteria_of(parameters: dict[str, Any]) -> SearchCriteria:
     """Takes the values of SearchParameters."""
-    where = STATUS[parameters["status"]] if "status" in parameters else Q()
-    for name, column in FILTERS.items():
-        if name in parameters:
-            where &= Q(**{column: parameters[name]})
+    where = SearchParameters.condition(parameters)
+    if "status" in parameters:
+        where &= STATUS[parameters["status"]]
     return SearchCriteria(
         parameters["q"],
         where,
