@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.support.ledger import COMMANDS, Ledger, wait_until
+from tests.support.provider import Provider
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 HEADERS = {"x-agentledger-session-id": "s"}
@@ -62,3 +66,18 @@ def test_it_is_imported_from_any_folder(tmp_path: Path, fresh: Ledger) -> None:
         check=True,
     )
     assert said.stdout.strip() == "ProtocolTypeRouter"
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/sessions/", "/ws/", "//ws", "/v1/realtime"])
+def test_a_websocket_goes_upstream_unless_its_path_is_ours(
+    stack: Ledger, provider: Provider, path: str
+) -> None:
+    with pytest.raises(InvalidStatus) as caught, connect(stack.url.replace("http", "ws") + path):
+        pass
+    is_ours = path in ("/", "/dashboard/sessions/")
+    seen = [request.target for request in provider.requests()]
+    assert seen == ([] if is_ours else [path])
+    if is_ours:
+        assert caught.value.response.status_code == 404
+        body = json.loads(caught.value.response.body or b"")
+        assert body == {"detail": "there is no WebSocket at this path"}
