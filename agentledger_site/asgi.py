@@ -1,4 +1,4 @@
-"""The ASGI application: our own pages go through Django, everything else is forwarded.
+"""The ASGI application: Django serves our own paths, the proxy forwards everything else.
 
 Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lifespan:
 `uvicorn agentledger_site.asgi:application --no-date-header --no-server-header`.
@@ -48,15 +48,15 @@ logger = logging.getLogger("agentledger.proxy")
 
 
 class Pages(ASGIHandler):
-    """Middleware and views in one thread hop: left to Django, it would be two for each middleware,
-    around views that are not asynchronous either."""
+    """Runs middleware and views in one thread. Django itself would change threads twice for each
+    middleware, around views that are not asynchronous either."""
 
     def __init__(self) -> None:
         super().__init__()
         self._threads = PageThreads()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
-        async with self._threads.one():
+        async with self._threads.lend():
             await super().__call__(scope, receive, cast(Any, send))
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -66,7 +66,7 @@ class Pages(ASGIHandler):
 
 
 pages = Pages()
-# Loads all views now: at the first page it would hold up the calls of that moment for 100 ms.
+# Loads all views now: with the first page it would hold up calls for 100 ms.
 get_resolver().check()
 garbage_collection.resume()
 forward = ProxyHandler(proxy)
@@ -108,8 +108,8 @@ def start() -> None:
 
 
 def begin() -> None:
-    """On a server without lifespan the first request begins the runtime; if that cannot be, the
-    process ends and says why."""
+    """Starts the runtime with the first request, for servers without lifespan. If it cannot start,
+    the process logs the reason and ends."""
     try:
         start()
     except SpoolError as error:

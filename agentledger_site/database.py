@@ -1,4 +1,4 @@
-"""From AGENTLEDGER_DSN to Django's DATABASES."""
+"""Translates AGENTLEDGER_DSN into Django's DATABASES."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from access.redaction import redact_error
 from agentledger_site.conf import BadValue, Config
 from agentledger_site.variables import PREFIX
 
-# How long a reader or writer of SQLite waits for the one writer before it gives up.
+# Seconds that readers and writers of SQLite wait for the one writer before they give up.
 BUSY_TIMEOUT_S = 20
-# A page's thread keeps its connection for the next page (agentledger_site.page_threads), though not
-# for ever: the file may have been replaced. One that PostgreSQL has closed is not used again.
-KEPT = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+# A page's thread keeps its connection for the next page (agentledger_site.page_threads), but not
+# for ever: the file may have been replaced. A connection that PostgreSQL closed is not used again.
+PERSISTENCE = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 
 def databases(config: Config) -> dict[str, Any]:
     database = sqlite(config) if config.sqlite_path else postgresql(config)
-    return {"default": {**database, **KEPT}}
+    return {"default": {**database, **PERSISTENCE}}
 
 
 def sqlite(config: Config) -> dict[str, Any]:
-    # A power cut may take the last transactions of a WAL database under NORMAL; the spool is gone
-    # by then, so with fsync on it the ledger syncs too.
+    # Under NORMAL a power cut may undo the last transactions of a WAL database. Their spool is gone
+    # by then, so the ledger syncs if the spool does.
     synchronous = "FULL" if config.spool_fsync else "NORMAL"
     return {
         "ENGINE": "django.db.backends.sqlite3",
@@ -30,7 +30,7 @@ def sqlite(config: Config) -> dict[str, Any]:
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": BUSY_TIMEOUT_S,
-            # Deleted text is overwritten with zeros, not only let go.
+            # Deleted text is overwritten with zeros, not just marked as free.
             "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};"
             " PRAGMA secure_delete=ON;",
         },
@@ -38,8 +38,8 @@ def sqlite(config: Config) -> dict[str, Any]:
 
 
 def postgresql(config: Config) -> dict[str, Any]:
-    """Any libpq URI. Raises BadValue for one that libpq cannot read."""
-    # Here, since it takes a fifth of a second that SQLite need not pay.
+    """Accepts any libpq URI. Raises BadValue for one that libpq cannot read."""
+    # Imported here: it takes a fifth of a second, which SQLite need not pay.
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 

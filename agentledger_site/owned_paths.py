@@ -1,4 +1,5 @@
-"""Which paths are ours. Every other path, with any method, belongs to the provider."""
+"""The paths that AgentLedger serves itself. Every other path is the provider's,
+with any method."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ OWNED_PATHS = frozenset(
     " /api/ /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit"
     " /api/schema /api/schema/view".split()
 )
-# All below these.
+# Prefixes: all paths below these.
 OWNED_PREFIXES = (
     "/api/sessions/",
     "/api/calls/",

@@ -1,4 +1,4 @@
-"""The threads that pages run in. Each keeps its database connection for the next page: to open one
+"""The threads that pages run in. Each keeps its database connection for the next page: opening one
 takes longer than most pages do."""
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from contextlib import asynccontextmanager
 from asgiref.sync import ThreadSensitiveContext
 from django.db import connections
 
-# There are as many as pages are made at once; so many of them stay.
-KEPT = 8
+# There are as many threads as pages at once, of which this many stay.
+MAX_IDLE = 8
 
 
 class PageThreads:
-    """To be used within one event loop."""
+    """A pool of threads for one event loop."""
 
     def __init__(self) -> None:
         self._free: list[ThreadPoolExecutor] = []
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Within it, Django runs what is not asynchronous in a thread that no other page has."""
+    async def lend(self) -> AsyncIterator[None]:
+        """Within this context Django runs synchronous code in a thread that no other page uses."""
         thread = self._free.pop() if self._free else ThreadPoolExecutor(1, "page")
         try:
             async with ThreadSensitiveContext(executor=thread):
                 yield
         finally:
-            if len(self._free) < KEPT:
+            if len(self._free) < MAX_IDLE:
                 self._free.append(thread)
             else:
                 thread.submit(connections.close_all)

@@ -7,25 +7,23 @@ import django_stubs_ext
 from csp.constants import NONE, SELF
 
 from access import garbage_collection
-from agentledger_site import permissions
-from agentledger_site.conf import VERSION as AGENTLEDGER_VERSION
-from agentledger_site.conf import Config, config
+from agentledger_site import conf, permissions
 from agentledger_site.database import databases
-from agentledger_site.static_url import PROJECT, name_of_contents
+from agentledger_site.static_url import PROJECT, content_digest
 
 garbage_collection.pause()  # until the apps are ready
 
 django_stubs_ext.monkeypatch()
 
-# What the environment says, for all apps: they read it here, and nowhere else.
-AGENTLEDGER: Config = config()
-VERSION: str = AGENTLEDGER_VERSION
+# The configuration, for all apps: they read it from Django's settings, and nowhere else.
+AGENTLEDGER: conf.Config = conf.config()
+VERSION: str = conf.VERSION
 
-# Signs what need not outlive a start: messages of the admin. The cookies that let browsers in are
-# signed with a key that is kept: access.cookie.
+# Signs what need not outlive this process: the admin's messages. The cookies that browsers sign in
+# with are signed with a key that is kept: access.cookie.
 SECRET_KEY = AGENTLEDGER.secret_key or secrets.token_urlsafe(32)
 DEBUG = False
-# Access decides by Host, on the read surfaces alone: the proxy path answers to any.
+# The middleware of access checks the Host of pages and API; the proxy path accepts any.
 ALLOWED_HOSTS = ["*"]
 
 INSTALLED_APPS = [
@@ -47,7 +45,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    # Files that come with AgentLedger: they are no secret.
+    # Before access: the files that come with AgentLedger are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "access.middleware.Access",
@@ -76,7 +74,7 @@ TEMPLATES = [
     }
 ]
 DATABASES = databases(AGENTLEDGER)
-# A process has one channel in it: reports.live.running_elsewhere.
+# Each process has one channel in the layer: reports.live.running_elsewhere.
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
@@ -88,23 +86,24 @@ if AGENTLEDGER.redis_url is not None:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Who acts is decided for each request, by access: there are no log-ins, and what
-# the admin keeps between two pages is in its cookie.
+# Access finds the actor of each request. There are no sessions in the database: what the admin
+# keeps from one page to the next is in a cookie.
 AUTHENTICATION_BACKENDS = ["access.admin_site.RoleBackend"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+# The rules that access applies.
 ROUTE_RULES = permissions.ROUTE_RULES
 CSRF_FAILURE_VIEW = "access.views.csrf_failure"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
-STATIC_URL = f"/static/{name_of_contents()}/"
+STATIC_URL = f"/static/{content_digest()}/"
 STATICFILES_DIRS = [PROJECT / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/"
 
-# Pages run no script and take no style but what comes with AgentLedger, from files.
+# Pages load scripts and styles from the files that come with AgentLedger, and nothing else.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -134,11 +133,11 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "AgentLedger",
-    "DESCRIPTION": "The ledger of the calls that agents made, read and tended by programs.",
+    "DESCRIPTION": "Read and manage the ledger of the calls that agents made.",
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
-    # Served by ourselves: no page of ours asks another host for anything.
+    # From our own files: our pages send no request to another host.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -1,4 +1,4 @@
-"""What the operator is told of the environment before anything is started."""
+"""Checks the environment before anything is started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentledger_site.database import databases
 
 @cache
 def check() -> None:
-    """Warn about variables that nothing reads; end with status 2 at a value that cannot be used."""
+    """Warns about unknown variables. Ends the process with status 2 if a value cannot be used."""
     for name, nearest in conf.find_unknown_names(os.environ).items():
         hint = f"; did you mean {nearest}?" if nearest else ""
         print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)

@@ -1,5 +1,5 @@
-"""Static files lie below a path that names what is in them: browsers keep them for good, and a new
-version has new addresses. Modules and style sheets find each other by relative paths, so one name
+"""The URL of static files contains a digest of them all: browsers cache them for ever, and a new
+version has new URLs. Modules and style sheets refer to each other by relative paths, so one digest
 for all of them needs no build step."""
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-THEIRS = ("django", "djangorestframework", "django-htmx", "drf-spectacular-sidecar")
+PACKAGES = ("django", "djangorestframework", "django-htmx", "drf-spectacular-sidecar")
 
 
-def name_of_contents() -> str:
+def content_digest() -> str:
     digest = hashlib.sha256()
-    for package in THEIRS:
+    for package in PACKAGES:
         digest.update(f"{package} {version(package)}\n".encode())
     for path in sorted((PROJECT / "static").rglob("*")):
         if path.is_file():

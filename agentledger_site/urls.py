@@ -1,4 +1,4 @@
-"""All paths that AgentLedger serves itself; `owned_paths` says which paths these may be."""
+"""The URLs that AgentLedger serves itself. `owned_paths` decides which requests get here."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path

@@ -1,8 +1,8 @@
-"""Owns /data, then runs the command as an unprivileged user.
+"""Takes ownership of /data, then runs the command as an unprivileged user.
 
-A folder of the host that Docker makes for `-v $(pwd)/data:/data` belongs to root: this hands it to
-the user `agentledger`. Reading without a key is open to the bridge's gateway, which is how the
-host's own requests look from inside.
+A folder that Docker creates on the host for `-v $(pwd)/data:/data` belongs to root: this gives it
+to the user `agentledger`. The bridge's gateway may read without a key: requests from the host come
+from that address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUTES = Path("/proc/net/route")
 
 
 def gateway(routes: str) -> str | None:
-    """The default route's gateway, from the text of /proc/net/route."""
+    """Returns the gateway of the default route, given the text of /proc/net/route."""
     for line in routes.splitlines()[1:]:
         _, destination, address, *_ = line.split()
         if int(destination, 16) == 0 and int(address, 16) != 0:

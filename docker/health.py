@@ -1,4 +1,4 @@
-"""Exit status 0 when /health answers."""
+"""Ends with status 0 if /health responds, and with 1 otherwise."""
 
 import os
 import sys

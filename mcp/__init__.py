@@ -1,5 +1,5 @@
-"""The MCP server: tools through which an assistant asks the ledger.
+"""The MCP server: tools with which an assistant reads the ledger.
 
-This package hides PyPI's `mcp` where the project's folder is on the path; the types of the protocol
-come from `mcp_types`.
+This package shadows PyPI's `mcp` where the project's folder is on the path; the types of the
+protocol come from `mcp_types`.
 """

@@ -234,7 +234,7 @@ def test_a_call_that_does_not_end_is_interrupted_after_its_time(
     with fresh:
         call = fresh.call("slow")
     assert (call["outcome"], call["content"]) == ("interrupted", "One ")
-    assert "AgentLedger ended" in call["error_detail"]
+    assert "AgentLedger stopped" in call["error_detail"]
 
 
 def test_a_restart_may_overlap(fresh: Ledger, provider: Provider, tmp_path: Path) -> None:

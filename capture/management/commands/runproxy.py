@@ -7,6 +7,8 @@ import signal
 import socket
 import threading
 from argparse import ArgumentParser
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -26,7 +28,7 @@ from capture.upstream.routing import Destinations
 
 
 class Command(BaseCommand):
-    help = "Serve the proxy and the pages; record every call."
+    help = "Serve the proxy and the pages, and record every call."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,15 +47,15 @@ class Command(BaseCommand):
                 upstream_url=provider.serve_in_thread().base_url,
                 given=settings.AGENTLEDGER.given | {"upstream_url"},
             )
-        serve(demo=demo, say=self.say)
+        serve(is_demo=demo, write_line=self.write_line)
 
-    def say(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 
 
 def refuse_used_port(host: str, port: int) -> None:
-    """Before anything is begun. Raises CommandError."""
+    """Raises CommandError if the port cannot be bound, before anything is started."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -68,9 +70,12 @@ def refuse_used_port(host: str, port: int) -> None:
         ) from None
 
 
+# --- the database ---
+
+
 def prepare_database() -> None:
-    """Make or update the tables. Raises CommandError for a database that can never work; one that
-    only does not answer yet is the recorder's to wait for."""
+    """Creates or updates the tables. Raises CommandError for a database that can never be used. The
+    recorder waits for one that is only unavailable."""
     config = settings.AGENTLEDGER
     try:
         migrate()
@@ -78,8 +83,8 @@ def prepare_database() -> None:
             refuse_read_only()
     except DatabaseError as error:
         reason = redact_error(error, config.dsn)
-        away = isinstance(error, OperationalError) and config.sqlite_path is None
-        if not (away and may_come_back(reason)):
+        is_refused = isinstance(error, OperationalError) and config.sqlite_path is None
+        if not (is_refused and is_temporary(reason)):
             name = redact_url(config.dsn)
             raise CommandError(f"the database {name} cannot be used: {reason}") from None
     finally:
@@ -87,8 +92,9 @@ def prepare_database() -> None:
 
 
 def refuse_read_only() -> None:
-    """For a SQLite file whose tables are up to date: nothing has been written yet. Raises
-    DatabaseError. Another program's lock is no reason, and is not waited for: the recorder does."""
+    """Raises DatabaseError for a SQLite file that cannot be written to: if its tables are up to
+    date, nothing has tried yet. Another program's lock is no reason to refuse, nor to wait here:
+    the recorder waits for it."""
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout = 0")
     try:
@@ -100,9 +106,9 @@ def refuse_read_only() -> None:
             raise
 
 
-def may_come_back(reason: str) -> bool:
-    """Whether a PostgreSQL that refused us may take us later: it is away, starting or full. A wrong
-    password, user, database name or parameter stays wrong."""
+def is_temporary(reason: str) -> bool:
+    """Returns whether PostgreSQL may accept a later connection: it is down, starting or full. A
+    wrong password, user, database name or parameter stays wrong."""
     return not re.search(
         r"password authentication failed|no password supplied|does not exist|no pg_hba.conf entry"
         r"|invalid port number|invalid \w+ value|Servname not supported|could not match",
@@ -110,13 +116,39 @@ def may_come_back(reason: str) -> bool:
     )
 
 
-def serve(*, demo: bool, say: Any) -> None:
+# --- the server ---
+
+
+def serve(*, is_demo: bool, write_line: Callable[[str], None]) -> None:
+    """Serves until a signal arrives. Raises CommandError."""
     garbage_collection.pause()  # until the application has loaded all views
     # Importing it installs Twisted's reactor.
-    from capture.server.daphne_server import Server, loop, reactor
+    from capture.server.daphne_server import Server, loop
 
-    async def begin() -> None:
+    async def ensure_running() -> None:
         runtime.ensure_running()
+
+    config = settings.AGENTLEDGER
+    server = Server(
+        import_string(settings.ASGI_APPLICATION),
+        host=config.host,
+        port=config.port,
+        on_ready=partial(announce, is_demo=is_demo, write_line=write_line),
+    )
+    try:
+        loop.run_until_complete(ensure_running())
+    except SpoolError as error:
+        raise CommandError(str(error)) from None
+    stop_at_signals(server)
+    server.run()
+    if server.listen_failure:
+        loop.run_until_complete(runtime.end())
+        raise CommandError(server.listen_failure)
+
+
+def stop_at_signals(server: Any) -> None:
+    """The first SIGTERM or SIGINT lets running calls end, the second stops at once."""
+    from capture.server.daphne_server import loop, reactor  # see `serve`
 
     async def stop() -> None:
         server.close_listener()
@@ -128,54 +160,37 @@ def serve(*, demo: bool, say: Any) -> None:
     def on_signal() -> None:
         if not stopping:
             stopping.append(loop.create_task(stop()))
-        else:  # told twice: at once
+        else:
             reactor.callFromThread(reactor.stop)
 
-    def on_ready(port: int) -> None:
-        for line in what_is_served(port):
-            say(line)
-        if demo:
-            url = f"http://127.0.0.1:{port}"
-            from capture.demo import play
-
-            threading.Thread(target=play.play, args=(url, say), daemon=True).start()
-
     stopping: list[asyncio.Task[None]] = []
-    config = settings.AGENTLEDGER
-    server = Server(
-        import_string(settings.ASGI_APPLICATION),
-        host=config.host,
-        port=config.port,
-        on_ready=on_ready,
-    )
-    try:
-        loop.run_until_complete(begin())
-    except SpoolError as error:
-        raise CommandError(str(error)) from None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    server.run()
-    if server.listen_failure:
-        loop.run_until_complete(runtime.end())
-        raise CommandError(server.listen_failure)
 
 
-def what_is_served(port: int) -> list[str]:
+def announce(port: int, *, is_demo: bool, write_line: Callable[[str], None]) -> None:
+    """Writes where this process can be reached, and starts the demo's agents."""
+    for line in describe_addresses(port):
+        write_line(line)
+    if is_demo:
+        from capture.demo import play  # loads a client that only the demo needs
+
+        arguments = (f"http://127.0.0.1:{port}", write_line)
+        threading.Thread(target=play.play, args=arguments, daemon=True).start()
+
+
+def describe_addresses(port: int) -> list[str]:
     config = settings.AGENTLEDGER
     host = "localhost" if config.host in ("0.0.0.0", "::", "") else config.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    key = "set" if config.api_key else "not set: reading is open to this machine alone"
+    key = "set" if config.api_key else "not set: only this machine may read"
+    upstreams = Destinations(config.upstreams, config.default_upstream_url).urls()
     return [
         f"AgentLedger {settings.VERSION}",
         f"  Dashboard           {url}/",
         f"  OpenAI base URL     {url}/v1",
         f"  Anthropic base URL  {url}",
-        *(
-            f"  {f'Upstream {name}':<18}  {url}"
-            for name, url in Destinations(config.upstreams, config.default_upstream_url)
-            .urls()
-            .items()
-        ),
+        *(f"  {f'Upstream {name}':<18}  {url}" for name, url in upstreams.items()),
         f"  Database            {redact_url(config.dsn)}",
         f"  Spool               {config.spool_path}",
         f"  API key             {key}",
