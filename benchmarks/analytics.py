@@ -44,10 +44,10 @@ QUERIES = (
 def fill(n_calls: int) -> None:
     from django.db import transaction
 
-    from capture.ledger.rollups import KeyMemory, Rollups
+    from capture.ledger.rollups import RollupKeyMemory, Rollups
     from capture.models import Ledger
 
-    memory, random = KeyMemory(), Random(1)
+    memory, random = RollupKeyMemory(), Random(1)
     begin = datetime.now(UTC) - timedelta(days=DAYS)
     step = timedelta(days=DAYS) / n_calls
     for first in range(0, n_calls, BATCH):

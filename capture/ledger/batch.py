@@ -11,7 +11,7 @@ from capture.ledger.call_rows import body_row, call_row, is_stored
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory, PartRows
 from capture.ledger.retries import Retries
-from capture.ledger.rollups import KeyMemory, Rollups
+from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
 from capture.ledger.stored_responses import FetchedResponses
@@ -26,7 +26,7 @@ class Batch:
         self,
         ledger: Ledger,
         part_memory: PartMemory,
-        key_memory: KeyMemory,
+        key_memory: RollupKeyMemory,
         *,
         keep_binaries: bool,
     ) -> None:

@@ -151,7 +151,7 @@ class Traffic:
     def __init__(self) -> None:
         self._sums: dict[tuple[int, Names], Sums] = defaultdict(Sums)
 
-    def of(self, row: Row) -> Sums:
+    def sums_for(self, row: Row) -> Sums:
         """Returns the sums that a call belongs to."""
         model = row["model_id"]
         names = (
@@ -168,14 +168,14 @@ class Traffic:
         found: dict[RollupSlot, dict[Names, Sums]] = {}
         for (hour, names), sums in self._sums.items():
             calls = names[:-1]
-            for kind, of_kind in enumerate((calls, names[-1:], (), *zip(calls, strict=True))):
-                _add_sums(found, (HOUR, kind, hour), of_kind, sums)
-        for (_, kind, hour), of_names in list(found.items()):
+            for kind, kind_names in enumerate((calls, names[-1:], (), *zip(calls, strict=True))):
+                _add_sums(found, (HOUR, kind, hour), kind_names, sums)
+        for (_, kind, hour), by_names in list(found.items()):
             day = (DAY, kind, hour - hour % 24)
             if day not in found:
-                found[day] = dict(of_names)
+                found[day] = dict(by_names)
                 continue
-            for names, sums in of_names.items():
+            for names, sums in by_names.items():
                 _add_sums(found, day, names, sums)
         return found
 

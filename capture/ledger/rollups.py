@@ -41,7 +41,7 @@ Key = tuple[int, Names | None]
 """The kind (an index into `KINDS`), and the names; None for the key of all others."""
 
 
-class KeyMemory:
+class RollupKeyMemory:
     """The ids of keys that the ledger holds, the oldest first."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class KeyMemory:
 class Rollups:
     """The changes of one transaction, made under the ledger's lock. The caller saves the ledger."""
 
-    def __init__(self, ledger: Ledger, memory: KeyMemory) -> None:
+    def __init__(self, ledger: Ledger, memory: RollupKeyMemory) -> None:
         self._ledger = ledger
         self._memory = memory
         self._traffic = Traffic()
@@ -64,32 +64,32 @@ class Rollups:
         self.learned: dict[Key, int] = {}
 
     def count(self, row: Row, n_calls: int) -> None:
-        self._traffic.of(row).count(row, n_calls)
+        self._traffic.sums_for(row).count(row, n_calls)
 
     def take_back(self, row: Row) -> None:
         """Takes back what was estimated for a call: another call has brought the actual usage."""
-        self._traffic.of(row).take_back(row)
+        self._traffic.sums_for(row).take_back(row)
 
     def correct(self, row: Row, old: Money, new: Money) -> None:
-        self._traffic.of(row).correct(old, new)
+        self._traffic.sums_for(row).correct(old, new)
 
     def write(self) -> None:
         by_slot = self._traffic.by_slot()
-        keys = self._keys(by_slot)
-        table = _Table()
-        table.read(
+        keys = self._find_keys(by_slot)
+        rows = _RollupRows()
+        rows.read(
             row_id(slot, key)
-            for slot, of_names in by_slot.items()
-            for names in (*of_names, None)
+            for slot, by_names in by_slot.items()
+            for names in (*by_names, None)
             if (key := keys.get((slot[1], names))) is not None
         )
-        for slot, of_names in by_slot.items():
+        for slot, by_names in by_slot.items():
             kind, room = slot[1], -1
-            for names, more in of_names.items():
+            for names, more in by_names.items():
                 key = keys.get((kind, names))
-                if key is None or row_id(slot, key) not in table.found:
+                if key is None or row_id(slot, key) not in rows.found:
                     if room < 0:
-                        room = max(0, MOST_KEYS - table.n_rows(slot))
+                        room = max(0, MOST_KEYS - rows.n_rows(slot))
                     used: Key = (kind, None)
                     # A correction goes to "other" if the call was counted there.
                     if room and more.counts[CALLS]:
@@ -97,11 +97,11 @@ class Rollups:
                     key = keys.get(used)
                     if key is None:
                         key = keys[used] = self._new_key(used)
-                table.add(slot, key, more)
-        table.write()
+                rows.add(slot, key, more)
+        rows.write()
         bulk_sql.insert(RollupKey, self._new_keys)
 
-    def _keys(self, by_slot: Mapping[RollupSlot, Iterable[Names]]) -> dict[Key, int]:
+    def _find_keys(self, by_slot: Mapping[RollupSlot, Iterable[Names]]) -> dict[Key, int]:
         """Returns the ids of those keys that the ledger holds."""
         wanted: set[Key] = {(slot[1], names) for slot in by_slot for names in by_slot[slot]}
         wanted |= {(slot[1], None) for slot in by_slot}
@@ -127,7 +127,7 @@ class Rollups:
         return id_
 
 
-class _Table:
+class _RollupRows:
     """The rows that a transaction changes."""
 
     def __init__(self) -> None:

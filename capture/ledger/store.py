@@ -11,7 +11,7 @@ from capture.ledger.batch import Batch
 from capture.ledger.bulk_sql import chunks, quote_name
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory
-from capture.ledger.rollups import KeyMemory
+from capture.ledger.rollups import RollupKeyMemory
 from capture.ledger.tombstones import find_deleted, insert_tombstones
 from capture.models import Call, Ledger, SpoolPosition, Tombstone
 
@@ -21,7 +21,7 @@ class LedgerMemory:
 
     def __init__(self) -> None:
         self.parts = PartMemory()
-        self.rollup_keys = KeyMemory()
+        self.rollup_keys = RollupKeyMemory()
 
 
 def record(

@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
 from capture.ledger.compression import unpack_text
 from capture.ledger.rollup_sums import FACTS
-from capture.ledger.rollups import KeyMemory, Rollups
+from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.parsing.request_body import MAX_DECODED
 from capture.pricing.call_cost import billing_of, cost_of
@@ -99,7 +99,7 @@ def apply_changes(page: list[Change]) -> None:
     the same totals."""
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
-        rollups = Rollups(ledger, KeyMemory())
+        rollups = Rollups(ledger, RollupKeyMemory())
         at = now()
         ids = [change.call.pk for change in page]
         remaining = set(Call.objects.filter(pk__in=ids).values_list("pk", flat=True))
