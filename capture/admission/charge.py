@@ -12,10 +12,10 @@ from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, datetime_from_ns
 from capture.parsing.parse import parse_call
+from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import billing_of, charge_usd, cost_of, cost_of_call
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
-from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
 
 # Bytes of a response. A call with a longer one is charged what it reserved.
@@ -145,10 +145,14 @@ class Charge:
         assert exchange.response is not None and exchange.end is not None
         wire_format, headers = registry.by_name(head.wire_format), dict(exchange.response.headers)
         content = decode(exchange.pieces, headers.get("content-encoding"), MAX_PARSED * 4).body
-        parsed_response = wire_format.parse_response(
-            content, status=exchange.response.status, content_type=headers.get("content-type", "")
+        parsed_response = parse_decoded(
+            wire_format,
+            content,
+            status=exchange.response.status,
+            content_type=headers.get("content-type", ""),
+            headers=headers.items(),
         )
-        usage = parsed_response.usage or usage_from_headers(headers)
+        usage = parsed_response.usage
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
             return self._measure_as_recorder()  # which may be able to estimate it
         terms = BillingTerms(

@@ -17,12 +17,12 @@ from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.parsing.request_body import MAX_DECODED
+from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import billing_of, cost_of
 from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
-from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import decode
 from capture.wire.types import ParsedResponse, Usage
 
@@ -74,17 +74,16 @@ def _cost(call: Call, prices: Prices) -> Cost:
 
 def _parse_response(call: Call) -> ParsedResponse:
     """Parses the stored response again: the ledger's columns have only a part of some usage."""
-    body = call.body
-    headers = dict(body.heads["response"] or ())
-    text = unpack_text(body.response, body.response_encoding)
+    headers = dict(call.body.heads["response"] or ())
+    text = unpack_text(call.body.response, call.body.response_encoding)
     encoding = None if text.is_decoded else headers.get("content-encoding")
-    parsed_response = registry.by_name(call.wire_format).parse_response(
+    return parse_decoded(
+        registry.by_name(call.wire_format),
         decode([text.data], encoding, MAX_DECODED).body,
         status=call.status_code or 0,
         content_type=headers.get("content-type", ""),
+        headers=headers.items(),
     )
-    parsed_response.usage = parsed_response.usage or usage_from_headers(headers)
-    return parsed_response
 
 
 def _usage_of_columns(call: Call) -> Usage | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from capture.exchange import Exchange
@@ -55,8 +56,25 @@ def _parse(
 ) -> ParsedResponse:
     status = exchange.response.status if exchange.response else 0
     headers = exchange.response.headers if exchange.response else ()
-    parsed = wire_format.parse_response(text.text, status=status, content_type=content_type)
-    parsed.usage = parsed.usage or usage_from_headers(dict(headers))
+    parsed = parse_decoded(
+        wire_format, text.text, status=status, content_type=content_type, headers=headers
+    )
     if parsed.first_content_end is not None:
         parsed.first_content_end = text.original_offset(parsed.first_content_end)
+    return parsed
+
+
+def parse_decoded(
+    wire_format: WireFormat,
+    body: bytes,
+    *,
+    status: int,
+    content_type: str,
+    headers: Iterable[tuple[str, str]],
+) -> ParsedResponse:
+    """Parses a body without its content-encoding. If the body has no usage, the headers may have
+    it."""
+    parsed = wire_format.parse_response(body, status=status, content_type=content_type)
+    if parsed.usage is None:
+        parsed.usage = usage_from_headers(dict(headers))
     return parsed
