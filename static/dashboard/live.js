@@ -1,11 +1,11 @@
-// Listens to the live feed (docs/live.md), and comes back to it by itself.
+// Listens to the live feed (docs/live.md), and reconnects by itself.
 
 const FIRST_PAUSE_S = 1;
 const LONGEST_PAUSE_S = 15;
 
 /**
- * Calls `onMessage(told)` with each message and `onState(state, secondsToRetry)` with "live" or "lost".
- * `place` is what the page knows already. Returns `{stop, resume}`.
+ * Calls `onMessage(message)` with each message and `onState(state, secondsToRetry)` with "live" or
+ * "lost". `place` is the position in the ledger that the page shows. Returns `{stop, resume}`.
  */
 export function listen(query, place, { onMessage, onState }) {
   let socket = null;
@@ -24,9 +24,9 @@ export function listen(query, place, { onMessage, onState }) {
       onState("live");
     };
     socket.onmessage = (event) => {
-      const told = JSON.parse(event.data);
-      if (told.type === "news" && told.place) place = told.place;
-      onMessage(told);
+      const message = JSON.parse(event.data);
+      if (message.type === "news" && message.place) place = message.place;
+      onMessage(message);
     };
     socket.onclose = () => {
       if (!stopped) wait(pause);
@@ -46,7 +46,7 @@ export function listen(query, place, { onMessage, onState }) {
   function stop() {
     stopped = true;
     clearTimeout(timer);
-    // One that is not open yet ends with the page.
+    // A socket that is not open yet is closed with the page.
     if (socket?.readyState === WebSocket.OPEN) socket.close();
   }
 
@@ -57,7 +57,7 @@ export function listen(query, place, { onMessage, onState }) {
   }
 
   connect();
-  // A page that is put aside with an open socket cannot be come back to as it was.
+  // With an open socket, browsers do not keep the page for their back button.
   addEventListener("pagehide", stop);
   addEventListener("pageshow", (event) => event.persisted && resume());
   return { stop, resume };
