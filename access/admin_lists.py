@@ -18,6 +18,7 @@ class ShortCount(Paginator[Any]):
 
     @cached_property
     def count(self) -> int:
+        # Django types it as any list of objects.
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
         return rows.order_by().values("pk")[: COUNTED + 1].count()
 

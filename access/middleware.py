@@ -78,6 +78,7 @@ class Csrf(CsrfViewMiddleware):
         callback_kwargs: dict[str, Any],
     ) -> HttpResponseForbidden | None:
         if not _needs_token(request):
+            # CsrfViewMiddleware reads it.
             request.csrf_processing_done = True  # type: ignore[attr-defined]
             return None
         # Without the callback: the REST framework marks its views as exempt.
@@ -118,7 +119,7 @@ def may_read(request: HttpRequest) -> bool:
 
 
 def set_actor(request: HttpRequest, actor: Actor) -> None:
-    request.actor = actor  # type: ignore[attr-defined]
+    request.actor = actor  # type: ignore[attr-defined]  # HttpRequest has no such attribute
 
 
 def route_of(request: HttpRequest) -> str | None:

@@ -55,6 +55,7 @@ class Pages(ASGIHandler):
         super().__init__()
         self._threads = PageThreads()
 
+    # Django types scopes more narrowly.
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
         async with self._threads.lend():
             await super().__call__(scope, receive, cast(Any, send))

@@ -136,6 +136,7 @@ async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: in
         fields = {"session_id": call.session_id, "agent_name": call.agent_name}
         fields |= {"user_id": call.user_id}
         looked = summarize_request(REQUEST, chat, path=HEAD.path)
+        # A module is no WireFormat to mypy.
         request = admission.new_request(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
         decision = await admission.admit(request, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)

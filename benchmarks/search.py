@@ -104,6 +104,7 @@ def fill(n_calls: int) -> int:
     del defaults[ToolCall]["id"]
 
     def add(model: type, **values: object) -> None:
+        # Keyed by model class.
         tables.setdefault(model, []).append({**defaults[model], **values})  # type: ignore[index]
 
     def message(scope: int, kind: str, data: bytes, action_id: UUID) -> int:

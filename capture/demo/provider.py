@@ -40,7 +40,7 @@ async def start(host: str = "127.0.0.1", port: int = 0) -> tuple[web.AppRunner, 
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
-    except BaseException:
+    except BaseException:  # cancelled or failed: the sockets are closed, then it goes on
         await runner.cleanup()
         raise
     bound_host, bound_port = runner.addresses[0][:2]

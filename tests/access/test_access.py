@@ -139,6 +139,7 @@ def rules(variables: dict[str, str]) -> dict[str, Any]:
 
 
 def facts_of(facts: dict[str, object]) -> RequestFacts:
+    # Facts differ by field.
     return RequestFacts(**{"headers": {}, **facts})  # type: ignore[arg-type]
 
 

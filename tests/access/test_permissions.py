@@ -13,12 +13,16 @@ import pytest
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from django.conf import settings  # noqa: E402
+from django.conf import settings  # noqa: E402  # after the settings module is named
+
+# After the settings module is named.
 from django.urls import URLPattern, URLResolver, get_resolver, resolve  # noqa: E402
 
-from access.request_checks import KEY_HEADER  # noqa: E402
-from access.roles import Role  # noqa: E402
-from tests.conftest import KEY, running_on  # noqa: E402
+from access.request_checks import KEY_HEADER  # noqa: E402  # after the settings module is named
+from access.roles import Role  # noqa: E402  # after the settings module is named
+from tests.conftest import KEY, running_on  # noqa: E402  # after the settings module is named
+
+# After the settings module is named.
 from tests.support.ledger import Ledger, wait_until  # noqa: E402
 
 PROGRAM = {"accept": "application/json"}

@@ -54,7 +54,7 @@ async def seen_of(case: str, call: Call, url: str) -> dict[str, Any]:
         else:
             for value in given:
                 values.append(shown(value, url))
-    except Exception as error:
+    except Exception as error:  # every exception of an SDK is a result to compare
         return {"values": values, "raised": shown(error, url)}
     return {"values": values, "raised": None}
 

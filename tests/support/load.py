@@ -68,7 +68,7 @@ class Load:
                     except httpx.TransportError as error:  # the proxy died: no answer, no claim
                         self.broken.append(error)
                         self._stop.wait(0.02)
-        except BaseException as error:
+        except BaseException as error:  # raised again where the load is joined
             self._errors.append(error)
 
     def _call(self, client: httpx.Client, text: str, stream: bool) -> None:

@@ -265,10 +265,11 @@ def test_hanging_up_before_an_response_costs_what_was_expected(
         sock = connect(dime.url)
         headers = [("x-agentledger-session-id", session)]
         sock.sendall(request("POST", "/v1/chat/completions", headers, body))
+        # Mypy infers no type for a default of a lambda.
         wait_until(lambda n=n: provider.counts()["received"] == n)  # type: ignore[misc]
         sock.close()
         wait_until(
-            lambda n=n: (  # type: ignore[misc]
+            lambda n=n: (  # type: ignore[misc]  # mypy infers no type for a default of a lambda
                 standing(dime, "budget_session", session_id=session)["used"] == n * 4 * CENT
             )
         )

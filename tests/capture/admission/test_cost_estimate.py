@@ -96,10 +96,13 @@ def test_responses_are_expected_to_be_like_the_last_ones() -> None:
 def test_what_is_priced_by_the_minute_is_expected_to_cost_what_it_did() -> None:
     estimator = CostEstimator(PRICES)
     whisper = {"wire_format": AUDIO, "text_bytes": 0}
+    # Keywords differ by model.
     assert expected(estimator, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
+    # Keywords differ by model.
     assert expected(estimator, "nobody's", **whisper) is None  # type: ignore[arg-type]
     estimator.learn(AUDIO, "whisper-1", None, Decimal("0.06"))
     estimator.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
+    # Keywords differ by model.
     assert expected(estimator, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
 
 

@@ -198,6 +198,7 @@ def test_a_missing_model_is_an_error_of_the_api(
     assert (chat.value.request_id or "").startswith("req_")
     with pytest.raises(anthropic.NotFoundError) as message:
         claude.messages.create(model="claude-missing", max_tokens=9, messages=[USER])
+    # The SDK types a body as object.
     assert message.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
 
 

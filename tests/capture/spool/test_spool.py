@@ -50,7 +50,7 @@ def head(**changes: object) -> RequestHead:
         "body_size": 2,
         "body_file": False,
     }
-    return RequestHead(**(facts | changes))  # type: ignore[arg-type]
+    return RequestHead(**(facts | changes))  # type: ignore[arg-type]  # facts differ by field
 
 
 @contextmanager

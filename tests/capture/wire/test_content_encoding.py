@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from itertools import accumulate
 
-import brotli  # type: ignore[import-untyped]
+import brotli  # type: ignore[import-untyped]  # it has no types
 import pytest
 import zstandard
 from hypothesis import given

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
+# After Django is set up.
 from reports.analysis.flow import Graph, build_flow, sibling_groups  # noqa: E402
+
+# After Django is set up.
 from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)

@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
+# After Django is set up.
 from reports.analysis.lineage import ROOT, CallTimes, call_times, link_calls  # noqa: E402
-from reports.analysis.trace import (  # noqa: E402
+from reports.analysis.trace import (  # noqa: E402  # after Django is set up
     FOLD,
     MIN_FOLDED,
     build_trace,
     critical_path,
     row_name,
 )
+
+# After Django is set up.
 from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
+
+# After Django is set up.
 from tests.reports.analysis.test_flow import BOSS, FINDER, WRITER, call, sessions  # noqa: E402
 
 

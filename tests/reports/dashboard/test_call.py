@@ -279,6 +279,7 @@ def test_it_can_be_copied_as_curl_without_the_key(pages: Ledger, open_page: Open
         default_headers={"x-agentledger-session-id": "curl"},
     )
     with client:
+        # A plain dict is what users write.
         client.chat.completions.create(model="gpt-4o", messages=[user("it's")])  # type: ignore[list-item]
     page = open_page(
         address(pages, pages.call("curl")["action_id"]),

@@ -10,9 +10,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.live.mailbox import GAP, MAX_WAITING, Mailbox  # noqa: E402
-from reports.live.watch import Watch  # noqa: E402
-from reports.queries.call_list import CallFilter  # noqa: E402
+from reports.live.mailbox import GAP, MAX_WAITING, Mailbox  # noqa: E402  # after Django is set up
+from reports.live.watch import Watch  # noqa: E402  # after Django is set up
+from reports.queries.call_list import CallFilter  # noqa: E402  # after Django is set up
 
 WATCH = Watch(CallFilter(), 50, with_sessions=False, zone=None)
 

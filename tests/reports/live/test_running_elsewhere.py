@@ -27,13 +27,13 @@ from tests.support.redis_server import RedisServer
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
-from reports.live.running_elsewhere import (  # noqa: E402
+from reports.live.running_elsewhere import (  # noqa: E402  # after Django is set up
     EXPIRY_S,
     GROUP,
     SNAPSHOT,
     RunningElsewhere,
 )
-from reports.queries.call_list import ShortCall  # noqa: E402
+from reports.queries.call_list import ShortCall  # noqa: E402  # after Django is set up
 
 HELD = [canned.HOLD, *canned.as_json(canned.chat("done"))]
 
