@@ -65,7 +65,7 @@ HEAD = RequestHead(
     headers=[],
     ledger={},
     body_size=len(REQUEST),
-    body_file=False,
+    has_body_file=False,
 )
 
 

@@ -207,7 +207,7 @@ def _template() -> tuple[Row, Row, Row]:
         headers=[("content-type", "application/json"), ("user-agent", "OpenAI/Python 2.12.0")],
         ledger={"session_id": "template"},
         body_size=len(body),
-        body_file=False,
+        has_body_file=False,
     )
     exchange = Exchange(
         new_action_id(),

@@ -78,7 +78,7 @@ def entry(number: int, names: Names, prices: Prices) -> Entry:
         headers=[("content-type", "application/json")],
         ledger={name: value for name, value in names.items() if name != "model"},
         body_size=len(body),
-        body_file=False,
+        has_body_file=False,
     )
     latency_ns = int(Random(number).lognormvariate(7.5, 0.8) * 1e6)
     call = parse_call(

@@ -55,8 +55,8 @@ class RequestHead:
     headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: int
-    body_file: bool  # the body lies in a file of its own beside the segments
-    usage_injected: bool = False  # usage was asked for on the agent's behalf
+    has_body_file: bool  # the body is in a file of its own beside the segments
+    usage_injected: bool = False  # the proxy asked for usage on the agent's behalf
     refusal: Refusal | None = None
     budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent, but only warn
     reserved_usd: Decimal | None = None  # None: no budget applies, or the model has no price

@@ -36,7 +36,7 @@ class Session(models.Model):
     call_count = models.BigIntegerField(default=0)
     error_count = models.BigIntegerField(default=0)
     refused_count = models.BigIntegerField(default=0)
-    # Sums over the calls whose number is known; null while there is none.
+    # Sums over the calls that have a known value; null if there is none.
     total_tokens_in = models.BigIntegerField(null=True)
     total_tokens_out = models.BigIntegerField(null=True)
     total_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)

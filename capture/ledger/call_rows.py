@@ -61,7 +61,7 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
         "stop_reason": truncate(parsed_response.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         "budget_warning": request.budget_warning if request else None,
-        **{name: count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
+        **{name: valid_count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
         "usage_source": call.usage_source,
         "cost_usd": cost.total_usd,
         "cache_savings_usd": cost.cache_savings_usd,
@@ -98,7 +98,7 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedTool
         "reasoning": parsed_response.reasoning,
         "choices": parsed_response.choices or None,
         "temperature": parsed_request.temperature,
-        "max_tokens": count(parsed_request.max_tokens),
+        "max_tokens": valid_count(parsed_request.max_tokens),
         "request_params": parsed_request.params or None,
         "usage": call.usage.raw or None if call.usage else None,
         "units": units(call.usage),
@@ -158,8 +158,8 @@ def units(usage: Usage | None) -> dict[str, JSON] | None:
     return {unit: n for unit, n in usage.units.items() if isfinite(n)} or None
 
 
-def count(tokens: int | None) -> int | None:
-    """Returns None for counts that cannot be meant."""
+def valid_count(tokens: int | None) -> int | None:
+    """Returns None for a count that is negative or beyond all sense."""
     return tokens if tokens is not None and 0 <= tokens <= MAX_COUNT else None
 
 

@@ -110,7 +110,7 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
     bulk_sql.delete(Call, "action_id", ids)
 
 
-# --- one call of a scope that goes on ---
+# --- a single call, whose scope has other calls ---
 
 
 def _purge_call(call: Call) -> None:

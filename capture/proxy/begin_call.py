@@ -132,5 +132,5 @@ def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:
         headers=recorded_headers.request_headers(call.headers),
         ledger=call.fields,
         body_size=body.size,
-        body_file=body.file is not None,
+        has_body_file=body.file is not None,
     )

@@ -104,7 +104,7 @@ async def refuse(
         model=summary.model if summary else None,
         body_sha256=sha256,
     )
-    head = replace(head, body_file=False, refusal=refusal)
+    head = replace(head, has_body_file=False, refusal=refusal)
     response = refusal_response(call.wire_format, call.action_id, refused)
     if not runtime.floods.absorbs(refused, head):
         try:

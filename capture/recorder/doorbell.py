@@ -12,7 +12,7 @@ from pathlib import Path
 
 class Doorbell:
     """A FIFO in the spool's folder that the proxy writes to, together with what ends the recorder:
-    signals and, if asked for, the end of standard input."""
+    signals and, if wanted, the end of standard input."""
 
     def __init__(self, path: Path, *, until_stdin_closes: bool) -> None:
         self.is_stopping = False  # by a signal: the recorder ends after this batch

@@ -44,7 +44,7 @@ GATHER_S = 0.05
 # While calls are under way their writer may die, which rings no bell.
 CHECK_OPEN_CALLS_S = 1.0
 TIDY_EVERY_S = 30.0
-# Where both want the same core, an agent is waiting for the proxy, and nobody for the recorder.
+# If both want the same core, the proxy goes first: an agent waits for it.
 NICENESS = 10
 
 SpooledEntry = tuple[SpooledCall, Entry]
@@ -184,7 +184,8 @@ class Recorder:
 
     def _quarantine(self, reader: Reader, call: SpooledCall, error: Exception) -> None:
         """Sets the call's records aside; moved back into the spool's folder, they are read again.
-        The file of its body stays as well, until the position in the spool is behind the call."""
+        Its body's own file stays in the spool too, until the ledger's position has passed the
+        call."""
         self.folder.quarantine.mkdir(mode=0o700, exist_ok=True)
         target = self.folder.quarantine / f"{call.writer}-{call.action_id.hex}.carried"
         target.write_bytes(reader.copy(call))

@@ -1,4 +1,4 @@
-"""The file in which the recorder says how it is, for /readyz."""
+"""The file in which the recorder reports its state, for /readyz."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class Reader:
     def load(self, call: SpooledCall) -> Exchange:
         """Returns the exchange of a call; reads what is not in memory."""
         exchange = exchange_of(call, self._payloads(call))
-        if exchange.request is None or exchange.request.body_file:
+        if exchange.request is None or exchange.request.has_body_file:
             try:
                 exchange.body = self.folder.body_path(call.action_id).read_bytes()
             except FileNotFoundError:

@@ -85,7 +85,7 @@ def request_head(body: bytes) -> RequestHead:
         headers=[],
         ledger={},
         body_size=len(body),
-        body_file=False,
+        has_body_file=False,
     )
 
 

@@ -61,7 +61,7 @@ def exchange(
         headers=JSON_TYPE,
         ledger={"session_id": "s", "agent_name": "a"},
         body_size=len(body),
-        body_file=False,
+        has_body_file=False,
         reserved_usd=Decimal("0.04"),
     )
     pieces = [response[:20], response[20:]]

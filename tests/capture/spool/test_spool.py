@@ -48,7 +48,7 @@ def head(**changes: object) -> RequestHead:
         "headers": [("content-type", "application/json")],
         "ledger": {"session_id": "s"},
         "body_size": 2,
-        "body_file": False,
+        "has_body_file": False,
     }
     return RequestHead(**(facts | changes))  # type: ignore[arg-type]  # facts differ by field
 
@@ -358,7 +358,7 @@ async def test_a_batch_is_bounded_by_its_bodies_too() -> None:
         for _ in range(4):
             action_id = new_action_id()
             folder.body_path(action_id).write_bytes(bytes(MB))
-            written(writer.begin(action_id, head(body_file=True), b""), [b"x"])
+            written(writer.begin(action_id, head(has_body_file=True), b""), [b"x"])
         writer.close()
         reader = Reader(folder, {})
         assert len(reader.read(max_calls=9, max_bytes=2 * MB)) == 2
