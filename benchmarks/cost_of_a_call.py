@@ -1,4 +1,4 @@
-"""The CPU time that a call takes in one checkout of AgentLedger and in another, pair by pair.
+"""Compares the CPU time of a call in two checkouts of AgentLedger, pair by pair.
 
     python -m benchmarks.cost_of_a_call BEFORE [AFTER] [--pairs 9] [--calls 2000]
 
@@ -188,7 +188,8 @@ def headings(options: argparse.Namespace) -> list[str]:
 
 
 def table(pairs: dict[str, list[Pair]]) -> Iterator[str]:
-    """In Markdown: the differences and ratios are of pairs (after − before, after ÷ before)."""
+    """Yields the lines in Markdown. Differences and ratios are those of pairs: after − before, and
+    after ÷ before."""
     yield "| Server | | before | after | difference | interval | ratio | interval |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
     for server, measured in pairs.items():

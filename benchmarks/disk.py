@@ -1,4 +1,4 @@
-"""What a growing conversation takes on disk, beside `agentic-ledger` from PyPI.
+"""Measures what a growing conversation takes on disk, beside `agentic-ledger` from PyPI.
 
     python -m benchmarks.disk [--turns 200] [--competitor-python PATH]
 
@@ -37,7 +37,7 @@ def words(random: Random, count: int) -> str:
 
 
 def converse(started: Running, turns: int) -> int:
-    """The bytes that an agent sent in a conversation of `turns`."""
+    """Holds a conversation of `turns`; returns the bytes that the agent sent."""
     random = Random(1)
     history: list[dict[str, Any]] = [
         {"role": "system", "content": words(random, SYSTEM_PROMPT_WORDS)}
@@ -55,7 +55,7 @@ def converse(started: Running, turns: int) -> int:
 
 
 def disk_bytes(started: Running, turns: int) -> int:
-    """Of the database alone: all calls are in it, and its log is written back."""
+    """The size of the database, when it has all calls and its log is written back."""
     wait_until_recorded(started, turns)
     time.sleep(CHECKPOINT_S)
     database = started.folder / "ledger.db"

@@ -129,7 +129,7 @@ class Filling:
         self._add(Call, call)
         texts = {
             "content": self._text(),
-            "part_refs": pack_refs([*messages, *self._fixed(session, action_id)]),
+            "part_refs": pack_refs([*messages, *self._tool_definitions(session, action_id)]),
             "prompt_ref": None,
         }
         self._add(CallBody, {**self.body, **texts, "call_id": action_id})
@@ -140,7 +140,7 @@ class Filling:
     def _message(self, session: Session, action_id: Any, role: str) -> int:
         return self._part(session, action_id, "message", {"role": role, "content": self._text()})
 
-    def _fixed(self, session: Session, action_id: Any) -> list[int]:
+    def _tool_definitions(self, session: Session, action_id: Any) -> list[int]:
         """The reference to the tools' definitions, which are the same in a whole session."""
         if session.call_count == 0:
             self._tools = self._part(session, action_id, "tools", [{"name": self._text()}])

@@ -1,4 +1,4 @@
-"""How many dashboards one process keeps live.
+"""Measures how many dashboards one process keeps live.
 
     python -m benchmarks.live [--clients 500] [--calls 500] [--seconds 20]
 

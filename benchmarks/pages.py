@@ -1,4 +1,4 @@
-"""How fast the pages are, in a real Chromium over a ledger with sessions that are large.
+"""Measures the pages in a real Chromium, over a ledger with large sessions.
 
     python -m benchmarks.pages
 

@@ -1,4 +1,4 @@
-"""The proxy's speed, beside `agentic-ledger` from PyPI and the bare upstream, in one run.
+"""Measures the proxy beside `agentic-ledger` from PyPI and the bare upstream, in one run.
 
     python -m benchmarks.proxy [--quick] [--markdown FILE]
 
@@ -43,7 +43,7 @@ class Options:
 
 @dataclass
 class Benchmark:
-    """One run: what it was asked for, where it may write, and what it has found so far."""
+    """One run: its options, its folder, and its results so far."""
 
     options: Options
     folder: Path
@@ -57,14 +57,14 @@ class Benchmark:
             results.json = load.measure_json(started, seconds=seconds)
 
         with standin.json_upstream(self.folder / "upstream") as upstream_port:
-            self._of(DIRECT).json = load.measure_upstream(upstream_port, seconds=seconds)
+            self._results_of(DIRECT).json = load.measure_upstream(upstream_port, seconds=seconds)
             self._each_system("json", upstream_port, measure)
 
     def latency(self) -> None:
         def measure(started: Running, results: Results) -> None:
             calls = self.options.latency_calls
             figures = latency.measure_latency(started, upstream_port, calls=calls)
-            results.latency, self._of(DIRECT).latency = figures
+            results.latency, self._results_of(DIRECT).latency = figures
 
         with standin.json_upstream(self.folder / "upstream") as upstream_port:
             self._each_system("latency", upstream_port, measure)
@@ -80,7 +80,7 @@ class Benchmark:
         with standin.stream_upstream(self.folder / "upstream", chunks=chunks) as upstream_port:
             for n in self.options.stream_counts:
                 figures = streams.run_streams(upstream_port, streams=n, chunks=chunks)
-                self._of(DIRECT).streams[n] = figures
+                self._results_of(DIRECT).streams[n] = figures
             self._each_system("streams", upstream_port, measure)
 
     def memory(self) -> None:
@@ -99,7 +99,7 @@ class Benchmark:
     def _each_system(
         self, kind: str, upstream_port: int, measure: Callable[[Running, Results], None]
     ) -> None:
-        """Measure each in turn; one that fails is named, and does not stop the others."""
+        """Measures each in turn; one that fails is reported, and does not stop the others."""
         for system in self.options.systems:
             say(f"{kind}: {system.name}")
             python = self.options.competitor_python if system.foreign else sys.executable
@@ -107,12 +107,12 @@ class Benchmark:
             folder = self.folder / "system"
             try:
                 with running(system, python, upstream_url, folder) as started:
-                    measure(started, self._of(system.name))
+                    measure(started, self._results_of(system.name))
             except SystemFailed as error:
                 self.failures.append(f"{kind}: {error}")
                 say(f"failed: {error}")
 
-    def _of(self, name: str) -> Results:
+    def _results_of(self, name: str) -> Results:
         return self.results.setdefault(name, Results())
 
 
@@ -140,7 +140,7 @@ def main() -> int:
 
 
 def run(options: Options, nginx: str) -> int:
-    """Measure, print the report; returns the exit code, 1 when anything failed."""
+    """Measures and prints the report; returns the exit code, 1 when anything failed."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         if any(system.foreign for system in options.systems) and not options.competitor_python:
             python = install_competitor(Path(folder) / "competitor")
@@ -163,7 +163,7 @@ def run(options: Options, nginx: str) -> int:
 
 
 def parse_options() -> Options:
-    """Of the command line. `--quick` shortens what no other option sets."""
+    """Reads the command line. `--quick` shortens what no other option sets."""
     names = [system.name for system in SYSTEMS]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.proxy",
@@ -178,7 +178,7 @@ def parse_options() -> Options:
     add("--streams", type=_numbers, help="at once (1,16,64,256,512; quick: 1,64,256)")
     add("--chunks", type=int, help="of each stream, at 20 a second (60, quick: 30)")
     add("--memory-calls", type=int, help="of the long run, for each (50000, quick: 5000)")
-    add("--quick", action="store_true", help="a glance: shorter runs")
+    add("--quick", action="store_true", help="shorter runs")
     add("--competitor-python", help="an interpreter with agentic-ledger; installs it if not given")
     add("--markdown", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args()
@@ -197,7 +197,7 @@ def parse_options() -> Options:
 
 
 def install_competitor(folder: Path) -> str:
-    """Into a virtual environment of its own; returns its interpreter."""
+    """Installs it into a virtual environment of its own; returns the interpreter."""
     say(f"installing {' '.join(COMPETITOR_REQUIREMENTS)}")
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")

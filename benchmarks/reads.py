@@ -1,4 +1,4 @@
-"""How fast the ledger of AGENTLEDGER_DSN is read, and deleted from; `benchmarks.filling` fills it.
+"""Measures reads and deletions in the ledger of AGENTLEDGER_DSN, which `benchmarks.filling` fills.
 
     python -m benchmarks.reads [--repeat 21] [--theirs PYTHON]
 

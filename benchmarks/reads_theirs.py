@@ -1,4 +1,4 @@
-"""How fast `agentic-ledger` 0.15 from PyPI is read, with the requests that ours is read with.
+"""Measures reads of `agentic-ledger` 0.15 from PyPI, with the same requests as ours.
 
     python -m benchmarks.reads --theirs PYTHON [--their-ledger FILE] [--their-calls 1000000]
     python -m benchmarks.reads_theirs PYTHON FILE [--calls 100000]

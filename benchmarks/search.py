@@ -1,4 +1,4 @@
-"""Fills a ledger with calls, indexes them and prints what searches take.
+"""Fills a ledger with calls, indexes them, and measures searches.
 
 `python -m benchmarks.search --calls 200000 --dsn sqlite:////tmp/search/ledger.db`; a database that
 holds calls already is only searched.

@@ -155,13 +155,13 @@ def cohere_events() -> list[JSON]:
     return [*deltas, {"type": "message-end", "delta": end}]
 
 
-def unnamed(name: str, wire_format: str, values: list[JSON], last: bytes = b"") -> Case:
+def stream_case(name: str, wire_format: str, values: list[JSON], last: bytes = b"") -> Case:
     chunks = compact(values)
     body = b"".join(b"data: " + chunk + b"\n\n" for chunk in chunks) + last
     return Case(name, wire_format, SSE, chunks, body)
 
 
-def named(name: str, wire_format: str, values: list[JSON]) -> Case:
+def named_stream_case(name: str, wire_format: str, values: list[JSON]) -> Case:
     chunks = compact(values)
     events = (
         b"event: " + value["type"].encode() + b"\ndata: " + chunk + b"\n\n"
@@ -170,7 +170,7 @@ def named(name: str, wire_format: str, values: list[JSON]) -> Case:
     return Case(name, wire_format, SSE, chunks, b"".join(events))
 
 
-def plain(name: str, wire_format: str, value: JSON) -> Case:
+def plain_case(name: str, wire_format: str, value: JSON) -> Case:
     [body] = compact([value])
     return Case(name, wire_format, PLAIN, [body], body, TARGET_PLAIN_US)
 
@@ -181,19 +181,19 @@ def cases() -> list[Case]:
     array = b"[" + b"\n,\r\n".join(pretty)
     lines = compact([*map(ollama_line, WORDS), ollama_line("", done=True, eval_count=300)])
     return [
-        unnamed("chat completions", "openai_chat", chat_chunks(), b"data: [DONE]\n\n"),
-        named("Responses", "openai_responses", responses_events()),
-        named("Anthropic Messages", "anthropic_messages", messages_events()),
-        unnamed("Gemini", "gemini", gemini),
+        stream_case("chat completions", "openai_chat", chat_chunks(), b"data: [DONE]\n\n"),
+        named_stream_case("Responses", "openai_responses", responses_events()),
+        named_stream_case("Anthropic Messages", "anthropic_messages", messages_events()),
+        stream_case("Gemini", "gemini", gemini),
         Case("Gemini, array", "gemini", PLAIN, pretty, array + b"\n]\n"),
         Case("Gemini, array, cut", "gemini", PLAIN, pretty[:-1], array[:-40]),
         Case("Ollama", "ollama", LINES, lines, b"".join(line + b"\n" for line in lines)),
-        unnamed("Cohere", "cohere_chat", cohere_events()),
-        plain("chat completions, plain", "openai_chat", chat_response()),
-        plain("Responses, plain", "openai_responses", responses_response()),
-        plain("Anthropic Messages, plain", "anthropic_messages", messages_response()),
-        plain("Gemini, plain", "gemini", gemini_chunk("".join(WORDS))),
-        plain("Cohere, plain", "cohere_chat", cohere_response()),
+        stream_case("Cohere", "cohere_chat", cohere_events()),
+        plain_case("chat completions, plain", "openai_chat", chat_response()),
+        plain_case("Responses, plain", "openai_responses", responses_response()),
+        plain_case("Anthropic Messages, plain", "anthropic_messages", messages_response()),
+        plain_case("Gemini, plain", "gemini", gemini_chunk("".join(WORDS))),
+        plain_case("Cohere, plain", "cohere_chat", cohere_response()),
     ]
 
 

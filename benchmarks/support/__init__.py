@@ -1,1 +1,1 @@
-"""What the benchmarks share: systems to start, load to send, figures to print."""
+"""Code that the benchmarks share: systems to start, load to send, figures to print."""

@@ -1,4 +1,4 @@
-"""What is measured of a system: plain data."""
+"""The figures that are measured of a system, as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from math import ceil
 
 @dataclass(frozen=True)
 class JsonFigures:
-    """JSON responses at full load. CPU is microseconds a call, by role, until all was recorded."""
+    """Figures of JSON responses at full load. CPU is µs a call by role, until all were recorded."""
 
     calls_per_s: float
     p50_ms: float
@@ -27,8 +27,8 @@ class JsonFigures:
 
 @dataclass(frozen=True)
 class LatencyFigures:
-    """Of one call at a time. `added` is the difference to the calls made straight to the stand-in
-    in turn with them; None for the stand-in itself."""
+    """Figures of one call at a time. `added` is the difference to the calls made straight to the
+    stand-in in turn with them; None for the stand-in itself."""
 
     p50_ms: float
     p99_ms: float
@@ -38,7 +38,7 @@ class LatencyFigures:
 
 @dataclass(frozen=True)
 class StreamFigures:
-    """NaN where no stream came whole."""
+    """Figures of streams at once; NaN when no stream was complete."""
 
     first_p50_ms: float
     first_p99_ms: float
@@ -60,7 +60,7 @@ class LongRunFigures:
     samples: list[MemorySample]
 
     def growth_mb(self, role: str) -> float:
-        """From the first sample after a fifth of the calls to the last: caches fill at first."""
+        """The growth from the first sample after a fifth of the calls, as caches fill at first."""
         last = self.samples[-1]
         settled = next(sample for sample in self.samples if sample.calls * 5 >= last.calls)
         return last.mb.get(role, float("nan")) - settled.mb.get(role, float("nan"))
@@ -77,7 +77,7 @@ class LargeBodyFigures:
 
 @dataclass
 class Results:
-    """All figures of one system; None or absent: not measured, or it failed."""
+    """The figures of one system. They are None or absent when not measured, or when it failed."""
 
     json: JsonFigures | None = None
     latency: LatencyFigures | None = None
@@ -87,7 +87,7 @@ class Results:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """By nearest rank; NaN when there are no values."""
+    """The percentile by nearest rank; NaN when there are no values."""
     if not values:
         return float("nan")
     ordered = sorted(values)

@@ -1,4 +1,4 @@
-"""The latency that a system adds to one call at a time."""
+"""Measures the latency that a system adds to one call at a time."""
 
 import socket
 import time
@@ -69,7 +69,7 @@ def measure_latency(
 
 
 def is_complete(response: bytes) -> bool:
-    """Whether the bytes of an HTTP response are all there, by its length or its last chunk."""
+    """True when all bytes of an HTTP response are there, by its length or its last chunk."""
     head, found, body = response.partition(b"\r\n\r\n")
     if not found:
         return False

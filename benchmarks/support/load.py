@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("chat.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw."""
+    """The figures of a run of wrk."""
 
     responses: int
     seconds: float
@@ -31,7 +31,8 @@ class Load:
 
 
 def run_wrk(port: int, *, seconds: float, session_header: str, tag: str, first: int = 0) -> Load:
-    """Full load for so long. Calls are numbered from `first`: no two with one `tag` are alike."""
+    """Runs full load for so many seconds. Calls are numbered from `first`: no two with one `tag`
+    are alike."""
     finished = subprocess.run(
         [
             *("wrk", "--threads", "1", "--connections", str(CONNECTIONS)),
@@ -62,7 +63,7 @@ def measure_json(started: Running, *, seconds: float) -> JsonFigures:
     load = run_wrk(started.port, seconds=seconds, session_header=header, tag="load")
     ended = time.monotonic()
     responses = load.responses - load.bad_status
-    backlog = recorded_before + responses - started.recorded()
+    backlog = recorded_before + responses - started.n_recorded()
     recorded = wait_until_recorded(started, at_least=recorded_before + responses) - recorded_before
     drain_s = time.monotonic() - ended
     if recorded < responses:
@@ -88,12 +89,12 @@ def wait_until_recorded(started: Running, at_least: int | None = None) -> int:
     """Poll the count of recorded calls until it is `at_least` so many, or, without that, no longer
     grows for a second; returns the count. Gives up when it has not grown for STUCK_S."""
     patience_s = STUCK_S if at_least is not None else 1.0
-    count, grew = started.recorded(), time.monotonic()
+    count, grew = started.n_recorded(), time.monotonic()
     while time.monotonic() - grew < patience_s:
         if at_least is not None and count >= at_least:
             break
         time.sleep(0.1)
-        now = started.recorded()
+        now = started.n_recorded()
         if now > count:
             count, grew = now, time.monotonic()
     return count
@@ -106,7 +107,7 @@ def wait_until_followed(started: Running, at_least: int) -> int:
     if count < at_least:
         raise SystemFailed(f"{started.system.name}: {count} of {at_least} calls were recorded")
     deadline = time.monotonic() + FOLLOW_S
-    while started.followed() < count:
+    while started.n_followed() < count:
         if time.monotonic() > deadline:
             raise SystemFailed(f"{started.system.name}: the sinks have not caught up")
         time.sleep(0.1)

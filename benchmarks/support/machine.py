@@ -1,4 +1,4 @@
-"""The machine and the versions that a table of figures must name, and nothing that tells whose."""
+"""Describes the machine and the versions for a table of figures, without names of hosts."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ N_CORES = 2
 
 
 def use_two_cores() -> None:
-    """For this process and all that it starts: the design's figures are for two cores."""
+    """Limits this process and all that it starts to the two cores of the design's figures."""
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:N_CORES])
 
@@ -21,7 +21,7 @@ def describe_machine() -> list[str]:
     return [
         f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, {_cpu_model()}, "
         f"{_memory_gb():.0f} GB, Linux {platform.release().partition('-')[0]}",
-        f"Python {platform.python_version()}, {', '.join(map(_named, OUR_PACKAGES))}",
+        f"Python {platform.python_version()}, {', '.join(map(_name_and_version, OUR_PACKAGES))}",
     ]
 
 
@@ -44,7 +44,7 @@ print(", ".join(["Python " + platform.python_version(), *packages]))
 """
 
 
-def _named(package: str) -> str:
+def _name_and_version(package: str) -> str:
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
@@ -53,8 +53,8 @@ def _named(package: str) -> str:
 
 def _first_words(command: list[str]) -> str:
     """`nginx version: nginx/1.22.1` → that; `wrk debian/4.1.0-3+b2 [epoll] …` → its first two."""
-    said = subprocess.run(command, capture_output=True, text=True)
-    words = (said.stderr + said.stdout).replace("nginx version: ", "").split()
+    finished = subprocess.run(command, capture_output=True, text=True)
+    words = (finished.stderr + finished.stdout).replace("nginx version: ", "").split()
     return " ".join(words[:2]) if words[0] == "wrk" else words[0]
 
 

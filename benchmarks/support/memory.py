@@ -79,7 +79,7 @@ def _peak(
 ) -> dict[str, float]:
     """Sends, reads a response of `at_least` so many bytes, waits until the call is recorded."""
     started.forget_peak_memory()
-    recorded = started.recorded()
+    recorded = started.n_recorded()
     with socket.socket() as connection:
         # The kernel's own buffers would otherwise take in megabytes for a reader that is slow.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)

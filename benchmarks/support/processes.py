@@ -63,11 +63,11 @@ class Running:
             with suppress(OSError):
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
 
-    def recorded(self) -> int:
+    def n_recorded(self) -> int:
         """The number of calls that its database holds."""
         return self._number(self.system.count_sql)
 
-    def followed(self) -> int:
+    def n_followed(self) -> int:
         """The number of calls, counted from the first, that all sinks have taken from the ledger;
         0 before there is a sink. Of AgentLedger only."""
         return self._number("SELECT coalesce(min(seq), 0) FROM reports_sinkcursor")
@@ -86,7 +86,7 @@ class Running:
             raise SystemFailed(f"{self.system.name} ended: {tail(self.folder / 'log')}")
 
     def stop(self) -> None:
-        """Ask it to end, wait for all of its processes, and kill what is still there then."""
+        """Asks it to end, waits for all of its processes, and kills what is still there then."""
         self.process.terminate()
         deadline = time.monotonic() + STOP_S
         while (left := _processes_of(self.folder)) and time.monotonic() < deadline:
@@ -168,15 +168,15 @@ def _start(
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
-    """Ours, without what would change the system under test: its own variables, network proxies,
-    and the configuration in the home folder."""
-    kept = {
+    """The environment without what would change the system under test: its own variables, network
+    proxies, and the configuration in the home folder."""
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AGENTLEDGER_", "AGENTICLEDGER_", "DJANGO_"))
         and not name.lower().endswith("_proxy")
     }
-    return {**kept, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+    return {**environment, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
 
 
 def free_port() -> int:
@@ -211,8 +211,8 @@ def _wait_until_healthy(started: Running) -> None:
 
 
 def _processes_of(folder: Path) -> list[int]:
-    """All that were started for the run in `folder`: it is the home folder in their environment.
-    So no process is missed whose parent has ended, and none is taken for ours that is not."""
+    """The ids of all processes of the run in `folder`, which is their home folder. This finds
+    processes whose parent has ended, and no others."""
     home = b"\0HOME=" + bytes(folder) + b"\0"
     found = []
     for entry in Path("/proc").glob("[0-9]*"):

@@ -34,7 +34,7 @@ NOTE = (
 
 
 def report(results: dict[str, Results], machine: list[str], failures: list[str]) -> str:
-    """All of it, in Markdown. `results` are by system, in the order of the columns."""
+    """The whole report in Markdown. `results` are by system, in the order of the columns."""
     parts = [
         "\n".join(f"- {line}" for line in machine),
         _figures_table(results),
@@ -73,7 +73,7 @@ def _targets_table(results: dict[str, Results]) -> str:
     lines = [_line(["System", "Target", "Bound", "Measured", ""]), "|---|---|---:|---:|---|"]
     for server, target in targets(results):
         bound = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
-        verdict = "met" if target.met else "**not met**"
+        verdict = "met" if target.is_met else "**not met**"
         lines.append(_line([server, target.text, bound, _number(target.measured, 2), verdict]))
     return "\n".join(lines) if len(lines) > 2 else ""
 

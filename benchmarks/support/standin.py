@@ -65,7 +65,7 @@ http {{
 
 @contextmanager
 def json_upstream(folder: Path) -> Iterator[int]:
-    """nginx on a free port, which it yields."""
+    """Runs nginx on a free port, which it yields."""
     folder.mkdir()
     port = free_port()
     # Started by root, nginx would serve as another user, who may not enter our folder.
@@ -73,27 +73,27 @@ def json_upstream(folder: Path) -> Iterator[int]:
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(user=user, folder=folder, port=port, response=RESPONSE))
     command = [nginx_path() or "nginx", "-e", f"{folder}/log", "-c", str(configuration)]
-    with _served(command, port, folder):
+    with _running(command, port, folder):
         yield port
 
 
 @contextmanager
 def stream_upstream(folder: Path, *, chunks: int) -> Iterator[int]:
-    """`benchmarks/support/stream_standin.py` on a free port, which it yields."""
+    """Runs `benchmarks/support/stream_standin.py` on a free port, which it yields."""
     folder.mkdir()
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.support.stream_standin", str(port), str(chunks)]
-    with _served(command, port, folder):
+    with _running(command, port, folder):
         yield port
 
 
 def nginx_path() -> str | None:
-    """Debian keeps it where only root looks for commands."""
+    """The path of nginx, which Debian installs where only root looks for commands."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 @contextmanager
-def _served(command: list[str], port: int, folder: Path) -> Iterator[None]:
+def _running(command: list[str], port: int, folder: Path) -> Iterator[None]:
     log = folder / "log"
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Many streams at once, timed, at little CPU: the figures go to standard output as JSON.
+"""Times many streams at once, at little CPU, and prints the figures as JSON.
 
 python -m benchmarks.support.stream_client PORT STREAMS CHUNKS SESSION_HEADER TAG [HEADER...]
 """
@@ -22,7 +22,7 @@ GRACE_S = 30.0
 
 
 class Stream(asyncio.Protocol):
-    """One stream. Parses no more than it must: counts events, and looks for the end."""
+    """One stream. It parses no more than it must: it counts events, and looks for the end."""
 
     def __init__(self, request: bytes) -> None:
         self.request = request
@@ -41,7 +41,8 @@ class Stream(asyncio.Protocol):
         now = time.perf_counter()
         if not self.end:
             self.ok = data.startswith(b"HTTP/1.1 200")
-        # An event's start may lie across two reads; what was kept is too short to count twice.
+        # An event may begin in one read and go on in the next; the end that is kept is too short
+        # to be counted twice.
         n_events = (self.end[-5:] + data).count(b"data: ")
         if n_events:
             self.events += n_events
@@ -52,8 +53,8 @@ class Stream(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def completed(self, chunks: int) -> bool:
-        """Whether all chunks came, and after them the [DONE]."""
+    def is_complete(self, chunks: int) -> bool:
+        """True when all chunks came, and after them the [DONE]."""
         return self.ok and self.events == chunks + 1 and b"data: [DONE]" in self.end
 
     def gaps(self) -> list[float]:
@@ -90,7 +91,7 @@ async def measure(
     streams = [task.result() for task in tasks if task.done()]
     for task in tasks:
         task.cancel()
-    whole = [stream for stream in streams if stream.completed(chunks)]
+    whole = [stream for stream in streams if stream.is_complete(chunks)]
     first_ms = [(stream.arrivals[0] - stream.started) * 1e3 for stream in whole]
     return StreamFigures(
         first_p50_ms=percentile(first_ms, 50),

@@ -33,11 +33,11 @@ LAST = EVENT % (b"{}", b'"stop"', USAGE) + b"data: [DONE]\n\n"
 BLOCK = b"long response. " * 4096
 
 
-def framed(piece: bytes) -> bytes:
+def as_chunk(piece: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
-OPENING, MIDDLE, ENDING = HEAD + framed(FIRST), framed(WORD), framed(LAST) + b"0\r\n\r\n"
+OPENING, MIDDLE, ENDING = HEAD + as_chunk(FIRST), as_chunk(WORD), as_chunk(LAST) + b"0\r\n\r\n"
 
 
 class Provider(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""Streams at once: first chunk, gaps between chunks, and the proxy's CPU for each chunk."""
+"""Measures streams at once: first chunk, gaps between chunks, and the proxy's CPU a chunk."""
 
 import json
 import subprocess

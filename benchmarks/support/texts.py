@@ -1,5 +1,5 @@
-"""What is said in the calls of a benchmark: pieces of what is on this machine, the docstrings of
-its Python packages, and Django's translations for other scripts."""
+"""Texts for the calls of a benchmark: the docstrings of installed Python packages, and Django's
+translations for other scripts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def texts() -> str:
     for language in LANGUAGES:
         for folder in packages:
             for file in sorted(folder.rglob(f"locale/{language}/**/*.po")):
-                said = re.findall(r'msgstr "(.+)"', file.read_text())
-                found += [" ".join(said)] * 3
+                translations = re.findall(r'msgstr "(.+)"', file.read_text())
+                found += [" ".join(translations)] * 3
     random.Random(0).shuffle(found)
     return "\n".join(found)

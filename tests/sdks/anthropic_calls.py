@@ -1,4 +1,4 @@
-"""What users of `anthropic` do."""
+"""Calls as users of `anthropic` make them."""
 
 from __future__ import annotations
 

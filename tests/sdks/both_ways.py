@@ -1,4 +1,4 @@
-"""The same calls of an SDK, straight to the provider and through AgentLedger, compared."""
+"""Compares the same calls of an SDK, straight to the provider and through AgentLedger."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ HOP = {"connection", "keep-alive"}
 
 @dataclass(frozen=True, repr=False)
 class Case:
-    """`call` names a function of the module of calls. The provider answers its tries in turn; each
-    leaves a call with these facts on record. `raises` is the class of what it ends with."""
+    """One call of an SDK. `call` names a function of the module of calls. The provider responds to
+    its tries in turn, and `recorded` are the facts that each leaves in the ledger. `raises` is the
+    class of the exception that it ends with."""
 
     call: str
     responses: Sequence[Response]
@@ -48,7 +49,7 @@ class Case:
     raises: str | None = None
 
 
-# --- answers ---
+# --- responses ---
 
 
 def reply(
@@ -65,7 +66,7 @@ def as_json(value: JSON, status: int = 200) -> Response:
 
 
 def streamed(body: bytes, content_type: str, *, cut: bool = False) -> Response:
-    """`body` line by line, each a chunk; a cut one is not ended as chunks are."""
+    """`body` as chunks of one line each. With `cut` the last chunk is missing."""
     fields = [("content-type", content_type), *USUAL, ("transfer-encoding", "chunked")]
     pieces = [canned.send(canned.chunk(line)) for line in body.splitlines(keepends=True)]
     end = canned.CLOSE if cut else canned.send(canned.LAST_CHUNK)
@@ -88,11 +89,11 @@ def by_name(exchanges: Sequence[Exchange]) -> dict[str, Exchange]:
     return {exchange.name: exchange for exchange in exchanges}
 
 
-# --- what must be on record ---
+# --- what must be recorded ---
 
 
-def understood(exchange: Exchange, **more: Any) -> Facts:
-    """What the corpus says of this answer, under the names of the API."""
+def expected_facts(exchange: Exchange, **more: Any) -> Facts:
+    """The facts that the corpus expects of a response, under the names of the API."""
     expected = exchange.expected
     facts = {
         "wire_format": exchange.wire_format,
@@ -100,14 +101,14 @@ def understood(exchange: Exchange, **more: Any) -> Facts:
         "content": expected.content,
         "stop_reason": expected.stop_reason,
         "tool_calls": [
-            {"id": call.id, "name": call.name, "arguments": _parsed(call.arguments)}
+            {"id": call.id, "name": call.name, "arguments": _load_arguments(call.arguments)}
             for call in expected.tool_calls
         ],
     }
     if expected.usage is not None:
-        counted = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_reasoning")
-        # A number that did not come is estimated.
-        numbers = {name: getattr(expected.usage, name) for name in counted}
+        names = ("tokens_in", "tokens_out", "tokens_cache_read", "tokens_reasoning")
+        # A number that was not sent is estimated.
+        numbers = {name: getattr(expected.usage, name) for name in names}
         facts |= {name: number for name, number in numbers.items() if number is not None}
     if expected.error is None:
         facts["outcome"] = "completed"
@@ -116,20 +117,20 @@ def understood(exchange: Exchange, **more: Any) -> Facts:
     return {**facts, **more}
 
 
-def _parsed(arguments: str | None) -> Any:
+def _load_arguments(arguments: str | None) -> Any:
     try:
         return json.loads(arguments or "")
     except ValueError:
         return arguments
 
 
-def answered(exchange: Exchange, call: str, **more: Any) -> Case:
-    """A case of one try with this answer."""
+def complete_case(exchange: Exchange, call: str, **more: Any) -> Case:
+    """A case of one try that gets this response."""
     raises = more.pop("raises", None)
-    return Case(call, [as_server(exchange)], [understood(exchange, **more)], raises)
+    return Case(call, [as_server(exchange)], [expected_facts(exchange, **more)], raises)
 
 
-def cut(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
+def cut_case(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
     """A case whose stream ends after its first content."""
     facts = {"wire_format": exchange.wire_format, "outcome": "upstream_cut", "content": content}
     return Case(call, [cut_after_content(exchange)], [facts], raises)
@@ -139,8 +140,8 @@ def cut(exchange: Exchange, call: str, content: str, *, raises: str) -> Case:
 
 
 @dataclass(frozen=True, repr=False)
-class Way:
-    """One way to the provider: what the SDK gave back, and what the provider got."""
+class Observed:
+    """What the SDK returned or raised, and what the provider received."""
 
     values: list[Any]
     raised: Any
@@ -150,8 +151,8 @@ class Way:
 @dataclass(repr=False)
 class BothWays:
     ledger: Ledger
-    straight: dict[str, Way] = field(default_factory=dict)
-    through: dict[str, Way] = field(default_factory=dict)
+    straight: dict[str, Observed] = field(default_factory=dict)
+    through: dict[str, Observed] = field(default_factory=dict)
 
     def check(self, name: str, case: Case) -> None:
         straight, through = self.straight[name], self.through[name]
@@ -191,20 +192,20 @@ def run(module: str, cases: dict[str, Case], ledger: Ledger, provider: Provider)
     for name in cases:
         mine = [_comparable(request) for request in received if f"/case-{name}/" in request.target]
         half = len(mine) // 2
-        ways.straight[name] = Way(**seen[0][name], received=mine[:half])
-        ways.through[name] = Way(**seen[1][name], received=mine[half:])
+        ways.straight[name] = Observed(**seen[0][name], received=mine[:half])
+        ways.through[name] = Observed(**seen[1][name], received=mine[half:])
     return ways
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Without what would lead an SDK elsewhere, or have it fetch or read what is not needed."""
-    mine = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
-    kept = {name: os.environ[name] for name in mine if name in os.environ}
+    """An environment without what would direct an SDK elsewhere, or make it fetch or read more."""
+    names = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
     return {
-        **kept,
+        **environment,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "PYTHONUTF8": "1",
-        "SSL_CERT_DIR": str(folder),  # else each client reads all certificates, for 25 ms
+        "SSL_CERT_DIR": str(folder),  # otherwise each client reads all certificates, for 25 ms
     }
 
 
@@ -216,7 +217,7 @@ def _comparable(request: Received) -> Facts:
         if name.lower() not in HOP and not name.lower().startswith("x-agentledger-")
     ]
     if found := re.search(r"boundary=\"?([^\";]+)", ",".join(request.header("content-type"))):
-        # HTTP libraries draw it by lot.
+        # HTTP libraries choose it at random.
         body = body.replace(found[1].encode(), b"boundary")
         headers = [(name, value.replace(found[1], "boundary")) for name, value in headers]
     return {"line": request.line, "headers": headers, "chunked": request.chunked, "body": body}

@@ -1,4 +1,4 @@
-"""What users of `cohere` do."""
+"""Calls as users of `cohere` make them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An SDK's calls, made once for all tests of its module, over one proxy."""
+"""The fixture of an SDK's calls, which are made once for all tests of a module, over one proxy."""
 
 from __future__ import annotations
 

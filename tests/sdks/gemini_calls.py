@@ -1,4 +1,4 @@
-"""What users of `google-genai` do."""
+"""Calls as users of `google-genai` make them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of `groq` do."""
+"""Calls as users of `groq` make them."""
 
 from __future__ import annotations
 

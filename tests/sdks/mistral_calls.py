@@ -1,4 +1,4 @@
-"""What users of `mistralai` do."""
+"""Calls as users of `mistralai` make them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of `ollama` do."""
+"""Calls as users of `ollama` make them."""
 
 from __future__ import annotations
 

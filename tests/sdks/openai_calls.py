@@ -1,4 +1,4 @@
-"""What users of `openai` do."""
+"""Calls as users of `openai` make them."""
 
 from __future__ import annotations
 

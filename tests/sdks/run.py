@@ -1,9 +1,9 @@
 """Makes the calls of a module, each straight to the provider and through AgentLedger, and prints as
-JSON all that its SDK gave back.
+JSON all that its SDK returned.
 
-A process of its own, in a folder of its own: SDKs are slow to import, and some bring a package that
-has the name of one of ours. A call is a generator; what it yields, and what it raises, is what a
-user of the SDK sees.
+It runs in a process and a folder of its own, as SDKs are slow to import, and some need a package
+with the name of one of ours. A call is a generator that yields and raises what a user of the SDK
+sees.
 """
 
 from __future__ import annotations
@@ -33,48 +33,48 @@ def main(module: str, cases: str, *urls: str) -> None:
     """`cases` is JSON: the name of each case, and of the function that makes its call."""
     with contextlib.redirect_stdout(sys.stderr):  # some SDKs print
         calls = runpy.run_path(module)
-        named = {case: calls[call] for case, call in json.loads(cases).items()}
-        seen = [asyncio.run(seen_at(url, named)) for url in urls]
+        functions = {case: calls[call] for case, call in json.loads(cases).items()}
+        seen = [asyncio.run(observe_all(url, functions)) for url in urls]
     json.dump(seen, sys.stdout)
     sys.stdout.flush()
     os._exit(0)  # some SDKs leave threads running
 
 
-async def seen_at(url: str, calls: Mapping[str, Call]) -> dict[str, Any]:
-    return {case: await seen_of(case, call, url) for case, call in calls.items()}
+async def observe_all(url: str, calls: Mapping[str, Call]) -> dict[str, Any]:
+    return {case: await observe(case, call, url) for case, call in calls.items()}
 
 
-async def seen_of(case: str, call: Call, url: str) -> dict[str, Any]:
+async def observe(case: str, call: Call, url: str) -> dict[str, Any]:
     values: list[Any] = []
     try:
-        given = call(f"{url}/case-{case}", {"x-agentledger-session-id": case})
-        if inspect.isasyncgen(given):
-            async for value in given:
-                values.append(shown(value, url))
+        values_of_call = call(f"{url}/case-{case}", {"x-agentledger-session-id": case})
+        if inspect.isasyncgen(values_of_call):
+            async for value in values_of_call:
+                values.append(as_plain_json(value, url))
         else:
-            for value in given:
-                values.append(shown(value, url))
-    except Exception as error:  # every exception of an SDK is a result to compare
-        return {"values": values, "raised": shown(error, url)}
+            for value in values_of_call:
+                values.append(as_plain_json(value, url))
+    except Exception as error:  # compared, whatever its class
+        return {"values": values, "raised": as_plain_json(error, url)}
     return {"values": values, "raised": None}
 
 
-def shown(value: Any, url: str, depth: int = 0) -> Any:
-    """`value` as JSON, with all that can be told from it but the address that was called."""
+def as_plain_json(value: Any, url: str, depth: int = 0) -> Any:
+    """`value` as JSON, with all its facts except the address that was called."""
     assert depth < DEEPEST, type(value)
 
     def inner(one: Any) -> Any:
-        return shown(one, url, depth + 1)
+        return as_plain_json(one, url, depth + 1)
 
-    def named(facts: Iterable[tuple[object, Any]]) -> dict[str, Any]:
-        told: dict[str, Any] = {}
+    def with_names(facts: Iterable[tuple[object, Any]]) -> dict[str, Any]:
+        facts_by_name: dict[str, Any] = {}
         for name, fact in facts:
             if str(name).endswith("headers") and type(fact) is dict:
                 # Google's SDK keeps them as they are written: servers may use any case.
                 fact = {key.lower(): text for key, text in fact.items()}
             if name not in NOT_COMPARED:
-                told[str(name)] = inner(fact)
-        return told
+                facts_by_name[str(name)] = inner(fact)
+        return facts_by_name
 
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -84,9 +84,9 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
         return inner(value.decode("latin-1"))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, BaseException):
-        told = {**vars(value), "str": str(value), "cause": value.__cause__}
-        return {kind: named(told.items())}
-    if hasattr(value, "status_code") and hasattr(value, "headers"):  # an HTTP library's answer
+        facts_by_name = {**vars(value), "str": str(value), "cause": value.__cause__}
+        return {kind: with_names(facts_by_name.items())}
+    if hasattr(value, "status_code") and hasattr(value, "headers"):  # an HTTP library's response
         return {kind: [value.status_code, inner(value.headers), inner(body_of(value))]}
     if hasattr(value, "method") and hasattr(value, "url"):  # its request
         return {kind: [value.method, inner(str(value.url))]}
@@ -94,20 +94,20 @@ def shown(value: Any, url: str, depth: int = 0) -> Any:
         pairs = [pair for pair in value.multi_items() if pair[0].lower() not in NOT_COMPARED]
         return {kind: inner(pairs)}
     if isinstance(value, Mapping):
-        return named(value.items())
+        return with_names(value.items())
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
-        return {kind: named((field.name, getattr(value, field.name)) for field in fields)}
+        return {kind: with_names((field.name, getattr(value, field.name)) for field in fields)}
     if hasattr(value, "__pydantic_extra__"):
         parts = (vars(value), value.__pydantic_extra__, value.__pydantic_private__)
-        return {kind: named(item for part in parts if part for item in part.items())}
+        return {kind: with_names(item for part in parts if part for item in part.items())}
     if isinstance(value, Iterable):
         return [inner(one) for one in value]
     return kind
 
 
 def body_of(response: Any) -> bytes | None:
-    """None of a stream that was not read whole."""
+    """None for a stream that was not read to its end."""
     body: bytes | None = getattr(response, "_content", None)
     return body
 

@@ -1,4 +1,4 @@
-"""The SDK `anthropic` sees through the proxy what it sees without it."""
+"""The SDK `anthropic` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.capture.wire.corpus import anthropic, endpoint
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     as_server,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
+    expected_facts,
     reply,
-    understood,
 )
 
 MESSAGES = by_name(anthropic.EXCHANGES)
@@ -26,7 +26,7 @@ BATCHES = b'{"data":[{"id":"msgbatch_1","type":"message_batch"}],"has_more":fals
 
 CALLS = "anthropic_calls.py"
 CASES = {
-    "message": answered(
+    "message": complete_case(
         PLAIN,
         "message",
         provider="anthropic",
@@ -35,16 +35,16 @@ CASES = {
         max_tokens=1024,
         session_id="message",
     ),
-    "message-async": answered(PLAIN, "message_async"),
-    "message-beta": answered(
+    "message-async": complete_case(PLAIN, "message_async"),
+    "message-beta": complete_case(
         MESSAGES["a search, fast mode, and iterations that the totals leave out"], "message_beta"
     ),
-    "events": answered(MESSAGES["iterations in the last event"], "events"),
-    "stream": answered(TEXT, "stream", streaming=True),
-    "stream-async": answered(TEXT, "stream_async"),
-    "thinking-and-tools": answered(MESSAGES["thinking, then tool calls"], "stream"),
-    "server-tool": answered(MESSAGES["a tool that Anthropic runs"], "stream"),
-    "error-401": answered(
+    "events": complete_case(MESSAGES["iterations in the last event"], "events"),
+    "stream": complete_case(TEXT, "stream", streaming=True),
+    "stream-async": complete_case(TEXT, "stream_async"),
+    "thinking-and-tools": complete_case(MESSAGES["thinking, then tool calls"], "stream"),
+    "server-tool": complete_case(MESSAGES["a tool that Anthropic runs"], "stream"),
+    "error-401": complete_case(
         MESSAGES["error body"], "message", raises="anthropic.AuthenticationError"
     ),
     "error-529": Case(
@@ -63,18 +63,18 @@ CASES = {
         [
             {"status_code": 529, "attempt": 1, "error_detail": "Overloaded"},
             {"status_code": 429, "attempt": 2, "error_detail": "Slow down"},
-            understood(PLAIN, attempt=3),
+            expected_facts(PLAIN, attempt=3),
         ],
     ),
-    "cut": cut(TEXT, "events", "Hello", raises="httpx2.RemoteProtocolError"),
-    "error-in-stream": answered(
+    "cut": cut_case(TEXT, "events", "Hello", raises="httpx2.RemoteProtocolError"),
+    "error-in-stream": complete_case(
         MESSAGES["error in mid-stream"], "stream", raises="anthropic.APIStatusError"
     ),
-    "count": answered(COUNTS["count of a message's input"], "count", cost_usd=0),
+    "count": complete_case(COUNTS["count of a message's input"], "count", cost_usd=0),
     "batches": Case("batches", [reply(BATCHES)]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

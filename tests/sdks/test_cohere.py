@@ -1,4 +1,4 @@
-"""The SDK `cohere` sees through the proxy what it sees without it."""
+"""The SDK `cohere` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.capture.wire.corpus import cohere
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     as_json,
     as_server,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
+    expected_facts,
     reply,
-    understood,
 )
 
 COHERE = by_name(cohere.EXCHANGES)
@@ -29,7 +29,7 @@ RANKED: JSON = {
 
 CALLS = "cohere_calls.py"
 CASES = {
-    "plain": answered(
+    "plain": complete_case(
         PLAIN,
         "chat",
         provider="cohere",
@@ -38,12 +38,12 @@ CASES = {
         max_tokens=100,
         session_id="plain",
     ),
-    "plain-async": answered(PLAIN, "chat_async"),
-    "stream": answered(TEXT, "stream", streaming=True),
-    "stream-async": answered(TEXT, "stream_async"),
-    "tools-stream": answered(COHERE["a plan, then two tool calls"], "stream"),
-    "thinking": answered(COHERE["thinking, then text"], "stream"),
-    "error-401": answered(
+    "plain-async": complete_case(PLAIN, "chat_async"),
+    "stream": complete_case(TEXT, "stream", streaming=True),
+    "stream-async": complete_case(TEXT, "stream_async"),
+    "tools-stream": complete_case(COHERE["a plan, then two tool calls"], "stream"),
+    "thinking": complete_case(COHERE["thinking, then text"], "stream"),
+    "error-401": complete_case(
         COHERE["error body"], "chat", raises="cohere.errors.unauthorized_error.UnauthorizedError"
     ),
     "tried-again": Case(
@@ -56,16 +56,16 @@ CASES = {
         [
             {"status_code": 429, "error_detail": "Slow down"},
             {"status_code": 500, "error_detail": "Oh no"},
-            understood(PLAIN),
+            expected_facts(PLAIN),
         ],
     ),
-    "cut": cut(TEXT, "stream", "The tallest are", raises="httpx.RemoteProtocolError"),
-    "error-in-stream": answered(COHERE["an error ends the message"], "stream"),
-    "embed": answered(COHERE["embeddings"], "embed", provider="cohere"),
+    "cut": cut_case(TEXT, "stream", "The tallest are", raises="httpx.RemoteProtocolError"),
+    "error-in-stream": complete_case(COHERE["an error ends the message"], "stream"),
+    "embed": complete_case(COHERE["embeddings"], "embed", provider="cohere"),
     "rerank": Case("rerank", [as_json(RANKED)]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -1,4 +1,4 @@
-"""The SDK `google-genai` sees through the proxy what it sees without it."""
+"""The SDK `google-genai` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.capture.wire.corpus import gemini
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     as_server,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
+    expected_facts,
     reply,
-    understood,
 )
 
 EXCHANGES = gemini.EXCHANGES
@@ -25,7 +25,7 @@ LIMITED = GEMINI["error body"]
 
 CALLS = "gemini_calls.py"
 CASES = {
-    "generate": answered(
+    "generate": complete_case(
         WHOLE,
         "generate",
         provider="google",
@@ -34,14 +34,14 @@ CASES = {
         temperature=0.5,
         session_id="generate",
     ),
-    "generate-async": answered(WHOLE, "generate_async"),
-    "stream": answered(TEXT, "stream", streaming=True),
-    "stream-async": answered(TEXT, "stream_async"),
-    "thoughts-and-calls": answered(GEMINI["thoughts and calls"], "stream"),
-    "thoughts-and-calls-async": answered(GEMINI["thoughts and calls"], "stream_async"),
-    "blocked": answered(GEMINI["blocked prompt, whole"], "generate"),
-    "error-429": answered(LIMITED, "generate", raises="google.genai.errors.ClientError"),
-    "error-429-async": answered(
+    "generate-async": complete_case(WHOLE, "generate_async"),
+    "stream": complete_case(TEXT, "stream", streaming=True),
+    "stream-async": complete_case(TEXT, "stream_async"),
+    "thoughts-and-calls": complete_case(GEMINI["thoughts and calls"], "stream"),
+    "thoughts-and-calls-async": complete_case(GEMINI["thoughts and calls"], "stream_async"),
+    "blocked": complete_case(GEMINI["blocked prompt, whole"], "generate"),
+    "error-429": complete_case(LIMITED, "generate", raises="google.genai.errors.ClientError"),
+    "error-429-async": complete_case(
         LIMITED, "generate_async", raises="google.genai.errors.ClientError"
     ),
     "tried-again": Case(
@@ -49,29 +49,29 @@ CASES = {
         [as_server(LIMITED), reply(b'{"error":{"code":503,"message":"Oh no"}}', 503)]
         + [as_server(WHOLE)],
         [
-            understood(LIMITED, attempt=1),
+            expected_facts(LIMITED, attempt=1),
             {"status_code": 503, "error_detail": "Oh no"},
-            understood(WHOLE),
+            expected_facts(WHOLE),
         ],
     ),
-    "cut": cut(TEXT, "stream", "Hello", raises="httpx2.RemoteProtocolError"),
-    "cut-async": cut(
+    "cut": cut_case(TEXT, "stream", "Hello", raises="httpx2.RemoteProtocolError"),
+    "cut-async": cut_case(
         TEXT, "stream_async", "Hello", raises="aiohttp.client_exceptions.ClientPayloadError"
     ),
-    "error-in-stream": answered(
+    "error-in-stream": complete_case(
         GEMINI["error in mid-stream as an event"],
         "stream",
         raises="google.genai.errors.ClientError",
     ),
-    "embeddings": answered(OTHERS["embeddings"], "embeddings"),
-    "count": answered(OTHERS["counted"], "count", cost_usd=0),
-    "interaction": answered(OTHERS["whole"], "interaction"),
-    "interaction-stream": answered(OTHERS["thought, text and calls"], "interaction_stream"),
-    "interaction-error": answered(OTHERS["error event"], "interaction_stream"),
+    "embeddings": complete_case(OTHERS["embeddings"], "embeddings"),
+    "count": complete_case(OTHERS["counted"], "count", cost_usd=0),
+    "interaction": complete_case(OTHERS["whole"], "interaction"),
+    "interaction-stream": complete_case(OTHERS["thought, text and calls"], "interaction_stream"),
+    "interaction-error": complete_case(OTHERS["error event"], "interaction_stream"),
     "models": Case("models", [reply(b'{"models":[{"name":"models/gemini-2.5-flash"}]}')]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -1,4 +1,4 @@
-"""The SDK `groq` sees through the proxy what it sees without it."""
+"""The SDK `groq` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.capture.wire.corpus import chat, endpoint
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     as_server,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
+    expected_facts,
     reply,
-    understood,
 )
 
 CHAT = by_name(chat.EXCHANGES)
@@ -23,7 +23,7 @@ PLAIN, STREAM = CHAT["Groq, plain: x_groq counts memory, not tokens"], CHAT["Gro
 
 CALLS = "groq_calls.py"
 CASES = {
-    "plain": answered(
+    "plain": complete_case(
         PLAIN,
         "chat",
         path="/case-plain/openai/v1/chat/completions",
@@ -31,12 +31,12 @@ CASES = {
         system_prompt="Be brief.",
         session_id="plain",
     ),
-    "plain-async": answered(PLAIN, "chat_async"),
-    "stream": answered(STREAM, "stream", streaming=True),
-    "stream-async": answered(STREAM, "stream_async"),
-    "tools": answered(CHAT["plain answer with every kind of tool call"], "chat"),
-    "tools-stream": answered(CHAT["parallel tool calls"], "stream"),
-    "error-429": answered(CHAT["error body"], "chat_once", raises="groq.RateLimitError"),
+    "plain-async": complete_case(PLAIN, "chat_async"),
+    "stream": complete_case(STREAM, "stream", streaming=True),
+    "stream-async": complete_case(STREAM, "stream_async"),
+    "tools": complete_case(CHAT["plain response with every kind of tool call"], "chat"),
+    "tools-stream": complete_case(CHAT["parallel tool calls"], "stream"),
+    "error-429": complete_case(CHAT["error body"], "chat_once", raises="groq.RateLimitError"),
     "tried-again": Case(
         "chat",
         [
@@ -47,20 +47,22 @@ CASES = {
         [
             {"status_code": 429, "attempt": 1, "error_detail": "Slow down"},
             {"status_code": 500, "attempt": 2, "error_detail": "Oh no"},
-            understood(PLAIN, attempt=3),
+            expected_facts(PLAIN, attempt=3),
         ],
     ),
-    "cut": cut(CHAT["stream with usage"], "stream", "Grüße", raises="httpx.RemoteProtocolError"),
-    "error-in-stream": answered(
+    "cut": cut_case(
+        CHAT["stream with usage"], "stream", "Grüße", raises="httpx.RemoteProtocolError"
+    ),
+    "error-in-stream": complete_case(
         CHAT["an error event in mid-stream"], "stream", raises="groq.APIError"
     ),
-    "embeddings": answered(OTHERS["vectors"], "embeddings"),
-    "transcription": answered(OTHERS["Whisper, by seconds"], "transcription"),
-    "speech": answered(OTHERS["speech"], "speech"),
+    "embeddings": complete_case(OTHERS["vectors"], "embeddings"),
+    "transcription": complete_case(OTHERS["Whisper, by seconds"], "transcription"),
+    "speech": complete_case(OTHERS["speech"], "speech"),
     "models": Case("models", [reply(b'{"object":"list","data":[{"id":"llama-3.3"}]}')]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -1,4 +1,4 @@
-"""The examples of docs/integrations run as they stand, and what they did is on the record."""
+"""The examples of docs/integrations run as they stand, and their calls are recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.provider import Provider
 PAGES = sorted((PROJECT / "docs" / "integrations").glob("*.md"))
 KEYS = """OPENAI_API_KEY ANTHROPIC_API_KEY GEMINI_API_KEY OPENROUTER_API_KEY MISTRAL_API_KEY
     GROQ_API_KEY CO_API_KEY AWS_BEARER_TOKEN_BEDROCK""".split()
-# Each example's calls: agents and wire formats, in their order.
+# The calls of each example: agents and wire formats, in order.
 EXPECTED: dict[str, list[tuple[str | None, str]]] = {
     "anthropic.md python 1": [("writer", "anthropic_messages")],
     "bedrock.md python 1": [(None, "bedrock_invoke")],
@@ -44,7 +44,7 @@ EXPECTED: dict[str, list[tuple[str | None, str]]] = {
 
 
 def examples() -> Iterator[tuple[str, str]]:
-    """Name and code of all blocks that send a call."""
+    """Yields name and code of all blocks that send a call."""
     for page in PAGES:
         for language in ("python", "sh"):
             blocks = re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
@@ -90,7 +90,7 @@ def test_the_example_runs(serving: Ledger, provider: Provider, tmp_path: Path, n
     assert all(call["content"] and call["tokens_out"] for call in calls)
 
 
-def test_the_four_agents_hand_over_to_one_another(serving: Ledger) -> None:
+def test_the_four_agents_hand_off_to_one_another(serving: Ledger) -> None:
     calls = serving.calls("openai-agents-md-python-1", count=4)
     assert [(call["handoff_from"], call["handoff_to"]) for call in calls] == [
         (None, "SearchAgent"),

@@ -1,4 +1,4 @@
-"""The SDK `mistralai` sees through the proxy what it sees without it."""
+"""The SDK `mistralai` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.sdks.both_ways import (
     BothWays,
     Case,
     Response,
-    answered,
     as_json,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
     reply,
 )
 
@@ -91,9 +91,9 @@ CASES = {
             }
         ],
     ),
-    "stream": answered(STREAM, "stream", streaming=True),
-    "stream-async": answered(STREAM, "stream_async"),
-    "tools-stream": answered(
+    "stream": complete_case(STREAM, "stream", streaming=True),
+    "stream-async": complete_case(STREAM, "stream_async"),
+    "tools-stream": complete_case(
         CHAT["Mistral: content as chunks, a whole tool call with an object"], "stream"
     ),
     "error-422": Case(
@@ -102,7 +102,7 @@ CASES = {
         [{"status_code": 422, "outcome": "upstream_error"}],
         "mistralai.client.errors.httpvalidationerror.HTTPValidationError",
     ),
-    "error-429": answered(
+    "error-429": complete_case(
         CHAT["error body"], "chat", raises="mistralai.client.errors.sdkerror.SDKError"
     ),
     "tried-again": Case(
@@ -110,8 +110,8 @@ CASES = {
         [reply(b'{"message":"Slow down"}', 429), PLAIN],
         [{"status_code": 429, "error_detail": "Slow down"}, UNDERSTOOD],
     ),
-    "cut": cut(STREAM, "stream", "Grüße", raises="httpx2.RemoteProtocolError"),
-    "error-in-stream": answered(
+    "cut": cut_case(STREAM, "stream", "Grüße", raises="httpx2.RemoteProtocolError"),
+    "error-in-stream": complete_case(
         CHAT["an error event in mid-stream"],
         "stream",
         raises="mistralai.client.errors.responsevalidationerror.ResponseValidationError",
@@ -121,18 +121,18 @@ CASES = {
     "embeddings": Case(
         "embeddings", [as_json(EMBEDDED)], [{"wire_format": "openai_embeddings", "tokens_in": 4}]
     ),
-    "moderation": answered(OTHERS["moderation"], "moderation"),
-    "transcription": answered(OTHERS["Mistral: a transcript"], "transcription"),
-    "transcription-stream": answered(
+    "moderation": complete_case(OTHERS["moderation"], "moderation"),
+    "transcription": complete_case(OTHERS["Mistral: a transcript"], "transcription"),
+    "transcription-stream": complete_case(
         OTHERS["Mistral: a transcript, streamed"], "transcription_stream"
     ),
-    "speech": answered(OTHERS["Mistral: speech"], "speech"),
-    "speech-stream": answered(OTHERS["Mistral: speech, streamed"], "speech_stream"),
+    "speech": complete_case(OTHERS["Mistral: speech"], "speech"),
+    "speech-stream": complete_case(OTHERS["Mistral: speech, streamed"], "speech_stream"),
     "conversation": Case("conversation", [as_json(CONVERSATION)]),
     "models": Case("models", [as_json({"object": "list", "data": []})]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -1,4 +1,4 @@
-"""The SDK `ollama` sees through the proxy what it sees without it."""
+"""The SDK `ollama` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.capture.wire.corpus import ollama
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
     reply,
     streamed,
 )
@@ -23,7 +23,7 @@ PULLED = b'{"status":"pulling manifest"}\n{"status":"success"}\n'
 
 CALLS = "ollama_calls.py"
 CASES = {
-    "whole": answered(
+    "whole": complete_case(
         OLLAMA["chat, whole"],
         "chat",
         provider="ollama",
@@ -32,26 +32,26 @@ CASES = {
         cost_usd=0,
         session_id="whole",
     ),
-    "whole-async": answered(OLLAMA["chat, whole"], "chat_async"),
-    "stream": answered(CHAT, "stream", streaming=True),
-    "stream-async": answered(CHAT, "stream_async"),
-    "calls": answered(OLLAMA["chat, thinking, then calls"], "stream"),
-    "generate": answered(OLLAMA["generate, whole"], "generate"),
-    "generate-stream": answered(OLLAMA["generate, cut off by num_predict"], "generate_stream"),
-    "embed": answered(OLLAMA["embed"], "embed"),
-    "error-404": answered(OLLAMA["error body"], "chat", raises="ollama._types.ResponseError"),
-    "error-404-of-a-stream": answered(
+    "whole-async": complete_case(OLLAMA["chat, whole"], "chat_async"),
+    "stream": complete_case(CHAT, "stream", streaming=True),
+    "stream-async": complete_case(CHAT, "stream_async"),
+    "calls": complete_case(OLLAMA["chat, thinking, then calls"], "stream"),
+    "generate": complete_case(OLLAMA["generate, whole"], "generate"),
+    "generate-stream": complete_case(OLLAMA["generate, cut off by num_predict"], "generate_stream"),
+    "embed": complete_case(OLLAMA["embed"], "embed"),
+    "error-404": complete_case(OLLAMA["error body"], "chat", raises="ollama._types.ResponseError"),
+    "error-404-of-a-stream": complete_case(
         OLLAMA["error body"], "stream", raises="ollama._types.ResponseError"
     ),
-    "error-in-stream": answered(
+    "error-in-stream": complete_case(
         OLLAMA["error in mid-stream"], "stream", raises="ollama._types.ResponseError"
     ),
-    "cut": cut(CHAT, "stream", "Hello", raises="httpx.RemoteProtocolError"),
+    "cut": cut_case(CHAT, "stream", "Hello", raises="httpx.RemoteProtocolError"),
     "models": Case("models", [reply(TAGS)]),
     "pull": Case("pull", [streamed(PULLED, "application/x-ndjson")]),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -1,4 +1,4 @@
-"""The SDK `openai` sees through the proxy what it sees without it."""
+"""The SDK `openai` behaves through the proxy as it does without it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tests.capture.wire.corpus import chat, endpoint, responses
 from tests.sdks.both_ways import (
     BothWays,
     Case,
-    answered,
     as_server,
     by_name,
-    cut,
+    complete_case,
+    cut_case,
+    expected_facts,
     reply,
-    understood,
 )
 
 CHAT = by_name(chat.EXCHANGES)
 RESPONSES = by_name(responses.EXCHANGES)
 OTHERS = by_name(endpoint.EXCHANGES)
 
-PLAIN, STREAM = CHAT["plain answer"], CHAT["stream with usage"]
+PLAIN, STREAM = CHAT["plain response"], CHAT["stream with usage"]
 QUEUED = RESPONSES["in the background"]
 # With an id of its own: of one that another case has brought, nothing would be counted again.
 _plain = RESPONSES["plain, with a refusal"]
@@ -33,7 +33,7 @@ TOO_MANY = reply(b'{"error":{"message":"Slow down"}}', 429, **{"retry-after-ms":
 
 CALLS = "openai_calls.py"
 CASES = {
-    "chat": answered(
+    "chat": complete_case(
         PLAIN,
         "chat",
         provider="openai",
@@ -42,19 +42,19 @@ CASES = {
         temperature=0.5,
         session_id="chat",
     ),
-    "chat-async": answered(PLAIN, "chat_async"),
-    "chat-stream": answered(STREAM, "chat_stream", streaming=True),
-    "chat-stream-async": answered(CHAT["refusal"], "chat_stream_async"),
-    "chat-tools": answered(CHAT["plain answer with every kind of tool call"], "chat"),
-    "chat-tools-stream": answered(CHAT["parallel tool calls"], "chat_tools"),
-    "chat-choices-stream": answered(CHAT["two choices, interleaved"], "chat_stream"),
-    "chat-audio": answered(CHAT["audio with its transcript"], "chat_stream"),
-    "chat-azure": answered(CHAT["Azure: the filter's chunks first and last"], "chat_stream"),
-    "chat-deepseek": answered(
+    "chat-async": complete_case(PLAIN, "chat_async"),
+    "chat-stream": complete_case(STREAM, "chat_stream", streaming=True),
+    "chat-stream-async": complete_case(CHAT["refusal"], "chat_stream_async"),
+    "chat-tools": complete_case(CHAT["plain response with every kind of tool call"], "chat"),
+    "chat-tools-stream": complete_case(CHAT["parallel tool calls"], "chat_tools"),
+    "chat-choices-stream": complete_case(CHAT["two choices, interleaved"], "chat_stream"),
+    "chat-audio": complete_case(CHAT["audio with its transcript"], "chat_stream"),
+    "chat-azure": complete_case(CHAT["Azure: the filter's chunks first and last"], "chat_stream"),
+    "chat-deepseek": complete_case(
         CHAT["DeepSeek: keep-alive comments, reasoning, cache hits"], "chat_stream"
     ),
-    "chat-429": answered(CHAT["error body"], "chat_once", raises="openai.RateLimitError"),
-    "chat-404": answered(
+    "chat-429": complete_case(CHAT["error body"], "chat_once", raises="openai.RateLimitError"),
+    "chat-404": complete_case(
         CHAT["vLLM: an error body of its own"], "chat", raises="openai.NotFoundError"
     ),
     "chat-page": Case(
@@ -69,38 +69,38 @@ CASES = {
         [
             {"status_code": 500, "attempt": 1, "error_detail": "Oh no"},
             {"status_code": 429, "attempt": 2, "error_detail": "Slow down"},
-            understood(PLAIN, attempt=3),
+            expected_facts(PLAIN, attempt=3),
         ],
     ),
-    "chat-cut": cut(STREAM, "chat_stream", "Grüße", raises="openai.APIConnectionError"),
-    "chat-error-in-stream": answered(
+    "chat-cut": cut_case(STREAM, "chat_stream", "Grüße", raises="openai.APIConnectionError"),
+    "chat-error-in-stream": complete_case(
         CHAT["an error event in mid-stream"], "chat_stream", raises="openai.APIError"
     ),
-    "chat-error-of-openrouter": answered(
+    "chat-error-of-openrouter": complete_case(
         CHAT["OpenRouter: an error in mid-stream"], "chat_stream", raises="openai.APIError"
     ),
-    "response": answered(RESPONSES["plain, with a refusal"], "response"),
-    "response-stream": answered(RESPONSES["completed"], "response_stream"),
-    "response-stream-async": answered(
+    "response": complete_case(RESPONSES["plain, with a refusal"], "response"),
+    "response-stream": complete_case(RESPONSES["completed"], "response_stream"),
+    "response-stream-async": complete_case(
         RESPONSES["reasoning, then tool calls"], "response_stream_async"
     ),
-    "response-failed": answered(RESPONSES["failed"], "response_stream_async"),
-    "response-error": answered(RESPONSES["error event"], "response_stream_async"),
+    "response-failed": complete_case(RESPONSES["failed"], "response_stream_async"),
+    "response-error": complete_case(RESPONSES["error event"], "response_stream_async"),
     "response-again": Case(
         "response_again",
         [as_server(QUEUED), as_server(FETCHED)],
-        [understood(QUEUED), understood(FETCHED)],
+        [expected_facts(QUEUED), expected_facts(FETCHED)],
     ),
-    "completion": answered(OTHERS["stream with usage"], "completion"),
-    "embeddings": answered(OTHERS["vectors as base64"], "embeddings"),
-    "moderation": answered(OTHERS["moderation"], "moderation"),
-    "image": answered(OTHERS["GPT Image"], "image"),
-    "image-stream": answered(OTHERS["stream"], "image_stream"),
-    "image-edit": answered(OTHERS["GPT Image"], "image_edit"),
-    "transcription": answered(OTHERS["a transcript, by tokens"], "transcription"),
-    "subtitles": answered(OTHERS["subtitles"], "subtitles"),
-    "transcription-stream": answered(OTHERS["a transcript, streamed"], "transcription_stream"),
-    "speech": answered(OTHERS["speech"], "speech"),
+    "completion": complete_case(OTHERS["stream with usage"], "completion"),
+    "embeddings": complete_case(OTHERS["vectors as base64"], "embeddings"),
+    "moderation": complete_case(OTHERS["moderation"], "moderation"),
+    "image": complete_case(OTHERS["GPT Image"], "image"),
+    "image-stream": complete_case(OTHERS["stream"], "image_stream"),
+    "image-edit": complete_case(OTHERS["GPT Image"], "image_edit"),
+    "transcription": complete_case(OTHERS["a transcript, by tokens"], "transcription"),
+    "subtitles": complete_case(OTHERS["subtitles"], "subtitles"),
+    "transcription-stream": complete_case(OTHERS["a transcript, streamed"], "transcription_stream"),
+    "speech": complete_case(OTHERS["speech"], "speech"),
     "models": Case(
         "models", [reply(b'{"object":"list","data":[{"id":"gpt-4o","object":"model"}]}')]
     ),
@@ -109,5 +109,5 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_proxy_is_not_seen(ways: BothWays, name: str) -> None:
+def test_the_proxy_is_transparent_to_the_sdk(ways: BothWays, name: str) -> None:
     ways.check(name, CASES[name])

@@ -212,7 +212,7 @@ def test_a_missing_model_is_an_error_of_the_api(
         ("/v1/messages", b'{"model": "claude-opus-5-5", "messages": 5}'),
     ],
 )
-def test_a_body_that_is_no_request_is_refused(base_url: str, path: str, body: bytes) -> None:
+def test_an_invalid_body_is_refused(base_url: str, path: str, body: bytes) -> None:
     response = httpx.post(base_url + path, content=body, trust_env=False)
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
@@ -225,7 +225,7 @@ def test_the_models_are_listed_in_both_shapes(
     assert [model.id for model in claude.models.list()] == ["claude-opus-5-5"]
 
 
-def test_each_question_of_the_demo_has_an_response_of_its_own(gpt: openai.OpenAI) -> None:
+def test_each_request_of_the_demo_has_a_reply_of_its_own(gpt: openai.OpenAI) -> None:
     parsed_request: Any = {"role": "user", "content": script.GUIDE}
     response = gpt.chat.completions.create(model="gpt-4o", messages=[parsed_request])
     assert response.choices[0].message.content == script.LINES[script.GUIDE]

@@ -87,7 +87,7 @@ USAGE = {
 
 
 def realtime(connection: ServerConnection) -> None:
-    """Two turns: a spoken answer that was asked for, then a tool call that a voice set off."""
+    """Two turns: a spoken response that was asked for, then a tool call that a voice set off."""
     say(connection, {"type": "session.created", "event_id": "e1", "session": SESSION})
     item = hear(connection)["item"]
     message = hear(connection)

@@ -48,11 +48,11 @@ def test_frames_follow_each_other() -> None:
     assert notes == []
 
 
-def test_frames_of_the_tests_are_as_botocore_reads_them() -> None:
+def test_botocore_reads_the_frames_of_the_tests() -> None:
     assert frame(b"", message_type="error", error_code="code", error_message="message") == ERROR
 
 
-def test_last_frame_that_is_cut_is_noted() -> None:
+def test_a_last_frame_that_is_cut_short_is_noted() -> None:
     for length in range(1, len(ONE_HEADER)):
         found, notes = read(EMPTY + ONE_HEADER[:length])
         assert [end for _, _, end in found] == [16]
@@ -117,7 +117,7 @@ def test_objects_are_named_by_the_type_of_the_event() -> None:
         (b"data: {}\n\n", "text/event-stream", False),
     ],
 )
-def test_stream_is_told_by_its_first_frame_or_its_label(
+def test_stream_is_recognized_by_its_first_frame_or_content_type(
     body: bytes, content_type: str, is_stream: bool
 ) -> None:
     assert aws_event_stream.is_stream(body, content_type) is is_stream

@@ -1,5 +1,4 @@
-"""Binaries in JSON are found whatever stands around them, and what stands for them gives the same
-bytes again."""
+"""Binaries in JSON are found whatever stands around them, and restored from their references."""
 
 from __future__ import annotations
 
@@ -36,14 +35,14 @@ def url_safe(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def again(text: ReferencingText) -> bytes | None:
+def restore(text: ReferencingText) -> bytes | None:
     data = {binary.digest: binary.data for binary in text.binaries}
     return restore_text(text.text, text.references, data.get)
 
 
 def types_in(text: bytes) -> list[tuple[str, bytes]]:
     referring = insert_references(text, find(text, exact=True))
-    assert again(referring) == text
+    assert restore(referring) == text
     for binary in referring.binaries:
         assert binary.reference() in referring.text
     return [(binary.media_type, binary.data) for binary in referring.binaries]
@@ -117,12 +116,12 @@ def test_what_providers_send_is_found(value: Any, media_type: str, indent: int |
         {"image": b64(PNG)[:300] + "=" + b64(PNG)[300:]},
     ],
 )
-def test_texts_stay(value: Any) -> None:
+def test_texts_are_left_alone(value: Any) -> None:
     text = json.dumps(value).encode()
     assert find(text) == []
 
 
-def test_images_in_a_list_are_of_its_name() -> None:
+def test_images_in_a_list_have_the_name_of_the_list() -> None:
     value = {"images": [b64(PCM), b64(PCM[::-1]), b64(PCM)], "other": ["a", b64(PCM)]}
     for indent in (None, 8):
         assert len(types_in(json.dumps(value, indent=indent).encode())) == 3
@@ -137,7 +136,7 @@ def test_images_in_a_list_are_of_its_name() -> None:
         ("=", "", BinaryForm.UNPADDED),
     ],
 )
-def test_encoders_that_escape_are_read(old: str, new: str, form: BinaryForm) -> None:
+def test_escaped_base64_is_found(old: str, new: str, form: BinaryForm) -> None:
     data = bytes(range(256)) * 2
     assert old in b64(data)
     text = f'{{"b64_json":"{b64(data).replace(old, new)}"}}'.encode()
@@ -153,33 +152,33 @@ def test_base64_in_lines_is_found_but_not_exactly() -> None:
     assert find(text, exact=True) == []
 
 
-def test_what_is_cut_off_is_found_as_far_as_it_came() -> None:
+def test_a_binary_that_is_cut_off_is_found_as_far_as_it_came() -> None:
     whole = json.dumps({"b64_json": b64(PCM).replace("/", "\\/")}).replace("\\\\", "\\").encode()
     for end in range(300, len(whole)):
         text = insert_references(whole[:end], find(whole[:end], exact=True))
         [binary] = text.binaries
         assert PCM.startswith(binary.data)
         assert len(binary.data) > (end - 40) * 3 // 4 - 30
-        assert again(text) == whole[:end]
+        assert restore(text) == whole[:end]
 
 
 @pytest.mark.parametrize("framed", ["data: {}\n\n", "{}\n", "\x1e{}\n", "[{}\n,\r\n"])
-def test_it_is_found_in_each_framing(framed: str) -> None:
+def test_binaries_are_found_in_each_framing(framed: str) -> None:
     events = [{"type": "response.audio.delta", "delta": b64(PCM[n:])} for n in range(0, 90, 9)]
     text = "".join(framed.replace("{}", json.dumps(event)) for event in events).encode()
     assert [data for _, data in types_in(text)] == [PCM[n:] for n in range(0, 90, 9)]
 
 
-def test_what_looks_like_a_reference_is_a_text() -> None:
+def test_a_text_that_looks_like_a_reference_stays_a_text() -> None:
     [found] = find(json.dumps({"image": b64(PNG)}).encode())
     fake = found.binary.reference().decode()
     text = json.dumps({"a": fake, "image": b64(PNG), "b": fake}).encode()
     referring = insert_references(text, find(text))
     assert len(referring.references) == 1
-    assert again(referring) == text
+    assert restore(referring) == text
 
 
-def test_offsets_are_told_into_one_another() -> None:
+def test_offsets_are_converted_to_the_original() -> None:
     text = json.dumps({"x": 1, "image": b64(PNG), "mask": b64(PDF), "end": 2}).encode()
     referring = insert_references(text, find(text))
     for word in (b'"x"', b'"mask"', b'"end"'):
@@ -195,7 +194,7 @@ def test_the_files_of_a_form_are_found() -> None:
     form = f"{head}Content-Type: audio/mpeg\r\n\r\n".encode() + PCM + b"\r\n--b--"
     text = reference_binaries(form, "multipart/form-data; boundary=b", exact=True)
     assert [(found.media_type, found.data) for found in text.binaries] == [("audio/mpeg", PCM)]
-    assert again(text) == form
+    assert restore(text) == form
 
 
 @pytest.mark.parametrize(
@@ -213,10 +212,10 @@ def test_the_files_of_a_form_are_found() -> None:
 def test_a_body_that_is_a_binary(body: bytes, content_type: str, media_type: str | None) -> None:
     text = reference_binaries(body, content_type)
     assert [found.media_type for found in text.binaries] == ([media_type] if media_type else [])
-    assert again(text) == body
+    assert restore(text) == body
 
 
-def test_names_and_beginnings() -> None:
+def test_media_types_of_names_and_first_bytes() -> None:
     assert media_types.sniff(b"RIFF\0\0\0\0WEBPVP8 ") == "image/webp"
     assert media_types.sniff(b"\0\0\0\x18ftypmp42") == "video/mp4"
     assert media_types.sniff(b"\xff\xfb\x90\0") is None
@@ -253,7 +252,7 @@ _json = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(_json, st.sampled_from([None, 1]), st.integers(0, 200), st.booleans(), st.booleans())
-def test_what_is_taken_out_can_be_put_back(
+def test_a_text_is_restored_from_its_references(
     value: Any, indent: int | None, cut: int, slashes: bool, nested: bool
 ) -> None:
     written = json.dumps(value, indent=indent, ensure_ascii=False)
@@ -264,7 +263,7 @@ def test_what_is_taken_out_can_be_put_back(
     whole = written.encode("utf-8", "surrogatepass")
     for text in (whole, whole[: max(len(whole) - cut, 0)]):
         referring = insert_references(text, find(text, exact=True))
-        assert again(referring) == text
+        assert restore(referring) == text
     if not slashes and not nested:
         json.loads(insert_references(whole, find(whole)).text)
 
@@ -274,8 +273,8 @@ def test_what_is_taken_out_can_be_put_back(
     st.binary(max_size=3000),
     st.sampled_from(["", "application/json", "audio/mpeg", "multipart/x; boundary=b"]),
 )
-def test_any_bytes_can_be_put_back(body: bytes, content_type: str) -> None:
-    assert again(reference_binaries(body, content_type, exact=True)) == body
+def test_any_bytes_are_restored(body: bytes, content_type: str) -> None:
+    assert restore(reference_binaries(body, content_type, exact=True)) == body
 
 
 @pytest.mark.parametrize(
@@ -296,7 +295,7 @@ def test_any_bytes_can_be_put_back(body: bytes, content_type: str) -> None:
         b"=" * 7 + b"A",
     ],
 )
-def test_hostile_texts_take_time_in_proportion(piece: bytes) -> None:
+def test_hostile_texts_take_linear_time(piece: bytes) -> None:
     def seconds(size: int) -> float:
         text = b'{"image":"' + piece * (size // len(piece))
         started = time.process_time()

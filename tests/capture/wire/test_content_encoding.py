@@ -56,7 +56,7 @@ def test_body_is_decoded(encoding: str, encode: Callable[[bytes], bytes], size: 
         assert decoded.piece_ends[-1] == len(body)
 
 
-def test_piece_ends_tell_which_piece_brought_what() -> None:
+def test_piece_ends_say_which_piece_brought_which_bytes() -> None:
     compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     events = [b"data: %d\n\n" % n for n in range(50)]
     flushed = [compressor.compress(event) + compressor.flush(zlib.Z_SYNC_FLUSH) for event in events]

@@ -1,4 +1,5 @@
-"""Answers and requests that are cut, changed or made up: read as far as they go, never raising."""
+"""Responses and requests that are cut, changed or made up are read as far as possible, and never
+raise."""
 
 from __future__ import annotations
 
@@ -110,7 +111,7 @@ def named(exchange: Exchange) -> str:
 def test_stream_cut_anywhere_gives_the_beginning_of_the_response(exchange: Exchange) -> None:
     whole = exchange.expected_with_first_content()
     for length in range(len(exchange.body)):
-        part = exchange.parsed(exchange.body[:length])
+        part = exchange.parse(exchange.body[:length])
         assert (whole.content or "").startswith(part.content or "")
         assert (whole.reasoning or "").startswith(part.reasoning or "")
         assert len(part.tool_calls) <= len(whole.tool_calls)
@@ -127,13 +128,13 @@ def test_stream_cut_anywhere_gives_the_beginning_of_the_response(exchange: Excha
 def test_line_ends_bom_and_comments_change_nothing(exchange: Exchange, line_end: bytes) -> None:
     lines = exchange.body.replace(b"\r\n", b"\n")
     body = b"\xef\xbb\xbf: hello\n\n" + lines.replace(b"\n\n", b"\n\n: ping\n\n")
-    parsed = exchange.parsed(body.replace(b"\n", line_end))
+    parsed = exchange.parse(body.replace(b"\n", line_end))
     assert (parsed.first_content_end is None) is (exchange.first_content is None)
     assert replace(parsed, first_content_end=None) == exchange.expected
 
 
 def assert_storable(parsed_response: ParsedResponse) -> None:
-    """Texts that a database takes, numbers that make sense, JSON that can be written."""
+    """A database accepts the texts, the numbers make sense, and the JSON can be written."""
     texts = [
         parsed_response.content,
         parsed_response.reasoning,
@@ -181,8 +182,8 @@ VALUE = re.compile(rb'(?<=[:\[,])(?:"(?:[^"\\]|\\.)*"|-?[\d.]+|true|null|\[\]|\{
 
 
 @st.composite
-def changed(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
-    """One of the bodies with some of its values replaced by others of any type."""
+def change_values(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
+    """Draws one of the bodies with some of its values replaced by others of any type."""
     body = draw(st.sampled_from(bodies))
     for _ in range(draw(st.integers(1, 4))):
         values = list(VALUE.finditer(body))
@@ -194,8 +195,8 @@ def changed(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
 
 
 @st.composite
-def spliced(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
-    """One of the bodies with some of its bytes left out, and random ones put there."""
+def splice(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
+    """Draws one of the bodies with some of its bytes replaced by random ones."""
     body = draw(st.sampled_from(bodies))
     start = draw(st.integers(0, len(body)))
     end = draw(st.integers(start, min(len(body), start + 40)))
@@ -206,7 +207,7 @@ ANSWERS = [exchange.body for exchange in EXCHANGES]
 
 
 @settings(max_examples=400)
-@given(changed(ANSWERS) | spliced(ANSWERS) | st.binary())
+@given(change_values(ANSWERS) | splice(ANSWERS) | st.binary())
 def test_damaged_responses_never_raise(body: bytes) -> None:
     parse_as_all(body)
 
@@ -230,8 +231,8 @@ FRAMED = [
 
 
 @st.composite
-def reframed(draw: st.DrawFn) -> bytes:
-    """A stream whose frames are sound, while what one of them holds is damaged."""
+def damage_frame(draw: st.DrawFn) -> bytes:
+    """Draws a stream of sound frames, of which one holds damaged data."""
     found = list(aws_event_stream.frames(draw(st.sampled_from(FRAMED)), []))
     place = draw(st.integers(0, len(found) - 1))
     body = b""
@@ -240,22 +241,22 @@ def reframed(draw: st.DrawFn) -> bytes:
             packed = json.loads(payload or b"{}").get("bytes") or ""
             if packed and len(packed) % 4 == 0 and draw(st.booleans()):
                 inner = base64.b64decode(packed)
-                damaged = draw(changed([inner]) | spliced([inner]))
+                damaged = draw(change_values([inner]) | splice([inner]))
                 payload = compact({"bytes": base64.b64encode(damaged).decode()})
             else:
-                payload = draw(changed([payload]) | spliced([payload]))
+                payload = draw(change_values([payload]) | splice([payload]))
         body += frame(payload, **{name[1:].replace("-", "_"): headers[name] for name in headers})
     return body
 
 
 @settings(max_examples=300)
-@given(reframed())
+@given(damage_frame())
 def test_frames_of_anything_never_raise(body: bytes) -> None:
     parse_as_all(body, FRAMES)
 
 
 @settings(max_examples=300)
-@given(changed(REQUESTS) | spliced(REQUESTS) | st.binary())
+@given(change_values(REQUESTS) | splice(REQUESTS) | st.binary())
 def test_damaged_requests_never_raise(body: bytes) -> None:
     for wire_format in FORMATS:
         parsed_request = wire_format.parse_request(body)

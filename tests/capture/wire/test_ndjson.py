@@ -36,7 +36,7 @@ def test_lines_are_split(body: bytes, ends: list[int], unread: list[int]) -> Non
         (b"<html>\n{}", "text/html", False),
     ],
 )
-def test_lines_are_told_from_plain_responses(
+def test_lines_are_distinguished_from_plain_responses(
     body: bytes, content_type: str, is_stream: bool
 ) -> None:
     assert ndjson.is_stream(body, content_type) is is_stream

@@ -71,7 +71,7 @@ def cut_up(body: bytes) -> list[tuple[PartKind, bytes]]:
         (b'{"\xff":1,"messages":["\xff"]}', [("message", b'"\xff"')]),
     ],
 )
-def test_body_is_cut(body: bytes, parts: list[tuple[PartKind, bytes]]) -> None:
+def test_body_is_sliced(body: bytes, parts: list[tuple[PartKind, bytes]]) -> None:
     assert cut_up(body) == parts
 
 
@@ -105,11 +105,11 @@ def test_body_is_cut(body: bytes, parts: list[tuple[PartKind, bytes]]) -> None:
         b'{"a":"\\ud80"}',
     ],
 )
-def test_what_is_no_json_object_has_no_parts(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_has_no_parts(body: bytes) -> None:
     assert slice_body(body, KINDS) is None
 
 
-def test_deep_nesting_is_cut_in_linear_time() -> None:
+def test_deep_nesting_is_sliced_in_linear_time() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     body = b'{"messages":[%s, {"a":%s}],"tools":%s}' % (deep, deep, deep)
     started = time.process_time()
@@ -140,7 +140,7 @@ separators = st.tuples(st.sampled_from([",", ", ", "\n,\t"]), st.sampled_from(["
 @given(st.lists(st.tuples(names, values), max_size=8), separators, st.booleans(), st.booleans())
 @example([("messages", [1]), ("tools", [1]), ("messages", [1, [1]])], (",", ":"), True, False)
 @example([("tools", [[1]]), ("messages", [1]), ("tools", 1)], (",", ":"), True, True)
-def test_parts_are_the_values_and_the_body_comes_back(
+def test_parts_are_the_values_and_the_body_is_restored(
     fields: list[tuple[str, object]], separators: tuple[str, str], ascii: bool, marked: bool
 ) -> None:
     comma, colon = separators
@@ -173,7 +173,7 @@ def test_parts_are_the_values_and_the_body_comes_back(
 
 
 @given(st.binary(max_size=30) | st.text('{}[]",:\\ua1 \n', max_size=30).map(str.encode))
-def test_the_scanner_takes_what_pythons_json_takes(data: bytes) -> None:
+def test_the_scanner_accepts_what_pythons_json_accepts(data: bytes) -> None:
     try:
         value = json.loads(data.decode())
     except ValueError:
@@ -191,7 +191,7 @@ def test_the_scanner_takes_what_pythons_json_takes(data: bytes) -> None:
 
 
 @given(st.text('{}[]",:\\ua1e-. \n', max_size=20).map(str.encode))
-def test_the_scanner_takes_no_more_than_pythons_json(data: bytes) -> None:
+def test_the_scanner_accepts_no_more_than_pythons_json(data: bytes) -> None:
     if scanner.children(data) is not None:
         json.loads(data)
 
@@ -201,7 +201,7 @@ marks = st.lists(st.integers(0, 60), max_size=12)
 
 
 @given(bodies, marks)
-def test_any_parts_can_be_put_back(body: bytes, marks: list[int]) -> None:
+def test_any_parts_are_joined_to_the_body(body: bytes, marks: list[int]) -> None:
     bounds = sorted(min(mark, len(body)) for mark in marks)
     parts = [BodyPart("message", *pair) for pair in zip(bounds[::2], bounds[1::2], strict=False)]
     frame = make_frame(body, parts)
@@ -235,7 +235,7 @@ def test_frame_for_another_number_of_parts_is_refused() -> None:
 
 
 @given(st.binary(max_size=20), st.lists(st.binary(max_size=2), max_size=3))
-def test_what_is_no_frame_is_refused(frame: bytes, parts: list[bytes]) -> None:
+def test_an_invalid_frame_is_refused(frame: bytes, parts: list[bytes]) -> None:
     try:
         body = join_parts(frame, parts)
     except ValueError:

@@ -64,7 +64,7 @@ def test_events_are_those_of_a_reader_that_goes_line_by_line(
     assert [event[:2] for event in sse.events(body)] == expected
 
 
-def test_objects_tell_what_they_do_not_understand() -> None:
+def test_unreadable_events_are_noted() -> None:
     body = b'data: {"type":"a"}\n\ndata: 7\n\ndata: {"a\n\nevent: b\ndata: {}\n\ndata: [DONE]\n\n'
     unread: list[int] = []
     objects = [(name, value) for name, value, _ in sse.objects(body, unread)]
@@ -87,7 +87,7 @@ def test_objects_tell_what_they_do_not_understand() -> None:
         (b"<html>", "text/html", False),
     ],
 )
-def test_streams_are_told_from_plain_responses(
+def test_streams_are_distinguished_from_plain_responses(
     body: bytes, content_type: str, is_stream: bool
 ) -> None:
     assert sse.is_stream(body, content_type) is is_stream

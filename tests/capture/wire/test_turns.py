@@ -1,4 +1,4 @@
-"""What tells the responses of a WebSocket apart, on any messages whatever."""
+"""The turns of a WebSocket are told apart, whatever the messages are."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _messages = st.one_of(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.lists(st.tuples(st.booleans(), _messages), max_size=25))
-def test_turns_begin_before_they_come_and_end_once(
+def test_turns_start_before_their_messages_and_end_once(
     kind: type[TurnTracker], messages: list[tuple[bool, bytes]]
 ) -> None:
     turns = kind()

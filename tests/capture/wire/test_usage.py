@@ -38,13 +38,13 @@ def test_reported_cost_is_the_number_that_came(counts: bytes, usd: str | None) -
 
 
 @pytest.mark.parametrize("nothing", [None, {}, [], 7, "usage"])
-def test_no_object_is_no_usage(nothing: object) -> None:
+def test_what_is_not_an_object_has_no_usage(nothing: object) -> None:
     assert openai_usage.read_usage(nothing) is None
     assert anthropic_usage.read_usage(nothing) is None
     assert openai_usage.read_llama_cpp_timings(nothing) is None
 
 
-def test_sum_knows_what_one_of_them_knows() -> None:
+def test_sum_has_each_count_that_one_of_them_has() -> None:
     one = Usage(tokens_in=1, tokens_audio_in=0, units={"images": 1}, raw={"a": 1})
     two = Usage(tokens_in=2, units={"images": 2}, reported_cost_usd=Decimal("0.5"), raw={"b": 2})
     assert add_up([one, two]) == Usage(

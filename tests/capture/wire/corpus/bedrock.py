@@ -1,4 +1,4 @@
-"""Bedrock's Converse, as botocore 1.44.8 declares it, and the bodies that invoke hands through."""
+"""Bedrock's Converse, as botocore 1.44.8 declares it, and the bodies that invoke passes on."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def exception(kind: str, payload: JSON) -> bytes:
     )
 
 
-def packed(event: JSON) -> bytes:
+def pack(event: JSON) -> bytes:
     """A model's own event, as it stands in a frame."""
     return base64.b64encode(compact(event))
 
 
 def chunk(*events: JSON) -> bytes:
     return b"".join(
-        event_frame("chunk", {"bytes": packed(event).decode(), "p": "abc"}) for event in events
+        event_frame("chunk", {"bytes": pack(event).decode(), "p": "abc"}) for event in events
     )
 
 
@@ -295,7 +295,7 @@ INVOKE = [
             anthropic.end("tool_use", output_tokens=15),
             {"type": "message_stop", "amazon-bedrock-invocationMetrics": METRICS},
         ),
-        packed(anthropic.delta(0, "thinking", "thinking", "Hm.")),
+        pack(anthropic.delta(0, "thinking", "thinking", "Hm.")),
         **CLAUDE,
         content="Hello, wörld",
         reasoning="Hm.",
@@ -314,7 +314,7 @@ INVOKE = [
             "modelStreamErrorException",
             {"message": "The model failed", "originalStatusCode": 424, "originalMessage": "x"},
         ),
-        packed(anthropic.text(0, "Hel")),
+        pack(anthropic.text(0, "Hel")),
         **CLAUDE,
         content="Hel",
         error="The model failed",
@@ -337,7 +337,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": METRICS,
             },
         ),
-        packed({"type": "completion", "completion": " Hi", "stop_reason": None, "stop": None}),
+        pack({"type": "completion", "completion": " Hi", "stop_reason": None, "stop": None}),
         content=" Hi there",
         stop_reason="stop_sequence",
         usage=MEASURED,
@@ -357,7 +357,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": METRICS,
             },
         ),
-        packed({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 0}}),
+        pack({"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 0}}),
         content="Hi",
         stop_reason="end_turn",
         usage=Usage(
@@ -386,7 +386,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": METRICS,
             },
         ),
-        packed({"generation": "Hel", "prompt_token_count": None, "generation_token_count": 2}),
+        pack({"generation": "Hel", "prompt_token_count": None, "generation_token_count": 2}),
         content="Hello",
         stop_reason="stop",
         usage=MEASURED,
@@ -403,7 +403,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": TITAN_METRICS,
             }
         ),
-        packed({"outputText": "Hello"})[:20],
+        pack({"outputText": "Hello"})[:20],
         content="Hello",
         stop_reason="FINISH",
         usage=Usage(tokens_in=5, tokens_out=2, raw=TITAN_METRICS),
@@ -417,7 +417,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": METRICS,
             },
         ),
-        packed({"outputs": [{"text": "Bon", "stop_reason": None}]}),
+        pack({"outputs": [{"text": "Bon", "stop_reason": None}]}),
         content="Bonjour",
         stop_reason="stop",
         usage=MEASURED,
@@ -436,7 +436,7 @@ INVOKE = [
                 "amazon-bedrock-invocationMetrics": METRICS,
             },
         ),
-        packed(
+        pack(
             {
                 "id": "chatcmpl-1",
                 "model": "openai.gpt-oss-20b-1:0",

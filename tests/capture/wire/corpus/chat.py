@@ -1,4 +1,4 @@
-"""Chat completions of OpenAI, Azure and those who copied them."""
+"""Chat completions of OpenAI, Azure and those that copied them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def whole(message: JSON, stop: str = "stop", **more: JSON) -> bytes:
 
 
 def response(**expected: Any) -> ParsedResponse:
-    """What most of these say, but for `expected`."""
+    """The response of most of these exchanges, except for `expected`."""
     common = {"response_model": "gpt-4o-2024-08-06", "response_id": "chatcmpl-1", "complete": True}
     return ParsedResponse(**{**common, **expected})
 

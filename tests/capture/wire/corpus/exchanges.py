@@ -1,4 +1,4 @@
-"""Answers as servers send them, each with the call that must be read out of it."""
+"""Responses as servers send them, each with what must be read out of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINES = "application/x-ndjson"
 
 @dataclass(frozen=True)
 class Exchange:
-    """`first_content` is a piece of the event that brings the first content."""
+    """A response. `first_content` is a piece of the event that brings the first content."""
 
     name: str
     wire_format: str
@@ -29,7 +29,7 @@ class Exchange:
     status: int = 200
     content_type: str = SSE
 
-    def parsed(self, body: bytes | None = None) -> ParsedResponse:
+    def parse(self, body: bytes | None = None) -> ParsedResponse:
         return by_name(self.wire_format).parse_response(
             self.body if body is None else body,
             status=self.status,
@@ -58,7 +58,7 @@ class Exchange:
 
 
 def data(*events: JSON) -> bytes:
-    """Events without names, those that are bytes as they are."""
+    """Events without names; what is bytes is sent as it is."""
     return b"".join(
         event if isinstance(event, bytes) else b"data: " + compact(event) + b"\n\n"
         for event in events
@@ -66,7 +66,7 @@ def data(*events: JSON) -> bytes:
 
 
 def named(*events: JSON) -> bytes:
-    """Events that have their type as their name too."""
+    """Events that have their type as their name too; what is bytes is sent as it is."""
     return b"".join(
         event
         if isinstance(event, bytes)

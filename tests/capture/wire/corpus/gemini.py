@@ -41,7 +41,7 @@ def events(*chunks: JSON) -> bytes:
 
 
 def array(*chunks: JSON) -> bytes:
-    """As Google's server writes it: each with line ends in it, and one before the comma."""
+    """An array as Google's server writes it: on several lines, with one before each comma."""
     found = [json.dumps(some, indent=2, ensure_ascii=False).encode() for some in chunks]
     return b"[" + b"\n,\r\n".join(found) + b"\n]\n"
 
@@ -393,7 +393,7 @@ def event(name: str, **more: JSON) -> dict[str, JSON]:
 
 
 def interaction_events(*some: JSON) -> bytes:
-    """Each under the name of its `event_type`."""
+    """Events that have their `event_type` as their name."""
     return b"".join(
         b"event: " + one["event_type"].encode() + b"\ndata: " + compact(one) + b"\n\n"
         for one in some

@@ -1,4 +1,4 @@
-"""Turns of WebSockets: OpenAI's Realtime and Gemini Live, as they are kept."""
+"""Turns of WebSockets, OpenAI's Realtime and Gemini Live, as they are recorded."""
 
 from __future__ import annotations
 

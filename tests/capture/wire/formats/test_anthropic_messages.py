@@ -12,7 +12,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_is_read() -> None:
@@ -35,7 +35,7 @@ def test_request_is_read() -> None:
     )
 
 
-def test_system_prompt_that_is_a_text() -> None:
+def test_system_prompt_may_be_a_text() -> None:
     parsed_request = anthropic_messages.parse_request(
         b'{"system": "You are terse.", "messages": []}'
     )
@@ -52,7 +52,7 @@ def test_system_prompt_that_is_a_text() -> None:
         (b"{}", "/v1/messages", None),
     ],
 )
-def test_model_is_in_the_path_where_the_body_has_none(
+def test_model_is_read_from_the_path_when_the_body_has_none(
     body: bytes, path: str, model: str | None
 ) -> None:
     assert anthropic_messages.parse_request(body, path=path).model_id == model

@@ -20,7 +20,7 @@ BODY = (
 
 @pytest.mark.parametrize("exchange", CONVERSE, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_is_read() -> None:
@@ -64,7 +64,7 @@ ARN = "arn:aws:bedrock:us-east-1:123456789012"
         ("", None, False),
     ],
 )
-def test_path_tells_model_and_stream(path: str, model: str | None, stream: bool) -> None:
+def test_path_has_model_and_stream(path: str, model: str | None, stream: bool) -> None:
     parsed_request = bedrock_converse.parse_request(b"{}", path=path)
     assert (parsed_request.model_id, parsed_request.stream) == (model, stream)
 

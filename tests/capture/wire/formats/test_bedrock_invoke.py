@@ -12,7 +12,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 @pytest.mark.parametrize("exchange", INVOKE, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_for_claude_is_read() -> None:
@@ -92,7 +92,7 @@ def test_tool_results_of_each_family_are_read(message: JSON) -> None:
     ]
 
 
-def test_other_messages_bring_no_tool_results() -> None:
+def test_other_messages_have_no_tool_results() -> None:
     assert bedrock_invoke.tool_results(b'"a prompt"') == []
 
 

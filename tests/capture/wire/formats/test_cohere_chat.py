@@ -13,7 +13,7 @@ from tests.capture.wire.corpus.exchanges import Exchange
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_is_read() -> None:
@@ -49,7 +49,7 @@ def test_tool_result_is_read(content: object, expected: object) -> None:
     ]
 
 
-def test_other_messages_bring_no_tool_results() -> None:
+def test_other_messages_have_no_tool_results() -> None:
     assert cohere_chat.tool_results(b'{"role":"user","content":"Hi"}') == []
 
 
@@ -58,7 +58,7 @@ def test_error_body_is_coheres() -> None:
     assert json.loads(body) == {"id": "r1", "message": "Over budget"}
 
 
-def test_what_is_embedded_is_read() -> None:
+def test_embeddings_request_is_read() -> None:
     body = b'{"model":"embed-v4.0","texts":["a","b"],"input_type":"search_document"}'
     parsed_request = cohere_embeddings.parse_request(body)
     assert parsed_request.model_id == "embed-v4.0"

@@ -17,7 +17,7 @@ from tests.capture.wire.corpus.gemini import EXCHANGES, array, events
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def pieces(body: bytes, parsed_request: ParsedRequest) -> list[tuple[str, bytes]]:
@@ -83,7 +83,7 @@ def test_model_is_named_by_the_path(path: str, model: str) -> None:
     assert gemini.parse_request(body, path=path).model_id == model
 
 
-def test_request_that_is_no_json_still_names_its_model() -> None:
+def test_request_that_is_not_json_still_has_its_model() -> None:
     parsed_request = gemini.parse_request(b"{", path="/v1/models/m:streamGenerateContent")
     assert (parsed_request.model_id, parsed_request.stream) == ("m", True)
     assert parsed_request.note is not None
@@ -149,7 +149,7 @@ def test_interactions_request_is_read() -> None:
 
 
 @pytest.mark.parametrize("given", [b'"Hi"', b'{"type":"text","text":"Hi"}'])
-def test_interactions_input_that_is_no_list(given: bytes) -> None:
+def test_interactions_input_that_is_not_a_list(given: bytes) -> None:
     body = b'{"agent":"deep-research","input":' + given + b"}"
     parsed_request = gemini_interactions.parse_request(body)
     assert (parsed_request.model_id, parsed_request.params) == (None, {"agent": "deep-research"})
@@ -210,7 +210,7 @@ def test_arguments_in_pieces_that_contradict_each_other() -> None:
     assert partial.assemble() == {"a": {"b": "v", "999999999": {"d": "v"}}, "l": ["v", "v"]}
 
 
-def test_line_ends_without_a_brace_are_no_error() -> None:
+def test_line_ends_without_a_brace_are_not_an_error() -> None:
     """A gateway that writes an event's object on several lines repeats the field's name."""
     body = (
         b'data: {\r\ndata: "candidates":[{"content":{"parts":[{"text":"a"}]}}]\r\ndata: }\r\n\r\n'

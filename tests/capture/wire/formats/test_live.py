@@ -1,4 +1,4 @@
-"""Turns of WebSockets, read."""
+"""Turns of WebSockets are parsed."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from tests.capture.wire.corpus.live import EXCHANGES
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
-def test_a_turn_is_understood(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+def test_a_turn_is_parsed(exchange: Exchange) -> None:
+    assert exchange.parse() == exchange.expected_with_first_content()

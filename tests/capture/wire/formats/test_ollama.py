@@ -13,7 +13,7 @@ from tests.capture.wire.corpus.ollama import EXCHANGES, lines, message
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def pieces(body: bytes, parsed_request: ParsedRequest) -> list[tuple[str, bytes]]:
@@ -72,7 +72,7 @@ def test_generate_request_is_read() -> None:
         ("/api/chat", b"not JSON", False),
     ],
 )
-def test_it_streams_unless_told_not_to(path: str, body: bytes, streams: bool) -> None:
+def test_ollama_streams_unless_stream_is_false(path: str, body: bytes, streams: bool) -> None:
     parsed_request = ollama.parse_request(body, path=path)
     assert parsed_request.stream is streams
     assert "stream" not in parsed_request.params
@@ -119,7 +119,7 @@ def test_error_body_is_ollamas() -> None:
     assert json.loads(body) == {"error": "No"}
 
 
-def test_one_line_of_a_stream_is_no_whole_response() -> None:
+def test_one_line_of_a_stream_is_not_a_complete_response() -> None:
     body = lines(message("Hi"))
     for content_type in (LINES, "application/json"):
         parsed_response = ollama.parse_response(body, status=200, content_type=content_type)
@@ -128,7 +128,7 @@ def test_one_line_of_a_stream_is_no_whole_response() -> None:
         assert parsed_response.first_content_end == len(body)
 
 
-def test_object_on_several_lines_is_whole() -> None:
+def test_object_on_several_lines_is_a_complete_response() -> None:
     body = json.dumps({"model": "m", "response": "Hi", "done": True}, indent=2).encode()
     parsed_response = ollama.parse_response(body, status=200, content_type="application/json")
     assert (parsed_response.content, parsed_response.complete, parsed_response.note) == (

@@ -12,7 +12,7 @@ from tests.capture.wire.corpus.exchanges import SSE, Exchange, data
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_is_read() -> None:
@@ -53,7 +53,7 @@ def test_system_role_may_be_written_with_escapes() -> None:
     assert openai_chat.parse_request(body).system_prompt == "Be brief."
 
 
-def test_numbers_that_make_no_sense_stay_among_the_parameters() -> None:
+def test_invalid_numbers_stay_among_the_parameters() -> None:
     parsed_request = openai_chat.parse_request(
         b'{"model":7,"temperature":"hot","max_tokens":-1,"stream":"yes","seed":18446744073709551617}'
     )
@@ -81,11 +81,11 @@ def test_numbers_that_make_no_sense_stay_among_the_parameters() -> None:
         (b"--boundary\r\n", "request: not JSON at character 0"),
     ],
 )
-def test_request_that_is_no_json_object_is_noted(body: bytes, note: str) -> None:
+def test_request_that_is_not_a_json_object_is_noted(body: bytes, note: str) -> None:
     assert openai_chat.parse_request(body) == ParsedRequest(note=note)
 
 
-def test_odd_request_is_read_all_the_same() -> None:
+def test_unusual_request_is_read() -> None:
     body = (
         b'\xef\xbb\xbf {"model":"m","temperature":NaN,"logit_bias":{"a\\u0000":-Infinity},'
         b'"messages":[{"role":"system","content":"\\ud83d and \\ud83d\\ude00"}],'

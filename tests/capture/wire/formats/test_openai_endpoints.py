@@ -25,7 +25,7 @@ def parts(parsed_request: ParsedRequest, body: bytes) -> list[tuple[str, bytes]]
     "exchange", EXCHANGES, ids=lambda exchange: f"{exchange.wire_format}: {exchange.name}"
 )
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_embedding_of_tokens_is_one_message() -> None:
     assert (parsed_request.model_id, parsed_request.params) == ("e", {"encoding_format": "base64"})
 
 
-def test_image_is_asked_for_by_json() -> None:
+def test_image_is_requested_by_json() -> None:
     body = b'{"model":"gpt-image-1","prompt":"A fox","n":2,"stream":true}'
     parsed_request = openai_images.parse_request(body, content_type="application/json")
     assert (parsed_request.model_id, parsed_request.stream, parsed_request.params) == (
@@ -99,7 +99,7 @@ def test_speech_is_billed_by_its_characters() -> None:
     assert parts(parsed_request, body) == [("message", '"Grüße 😀"'.encode())]
 
 
-def test_transcription_is_asked_for_by_a_form() -> None:
+def test_transcription_is_requested_by_a_form() -> None:
     body = (
         b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n'
         b"Content-Type: audio/mpeg\r\n\r\nID3\r\n"

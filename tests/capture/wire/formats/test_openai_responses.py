@@ -12,7 +12,7 @@ from tests.capture.wire.corpus.responses import EXCHANGES
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
-    assert exchange.parsed() == exchange.expected_with_first_content()
+    assert exchange.parse() == exchange.expected_with_first_content()
 
 
 def test_request_with_items_is_read() -> None:
