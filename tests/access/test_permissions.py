@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 
-import django
 import httpx
 import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-from django.conf import settings  # noqa: E402  # after the settings module is named
-
-# After the settings module is named.
-from django.urls import URLPattern, URLResolver, get_resolver, resolve  # noqa: E402
-
-from access.request_checks import KEY_HEADER  # noqa: E402  # after the settings module is named
-from access.roles import Role  # noqa: E402  # after the settings module is named
-from tests.conftest import KEY, running_on  # noqa: E402  # after the settings module is named
-
-# After the settings module is named.
-from tests.support.ledger import Ledger, wait_until  # noqa: E402
+from access.request_checks import KEY_HEADER
+from access.roles import Role
+from tests.conftest import KEY, running_on
+from tests.support.ledger import Ledger, wait_until
 
 PROGRAM = {"accept": "application/json"}
 # Beyond 403s of the admin itself: what access says of those whom it keeps out.

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-import django
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-# After Django is set up.
-from reports.analysis.flow import Graph, build_flow, sibling_groups  # noqa: E402
-
-# After Django is set up.
-from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
+from reports.analysis.flow import Graph, build_flow, sibling_groups
+from reports.queries.session_calls import SessionCall, ToolResultLink
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)
 

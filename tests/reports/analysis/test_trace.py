@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from uuid import UUID
 
-import django
 from hypothesis import given
 from hypothesis import strategies as st
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-# After Django is set up.
-from reports.analysis.lineage import ROOT, CallTimes, call_times, link_calls  # noqa: E402
-from reports.analysis.trace import (  # noqa: E402  # after Django is set up
+from reports.analysis.lineage import ROOT, CallTimes, call_times, link_calls
+from reports.analysis.trace import (
     FOLD,
     MIN_FOLDED,
     build_trace,
     critical_path,
     row_name,
 )
-
-# After Django is set up.
-from reports.queries.session_calls import SessionCall, ToolResultLink  # noqa: E402
-
-# After Django is set up.
-from tests.reports.analysis.test_flow import BOSS, FINDER, WRITER, call, sessions  # noqa: E402
+from reports.queries.session_calls import SessionCall, ToolResultLink
+from tests.reports.analysis.test_flow import BOSS, FINDER, WRITER, call, sessions
 
 
 def links(calls: list[SessionCall], *results: ToolResultLink) -> list[tuple[int, str]]:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from typing import Any
 
-import django
 from channels.testing import WebsocketCommunicator
 
+from reports.consumers import LiveCalls
 from tests.support.ledger import Ledger
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-from reports.consumers import LiveCalls  # noqa: E402
 
 FOREIGN_PAGE = [(b"host", b"ledger.example"), (b"origin", b"http://evil.example")]
 

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
-import django
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-from reports.live.mailbox import GAP, MAX_WAITING, Mailbox  # noqa: E402  # after Django is set up
-from reports.live.watch import Watch  # noqa: E402  # after Django is set up
-from reports.queries.call_list import CallFilter  # noqa: E402  # after Django is set up
+from reports.live.mailbox import GAP, MAX_WAITING, Mailbox
+from reports.live.watch import Watch
+from reports.queries.call_list import CallFilter
 
 WATCH = Watch(CallFilter(), 50, with_sessions=False, zone=None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,28 +11,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import django
 import pytest
 from channels.layers import get_channel_layer
 
 from capture.tasks import cancel_tasks
+from reports.live.running_elsewhere import (
+    EXPIRY_S,
+    GROUP,
+    SNAPSHOT,
+    RunningElsewhere,
+)
+from reports.queries.call_list import ShortCall
 from tests.conftest import create_database
 from tests.support import canned
 from tests.support.ledger import Ledger, ServerName
 from tests.support.live import listen
 from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
-django.setup()
-
-from reports.live.running_elsewhere import (  # noqa: E402  # after Django is set up
-    EXPIRY_S,
-    GROUP,
-    SNAPSHOT,
-    RunningElsewhere,
-)
-from reports.queries.call_list import ShortCall  # noqa: E402  # after Django is set up
 
 HELD = [canned.HOLD, *canned.as_json(canned.chat("done"))]
 
