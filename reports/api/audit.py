@@ -27,7 +27,7 @@ class AuditParameters(Parameters):
         lowest=1,
         highest=2**63 - 1,
         lookup="id__lt",
-        help_text="begin of the page: from the Link header of the page before",
+        help_text="start of the page: from the Link header of the page before",
     )
 
 

@@ -101,7 +101,7 @@ class SessionsParameters(Parameters):
         lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of sessions at most"
     )
     offset = NumberParameter(lowest=0, highest=2**53, help_text="number of sessions to skip")
-    cursor = CursorParameter(help_text="begin of the page: from the Link header of the page before")
+    cursor = CursorParameter(help_text="start of the page: from the Link header of the page before")
 
     def __init__(self, data: QueryDict, queryset: QuerySet[Session] | None = None, **options: Any):
         super().__init__(

@@ -66,7 +66,7 @@ class SearchParameters(Parameters):
     cursor = NumberParameter(
         lowest=1,
         highest=2**53,
-        help_text="begin of the page: from the Link header of the page before",
+        help_text="start of the page: from the Link header of the page before",
     )
 
 
