@@ -1,4 +1,4 @@
-"""Tokens and the audit log in the admin: for the role admin alone."""
+"""Tokens and the audit log in the admin, for the role admin only."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class NewToken(forms.ModelForm[Token]):
         fields = ("name", "role", "expires_at", "daily_budget_usd")
         help_texts = {
             "name": tokens.NAME_ACCEPTED,
-            "role": "viewer reads; editor labels, stops, deletes; admin makes tokens too; ingest"
-            " only sends calls",
-            "expires_at": "UTC; empty: never",
-            "daily_budget_usd": "of an ingest token; empty: none",
+            "role": "viewer reads; editor also labels, stops and deletes; admin also manages"
+            " tokens; ingest only sends calls",
+            "expires_at": "in UTC; leave empty for a token that does not expire",
+            "daily_budget_usd": "in USD, for ingest tokens only; leave empty for no budget",
         }
 
     def clean_name(self) -> str:
@@ -36,13 +36,13 @@ class NewToken(forms.ModelForm[Token]):
         if not tokens.NAME.fullmatch(name):
             raise ValidationError(f"a token's name is {tokens.NAME_ACCEPTED}")
         if Token.objects.filter(name=name, revoked_at=None).exists():
-            raise ValidationError("there is a token of this name: revoke it first")
+            raise ValidationError("a token of this name exists: revoke it first")
         return name
 
     def clean_expires_at(self) -> Any:
         expires_at = self.cleaned_data["expires_at"]
         if expires_at is not None and expires_at <= now():
-            raise ValidationError("a token expires in the future")
+            raise ValidationError("the expiry must be in the future")
         return expires_at
 
 
@@ -71,24 +71,24 @@ class TokenAdmin(LongList):
         return NewToken.Meta.fields if obj is None else super().get_fields(request, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
-        return False  # what a token may do is fixed: make another
+        return False  # a token's role and limits are fixed: create another
 
     def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
-        return False  # the audit log refers to it: revoke it
+        return False  # the audit log refers to it: it is revoked instead
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        made, secret = tokens.create(
+        created, secret = tokens.create(
             actor_of(request),
             obj.name,
             Role(obj.role),
             expires_at=obj.expires_at,
             daily_budget_usd=obj.daily_budget_usd,
         )
-        obj.__dict__.update(made.__dict__)
-        obj.secret = secret  # type: ignore[attr-defined]  # for the answer to this request alone
+        obj.__dict__.update(created.__dict__)
+        obj.secret = secret  # type: ignore[attr-defined]  # only for the response to this request
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
@@ -104,8 +104,8 @@ class TokenAdmin(LongList):
         return response
 
     @admin.action(description="Revoke the selected tokens", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, found: QuerySet[Token]) -> None:
-        n_revoked = sum(tokens.revoke(actor_of(request), token) for token in found)
+    def revoke(self, request: HttpRequest, selected: QuerySet[Token]) -> None:
+        n_revoked = sum(tokens.revoke(actor_of(request), token) for token in selected)
         self.message_user(request, f"Revoked {n_revoked} tokens", messages.SUCCESS)
 
 

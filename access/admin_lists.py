@@ -1,4 +1,4 @@
-"""Lists of the admin that read no more of a table than they show."""
+"""Lists in the admin that read only the rows they show, however long the table is."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
-# Rows of a list that are counted, and so can be paged to: not a million for each page.
-COUNTED = 10_000
+# The rows of a list that are counted and can be paged to. To count a million takes longer than to
+# show a page.
+MAX_COUNTED = 10_000
 
 
-class ShortCount(Paginator[Any]):
-    """Counts no further than COUNTED."""
+class BoundedPaginator(Paginator[Any]):
+    """A paginator that stops counting after MAX_COUNTED rows."""
 
     @cached_property
     def count(self) -> int:
         # Django types it as any list of objects.
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return rows.order_by().values("pk")[: COUNTED + 1].count()
+        return rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
 
 
 class LongList(ModelAdmin[Any]):
-    paginator = ShortCount
+    paginator = BoundedPaginator
     show_full_result_count = False
-    show_facets = ShowFacets.NEVER  # they count all rows for each choice
+    show_facets = ShowFacets.NEVER  # facets count all rows for each choice
     list_per_page = 50
     change_list_template = "admin/long_list.html"

@@ -14,6 +14,7 @@ class AccessConfig(AppConfig):
 
 
 class LedgerAdminConfig(SimpleAdminConfig):
-    """Admin classes are loaded with the URLs: the recorder and commands need none."""
+    """The admin without its usual autodiscovery: the URLs load its classes, which the recorder and
+    commands do not need."""
 
     default_site = "access.admin_site.LedgerAdminSite"

@@ -20,18 +20,18 @@ class TokenQuerySet(models.QuerySet["Token"]):
 
 
 class Token(models.Model):
-    """A named secret with a role. It is known by its hash: 256 random bits cannot be guessed, so
-    a slow hash would protect nothing, and make every request wait."""
+    """A named secret with a role. Only its hash is stored. A fast one is enough: 256 random bits
+    cannot be guessed, and a slow hash would delay every request."""
 
     name = models.CharField(max_length=MAX_NAME)
     role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
     secret_hash = models.CharField(max_length=64, unique=True, editable=False)
-    prefix = models.CharField(max_length=16, editable=False)  # to recognise it by
+    prefix = models.CharField(max_length=16, editable=False)  # shown, to recognise the token by
     created_at = models.DateTimeField(editable=False)
     created_by = models.CharField(max_length=255, editable=False)
-    expires_at = models.DateTimeField(null=True, blank=True)  # null: never
+    expires_at = models.DateTimeField(null=True, blank=True)  # null: it does not expire
     revoked_at = models.DateTimeField(null=True, editable=False)
-    last_used_at = models.DateTimeField(null=True, editable=False)  # to the minute
+    last_used_at = models.DateTimeField(null=True, editable=False)  # accurate to a minute
     daily_budget_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True, blank=True)
 
     objects = TokenQuerySet.as_manager()
@@ -62,7 +62,7 @@ class Token(models.Model):
 
 
 class AppendOnly(TypeError):
-    """The audit log is appended to, never changed."""
+    """Raised when an audit entry would be changed or deleted."""
 
 
 class AuditQuerySet(models.QuerySet["AuditEntry"]):
@@ -74,13 +74,14 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
 
 
 class AuditEntry(models.Model):
-    """Who did what to what. Written by `audit.record` alone, which gives `id` without gaps and
-    binds each entry to the one before it. Triggers refuse what the ORM does not see."""
+    """An entry that says who did what to what. Only `audit.record` writes entries: it assigns `id`
+    without gaps and chains each entry to the one before. Triggers refuse changes that bypass the
+    ORM."""
 
     id = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()
     actor = models.CharField(max_length=255)
-    address = models.CharField(max_length=64, null=True)  # noqa: DJ001 (null: a command)
+    address = models.CharField(max_length=64, null=True)  # noqa: DJ001 (null: it came from a command)
     action = models.CharField(max_length=64)
     object = models.TextField()
     details = models.JSONField()
@@ -109,7 +110,7 @@ class AuditEntry(models.Model):
 
 
 class AuditChain(models.Model):
-    """The one row whose lock makes processes append in turns; the last link."""
+    """The one row that holds the end of the chain. Its lock lets processes append one at a time."""
 
     last_id = models.BigIntegerField(default=0)
     last_hash = models.CharField(max_length=64, default="0" * 64)

@@ -1,4 +1,4 @@
-"""What a token may do. Each role but `ingest` may all that the one before it may."""
+"""Roles. Each role except `ingest` includes the one before it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    INGEST = "ingest"  # sends calls, and reads nothing
+    INGEST = "ingest"  # sends calls, reads nothing
     VIEWER = "viewer"  # reads
     EDITOR = "editor"  # labels, stops, deletes
     ADMIN = "admin"  # tokens, the audit log, settings

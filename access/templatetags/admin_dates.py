@@ -1,5 +1,5 @@
-"""The dates that a list of the admin is narrowed to, from year to month to day: all between its
-first row and its last. Django's own tag looks at each row for the days that have any."""
+"""Links that narrow a list of the admin to a year, a month or a day: all dates between its first
+row and its last. Django's own tag reads every row to find the dates that have any."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ PARTS = ("year", "month", "day")
 
 
 @register.inclusion_tag("admin/date_hierarchy.html")
-def dates_between(found: ChangeList) -> dict[str, Any]:
-    keys = [f"{found.date_hierarchy}__{part}" for part in PARTS]
-    days = _days_between(*_ends(found))
+def dates_between(change_list: ChangeList) -> dict[str, Any]:
+    keys = [f"{change_list.date_hierarchy}__{part}" for part in PARTS]
+    days = _days_between(*_ends(change_list))
     if not days:
         return {"show": False}
-    chosen = tuple(int(found.params[key]) for key in keys if key in found.params)
-    shown = chosen or _all_in_one(days)
-    level = min(len(shown) + 1, len(PARTS))
-    offered = sorted({day[:level] for day in days if day[: len(shown)] == shown})
+    chosen = tuple(int(change_list.params[key]) for key in keys if key in change_list.params)
+    prefix = chosen or _common_prefix(days)
+    level = min(len(prefix) + 1, len(PARTS))
+    choices = sorted({day[:level] for day in days if day[: len(prefix)] == prefix})
 
     def link(parts: Sequence[int]) -> str:
-        return found.get_query_string(
-            dict(zip(keys, map(str, parts), strict=False)), [f"{found.date_hierarchy}__"]
+        return change_list.get_query_string(
+            dict(zip(keys, map(str, parts), strict=False)), [f"{change_list.date_hierarchy}__"]
         )
 
     return {
@@ -37,15 +37,15 @@ def dates_between(found: ChangeList) -> dict[str, Any]:
         "back": {"link": link(chosen[:-1]), "title": _title(chosen[:-1])} if chosen else None,
         "choices": [
             {"title": _title(parts), "link": link(parts) if parts != chosen else None}
-            for parts in offered
+            for parts in choices
         ],
     }
 
 
-def _ends(found: ChangeList) -> tuple[date | None, date | None]:
-    name = found.date_hierarchy
+def _ends(change_list: ChangeList) -> tuple[date | None, date | None]:
+    name = change_list.date_hierarchy
     assert name is not None
-    rows = found.root_queryset.order_by(name).values_list(name, flat=True)
+    rows = change_list.root_queryset.order_by(name).values_list(name, flat=True)
     first, last = rows.first(), rows.last()
     return first and first.date(), last and last.date()
 
@@ -57,8 +57,8 @@ def _days_between(first: date | None, last: date | None) -> list[tuple[int, ...]
     return [(day.year, day.month, day.day) for day in days]
 
 
-def _all_in_one(days: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """The month or the year that all days are in."""
+def _common_prefix(days: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """Returns the month or the year that all days are in; () if they are in several years."""
     first, last = days[0], days[-1]
     return next((first[:n] for n in (2, 1) if first[:n] == last[:n]), ())
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+import django
 import httpx
 import psycopg
 import pytest
 
-from access.failed_logins import FREE_ATTEMPTS, LoginThrottle
-from access.request_checks import KEY_HEADER
-from tests.access.test_access import other_address
-from tests.access.test_audit import execute
-from tests.conftest import KEY, create_database
-from tests.support.ledger import Ledger, wait_until
-from tests.support.provider import Provider
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
+django.setup()
+
+from access.failed_logins import FREE_ATTEMPTS, LoginThrottle  # noqa: E402 (after Django is set up)
+from access.request_checks import KEY_HEADER  # noqa: E402 (after Django is set up)
+from tests.access.test_access import other_address  # noqa: E402 (after Django is set up)
+from tests.access.test_audit import execute  # noqa: E402 (after Django is set up)
+from tests.conftest import KEY, create_database  # noqa: E402 (after Django is set up)
+from tests.support.ledger import Ledger, wait_until  # noqa: E402 (after Django is set up)
+from tests.support.provider import Provider  # noqa: E402 (after Django is set up)
 
 INGEST_HEADER = "x-agentledger-ingest-key"
 CALL = {"model": "m", "messages": []}

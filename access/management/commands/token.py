@@ -22,34 +22,38 @@ MINUTE = "%Y-%m-%d %H:%M"
 
 
 class Command(BaseCommand):
-    help = "Make, list or revoke tokens: names with a secret and a role."
+    help = "Create, list or revoke tokens: named secrets with a role."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        what = parser.add_subparsers(dest="what", required=True)
-        create = what.add_parser("create", help="make a token; its secret is shown this once")
+        subcommands = parser.add_subparsers(dest="subcommand", required=True)
+        create = subcommands.add_parser("create", help="create a token and show its secret, once")
         create.add_argument("name")
         create.add_argument(
             "--role",
             required=True,
             choices=[role.value for role in Role],
-            help="viewer reads; editor labels, stops, deletes; admin makes tokens too; ingest only"
-            " sends calls",
+            help="viewer reads; editor also labels, stops and deletes; admin also manages tokens;"
+            " ingest only sends calls",
         )
         create.add_argument(
-            "--expires", type=moment, metavar="WHEN", help="e.g. 12h, 90d or 2027-01-31"
+            "--expires", type=parse_time, metavar="WHEN", help="e.g. 12h, 90d or 2027-01-31"
         )
-        create.add_argument("--daily-budget", type=amount, metavar="USD", help="of an ingest token")
-        listed = what.add_parser("list", help="the tokens in force")
-        listed.add_argument("--all", action="store_true", help="those revoked and expired too")
-        revoke = what.add_parser("revoke", help="end a token, and the cookies made with it")
+        create.add_argument(
+            "--daily-budget", type=parse_usd, metavar="USD", help="budget of an ingest token"
+        )
+        list_ = subcommands.add_parser("list", help="list the tokens in force")
+        list_.add_argument("--all", action="store_true", help="include revoked and expired tokens")
+        revoke = subcommands.add_parser(
+            "revoke", help="revoke a token, and sign out the browsers that used it"
+        )
         revoke.add_argument("name")
 
-    def handle(self, *, what: str, **options: Any) -> None:
+    def handle(self, *, subcommand: str, **options: Any) -> None:
         try:
-            if what == "create":
+            if subcommand == "create":
                 self.create(**options)
-            elif what == "list":
+            elif subcommand == "list":
                 self.list(everything=options["all"])
             else:
                 self.revoke(options["name"])
@@ -66,18 +70,19 @@ class Command(BaseCommand):
         **_: Any,
     ) -> None:
         try:
-            made, secret = tokens.create(
+            token, secret = tokens.create(
                 command_line_operator(),
                 name,
                 Role(role),
                 expires_at=expires,
                 daily_budget_usd=daily_budget,
             )
-        except tokens.InvalidToken as wrong:
-            raise CommandError(str(wrong)) from None
+        except tokens.InvalidToken as error:
+            raise CommandError(str(error)) from None
         self.stdout.write(secret)
         self.stderr.write(
-            f"Made the {made.role} token {made.name!r}; this is shown once, and kept nowhere"
+            f"Created the {token.role} token {token.name!r}; its secret is shown once, and stored"
+            " nowhere"
         )
         if role == Role.INGEST and settings.AGENTLEDGER.ingest_key is None:
             self.stderr.write(
@@ -92,7 +97,7 @@ class Command(BaseCommand):
         rows += [
             (
                 *(token.name, token.role, f"{token.prefix}…", token.state(at)),
-                *(_said(token.last_used_at), _said(token.expires_at)),
+                *(_format_time(token.last_used_at), _format_time(token.expires_at)),
                 f"${token.daily_budget_usd:.2f}" if token.daily_budget_usd is not None else "-",
             )
             for token in found.order_by("name", "id")
@@ -105,29 +110,29 @@ class Command(BaseCommand):
     def revoke(self, name: str) -> None:
         token = Token.objects.filter(name=name, revoked_at=None).first()
         if token is None or not tokens.revoke(command_line_operator(), token):
-            raise CommandError(f"there is no token {name!r} to revoke; see `token list`")
+            raise CommandError(f"no token {name!r} is in force; see `token list`")
         self.stdout.write(f"Revoked the {token.role} token {name!r}")
 
 
-def moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     if found := re.fullmatch(r"([1-9][0-9]{0,4})([hd])", text):
         return now() + int(found[1]) * UNITS[found[2]]
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r} is not accepted: hours as 12h, days as 90d, or a date as 2027-01-31"
+            f"{text!r} is not accepted: give hours (12h), days (90d) or a date (2027-01-31)"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def amount(text: str) -> Decimal:
+def parse_usd(text: str) -> Decimal:
     if re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,10})?", text):
         return Decimal(text)
     raise ArgumentTypeError(
-        f"{text!r} is not accepted: an amount in USD, 0 or more, e.g. 10 or 0.50"
+        f"{text!r} is not accepted: give an amount in USD, 0 or more, e.g. 10 or 0.50"
     )
 
 
-def _said(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):{MINUTE}}" if at is not None else "-"

@@ -10,7 +10,7 @@ from access.management.database_errors import describe_database_error
 
 
 class Command(BaseCommand):
-    help = "See whether the audit log is as it was written; name the first link that is not."
+    help = "Verify that no entry of the audit log was changed, removed or added; name the first that was."
     requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:
