@@ -82,19 +82,6 @@ def _notes(exchange: Exchange, *of_request: str | None) -> list[str]:
     return [note for note in (damage, *of_request) if note]
 
 
-def _outcome(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
-    """A response that is complete by its wire format counts as complete, even if the connection
-    ended early: many agents disconnect when they have seen the last event."""
-    outcome = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
-    cut_short = (Outcome.INTERRUPTED, Outcome.CLIENT_LEFT, Outcome.UPSTREAM_CUT)
-    if outcome in cut_short and parsed_response.complete and exchange.piece_times_ns:
-        outcome = Outcome.COMPLETED
-    status = exchange.response.status if exchange.response else 0
-    if outcome == Outcome.COMPLETED and (status >= 400 or parsed_response.error is not None):
-        return Outcome.UPSTREAM_ERROR
-    return outcome
-
-
 _CUT_SHORT = {
     Outcome.INTERRUPTED: "AgentLedger stopped before the response was complete",
     Outcome.CLIENT_LEFT: "the agent disconnected before the response was complete",
@@ -102,12 +89,31 @@ _CUT_SHORT = {
 }
 
 
+def _outcome(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
+    """A response that is complete by its wire format counts as complete, even if the connection
+    ended early: many agents disconnect when they have seen the last event."""
+    outcome = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
+    if (
+        outcome is not Outcome.COMPLETED
+        and outcome in _CUT_SHORT
+        and parsed_response.complete
+        and exchange.piece_times_ns
+    ):
+        outcome = Outcome.COMPLETED
+    status = exchange.response.status if exchange.response else 0
+    if outcome is Outcome.COMPLETED and (status >= 400 or parsed_response.error is not None):
+        return Outcome.UPSTREAM_ERROR
+    return outcome
+
+
 def _error_detail(
     exchange: Exchange, parsed_response: ParsedResponse, outcome: Outcome
 ) -> str | None:
+    if outcome is Outcome.COMPLETED:  # an error in the response makes it an UPSTREAM_ERROR
+        return None
     details = [parsed_response.error, _CUT_SHORT.get(outcome)]
-    if outcome != Outcome.COMPLETED and exchange.end is not None:
-        is_ours = outcome == Outcome.REFUSED or (
+    if exchange.end is not None:
+        is_ours = outcome is Outcome.REFUSED or (
             exchange.response is not None and exchange.response.is_ours
         )
         details = [exchange.end.error] if is_ours else [*details, exchange.end.error]
@@ -126,9 +132,9 @@ def _usage(
 ) -> tuple[Usage | None, str]:
     """Returns the usage, and its source: provider, estimated or none."""
     usage = parsed_response.usage
-    if usage is None and parsed_request.units and outcome == Outcome.COMPLETED:
+    if usage is None and parsed_request.units and outcome is Outcome.COMPLETED:
         return Usage(units=dict(parsed_request.units)), "estimated"  # speech is billed by its text
-    if wire_format.NAME in usage_estimate.FORMATS and outcome != Outcome.REFUSED:
+    if wire_format.NAME in usage_estimate.FORMATS and outcome is not Outcome.REFUSED:
         request_parts = ((part.kind, part.data) for part in parts)
         usage, is_estimated = usage_estimate.complete_usage(usage, request_parts, parsed_response)
         if is_estimated:
