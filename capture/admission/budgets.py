@@ -41,7 +41,7 @@ class Balance(NamedTuple):
     held_usd: Decimal
 
     @property
-    def left_usd(self) -> Decimal:
+    def remaining_usd(self) -> Decimal:
         return self.limit_usd - self.spent_usd - self.held_usd
 
     @property
@@ -131,7 +131,7 @@ def admission(request: AdmissionRequest, balances: Sequence[Balance], budgets: B
         warnings = [_warning(balance) for balance in balances if balance.is_spent]
     if request.expected_usd is None:
         warnings.append(BudgetWarning(UNPRICED, request.model, NOTHING, None))
-    left = min([balance.left_usd for balance in balances])
+    left = min([balance.remaining_usd for balance in balances])
     return Admitted(tuple(warnings), reservation_usd(request), max(left, NOTHING))
 
 
@@ -139,7 +139,7 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
     """Refuses a call, naming a budget that is spent rather than one that is held: with the former,
     waiting does not help."""
     spent = [balance for balance in balances if balance.is_spent]
-    balance = spent[0] if spent else min(balances, key=lambda b: b.left_usd)
+    balance = spent[0] if spent else min(balances, key=lambda b: b.remaining_usd)
     account, resets_at = balance.account, balance.resets_at
     name = f"The {account.budget} budget" + ("" if account.key is None else f" of {account.key}")
     resets = "never" if resets_at is None else f"at {resets_at:%Y-%m-%dT%H:%M:%SZ}"

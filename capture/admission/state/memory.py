@@ -114,7 +114,7 @@ class MemoryState:
         ]
         if budgets.blocks:
             for balance in balances:
-                if balance.left_usd <= 0:
+                if balance.remaining_usd <= 0:
                     return rules.refusal(balances, budgets)
         for limit in limits:
             self._windows.count(limit, now)

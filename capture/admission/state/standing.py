@@ -17,7 +17,7 @@ def budget_standing(balance: Balance) -> Standing:
         limit=balance.limit_usd,
         used=balance.spent_usd,
         reserved=balance.held_usd,
-        left=max(balance.left_usd, NOTHING),
+        left=max(balance.remaining_usd, NOTHING),
         resets_at=balance.resets_at,
     )
 

@@ -87,7 +87,7 @@ def test_the_daily_budget_of_all_calls(
         assert call(ledger, session_id="any") == "budget_exceeded"
 
 
-def test_a_spent_budget_is_explained_and_not_tried_again(dime: Ledger, provider: Provider) -> None:
+def test_a_spent_budget_is_explained_and_not_retried(dime: Ledger, provider: Provider) -> None:
     program(provider, tokens_out=100)
     session = str(uuid4())
     assert call(dime, session_id=session) == "passed"
@@ -129,7 +129,7 @@ def test_a_spent_budget_is_explained_and_not_tried_again(dime: Ledger, provider:
     assert len(dime.calls(session, count=3)) == 3
 
 
-def test_a_call_that_others_hold_up_is_tried_again_and_passes(
+def test_a_call_refused_by_reservations_is_retried_and_passes(
     dime: Ledger, provider: Provider
 ) -> None:
     """It is expected to cost all of the budget, and costs a cent."""
@@ -167,7 +167,7 @@ def test_responses_say_what_is_left(dime: Ledger, provider: Provider, opened: Op
     assert "x-agentledger-budget-remaining-usd" not in free.headers
 
 
-def test_a_budget_is_passed_by_no_more_than_calls_cost_beyond_their_reservation(
+def test_a_budget_is_exceeded_by_no_more_than_calls_cost_beyond_their_reservation(
     dime: Ledger, provider: Provider
 ) -> None:
     program(provider, tokens_out=30, after_s=ALL_AT_ONCE_S)
@@ -178,7 +178,7 @@ def test_a_budget_is_passed_by_no_more_than_calls_cost_beyond_their_reservation(
     assert at_once(20, dime, session_id=session) == {"budget_exceeded": 20}
 
 
-def test_what_fails_before_the_provider_works_costs_nothing(
+def test_a_call_that_fails_before_the_provider_works_costs_nothing(
     dime: Ledger, provider: Provider
 ) -> None:
     session = str(uuid4())
@@ -194,7 +194,7 @@ def test_what_fails_before_the_provider_works_costs_nothing(
 CHUNKS = canned.chat_chunks(["word "] * 50, usage=False, model="penny")
 
 
-async def streamed(asking: openai.AsyncOpenAI, n_chunks: int | None, **more: Any) -> None:
+async def stream(asking: openai.AsyncOpenAI, n_chunks: int | None, **more: Any) -> None:
     """Reads so many chunks, then hangs up."""
     stream = await asking.chat.completions.create(
         model="penny", messages=HELLO, max_tokens=10, stream=True, **more
@@ -216,10 +216,10 @@ def test_streams_count_with_and_without_usage(dime: Ledger, provider: Provider) 
                 *canned.stream(canned.data_events(canned.chat_chunks(["a"] * 20, model="penny"))),
                 times=1,
             )
-            await streamed(asking, None, stream_options={"include_usage": True})
+            await stream(asking, None, stream_options={"include_usage": True})
         async with client(dime, session_id=without) as asking:
             provider.response(*canned.stream(canned.data_events(CHUNKS)), times=1)
-            await streamed(asking, None)
+            await stream(asking, None)
 
     asyncio.run(both())
     assert settled(dime, "budget_session", session_id=with_usage)["used"] == 2 * CENT
@@ -229,9 +229,7 @@ def test_streams_count_with_and_without_usage(dime: Ledger, provider: Provider) 
     assert used == Decimal(str(recorded["cost_usd"])) > CENT
 
 
-def test_hanging_up_again_and_again_is_no_way_round_a_budget(
-    dime: Ledger, provider: Provider
-) -> None:
+def test_hanging_up_repeatedly_is_no_way_round_a_budget(dime: Ledger, provider: Provider) -> None:
     provider.response(
         *canned.stream(canned.data_events(CHUNKS[:15], done=False))[:-1], *[canned.sleep(0.1)] * 300
     )
@@ -241,7 +239,7 @@ def test_hanging_up_again_and_again_is_no_way_round_a_budget(
         async with client(dime, session_id=session) as asking:
             for n in range(100):
                 try:
-                    await streamed(asking, 10)
+                    await stream(asking, 10)
                 except openai.RateLimitError as error:
                     if error.code == "budget_exceeded":
                         return n
@@ -255,9 +253,7 @@ def test_hanging_up_again_and_again_is_no_way_round_a_budget(
     assert all(c["usage_source"] == "estimated" and c["cost_usd"] > 0 for c in left)
 
 
-def test_hanging_up_before_an_response_costs_what_was_expected(
-    dime: Ledger, provider: Provider
-) -> None:
+def test_hanging_up_before_a_response_costs_the_estimate(dime: Ledger, provider: Provider) -> None:
     provider.response(canned.HANG)
     session = str(uuid4())
     body = b'{"model": "unheard", "messages": [], "max_tokens": 40}'
@@ -316,7 +312,7 @@ def test_both_refuses_and_marks(
         ("403", openai.PermissionDeniedError, anthropic.PermissionDeniedError),
     ],
 )
-def test_another_status_for_spent_budgets(
+def test_spent_budgets_may_refuse_with_another_status(
     provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
@@ -348,7 +344,7 @@ def test_another_status_for_spent_budgets(
 
 
 @pytest.mark.parametrize("unpriced", ["pass", "block"])
-def test_a_model_without_a_price(
+def test_a_model_without_a_price_passes_or_is_refused(
     provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,

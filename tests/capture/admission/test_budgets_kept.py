@@ -68,7 +68,7 @@ def used(ledger: Ledger, name: str = "budget_session", **keys: str) -> Any:
     return settled(ledger, name, **keys)["used"]
 
 
-def test_a_restart(kept: Ledger, provider: Provider) -> None:
+def test_sums_survive_a_restart(kept: Ledger, provider: Provider) -> None:
     program(provider, after_s=0.05)
     with kept:
         assert at_once(4, kept, session_id="s") == {"passed": 4}
@@ -81,7 +81,7 @@ def test_a_restart(kept: Ledger, provider: Provider) -> None:
         assert used(kept, session_id="other") == 0
 
 
-def test_kill_9_in_the_middle(kept: Ledger, provider: Provider) -> None:
+def test_sums_survive_a_killed_process(kept: Ledger, provider: Provider) -> None:
     """Three calls are complete and two run; the recorder had no time for any of them."""
     kept.start()
     kept.recorder().send_signal(signal.SIGSTOP)
@@ -129,7 +129,7 @@ def test_a_recorder_that_is_behind_changes_nothing(fresh: Ledger, provider: Prov
     fresh.stop()
 
 
-def test_a_day_changes(fresh: Ledger, provider: Provider, tmp_path: Path) -> None:
+def test_daily_budgets_reset_at_midnight(fresh: Ledger, provider: Provider, tmp_path: Path) -> None:
     clock = tmp_path / "clock"
     clock.write_text("0")
     fresh.env = {
@@ -260,7 +260,9 @@ def running_stream(provider: Provider, ledger: Ledger) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("on_failure", ["pass", "block"])
-def test_redis_goes_away_and_comes_back(fresh: Ledger, provider: Provider, on_failure: str) -> None:
+def test_redis_becomes_unavailable_and_comes_back(
+    fresh: Ledger, provider: Provider, on_failure: str
+) -> None:
     program(provider)
     with RedisServer() as server:
         fresh.env = DIME | {
@@ -288,7 +290,7 @@ def test_redis_goes_away_and_comes_back(fresh: Ledger, provider: Provider, on_fa
     assert log.count("until it is back, calls") == 1
 
 
-def test_what_calls_cost_while_redis_does_not_answer_is_told_later(
+def test_costs_of_calls_that_end_while_redis_is_unresponsive_are_sent_later(
     fresh: Ledger, provider: Provider
 ) -> None:
     program(provider)
@@ -309,7 +311,7 @@ def test_what_calls_cost_while_redis_does_not_answer_is_told_later(
 @pytest.mark.parametrize(
     ("on_failure", "said"), [("pass", "passed"), ("block", "limiter_unavailable")]
 )
-def test_a_database_that_is_away_cannot_be_asked_what_was_spent(
+def test_prior_spend_is_unknown_while_the_database_is_unavailable(
     fresh: Ledger, provider: Provider, on_failure: str, said: str
 ) -> None:
     program(provider)

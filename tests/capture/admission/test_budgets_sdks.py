@@ -93,7 +93,7 @@ def of_ollama(url: str, headers: Headers) -> Any:
         (of_ollama, ollama.ResponseError),
     ],
 )
-def test_a_spent_budget_is_shown_and_not_tried_again(
+def test_sdks_show_a_spent_budget_and_do_not_retry(
     spent: Ledger,
     provider: Provider,
     ask: Callable[[str, Headers], Any],
@@ -106,7 +106,7 @@ def test_a_spent_budget_is_shown_and_not_tried_again(
     assert provider.counts()["received"] == 0
 
 
-def test_coheres_sdk_tries_again_whatever_it_is_told(spent: Ledger, provider: Provider) -> None:
+def test_coheres_sdk_retries_whatever_the_response_says(spent: Ledger, provider: Provider) -> None:
     """It knows no x-should-retry: AGENTLEDGER_BUDGET_STATUS=403 is what it does not try again."""
     session = str(uuid4())
     options: Any = {"additional_headers": {"x-agentledger-session-id": session}}

@@ -92,7 +92,7 @@ def request_head(body: bytes) -> RequestHead:
 Use = Callable[[Charge], Coroutine[Any, Any, None]]
 
 
-def charged(
+def charges_of(
     use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
 ) -> list[Decimal | None]:
     till = Till()
@@ -115,7 +115,7 @@ async def nothing(charge: Charge) -> None:
     pass
 
 
-def recorded(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
+def recorder_cost(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
     exchange = Exchange(
         new_action_id(),
         request_head(BODY),
@@ -145,7 +145,7 @@ NO_USAGE = canned.data_events(canned.chat_chunks(["one ", "two "], usage=False))
         pytest.param(SSE_HEAD, NO_USAGE[:3], Outcome.UPSTREAM_CUT, id="cut"),
     ],
 )
-def test_it_is_what_the_recorder_says(
+def test_the_charge_is_the_cost_that_the_recorder_finds(
     headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome
 ) -> None:
     async def use(charge: Charge) -> None:
@@ -154,16 +154,18 @@ def test_it_is_what_the_recorder_says(
             charge.add_piece(piece)
 
     # However often a call ends, its first ending counts.
-    assert charged(use, outcome, Outcome.INTERRUPTED) == [recorded(headers, pieces, outcome)]
+    assert charges_of(use, outcome, Outcome.INTERRUPTED) == [
+        recorder_cost(headers, pieces, outcome)
+    ]
 
 
-def test_to_hang_up_before_the_response_is_charged_what_was_expected() -> None:
-    assert charged(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
+def test_hanging_up_before_the_response_is_charged_the_estimate() -> None:
+    assert charges_of(nothing, Outcome.CLIENT_LEFT) == [EXPECTED]
 
     async def headers_alone(charge: Charge) -> None:
         charge.begin_response(200, SSE_HEAD)
 
-    assert charged(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
+    assert charges_of(headers_alone, Outcome.CLIENT_LEFT) == [EXPECTED]
 
 
 def test_an_error_of_the_provider_is_not_charged() -> None:
@@ -171,17 +173,17 @@ def test_an_error_of_the_provider_is_not_charged() -> None:
         charge.begin_response(429, JSON_HEAD)
         charge.add_piece(b'{"error": {"message": "slow down"}}')
 
-    assert charged(use, Outcome.COMPLETED) == [None]
-    assert charged(nothing) == [None]
+    assert charges_of(use, Outcome.COMPLETED) == [None]
+    assert charges_of(nothing) == [None]
 
 
-def test_an_response_too_long_to_be_kept_is_charged_what_was_expected() -> None:
+def test_a_response_too_long_to_parse_is_charged_the_estimate() -> None:
     async def use(charge: Charge) -> None:
         charge.begin_response(200, JSON_HEAD)
         for _ in range(9):
             charge.add_piece(b" " * (MAX_PARSED // 8))
 
-    assert charged(use, Outcome.COMPLETED) == [EXPECTED]
+    assert charges_of(use, Outcome.COMPLETED) == [EXPECTED]
 
 
 def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
@@ -194,10 +196,10 @@ def test_a_stream_is_over_its_budget_once_it_has_cost_more() -> None:
             charge.add_piece(piece)
             over.append(await charge.is_over_budget())
 
-    [cost] = charged(use, Outcome.CLIENT_LEFT, expected=Decimal(0))
+    [cost] = charges_of(use, Outcome.CLIENT_LEFT, expected=Decimal(0))
     assert cost is not None and cost > LEFT
     assert over.index(True) > 20
     # What was known when it was over is what had been said by then.
     n_said = over.index(True) + 1
-    assert recorded(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > LEFT
+    assert recorder_cost(SSE_HEAD, words[:n_said], Outcome.CLIENT_LEFT) > LEFT
     assert not any(over[: n_said - 1])

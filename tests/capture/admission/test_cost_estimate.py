@@ -39,13 +39,13 @@ CHAT, IMAGES, AUDIO = map(registry.by_name, ("openai_chat", "openai_images", "op
         (0, 300, 0),
     ],
 )
-def test_the_output_that_is_expected(
+def test_the_estimate_of_output_tokens(
     max_tokens: int | None, typical: int | None, expected: int
 ) -> None:
     assert estimate_tokens_out(max_tokens, typical) == expected
 
 
-def expected(
+def estimate(
     estimator: CostEstimator,
     model: str | None,
     *,
@@ -68,45 +68,43 @@ def expected(
         (None, Billing.METERED, None),
     ],
 )
-def test_what_a_call_is_expected_to_cost(
-    model: str | None, billing: Billing, usd: Decimal | None
-) -> None:
-    assert expected(CostEstimator(PRICES), model, billing=billing) == usd
+def test_the_estimate_of_a_call(model: str | None, billing: Billing, usd: Decimal | None) -> None:
+    assert estimate(CostEstimator(PRICES), model, billing=billing) == usd
 
 
-def test_a_long_prompt_costs_what_its_tier_does() -> None:
+def test_a_long_prompt_is_estimated_by_its_tier() -> None:
     # https://ai.google.dev/gemini-api/docs/pricing: 1.25 and 10 USD a million, above 200,000 tokens
     # 2.50 and 15.
     estimator = CostEstimator(PRICES)
-    short = expected(estimator, "gemini-2.5-pro", text_bytes=400_000, max_tokens=1000)
+    short = estimate(estimator, "gemini-2.5-pro", text_bytes=400_000, max_tokens=1000)
     assert short == Decimal("0.135")
-    long = expected(estimator, "gemini-2.5-pro", text_bytes=1_200_000, max_tokens=1000)
+    long = estimate(estimator, "gemini-2.5-pro", text_bytes=1_200_000, max_tokens=1000)
     assert long == Decimal("0.765")
 
 
-def test_responses_are_expected_to_be_like_the_last_ones() -> None:
+def test_output_is_estimated_by_recent_responses() -> None:
     estimator = CostEstimator(PRICES)
-    assert expected(estimator, "mine", max_tokens=None) == Decimal("0.006")
+    assert estimate(estimator, "mine", max_tokens=None) == Decimal("0.006")
     for tokens in (50, 150):
         estimator.learn(CHAT, "mine", tokens, Decimal(1))
-    assert expected(estimator, "mine", max_tokens=None) == Decimal("0.002")
-    assert expected(estimator, "mine", max_tokens=20) == Decimal("0.0012")
+    assert estimate(estimator, "mine", max_tokens=None) == Decimal("0.002")
+    assert estimate(estimator, "mine", max_tokens=20) == Decimal("0.0012")
 
 
-def test_what_is_priced_by_the_minute_is_expected_to_cost_what_it_did() -> None:
+def test_models_priced_by_the_minute_are_estimated_by_recent_costs() -> None:
     estimator = CostEstimator(PRICES)
     whisper = {"wire_format": AUDIO, "text_bytes": 0}
     # Keywords differ by model.
-    assert expected(estimator, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
+    assert estimate(estimator, "whisper-1", **whisper) == 0  # type: ignore[arg-type]
     # Keywords differ by model.
-    assert expected(estimator, "nobody's", **whisper) is None  # type: ignore[arg-type]
+    assert estimate(estimator, "nobody's", **whisper) is None  # type: ignore[arg-type]
     estimator.learn(AUDIO, "whisper-1", None, Decimal("0.06"))
     estimator.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
     # Keywords differ by model.
-    assert expected(estimator, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
+    assert estimate(estimator, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
 
 
-def test_a_picture_in_a_prompt_is_not_read_as_text() -> None:
+def test_an_image_in_a_prompt_is_not_counted_as_text() -> None:
     picture = b"data:image/png;base64," + b"iVBORw0K" * 10_000
     body = b'{"model": "mine", "messages": ["what is it?", "%s"]}' % picture
     looked = summarize_request(body, CHAT, path="/v1/chat/completions")
@@ -125,7 +123,7 @@ def test_the_mean_is_that_of_the_last_numbers() -> None:
     assert recent.mean("m") == 70
 
 
-def test_models_that_were_not_used_for_long_are_forgotten() -> None:
+def test_models_unused_for_long_are_forgotten() -> None:
     recent = RecentMeans()
     recent.add("old", 1)
     recent.add("used", 1)

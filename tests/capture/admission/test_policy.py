@@ -74,7 +74,7 @@ def test_a_missing_key_is_an_authentication_error(guarded: Ledger, opened: Opene
         claude.messages.create(model="claude-x", max_tokens=9, messages=[])
 
 
-def test_a_denied_model_is_refused_and_on_the_record(guarded: Ledger, provider: Provider) -> None:
+def test_a_denied_model_is_refused_and_recorded(guarded: Ledger, provider: Provider) -> None:
     client = openai_client(guarded, **{"x-agentledger-session-id": "denied"})
     with client, pytest.raises(openai.PermissionDeniedError) as raised:
         client.chat.completions.create(
@@ -129,7 +129,7 @@ AZURE = "/openai/deployments/{}/chat/completions"
         (403, b'\xef\xbb\xbf{"model": "o3", "x": NaN}', "/v1/chat/completions"),
     ],
 )
-def test_models_are_told_by_body_and_path(
+def test_models_are_found_in_body_and_path(
     guarded: Ledger, provider: Provider, status: int, body: Any, path: str
 ) -> None:
     provider.response(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
@@ -137,7 +137,7 @@ def test_models_are_told_by_body_and_path(
     assert provider.counts()["received"] == (status == 200)
 
 
-def test_a_compressed_body_tells_its_model_too(guarded: Ledger, provider: Provider) -> None:
+def test_the_model_is_found_in_a_compressed_body_too(guarded: Ledger, provider: Provider) -> None:
     for model, status in (("o3", 403), ("gpt-4o", 200)):
         body = gzip.compress(json.dumps({**CALL, "model": model}).encode())
         provider.response(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
@@ -145,7 +145,9 @@ def test_a_compressed_body_tells_its_model_too(guarded: Ledger, provider: Provid
         assert response.status_code == status
 
 
-def test_of_a_large_refused_body_the_beginning_is_kept(guarded: Ledger, provider: Provider) -> None:
+def test_the_beginning_of_a_large_refused_body_is_recorded(
+    guarded: Ledger, provider: Provider
+) -> None:
     for size in (10_000, 3_000_000):
         messages = [{"role": "user", "content": "x" * size}]
         body = json.dumps({"messages": messages, "model": "o3"}).encode()
@@ -159,7 +161,7 @@ def test_of_a_large_refused_body_the_beginning_is_kept(guarded: Ledger, provider
     assert not list(guarded.spool.glob("*.body"))
 
 
-def test_of_a_flood_one_record_tells(guarded: Ledger, provider: Provider) -> None:
+def test_one_record_stands_for_a_flood(guarded: Ledger, provider: Provider) -> None:
     n_calls = 1150
 
     async def flood() -> None:

@@ -51,7 +51,7 @@ def test_the_limit_of_all_calls(
     assert provider.counts()["received"] == 10
 
 
-def test_what_one_limit_refuses_takes_nothing_from_the_others(slow: Ledger) -> None:
+def test_a_call_that_one_limit_refuses_does_not_count_against_others(slow: Ledger) -> None:
     session, agent = str(uuid4()), str(uuid4())
     assert at_once(10, slow, session_id=session) == {"passed": 10}
     both = {"session_id": session, "agent_name": agent}
@@ -81,7 +81,7 @@ def test_a_refusal_says_when_the_next_call_passes(slow: Ledger, provider: Provid
     assert refused["refusal"]["rate_limit"] == "session"
 
 
-def test_the_official_sdks_show_it(slow: Ledger, provider: Provider) -> None:
+def test_the_official_sdks_show_the_refusal(slow: Ledger, provider: Provider) -> None:
     session = str(uuid4())
     headers = {"x-agentledger-session-id": session}
     assert at_once(10, slow, session_id=session) == {"passed": 10}

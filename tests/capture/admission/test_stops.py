@@ -52,7 +52,7 @@ def within_a_second(ledger: Ledger, expected: int, **fields: str) -> None:
 @pytest.mark.parametrize(
     ("scope", "field"), [("session", "session_id"), ("agent", "agent_name"), ("user", "user_id")]
 )
-def test_one_is_stopped_and_the_others_go_on(stack: Ledger, scope: str, field: str) -> None:
+def test_a_stop_of_one_key_lets_the_others_go_on(stack: Ledger, scope: str, field: str) -> None:
     wait_until(lambda: stack.get("/api/stops").status_code == 200)  # the tables are made
     made = add(stack, scope=scope, value="one", who="ops")
     assert made.status_code == 201
@@ -74,7 +74,7 @@ def test_one_is_stopped_and_the_others_go_on(stack: Ledger, scope: str, field: s
     assert lifted.json() in stack.get("/api/stops?all=1").json()
 
 
-def test_everything_is_stopped(ledger: Ledger, provider: Provider) -> None:
+def test_a_stop_of_everything(ledger: Ledger, provider: Provider) -> None:
     add(ledger, scope="everything").raise_for_status()
     within_a_second(ledger, 403)
     n_received = provider.counts()["received"]
@@ -138,7 +138,7 @@ def test_a_stop_outlives_the_process(fresh: Ledger, how: str) -> None:
         assert status(fresh, user_id="v") == 200
 
 
-def test_without_a_database_the_last_stops_known_are_in_force(
+def test_without_a_database_the_last_known_stops_are_in_force(
     fresh: Ledger, postgresql: str
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = dsn = create_database(postgresql)
@@ -181,13 +181,13 @@ def test_without_a_database_the_last_stops_known_are_in_force(
         {},
     ],
 )
-def test_what_cannot_be_a_stop(ledger: Ledger, facts: dict[str, Any]) -> None:
+def test_an_invalid_stop_is_refused(ledger: Ledger, facts: dict[str, Any]) -> None:
     response = add(ledger, **facts)
     assert response.status_code == 400, response.text
     assert ledger.get("/api/stops").json() == []
 
 
-def test_a_stop_that_is_not_there(ledger: Ledger) -> None:
+def test_lifting_an_unknown_stop_is_a_404(ledger: Ledger) -> None:
     for number in (4711, 10**30):
         assert httpx.delete(f"{ledger.url}/api/stops/{number}").status_code == 404
 

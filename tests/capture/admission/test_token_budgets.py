@@ -66,7 +66,7 @@ def test_of_a_hundred_calls_at_once_ten_pass(open_to_all: Ledger, provider: Prov
         assert ledger.get("/api/limits").json() == []
 
 
-def test_a_refused_call_is_told_in_its_format_and_recorded(
+def test_a_refused_call_gets_an_error_in_its_format_and_is_recorded(
     open_to_all: Ledger, provider: Provider
 ) -> None:
     program(provider, tokens_out=100)
@@ -96,7 +96,9 @@ def test_a_refused_call_is_told_in_its_format_and_recorded(
         assert secret not in json.dumps(refused)
 
 
-def test_what_a_token_spent_outlives_its_process(open_to_all: Ledger, provider: Provider) -> None:
+def test_the_spending_of_a_token_outlives_its_process(
+    open_to_all: Ledger, provider: Provider
+) -> None:
     program(provider)
     with open_to_all as ledger:
         wait_until(lambda: ledger.get("/api/sessions").status_code == 200)
@@ -117,7 +119,7 @@ def test_what_a_token_spent_outlives_its_process(open_to_all: Ledger, provider: 
         wait_until(lambda: call(ledger, ingest_key=again) == "budget_exceeded")
 
 
-def test_processes_share_it_through_redis(
+def test_processes_share_a_tokens_budget_through_redis(
     provider: Provider, postgresql: str, tmp_path: Path
 ) -> None:
     program(provider, after_s=ALL_AT_ONCE_S)

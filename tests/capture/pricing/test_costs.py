@@ -150,7 +150,7 @@ def test_batches_are_passed_on_and_not_recorded(stack: Ledger, provider: Provide
     assert len(stack.sessions()) == before + 1
 
 
-def test_counted_tokens_are_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:
+def test_token_counting_is_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:
     provider.response(*canned.as_json({"input_tokens": 2000}))
     httpx.post(
         f"{stack.url}/v1/messages/count_tokens",
@@ -208,7 +208,7 @@ def test_a_price_that_cannot_be_used_stops_the_start(
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_calls_are_priced_anew_and_keep_what_they_cost(
+def test_calls_are_repriced_and_their_old_cost_is_kept(
     fresh: Ledger, provider: Provider, database: str, request: pytest.FixtureRequest
 ) -> None:
     if database == "postgresql":
@@ -234,7 +234,7 @@ def test_calls_are_priced_anew_and_keep_what_they_cost(
         assert [(c["old_cost_usd"], c["new_cost_usd"]) for c in corrections] == [(None, 0.000026)]
 
 
-def test_what_a_model_costs_is_said_with_the_reason(fresh: Ledger, tmp_path: Path) -> None:
+def test_the_command_shows_a_models_prices_with_the_reason(fresh: Ledger, tmp_path: Path) -> None:
     said = manage(fresh, "prices", "gpt-4o", "house-model", AGENTLEDGER_PRICING='{"h*": [1, 2]}')
     assert "gpt-4o: openai's published price of gpt-4o" in said
     assert "2.5 USD per 1,000,000" in said

@@ -49,7 +49,7 @@ def prices(ledger: Ledger, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_running_recorder_takes_newer_prices_and_gives_them_back(
+def test_a_running_recorder_uses_newer_prices_until_they_are_removed(
     fresh: Ledger, provider: Provider
 ) -> None:
     url = f"{provider.url}/data.json"
@@ -79,7 +79,7 @@ def source(data: bytes) -> str:
     return catalog.read(data).source
 
 
-def test_prices_out_of_a_file_outlive_a_restart(fresh: Ledger, provider: Provider) -> None:
+def test_prices_from_a_file_outlive_a_restart(fresh: Ledger, provider: Provider) -> None:
     (fresh.folder / "data.json").write_bytes(NEWER)
     assert prices(fresh, "--update", "data.json")[0] == 0
     (fresh.folder / "data.json").unlink()
@@ -117,7 +117,7 @@ PATTERN[0]["models"][0]["match"] = {"regex": "("}
         ([canned.RESET], "cannot be fetched"),
     ],
 )
-def test_what_cannot_be_used_leaves_the_prices_as_they_were(
+def test_unusable_data_leaves_the_prices_as_they_were(
     fresh: Ledger, provider: Provider, response: list[Any], complaint: str
 ) -> None:
     stored = catalog.path_in(fresh.spool)
@@ -142,14 +142,14 @@ def test_what_cannot_be_used_leaves_the_prices_as_they_were(
         (".", "cannot be read"),
     ],
 )
-def test_what_cannot_be_reached_is_named(fresh: Ledger, wanted: str, complaint: str) -> None:
+def test_an_unreachable_source_is_named(fresh: Ledger, wanted: str, complaint: str) -> None:
     status, _, error = prices(fresh, "--update", wanted)
     [line] = error.splitlines()
     assert status == 1 and complaint in line
     assert not catalog.path_in(fresh.spool).exists()
 
 
-def test_a_price_by_a_unit_that_is_not_known_here_makes_the_cost_unknown(tmp_path: Path) -> None:
+def test_a_price_by_an_unknown_unit_makes_the_cost_unknown(tmp_path: Path) -> None:
     data = providers(input_mtok=1, output_mtok=2, daydreams_mtok=5)
     (tmp_path / "data.json").write_text(json.dumps(data))
     newer = Prices(published=PublishedPrices(tmp_path / "data.json"))

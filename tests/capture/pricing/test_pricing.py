@@ -349,7 +349,7 @@ def test_published_price(model: str, usage: Usage, expected: Decimal, provider: 
         ("llama-3.3-70b-versatile", "groq", {"service_tier": "flex"}, (1000, 10), ("0.59", "0.79")),
     ],
 )
-def test_service_tier(
+def test_price_in_a_service_tier(
     model: str,
     provider: str,
     tier: dict[str, str],
@@ -387,7 +387,7 @@ def test_tier_without_a_published_price_is_unknown(
         ((16, 30, 0), "0.135"),
     ],
 )
-def test_time_of_day(at: tuple[int, int, int], expected: str) -> None:
+def test_price_by_time_of_day(at: tuple[int, int, int], expected: str) -> None:
     when = datetime(2026, 3, 1, *at, tzinfo=UTC)
     usage = tokens(1_000_000, 0)
     assert cost(usage, "deepseek-chat", "deepseek", at=when).total_usd == Decimal(expected)
@@ -417,7 +417,7 @@ def test_times_of_day_change_at_full_minutes() -> None:
         (datetime(2025, 6, 10, 1, tzinfo=timezone(timedelta(hours=2))), "50"),  # 23:00 UTC
     ],
 )
-def test_date(at: datetime, expected: str) -> None:
+def test_price_by_date(at: datetime, expected: str) -> None:
     found = cost(tokens(1_000_000, 1_000_000), "o3", "openai", at=at)
     assert found.total_usd == Decimal(expected)
 
@@ -727,7 +727,7 @@ BILLED: list[Any] = [
 
 
 @pytest.mark.parametrize(("read", "raw", "model", "provider", "expected"), BILLED)
-def test_what_is_billed_is_read_and_priced(
+def test_billed_shares_are_read_and_priced(
     read: Callable[[Any], Usage | None],
     raw: Any,
     model: str,
@@ -765,7 +765,7 @@ def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
     assert found.source == f"{SOURCE}, operator"
 
 
-def test_the_model_that_answered_is_priced() -> None:
+def test_the_model_that_responded_is_priced() -> None:
     usage = tokens(1000, 0)
     assert cost(usage, "auto", "openai", response_model="gpt-4o").total_usd == Decimal("0.0025")
     assert cost(usage, "gpt-4o", "openai", response_model=None).total_usd == Decimal("0.0025")
@@ -819,7 +819,7 @@ def test_cost_that_cannot_be_known_is_none(model: str, usage: Usage | None, why:
     assert found.why and why in found.why
 
 
-def test_an_hour_in_the_cache_without_a_price_is_unknown() -> None:
+def test_tokens_cached_for_an_hour_without_a_price_make_the_cost_unknown() -> None:
     written = tokens(10, 1, tokens_cache_write=5, tokens_cache_write_1h=5)
     found = cost(written, "anthropic/claude-sonnet-4.5", "openrouter")
     assert found.why == "tokens cached for an hour have no price"
@@ -838,7 +838,7 @@ def test_free_models_of_openrouter_cost_nothing() -> None:
     assert cost(spoken, "qwen/qwen3-coder:free", "openrouter").total_usd == 0
 
 
-def test_parts() -> None:
+def test_costs_have_parts() -> None:
     usage = tokens(
         12_345,
         678,
@@ -905,7 +905,7 @@ def test_providers_own_cost_comes_before_published_prices() -> None:
 
 
 @pytest.mark.parametrize("reported", ["-1", "NaN", "Infinity", "1e9"])
-def test_a_reported_cost_that_is_no_cost_is_passed_over(reported: str) -> None:
+def test_an_implausible_reported_cost_is_passed_over(reported: str) -> None:
     found = cost(tokens(1000, 0, reported_cost_usd=Decimal(reported)), "gpt-4o")
     assert (found.total_usd, found.source) == (Decimal("0.0025"), SOURCE)
 
@@ -982,7 +982,7 @@ def test_operators_object() -> None:
     assert found.cache_savings_usd == million((3000, "3.6"))
 
 
-def test_what_the_operator_does_not_price_apart_costs_what_it_is_part_of() -> None:
+def test_units_without_an_operators_price_cost_the_same_as_what_contains_them() -> None:
     usage = tokens(
         1000,
         100,
@@ -1124,7 +1124,7 @@ def test_prices_are_read_as_written() -> None:
         ),
     ],
 )
-def test_operators_bad_input_is_named(text: str, complaint: str) -> None:
+def test_an_error_in_the_operators_prices_is_named(text: str, complaint: str) -> None:
     with pytest.raises(ValueError) as raised:
         read_operator_prices(text, "AGENTLEDGER_PRICING")
     message = str(raised.value)
@@ -1139,7 +1139,7 @@ def test_operators_bad_input_is_named(text: str, complaint: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     ).map(json.dumps)
 )
-def test_operators_input_is_read_or_complained_of(text: str) -> None:
+def test_operators_prices_are_read_or_refused(text: str) -> None:
     try:
         read_operator_prices(text, "FILE")
     except ValueError as error:
@@ -1210,7 +1210,7 @@ def test_rounding_never_makes_a_part_negative(counts: list[int]) -> None:
     assert found.parts and min(astuple(found.parts)) >= 0
 
 
-def test_half_a_unit_of_the_last_place_goes_to_the_even() -> None:
+def test_half_of_the_last_place_is_rounded_to_even() -> None:
     prices = operator('{"m": {"input": 0.00005}}')  # 5e-11 USD a token
     rounded = {n: cost(tokens(n, 0), "m", prices=prices).total_usd for n in (1, 3, 5)}
     assert rounded == {1: Decimal("0E-10"), 3: Decimal("2E-10"), 5: Decimal("2E-10")}
@@ -1290,7 +1290,7 @@ def ours(shape: dict[str, Any]) -> Usage:
 
 
 @pytest.mark.parametrize("provider", sorted({provider for provider, _ in all_models()}))
-def test_agrees_with_the_library(provider: str) -> None:
+def test_costs_agree_with_the_library(provider: str) -> None:
     """Every model of the data, in every shape: the same, or a gap that is named."""
     for model in [model for of, model in all_models() if of == provider]:
         for shape in SHAPES:
@@ -1308,7 +1308,7 @@ def test_agrees_with_the_library(provider: str) -> None:
 
 
 @pytest.mark.parametrize("tier", ["flex", "priority", "fast", "batch"])
-def test_agrees_with_the_library_in_each_tier(tier: str) -> None:
+def test_costs_agree_with_the_library_in_each_tier(tier: str) -> None:
     kind = "processing" if tier == "batch" else "service_tier"
     for provider in providers:
         for model in provider.models:
@@ -1335,7 +1335,7 @@ def test_agrees_with_the_library_in_each_tier(tier: str) -> None:
 # --- explained, and lazily -----------------------------------------------------------------------
 
 
-def test_explain() -> None:
+def test_prices_are_explained() -> None:
     found = PUBLISHED.explain(BillingTerms("openai/gpt-4o", provider="openai"), at=NOW)
     assert (found.source, found.provider, found.model) == (SOURCE, "openai", "gpt-4o")
     assert found.why == "openai's published price of gpt-4o, found as 'gpt-4o'"
@@ -1354,7 +1354,7 @@ def test_explain() -> None:
     assert PUBLISHED.explain(BillingTerms("deepseek-chat")).source == SOURCE
 
 
-def test_the_library_is_loaded_when_first_needed_and_asks_nobody() -> None:
+def test_the_library_is_loaded_when_first_needed_and_uses_no_network() -> None:
     program = """
 import sys, socket
 def connect(*args): raise AssertionError("the network was asked")

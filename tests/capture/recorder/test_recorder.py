@@ -16,7 +16,7 @@ from capture.exchange import new_action_id
 from capture.spool.folder import Folder
 from capture.spool.frames import Kind
 from capture.spool.writer import Writer
-from tests.capture.spool.test_spool import head, written
+from tests.capture.spool.test_spool import head, write_call
 from tests.support.ledger import Ledger, wait_until
 
 
@@ -29,9 +29,9 @@ def write_spool(folder: Path) -> list[UUID]:
         writer = Writer(spool, max_bytes=1 << 30)
         ids = [new_action_id() for _ in range(3)]
         body = b'{"model": "m", "messages": []}'
-        written(writer.begin(ids[0], head(), body), [b'{"choices": []}'])
+        write_call(writer.begin(ids[0], head(), body), [b'{"choices": []}'])
         writer.append(ids[1].bytes, 0, (Kind.BEGIN, b"\0\0\0\4nope{}"), (Kind.END, b"nor this"))
-        written(writer.begin(ids[2], head(), body), [b'{"choices": []}'])
+        write_call(writer.begin(ids[2], head(), body), [b'{"choices": []}'])
         writer.close()
         return ids
 

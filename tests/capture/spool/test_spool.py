@@ -70,7 +70,7 @@ def steps_of(entry: CallWriter, pieces: list[bytes]) -> Iterator[None]:
     entry.end(Outcome.COMPLETED)
 
 
-def written(entry: CallWriter, pieces: list[bytes]) -> None:
+def write_call(entry: CallWriter, pieces: list[bytes]) -> None:
     for _ in steps_of(entry, pieces):
         pass
 
@@ -91,7 +91,7 @@ Pieces = st.lists(st.binary(max_size=300), max_size=5)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=500), Pieces), max_size=12), st.randoms())
-def test_calls_under_way_at_once_are_read_back_as_written(
+def test_concurrent_calls_are_read_back_as_written(
     calls: list[tuple[bytes, list[bytes]]], order: random.Random
 ) -> None:
     async def run() -> None:
@@ -116,7 +116,7 @@ def test_calls_under_way_at_once_are_read_back_as_written(
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=200), st.booleans())
-def test_damage_anywhere_costs_no_other_call(where: float, garbage: bytes, cut: bool) -> None:
+def test_damage_anywhere_loses_no_other_call(where: float, garbage: bytes, cut: bool) -> None:
     """Any bytes of a segment overwritten or cut off: every call whose records were not hit is read
     back as written, and a hit one is still there unless all of it was."""
 
@@ -125,7 +125,7 @@ def test_damage_anywhere_costs_no_other_call(where: float, garbage: bytes, cut: 
             writer = Writer(folder, max_bytes=100 * MB)
             pieces = {new_action_id(): [os.urandom(60)] for _ in range(5)}
             for action_id, own in pieces.items():
-                written(writer.begin(action_id, head(), b"{}"), own)
+                write_call(writer.begin(action_id, head(), b"{}"), own)
             writer.close()
             [segment] = folder.segments()
             path = folder.path / segment.name
@@ -150,16 +150,16 @@ def test_damage_anywhere_costs_no_other_call(where: float, garbage: bytes, cut: 
     asyncio.run(run())
 
 
-async def test_a_reader_that_begins_again_finds_what_was_not_committed() -> None:
+async def test_a_restarted_reader_finds_what_was_not_committed() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB)
         long = writer.begin(new_action_id(), head(), b"long")
         for number in range(4):
-            written(writer.begin(new_action_id(), head(), b"%d" % number), [b"x"])
+            write_call(writer.begin(new_action_id(), head(), b"%d" % number), [b"x"])
         reader = Reader(folder, {})
         assert len(reader.read(max_calls=9, max_bytes=MB)) == 4
         positions = reader.positions()
-        written(long, [b"after"])
+        write_call(long, [b"after"])
         writer.close()
         bodies = [exchange.body for exchange in read_all(folder, positions)]
         # The short ones come again, since they lie behind the long one's beginning; the ledger
@@ -175,7 +175,7 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
         long.write_head(200, [])
         long.write_piece(b"first ")
         for _ in range(40):
-            written(writer.begin(new_action_id(), head(), b"x"), [bytes(10_000)])
+            write_call(writer.begin(new_action_id(), head(), b"x"), [bytes(10_000)])
         reader = Reader(folder, {})
         while calls := reader.read(max_calls=100, max_bytes=MB):
             reader.release(calls)
@@ -199,10 +199,10 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
         writer.close()
 
 
-async def test_a_record_being_written_is_waited_for_and_a_torn_one_is_set_aside() -> None:
+async def test_an_unfinished_record_is_awaited_and_a_torn_one_is_set_aside() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB)
-        written(writer.begin(new_action_id(), head(), b"whole"), [b"x"])
+        write_call(writer.begin(new_action_id(), head(), b"whole"), [b"x"])
         [segment] = folder.segments()
         with (folder.path / segment.name).open("ab") as file:
             file.write(frames.header(Kind.PIECE, bytes(16), 0, b"never all of it")[:20])
@@ -283,7 +283,7 @@ async def test_an_end_that_finds_no_room_is_written_later() -> None:
         writer.close()
 
 
-async def test_what_was_cut_off_hides_no_later_call() -> None:
+async def test_truncated_bytes_hide_no_later_call() -> None:
     """A reader may have read a record before it was cut off with those behind it."""
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB)
@@ -300,17 +300,17 @@ async def test_what_was_cut_off_hides_no_later_call() -> None:
         os.truncate(segment, full)
         wait_until(writer.has_room)
         for number in range(3):
-            written(writer.begin(new_action_id(), head(), b"%d" % number), [b"x"])
+            write_call(writer.begin(new_action_id(), head(), b"%d" % number), [b"x"])
         calls = reader.read(max_calls=9, max_bytes=MB)
         assert [reader.load(call).body for call in calls] == [b"0", b"1", b"2"]
         assert reader.n_damaged == 0
         writer.close()
 
 
-async def test_a_segment_that_cannot_be_begun_leaves_nothing_behind() -> None:
+async def test_a_segment_that_cannot_be_created_leaves_nothing_behind() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB, segment_bytes=SMALL)
-        written(writer.begin(new_action_id(), head(), bytes(SMALL)), [b"x"])
+        write_call(writer.begin(new_action_id(), head(), bytes(SMALL)), [b"x"])
         n_open = len(os.listdir("/proc/self/fd"))
         with no_file_beyond(1):
             for _ in range(3):
@@ -318,12 +318,12 @@ async def test_a_segment_that_cannot_be_begun_leaves_nothing_behind() -> None:
                     writer.begin(new_action_id(), head(), b"{}")
         assert len(os.listdir("/proc/self/fd")) == n_open
         assert not list(folder.path.glob("*.new"))
-        written(writer.begin(new_action_id(), head(), b"{}"), [b"x"])
+        write_call(writer.begin(new_action_id(), head(), b"{}"), [b"x"])
         writer.close()
         assert len(read_all(folder)) == 2
 
 
-def test_a_reader_at_work_beside_the_writer_sees_every_record_whole() -> None:
+def test_a_reader_beside_a_writer_sees_every_record_whole() -> None:
     """A record of many pages becomes visible page by page."""
     response = os.urandom(60_000)
     n_calls = 600
@@ -358,13 +358,13 @@ async def test_a_batch_is_bounded_by_its_bodies_too() -> None:
         for _ in range(4):
             action_id = new_action_id()
             folder.body_path(action_id).write_bytes(bytes(MB))
-            written(writer.begin(action_id, head(has_body_file=True), b""), [b"x"])
+            write_call(writer.begin(action_id, head(has_body_file=True), b""), [b"x"])
         writer.close()
         reader = Reader(folder, {})
         assert len(reader.read(max_calls=9, max_bytes=2 * MB)) == 2
 
 
-async def test_a_full_spool_takes_no_call_but_lets_running_ones_end() -> None:
+async def test_a_full_spool_refuses_calls_but_lets_running_ones_end() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=MB)
         entry = writer.begin(new_action_id(), head(), b"{}")
@@ -382,7 +382,7 @@ async def test_with_fsync_an_end_waits_for_the_disk() -> None:
 
         async def call() -> None:
             entry = writer.begin(new_action_id(), head(), b"{}")
-            written(entry, [bytes(3000)])
+            write_call(entry, [bytes(3000)])
             await entry.sync()
 
         await asyncio.gather(*(call() for _ in range(60)))

@@ -33,7 +33,7 @@ def test_a_full_spool_refuses_calls_and_loses_none(fresh: Ledger) -> None:
         assert fresh.post().status_code == 200
 
 
-def test_a_full_spool_lets_calls_pass_when_told_so(fresh: Ledger) -> None:
+def test_a_full_spool_lets_calls_pass_if_configured(fresh: Ledger) -> None:
     fresh.env |= {"AGENTLEDGER_SPOOL_MAX_MB": "1", "AGENTLEDGER_ON_FULL": "pass"}
     with fresh:
         fresh.post()
@@ -54,7 +54,7 @@ def test_a_full_spool_lets_calls_pass_when_told_so(fresh: Ledger) -> None:
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
-def test_a_body_that_finds_no_room_is_let_pass_when_told_so(
+def test_a_body_without_room_passes_if_configured(
     fresh: Ledger, provider: Provider, server: ServerName, chunked: bool
 ) -> None:
     """Known only when some of it has been taken."""

@@ -79,12 +79,14 @@ def new_request(
     )
 
 
-def admitted(response: Admitted | Refused) -> Admitted:
+def admission_of(response: Admitted | Refused) -> Admitted:
+    """Fails if the call was refused."""
     assert isinstance(response, Admitted), response
     return response
 
 
-def refused(response: Admitted | Refused) -> Refused:
+def refusal_of(response: Admitted | Refused) -> Refused:
+    """Fails if the call was admitted."""
     assert isinstance(response, Refused), response
     return response
 

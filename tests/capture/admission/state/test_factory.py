@@ -14,7 +14,12 @@ from agentledger_site import conf
 from agentledger_site.variables import PREFIX
 from capture.admission.decision import NOTHING_APPLIES, Keys, State
 from capture.admission.state.factory import new_state
-from tests.capture.admission.state.states import admitted, new_request, refused, used_and_held
+from tests.capture.admission.state.states import (
+    admission_of,
+    new_request,
+    refusal_of,
+    used_and_held,
+)
 from tests.support.ledger import PROJECT
 from tests.support.redis_server import RedisServer
 
@@ -33,7 +38,7 @@ CONFIGURED = {
 }
 
 
-def configured(**more: str) -> State:
+def new_configured_state(**more: str) -> State:
     values = {PREFIX + name: value for name, value in (CONFIGURED | more).items()}
     with override_settings(AGENTLEDGER=conf.read(values)):
         return new_state()
@@ -42,8 +47,8 @@ def configured(**more: str) -> State:
 async def check(state: State) -> None:
     of = {"session": "s", "agent": "a", "user": "u"}
     for _ in range(3):
-        admitted(await state.admit(new_request("1", **of)))
-    assert refused(await state.admit(new_request("1", **of))).status == 403
+        admission_of(await state.admit(new_request("1", **of)))
+    assert refusal_of(await state.admit(new_request("1", **of))).status == 403
     standing = await state.standing(Keys(session_id="s", agent_name="a", user_id="u"))
     assert {(s.name, s.key): s.limit for s in standing} == {
         ("budget_session", "s"): Decimal(4),
@@ -60,16 +65,16 @@ async def check(state: State) -> None:
 
 
 def test_the_state_in_memory() -> None:
-    asyncio.run(check(configured()))
+    asyncio.run(check(new_configured_state()))
 
 
 def test_the_state_in_redis(redis_server: RedisServer) -> None:
-    asyncio.run(check(configured(REDIS_URL=redis_server.url)))
+    asyncio.run(check(new_configured_state(REDIS_URL=redis_server.url)))
     with redis_server.client() as client:
         assert client.dbsize() > 0
 
 
-def test_where_nothing_is_limited_nothing_applies() -> None:
+def test_without_limits_nothing_applies() -> None:
     async def check_nothing() -> None:
         with override_settings(AGENTLEDGER=conf.read({})):
             state = new_state()

@@ -194,9 +194,9 @@ def run(server: RedisServer | None, n_examples: int) -> None:
     )
 
 
-def test_in_memory() -> None:
+def test_the_state_in_memory_follows_the_model() -> None:
     run(None, 100)
 
 
-def test_in_redis(redis_server: RedisServer) -> None:
+def test_the_state_in_redis_follows_the_model(redis_server: RedisServer) -> None:
     run(redis_server, 40)

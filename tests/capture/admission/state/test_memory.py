@@ -10,7 +10,7 @@ from capture.admission.budgets import Budgets
 from capture.admission.rate_limits import CallWindows, Limit, Limits
 from capture.admission.state.memory import IDLE_S, Clock, MemoryState
 from capture.ledger.accounts import Account
-from tests.capture.admission.state.states import NOON, admitted, new_request, refused
+from tests.capture.admission.state.states import NOON, admission_of, new_request, refusal_of
 
 N_KEYS = 3000
 
@@ -28,7 +28,7 @@ def test_a_window_holds_no_more_times_than_its_limit_and_no_idle_keys() -> None:
     assert windows.usage(one, 1000 + N_KEYS) == (0, None)
 
 
-def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
+def test_idle_sums_are_dropped_and_come_back_from_the_ledger() -> None:
     now = NOON
     recorded: dict[Account, Decimal] = {}
 
@@ -41,10 +41,10 @@ def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
         clock = Clock(monotonic=lambda: now, unix=lambda: now)
         state = MemoryState(Limits(), budgets, prior_spend=prior_spend, clock=clock)
         running = new_request(session="running")
-        admitted(await state.admit(running))
+        admission_of(await state.admit(running))
         for n in range(N_KEYS):
             call = new_request(session=f"s{n}", agent="a", user=f"u{n}")
-            admitted(await state.admit(call))
+            admission_of(await state.admit(call))
             await state.settle(call, Decimal(1))
             recorded[Account("session", f"s{n}", None)] = Decimal(1)
             now += 10
@@ -52,9 +52,11 @@ def test_idle_sums_leave_and_come_back_from_the_ledger() -> None:
         assert len(state._sums) < 4 * IDLE_S / 10
         assert Account("session", "s0", None) not in state._sums
         assert Account("session", "running", None) in state._sums
-        assert refused(await state.admit(new_request(session="s0"))).code == "budget_exceeded"
+        assert refusal_of(await state.admit(new_request(session="s0"))).code == "budget_exceeded"
         await state.settle(running, Decimal(1))
-        assert refused(await state.admit(new_request(session="running"))).code == "budget_exceeded"
+        assert (
+            refusal_of(await state.admit(new_request(session="running"))).code == "budget_exceeded"
+        )
 
     asyncio.run(scenario())
 
@@ -74,7 +76,7 @@ def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
         async def spend(n: int) -> None:
             for _ in range(n):
                 call = new_request(session=f"s{next(numbers)}")
-                admitted(await state.admit(call))
+                admission_of(await state.admit(call))
                 await state.settle(call, Decimal(1))
 
         await spend(100)
@@ -88,7 +90,7 @@ def test_a_sum_that_the_ledger_does_not_have_yet_stays() -> None:
     asyncio.run(scenario())
 
 
-def test_without_a_ledger_to_ask_only_days_that_are_over_leave() -> None:
+def test_without_a_ledger_only_sums_of_past_days_are_dropped() -> None:
     now = NOON
 
     async def scenario() -> None:
@@ -98,14 +100,14 @@ def test_without_a_ledger_to_ask_only_days_that_are_over_leave() -> None:
         state = MemoryState(Limits(), budgets, clock=clock)
         for n in range(200):
             call = new_request(session="s" if n == 0 else None, user=f"u{n}")
-            admitted(await state.admit(call))
+            admission_of(await state.admit(call))
             await state.settle(call, Decimal(1))
         now += 86400
         for _ in range(200):
             call = new_request(user="today")
-            admitted(await state.admit(call))
+            admission_of(await state.admit(call))
             await state.release(call)
         assert len(state._sums) == 2
-        assert refused(await state.admit(new_request(session="s"))).code == "budget_exceeded"
+        assert refusal_of(await state.admit(new_request(session="s"))).code == "budget_exceeded"
 
     asyncio.run(scenario())

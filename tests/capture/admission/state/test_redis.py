@@ -24,10 +24,10 @@ from capture.admission.rate_limits import Limits
 from capture.admission.state.redis import RedisState
 from capture.ledger.accounts import Account
 from tests.capture.admission.state.states import (
-    admitted,
+    admission_of,
     by_name,
     new_request,
-    refused,
+    refusal_of,
     used_and_held,
 )
 from tests.support.ledger import PROJECT
@@ -91,7 +91,7 @@ def test_two_processes_share_budgets_and_limits(redis_server: RedisServer) -> No
     asyncio.run(scenario())
 
 
-def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
+def test_the_start_of_one_process_does_not_reset_what_another_has_counted(
     redis_server: RedisServer,
 ) -> None:
     async def ledger_of_noon(_: Account) -> Decimal:
@@ -106,9 +106,9 @@ def test_what_one_process_has_counted_another_one_s_start_does_not_reset(
             state(redis_server, prior_spend=ledger_of_later) as other,
         ):
             call = new_request(session="s")
-            assert admitted(await one.admit(call)).remaining_usd == 7
+            assert admission_of(await one.admit(call)).remaining_usd == 7
             await one.settle(call, Decimal(2))
-            assert admitted(await other.admit(new_request(session="s"))).remaining_usd == 5
+            assert admission_of(await other.admit(new_request(session="s"))).remaining_usd == 5
 
     asyncio.run(scenario())
 
@@ -133,7 +133,7 @@ asyncio.run(main())
 """
 
 
-def test_what_a_killed_process_held_is_spent_until_its_calls_are_known(
+def test_what_a_killed_process_held_counts_as_spent_until_its_calls_are_known(
     redis_server: RedisServer,
 ) -> None:
     process = subprocess.Popen(
@@ -168,7 +168,7 @@ def test_what_a_killed_process_held_is_spent_until_its_calls_are_known(
         process.stdout.close()
 
 
-def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
+def test_a_call_that_was_taken_for_lost_is_corrected_when_it_ends(
     redis_server: RedisServer,
 ) -> None:
     now = time.time()
@@ -178,7 +178,7 @@ def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
         async with state(redis_server, lease_s=30, unix=lambda: now) as one:
             paid, failed = new_request("2", session="s"), new_request("3", session="s")
             for call in (paid, failed):
-                admitted(await one.admit(call))
+                admission_of(await one.admit(call))
             now += 31
             assert await of_session(one) == (5, 0)
             assert await one.extend(paid, Decimal(4))
@@ -193,7 +193,7 @@ def test_a_call_that_was_taken_for_lost_is_put_right_when_it_ends(
 def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with state(redis_server) as one:
-            admitted(await one.admit(new_request(session="s")))
+            admission_of(await one.admit(new_request(session="s")))
             with redis_server.client() as client:
                 client.script_flush()
             responses = await asyncio.gather(
@@ -204,10 +204,12 @@ def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisSe
     asyncio.run(scenario())
 
 
-def test_an_agent_that_leaves_while_it_is_admitted_holds_nothing(redis_server: RedisServer) -> None:
+def test_an_agent_that_hangs_up_while_it_is_admitted_holds_nothing(
+    redis_server: RedisServer,
+) -> None:
     async def scenario() -> None:
         async with state(redis_server) as one:
-            admitted(await one.admit(new_request(session="s")))
+            admission_of(await one.admit(new_request(session="s")))
             for turns in range(12):
                 task = asyncio.create_task(one.admit(new_request(session="s")))
                 for _ in range(turns):
@@ -222,7 +224,7 @@ def test_an_agent_that_leaves_while_it_is_admitted_holds_nothing(redis_server: R
     asyncio.run(scenario())
 
 
-def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
+def test_every_key_expires(redis_server: RedisServer) -> None:
     async def nothing(_: Account) -> Decimal:
         return Decimal(0)
 
@@ -230,9 +232,9 @@ def test_every_key_leaves_in_time(redis_server: RedisServer) -> None:
         everything = Budgets(Decimal(10), Decimal(10), Decimal(10), Decimal(10))
         limits = Limits(10, 10, 10, 10)
         async with state(redis_server, limits, everything, prior_spend=nothing) as one:
-            admitted(await one.admit(new_request(session="s", agent="a", user="u")))
+            admission_of(await one.admit(new_request(session="s", agent="a", user="u")))
             ended = new_request(session="s", agent="a", user="u")
-            admitted(await one.admit(ended))
+            admission_of(await one.admit(ended))
             await one.settle(ended, Decimal(1))
             with redis_server.client() as client:
                 ttl_s = {key: client.ttl(key) for key in client.scan_iter()}
@@ -253,13 +255,13 @@ def own_server() -> Any:
         yield server
 
 
-def test_when_redis_goes_away_calls_pass_and_it_is_said_once(
+def test_while_redis_is_unavailable_calls_pass_and_it_is_logged_once(
     own_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
         async with state(own_server, Limits(overall=1)) as one:
-            admitted(await one.admit(new_request()))
-            refused(await one.admit(new_request()))
+            admission_of(await one.admit(new_request()))
+            refusal_of(await one.admit(new_request()))
             assert one.degraded is None
             own_server.stop()
             began = time.monotonic()
@@ -276,7 +278,7 @@ def test_when_redis_goes_away_calls_pass_and_it_is_said_once(
                 return one.degraded is None
 
             await until(is_back)
-            refused(await one.admit(new_request()))
+            refusal_of(await one.admit(new_request()))
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario())
@@ -286,20 +288,20 @@ def test_when_redis_goes_away_calls_pass_and_it_is_said_once(
     assert said[1] == "Redis is back"
 
 
-def test_when_redis_goes_away_calls_are_refused_if_the_operator_wants_that(
+def test_while_redis_is_unavailable_calls_are_refused_if_configured(
     own_server: RedisServer,
 ) -> None:
     async def scenario() -> None:
         own_server.stop()
         async with state(own_server, on_failure="block") as one:
-            response = refused(await one.admit(new_request(session="s")))
+            response = refusal_of(await one.admit(new_request(session="s")))
             assert (response.status, response.code) == (503, "limiter_unavailable")
             assert (response.may_retry, response.retry_after_s) == (True, 1.0)
 
     asyncio.run(scenario())
 
 
-def test_an_agent_does_not_wait_for_a_redis_that_does_not_answer(own_server: RedisServer) -> None:
+def test_an_agent_does_not_wait_for_an_unresponsive_redis(own_server: RedisServer) -> None:
     async def scenario() -> list[Admitted | Refused]:
         async with state(own_server, timeout_s=0.5) as one:
             assert own_server.process is not None
@@ -317,16 +319,16 @@ def test_an_agent_does_not_wait_for_a_redis_that_does_not_answer(own_server: Red
     assert responses == [Admitted((), Decimal(0), None)] * 320
 
 
-def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
+def test_calls_that_end_while_redis_is_unavailable_are_spent_when_it_is_back(
     own_server: RedisServer,
 ) -> None:
     async def scenario() -> None:
         async with state(own_server, timeout_s=0.5) as one:
             before, during = new_request("4", session="s"), new_request("1", session="s")
-            admitted(await one.admit(before))
+            admission_of(await one.admit(before))
             assert own_server.process is not None
             own_server.process.send_signal(signal.SIGSTOP)
-            admitted(await one.admit(during))
+            admission_of(await one.admit(during))
             await one.settle(before, Decimal(2))
             await one.settle(during, Decimal("0.5"))
             own_server.process.send_signal(signal.SIGCONT)
@@ -342,7 +344,7 @@ def test_calls_that_end_while_redis_is_away_are_spent_when_it_is_back(
     asyncio.run(scenario())
 
 
-def test_when_redis_has_lost_everything_the_ledger_is_asked_again(
+def test_when_redis_has_lost_everything_sums_are_read_from_the_ledger_again(
     redis_server: RedisServer,
 ) -> None:
     recorded = Decimal(0)
@@ -355,11 +357,11 @@ def test_when_redis_has_lost_everything_the_ledger_is_asked_again(
         async with state(redis_server, prior_spend=prior_spend) as one:
             ended, running = new_request("4", session="s"), new_request("3", session="s")
             for call in (ended, running):
-                admitted(await one.admit(call))
+                admission_of(await one.admit(call))
             redis_server.empty()
             await one.settle(ended, Decimal(2))
             recorded = Decimal(2)
-            assert admitted(await one.admit(new_request(session="s"))).remaining_usd == 8
+            assert admission_of(await one.admit(new_request(session="s"))).remaining_usd == 8
             await one.settle(running, Decimal(3))  # it held nothing any more
             assert await of_session(one) == (5, 1)
 

@@ -16,10 +16,10 @@ from tests.capture.admission.state.conftest import MakeBench
 from tests.capture.admission.state.states import (
     NOON,
     Bench,
-    admitted,
+    admission_of,
     by_name,
     new_request,
-    refused,
+    refusal_of,
     used_and_held,
 )
 
@@ -74,7 +74,7 @@ def test_of_a_hundred_calls_at_once_under_a_limit_of_ten_ten_pass(
     assert {(r.status, r.code, r.may_retry) for r in others} == {(429, "rate_limited", True)}
 
 
-def test_a_limit_has_no_edge_at_which_more_pass(bench: MakeBench) -> None:
+def test_a_limit_has_no_window_edge_at_which_more_pass(bench: MakeBench) -> None:
     b = bench(Limits(overall=2))
     for at, passes in [(59, True), (59.5, True), (61, False), (118.8, False), (119.1, True)]:
         b.now = NOON + at
@@ -83,11 +83,11 @@ def test_a_limit_has_no_edge_at_which_more_pass(bench: MakeBench) -> None:
 
 def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
     b = bench(Limits(overall=2, session=1))
-    admitted(b.run(b.state.admit(new_request(session="s"))))
+    admission_of(b.run(b.state.admit(new_request(session="s"))))
     b.now += 10
-    admitted(b.run(b.state.admit(new_request())))
+    admission_of(b.run(b.state.admit(new_request())))
     b.now += 5
-    response = refused(b.run(b.state.admit(new_request())))
+    response = refusal_of(b.run(b.state.admit(new_request())))
     assert response.retry_after_s == 45
     assert response.facts == {
         "rate_limit": "all",
@@ -97,33 +97,33 @@ def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
         "resets_at": "2026-03-14T12:01:00+00:00",
     }
     b.now += 44.75
-    assert refused(b.run(b.state.admit(new_request()))).retry_after_s == 0.25
+    assert refusal_of(b.run(b.state.admit(new_request()))).retry_after_s == 0.25
     b.now += 0.25
-    admitted(b.run(b.state.admit(new_request())))
-    assert refused(b.run(b.state.admit(new_request()))).retry_after_s == 10
+    admission_of(b.run(b.state.admit(new_request())))
+    assert refusal_of(b.run(b.state.admit(new_request()))).retry_after_s == 10
 
 
-def test_of_several_limits_the_longest_wait_is_told(bench: MakeBench) -> None:
+def test_a_refusal_by_several_limits_names_the_longest_wait(bench: MakeBench) -> None:
     b = bench(Limits(overall=2, session=1))
-    admitted(b.run(b.state.admit(new_request())))
+    admission_of(b.run(b.state.admit(new_request())))
     b.now += 20
-    admitted(b.run(b.state.admit(new_request(session="s"))))
+    admission_of(b.run(b.state.admit(new_request(session="s"))))
     b.now += 10
-    response = refused(b.run(b.state.admit(new_request(session="s"))))
+    response = refusal_of(b.run(b.state.admit(new_request(session="s"))))
     assert (response.facts["rate_limit"], response.retry_after_s) == ("session", 50)
     assert response.message == (
         "The rate limit of session s of 1 requests in 60 seconds is reached;"
         " the next one passes in 50.000 s."
     )
-    assert refused(b.run(b.state.admit(new_request(session="t")))).retry_after_s == 30
+    assert refusal_of(b.run(b.state.admit(new_request(session="t")))).retry_after_s == 30
 
 
-def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: MakeBench) -> None:
+def test_a_call_that_one_limit_refuses_does_not_count_against_others(bench: MakeBench) -> None:
     b = bench(Limits(overall=10, session=1, user=5), Budgets(daily=Decimal(5), agent=Decimal(1)))
     of = {"session": "s", "user": "u", "agent": "a"}
-    admitted(b.run(b.state.admit(new_request(**of))))
-    assert refused(b.run(b.state.admit(new_request(**of)))).code == "rate_limited"
-    by_budget = refused(b.run(b.state.admit(new_request(session="t", user="u", agent="a"))))
+    admission_of(b.run(b.state.admit(new_request(**of))))
+    assert refusal_of(b.run(b.state.admit(new_request(**of)))).code == "rate_limited"
+    by_budget = refusal_of(b.run(b.state.admit(new_request(session="t", user="u", agent="a"))))
     assert by_budget.code == "budget_reserved"
     standing = b.run(b.state.standing(Keys(session_id="s", agent_name="a", user_id="u")))
     used = {name: used_and_held(s) for name, s in by_name(standing).items()}
@@ -141,8 +141,8 @@ def test_a_call_that_one_limit_refuses_takes_nothing_from_the_others(bench: Make
 def test_what_is_settled_is_spent_and_what_is_released_is_not(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal("1")))
     dear, failed = new_request("0.6", session="s"), new_request("0.3", session="s")
-    assert admitted(b.run(b.state.admit(dear))).remaining_usd == 1
-    response = admitted(b.run(b.state.admit(failed)))
+    assert admission_of(b.run(b.state.admit(dear))).remaining_usd == 1
+    response = admission_of(b.run(b.state.admit(failed)))
     assert (response.reserved_usd, response.remaining_usd) == (Decimal("0.3"), Decimal("0.4"))
     b.run(b.state.settle(dear, Decimal("0.7")))
     b.run(b.state.release(failed))
@@ -156,7 +156,7 @@ def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(9)))
     first, second = new_request(session="s"), new_request(session="s")
     for one in (first, second):
-        admitted(b.run(b.state.admit(one)))
+        admission_of(b.run(b.state.admit(one)))
     for _ in range(3):
         b.run(b.state.settle(first, Decimal(2)))
         b.run(b.state.release(first))
@@ -166,12 +166,12 @@ def test_the_end_of_a_call_counts_once(bench: MakeBench) -> None:
     assert used_and_held(standing) == (2, 0)
 
 
-def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
+def test_a_spent_budget_is_not_to_be_retried(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal("0.25"), status=402))
     one = new_request("0.1")
-    admitted(b.run(b.state.admit(one)))
+    admission_of(b.run(b.state.admit(one)))
     b.run(b.state.settle(one, Decimal("0.3000000001")))
-    response = refused(b.run(b.state.admit(new_request("0"))))
+    response = refusal_of(b.run(b.state.admit(new_request("0"))))
     assert response == Refused(
         status=402,
         code="budget_exceeded",
@@ -192,42 +192,42 @@ def test_a_spent_budget_is_not_worth_another_try(bench: MakeBench) -> None:
     )
 
 
-def test_a_spent_budget_is_told_rather_than_a_held_one(bench: MakeBench) -> None:
+def test_a_refusal_names_a_spent_budget_rather_than_a_held_one(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(2)))
     for key in ("s", "t"):
         one = new_request(session=key)
-        admitted(b.run(b.state.admit(one)))
+        admission_of(b.run(b.state.admit(one)))
         b.run(b.state.settle(one, Decimal(1)))
-    response = refused(b.run(b.state.admit(new_request(session="new"))))
+    response = refusal_of(b.run(b.state.admit(new_request(session="new"))))
     assert (response.code, response.facts["budget"]) == ("budget_exceeded", "daily")
-    response = refused(b.run(b.state.admit(new_request(session="s"))))
+    response = refusal_of(b.run(b.state.admit(new_request(session="s"))))
     assert response.message == "The session budget of s is spent: 1 of 1 USD; it resets never."
 
 
 def test_keys_do_not_share_budgets(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(Decimal(1), Decimal(1), None, Decimal(1)))
-    admitted(b.run(b.state.admit(new_request(session="x", agent="y", user="z"))))
-    admitted(b.run(b.state.admit(new_request(session="y", agent="z", user="x"))))
-    admitted(b.run(b.state.admit(new_request())))
-    refused(b.run(b.state.admit(new_request(user="z"))))
+    admission_of(b.run(b.state.admit(new_request(session="x", agent="y", user="z"))))
+    admission_of(b.run(b.state.admit(new_request(session="y", agent="z", user="x"))))
+    admission_of(b.run(b.state.admit(new_request())))
+    refusal_of(b.run(b.state.admit(new_request(user="z"))))
 
 
-def test_odd_keys_are_keys(bench: MakeBench) -> None:
+def test_unusual_keys_are_kept_apart(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
     for key in ("a:b", "", "ключ", "'} *", "a:b\n"):
-        admitted(b.run(b.state.admit(new_request(session=key))))
-        refused(b.run(b.state.admit(new_request(session=key))))
+        admission_of(b.run(b.state.admit(new_request(session=key))))
+        refusal_of(b.run(b.state.admit(new_request(session=key))))
 
 
-def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None:
+def test_a_cost_counts_on_the_day_that_admitted_its_call(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(1), agent=Decimal(1)))
     b.now = datetime(2026, 3, 14, 23, 59, 50, tzinfo=UTC).timestamp()
     before = new_request(agent="a")
-    admitted(b.run(b.state.admit(before)))
-    refused(b.run(b.state.admit(new_request(agent="a"))))
+    admission_of(b.run(b.state.admit(before)))
+    refusal_of(b.run(b.state.admit(new_request(agent="a"))))
     b.now += 20
     after = new_request(agent="a")
-    admitted(b.run(b.state.admit(after)))
+    admission_of(b.run(b.state.admit(after)))
     b.run(b.state.settle(before, Decimal(50)))
     standing = by_name(b.run(b.state.standing(Keys(agent_name="a"))))
     for name in ("budget_daily", "budget_agent"):
@@ -235,51 +235,51 @@ def test_a_cost_goes_to_the_day_that_admitted_its_call(bench: MakeBench) -> None
         assert standing[name].resets_at == datetime(2026, 3, 16, tzinfo=UTC)
 
 
-def test_a_session_has_its_budget_for_life(bench: MakeBench) -> None:
+def test_a_sessions_budget_never_resets(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
     one = new_request(session="s")
-    admitted(b.run(b.state.admit(one)))
+    admission_of(b.run(b.state.admit(one)))
     b.run(b.state.settle(one, Decimal(1)))
     b.now += 40 * 86400
-    refused(b.run(b.state.admit(new_request(session="s"))))
+    refusal_of(b.run(b.state.admit(new_request(session="s"))))
 
 
-def test_where_budgets_only_warn_calls_go_through_marked(bench: MakeBench) -> None:
+def test_where_budgets_only_warn_calls_pass_marked(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1), daily=Decimal(5), action="warn"))
     one = new_request(session="s")
-    assert admitted(b.run(b.state.admit(one))).warnings == ()
+    assert admission_of(b.run(b.state.admit(one))).warnings == ()
     b.run(b.state.settle(one, Decimal("1.5")))
-    response = admitted(b.run(b.state.admit(new_request(session="s"))))
+    response = admission_of(b.run(b.state.admit(new_request(session="s"))))
     assert response.warnings == (BudgetWarning("session", "s", Decimal("1.5"), Decimal(1)),)
     assert response.remaining_usd == 0
 
 
 def test_both_blocks(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(0), action="both"))
-    assert refused(b.run(b.state.admit(new_request()))).code == "budget_exceeded"
+    assert refusal_of(b.run(b.state.admit(new_request()))).code == "budget_exceeded"
 
 
 def test_a_model_without_a_price_passes_marked(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(1)))
-    response = admitted(b.run(b.state.admit(new_request(None, session="s"))))
+    response = admission_of(b.run(b.state.admit(new_request(None, session="s"))))
     assert response == Admitted(
         (BudgetWarning("unpriced", "gpt-4o", Decimal(0), None),), Decimal(0), Decimal(1)
     )
-    assert admitted(b.run(b.state.admit(new_request(None)))).warnings == ()
+    assert admission_of(b.run(b.state.admit(new_request(None)))).warnings == ()
 
 
-def test_a_model_without_a_price_is_refused_where_the_operator_wants_that(bench: MakeBench) -> None:
+def test_a_model_without_a_price_is_refused_if_configured(bench: MakeBench) -> None:
     b = bench(Limits(overall=1), Budgets(session=Decimal(1), unpriced="block"))
-    response = refused(b.run(b.state.admit(new_request(None, session="s"))))
+    response = refusal_of(b.run(b.state.admit(new_request(None, session="s"))))
     assert (response.code, response.may_retry) == ("budget_unpriced", False)
-    admitted(b.run(b.state.admit(new_request(None))))
+    admission_of(b.run(b.state.admit(new_request(None))))
 
 
-def test_a_running_call_may_hold_more_while_that_is_left(bench: MakeBench) -> None:
+def test_a_running_call_may_hold_more_while_enough_is_left(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(10), daily=Decimal(100)))
     one, other = new_request("1", session="s"), new_request("4", session="s")
     for call in (one, other):
-        admitted(b.run(b.state.admit(call)))
+        admission_of(b.run(b.state.admit(call)))
     assert b.run(b.state.extend(one, Decimal(6)))
     assert not b.run(b.state.extend(one, Decimal("6.0000000001")))
     standing = by_name(b.run(b.state.standing(Keys(session_id="s"))))
@@ -304,10 +304,10 @@ def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: M
     [standing] = b.run(b.state.standing(Keys()))
     assert standing.used == 10 + len(ran) * (3 - 1)
     assert standing.left == 0
-    refused(b.run(b.state.admit(new_request())))
+    refusal_of(b.run(b.state.admit(new_request())))
 
 
-def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> None:
+def test_the_last_call_may_exceed_a_budget_by_its_cost(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(10)))
     responses = at_once(b, 100, usd="3")
     assert sum(isinstance(response, Admitted) for response in responses) == 4
@@ -316,7 +316,7 @@ def test_the_last_call_may_pass_a_budget_by_what_it_costs(bench: MakeBench) -> N
     assert standing.left == 0
 
 
-def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
+def test_sums_of_the_ledger_count_as_spent(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(session=Decimal(5), daily=Decimal(8)))
     spent = [
         AccountSpend(Account("session", "s", None), Decimal("4.5")),
@@ -325,13 +325,15 @@ def test_what_the_ledger_has_is_spent(bench: MakeBench) -> None:
     ]
     b.run(b.state.seed(spent))
     one = new_request(session="s")
-    assert admitted(b.run(b.state.admit(one))).remaining_usd == Decimal("0.5")
+    assert admission_of(b.run(b.state.admit(one))).remaining_usd == Decimal("0.5")
     b.run(b.state.settle(one, Decimal("0.25")))
     b.run(b.state.seed(spent))  # another process starts: what was counted since stays
-    assert admitted(b.run(b.state.admit(new_request(session="s")))).remaining_usd == Decimal("0.25")
+    assert admission_of(b.run(b.state.admit(new_request(session="s")))).remaining_usd == Decimal(
+        "0.25"
+    )
 
 
-def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> None:
+def test_the_ledger_is_queried_once_for_prior_spend(bench: MakeBench) -> None:
     parsed_request: list[Account] = []
 
     async def prior_spend(account: Account) -> Decimal:
@@ -346,7 +348,7 @@ def test_the_ledger_is_asked_once_for_what_it_spent_before(bench: MakeBench) -> 
     assert sorted(parsed_request) == [Account("daily", None, DAY), Account("session", "s", None)]
 
 
-def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench: MakeBench) -> None:
+def test_while_the_ledger_is_unavailable_limits_hold_and_budgets_are_open(bench: MakeBench) -> None:
     is_away = True
 
     async def prior_spend(account: Account) -> Decimal:
@@ -356,12 +358,12 @@ def test_when_the_ledger_cannot_be_asked_limits_hold_and_budgets_are_open(bench:
 
     b = bench(Limits(overall=2), Budgets(session=Decimal(1)), prior_spend=prior_spend)
     for _ in range(2):
-        response = admitted(b.run(b.state.admit(new_request(session="s"))))
+        response = admission_of(b.run(b.state.admit(new_request(session="s"))))
         assert response.remaining_usd is None
     assert b.state.degraded == "the ledger's sums: no database"
-    assert refused(b.run(b.state.admit(new_request(session="s")))).code == "rate_limited"
+    assert refusal_of(b.run(b.state.admit(new_request(session="s")))).code == "rate_limited"
     is_away = False
     b.now += 61
     b.run(asyncio.sleep(1.01))
-    assert refused(b.run(b.state.admit(new_request(session="s")))).code == "budget_exceeded"
+    assert refusal_of(b.run(b.state.admit(new_request(session="s")))).code == "budget_exceeded"
     assert b.state.degraded is None
