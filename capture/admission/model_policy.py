@@ -24,7 +24,7 @@ class ModelPolicy:
         """`models` are those that the call names: any of them may respond, so each must be allowed.
         A call whose model is not known is not denied, but not allowed either."""
         if not models and self._allow:
-            return _refusal("model_not_allowed", None, "the call names no model that can be told")
+            return _refusal("model_not_allowed", None, "the model of the call cannot be determined")
         return next(filter(None, map(self._cached_refusal, models)), None)
 
     def _refusal_of(self, model: str) -> Refused | None:
