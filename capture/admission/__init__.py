@@ -1,1 +1,1 @@
-"""May this call go upstream? One decision, made of small checks in a visible order."""
+"""The decision whether a call may go upstream, made of small checks in a visible order."""

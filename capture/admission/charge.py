@@ -27,7 +27,7 @@ FIRST_ESTIMATE_AT = 2 * 1024
 
 
 class Measured(NamedTuple):
-    """What the response says about its cost; None: that is not known."""
+    """The cost and output of a call according to its response; None: not known."""
 
     usd: Decimal | None
     tokens_out: int | None = None
@@ -173,7 +173,7 @@ class Charge:
         return Measured(cost.total_usd, usage.tokens_out)
 
     def _measure_as_recorder(self) -> Measured:
-        """Parses the request too, which takes longer."""
+        """Parses the request too, as the recorder does; this takes longer."""
         call = parse_call(replace(self._exchange, pieces=list(self._exchange.pieces)))
         if not self._has_whole_request and call.usage_source == "estimated":
             return Measured(None)

@@ -1,4 +1,4 @@
-"""What agents must send before anything else is looked at: the ingest key, or an ingest token."""
+"""The check that comes before all others: agents must send the ingest key, or an ingest token."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Prices of models, and what a call costs by them."""
+"""Prices of models, and the costs of calls that follow from them."""

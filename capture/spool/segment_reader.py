@@ -1,4 +1,4 @@
-"""One segment as it is read: frame by frame, over what is damaged, while it may still grow."""
+"""The reading of one segment: frame by frame, past damaged bytes, while it may still grow."""
 
 from __future__ import annotations
 

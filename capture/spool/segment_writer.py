@@ -42,7 +42,7 @@ class SegmentWriter:
 
     @property
     def is_old(self) -> bool:
-        """False if there is nothing in it."""
+        """False if the segment is empty."""
         is_empty = self._size <= frames.HEADER.size + 2
         return not is_empty and time.monotonic() - self._began > SEGMENT_AGE_S
 

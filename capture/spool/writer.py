@@ -141,7 +141,7 @@ class Writer:
         self.folder.ring_doorbell()
 
     def ring_soon(self) -> None:
-        """Wakes the recorder in a moment."""
+        """Wakes the recorder a moment later."""
         if self._ring is None:
             loop = asyncio.get_running_loop()
             self._ring = loop.call_later(RING_AFTER_S, self._ring_now)

@@ -222,8 +222,8 @@ class RedisState:
     async def _balances(
         self, charged: AccountLimits, sums: list[tuple[bytes, bytes]]
     ) -> list[Balance]:
-        """`sums` has what is spent and held of each account; empty where Redis does not know it.
-        Accounts whose sum the ledger cannot tell either are left out."""
+        """`sums` has what is spent from and held of each account, both empty where Redis does not
+        know it. Leaves out accounts whose sum the ledger cannot provide either."""
         unknown = [
             account for (account, _), (spent, _) in zip(charged, sums, strict=True) if spent == b""
         ]

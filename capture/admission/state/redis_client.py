@@ -1,4 +1,4 @@
-"""Redis as the state uses it: every step is a script, and an outage is found out once for all."""
+"""Redis as the state uses it: every step is a script, and one failure begins an outage for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Unavailable(Exception):
 
 
 class RedisClient:
-    """`idle_s` is how long sums of sessions stay without being used; 0: for ever. `unix`, for
+    """`idle_s` is how long sums of sessions stay without being used; 0: forever. `unix`, for
     tests, replaces the clock of Redis."""
 
     def __init__(
@@ -53,8 +53,8 @@ class RedisClient:
         return reply
 
     def now(self) -> float:
-        """Seconds since 1970 by this process's clock, which is near enough to that of Redis for
-        people to read."""
+        """Returns seconds since 1970 by the clock of this process, which is close enough to that of
+        Redis for people to read."""
         return (self._unix or time.time)()
 
     async def close(self) -> None:

@@ -59,7 +59,7 @@ class Upkeep:
         )
 
     def settle_later(self, call: EndedCall) -> None:
-        """Of several ends of one call the first counts."""
+        """If a call ends several times, the first end counts."""
         if len(self._unsettled) < MAX_UNSETTLED:
             self._unsettled.setdefault(call.action_id, call)
         self._ensure_task()
