@@ -10,8 +10,7 @@ from access.management.database_errors import describe_database_error
 
 
 class Command(BaseCommand):
-    help = "Verify that no entry of the audit log was changed, removed or added; name the first"
-        " that was."
+    help = "Verify that the audit log is intact; name the first entry that was changed or removed."
     requires_system_checks: list[str] = []
 
     def handle(self, **options: Any) -> None:
