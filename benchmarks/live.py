@@ -31,7 +31,7 @@ EVERY_S = 0.1
 SEQ = re.compile(r'"seq":(\d+)')
 
 
-class Writer:
+class CallWriter:
     """Copies a recorded call again and again, each with a number of its own, in SQLite itself."""
 
     def __init__(self, database: Path) -> None:
@@ -66,7 +66,7 @@ class Clients:
     """Listen to everything, and note how long after it was written the newest call of each message
     came."""
 
-    def __init__(self, count: int, port: int, writer: Writer) -> None:
+    def __init__(self, count: int, port: int, writer: CallWriter) -> None:
         self.delays_s: list[float] = []
         self.n_gaps = 0
         self._count = count
@@ -104,7 +104,7 @@ class Clients:
 
 
 async def measure(port: int, database: Path, arguments: argparse.Namespace) -> None:
-    writer = Writer(database)
+    writer = CallWriter(database)
     clients = Clients(arguments.clients, port, writer)
     await clients.until_connected()
     process = next(
