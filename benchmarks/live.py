@@ -38,7 +38,7 @@ class CallWriter:
         self.database = database
         self.written: dict[int, float] = {}  # when, by seq
 
-    async def run(self, per_second: int, seconds: float) -> None:
+    async def write_calls(self, per_second: int, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             begin = time.monotonic()
@@ -113,7 +113,7 @@ async def measure(port: int, database: Path, arguments: argparse.Namespace) -> N
         if found.status == "LISTEN" and found.laddr and found.laddr.port == port
     )
     before, memory = process.cpu_times(), process.memory_info().rss
-    await writer.run(arguments.calls, arguments.seconds)
+    await writer.write_calls(arguments.calls, arguments.seconds)
     after = process.cpu_times()
     await clients.close()
     cpu = after.user + after.system - before.user - before.system

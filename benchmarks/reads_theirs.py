@@ -69,7 +69,7 @@ READS = {
 Call = tuple[object, ...]
 
 
-class Filling:
+class TheirFilling:
     def __init__(self) -> None:
         self.random = Random(1)
         self.texts = texts()
@@ -117,7 +117,7 @@ def fill(python: str, ledger: Path, n_sessions: int, n_calls: int) -> None:
     """Puts sessions of `n_calls` each into a new ledger, which they make at their first start."""
     with serving(python, ledger):
         pass
-    filling = Filling()
+    filling = TheirFilling()
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.executemany(INSERT, filling.session("long", LONG_CALLS))

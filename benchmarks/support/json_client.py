@@ -11,7 +11,7 @@ from benchmarks.support.latency import is_complete
 TIMEOUT_S = 600.0
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """One connection, which sends the next request as soon as it has the last one's response."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
@@ -56,7 +56,7 @@ async def _send_all(port: int, requests: Iterator[bytes], n_connections: int) ->
     async with asyncio.timeout(TIMEOUT_S):
         for _ in range(n_connections):
             _, connection = await loop.create_connection(
-                lambda: Connection(requests), "127.0.0.1", port
+                lambda: LoadConnection(requests), "127.0.0.1", port
             )
             connections.append(connection)
         await asyncio.gather(*(connection.closed for connection in connections))

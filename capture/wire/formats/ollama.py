@@ -89,7 +89,7 @@ def _streams(raw: dict[str, bytes]) -> bool:
     return load(raw.get("stream", b"true"))[0] is not False
 
 
-class _Response:
+class _OllamaResponse:
     """A response that comes in one object or in many."""
 
     def __init__(self) -> None:
@@ -125,13 +125,13 @@ class _Response:
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    response = _Response()
+    response = _OllamaResponse()
     response.add(fields(value))
     return response.finish()
 
 
 def _parse_stream(body: bytes) -> ParsedResponse:
-    response = _Response()
+    response = _OllamaResponse()
     parsed_response = response.parsed_response
     unread: list[int] = []
     for piece, end in ndjson.objects(body, unread):

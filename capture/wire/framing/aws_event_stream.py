@@ -31,7 +31,7 @@ _BYTES, _STRING = 6, 7
 _CUT = "the last frame is cut short"
 
 
-class Frame(NamedTuple):
+class EventFrame(NamedTuple):
     """One frame. `headers` are those that are strings, as no other types are read."""
 
     headers: dict[str, str]
@@ -39,7 +39,7 @@ class Frame(NamedTuple):
     end: int  # its offset in the body
 
 
-def frames(body: bytes, notes: list[str]) -> Iterator[Frame]:
+def frames(body: bytes, notes: list[str]) -> Iterator[EventFrame]:
     """Yields the sound frames, up to the first that is not: only its length could say where the
     next one begins. The reason is added to `notes`."""
     view = memoryview(body)
@@ -65,7 +65,7 @@ def frames(body: bytes, notes: list[str]) -> Iterator[Frame]:
         if headers is None or crc32(view[start : end - 4]) != int.from_bytes(body[end - 4 : end]):
             notes.append(f"the frame at byte {start} is damaged")
             return
-        yield Frame(headers, body[payload_start : end - 4], end)
+        yield EventFrame(headers, body[payload_start : end - 4], end)
         start = end
 
 

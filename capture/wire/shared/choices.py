@@ -13,7 +13,7 @@ _LEGACY = -1
 """The index of `function_call`, of which there is one at most."""
 
 
-class _Call:
+class _PartialCall:
     def __init__(self) -> None:
         self.id: str | None = None
         self.name: str | None = None
@@ -25,9 +25,9 @@ class Choice:
         self.stop_reason: str | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
-        self._calls: list[_Call] = []
-        self._latest: dict[int | None, _Call] = {}  # by index
-        self._known: dict[tuple[int | None, str], _Call] = {}  # by index and id
+        self._calls: list[_PartialCall] = []
+        self._latest: dict[int | None, _PartialCall] = {}  # by index
+        self._known: dict[tuple[int | None, str], _PartialCall] = {}  # by index and id
 
     def add(self, delta: dict[str, JSON]) -> bool:
         """Adds a delta; returns True when it has text, reasoning or a piece of a tool call."""
@@ -103,7 +103,7 @@ class Choice:
         elif arguments is not None:  # Mistral: whole, as an object
             call.arguments.append(dump(arguments))
 
-    def _call(self, index: int | None, id: str | None, name: str | None) -> _Call:
+    def _call(self, index: int | None, id: str | None, name: str | None) -> _PartialCall:
         """The call that a fragment belongs to.
 
         Some servers give all parallel calls index 0, or none: then a new id begins a new call, and
@@ -115,7 +115,7 @@ class Choice:
         elif call is not None and index is None and not id and name and call.name:
             call = None
         if call is None:
-            call = _Call()
+            call = _PartialCall()
             self._calls.append(call)
         self._latest[index] = call
         if id and not call.id:

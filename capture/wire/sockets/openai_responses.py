@@ -14,11 +14,11 @@ from capture.wire.formats.openai.responses import ENDS
 from capture.wire.sockets.turns import TurnEnded, TurnEvent, TurnMessage, TurnStarted, as_sse_event
 
 
-class _Event(msgspec.Struct):
+class _EventType(msgspec.Struct):
     type: str = ""
 
 
-_read = msgspec.json.Decoder(_Event).decode
+_read = msgspec.json.Decoder(_EventType).decode
 
 
 class ResponsesTurnTracker:

@@ -31,7 +31,7 @@ KNOWN = [
 ]
 
 
-def read(body: bytes) -> tuple[list[aws_event_stream.Frame], list[str]]:
+def read(body: bytes) -> tuple[list[aws_event_stream.EventFrame], list[str]]:
     notes: list[str] = []
     return list(aws_event_stream.frames(body, notes)), notes
 

@@ -66,7 +66,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.anthropic_body(message, type=type, code=code, request_id=request_id)
 
 
-class _Block:
+class _ContentBlock:
     """A block of a response's content: its start, and what its deltas added."""
 
     def __init__(self, start: dict[str, JSON], *, ended: bool = False) -> None:
@@ -105,7 +105,8 @@ def read_json(value: JSON) -> ParsedResponse:
     _set_message(parsed_response, message)
     _set_tier(parsed_response, fields(message.get("usage")))
     _set_blocks(
-        parsed_response, [_Block(start, ended=True) for start in objects(message.get("content"))]
+        parsed_response,
+        [_ContentBlock(start, ended=True) for start in objects(message.get("content"))],
     )
     return parsed_response
 
@@ -120,8 +121,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
     """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
-    blocks: list[_Block] = []
-    by_index: dict[int, _Block] = {}
+    blocks: list[_ContentBlock] = []
+    by_index: dict[int, _ContentBlock] = {}
     counts: dict[str, JSON] = {}
     counts_are_final = False
     for name, event, end in events:
@@ -130,7 +131,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         if name == "content_block_delta" and block:
             block.add(fields(event.get("delta")))
         elif name == "content_block_start" and isinstance(index, int):
-            block = by_index[index] = _Block(fields(event.get("content_block")))
+            block = by_index[index] = _ContentBlock(fields(event.get("content_block")))
             blocks.append(block)
         elif name == "content_block_stop" and block:
             block.ended = True
@@ -172,7 +173,7 @@ def _set_tier(parsed_response: ParsedResponse, counts: dict[str, JSON]) -> None:
     parsed_response.speed = text(counts.get("speed"))
 
 
-def _set_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+def _set_blocks(parsed_response: ParsedResponse, blocks: list[_ContentBlock]) -> None:
     parsed_response.content = join_text([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.thinking) for block in blocks if block.thinking]
     parsed_response.reasoning = join_text(thoughts, "\n\n")

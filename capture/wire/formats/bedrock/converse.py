@@ -112,7 +112,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.aws_body(message, code=code)
 
 
-class _Block:
+class _ConverseBlock:
     """A block of a response's content. Blocks of text have no event that starts them."""
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ def read_json(value: JSON) -> ParsedResponse:
     _set_metadata(parsed_response, response)
     blocks = []
     for content in objects(fields(fields(response.get("output")).get("message")).get("content")):
-        block = _Block()
+        block = _ConverseBlock()
         block.add(content)
         block.ended = True
         blocks.append(block)
@@ -184,14 +184,14 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedResponse:
     """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
-    blocks: dict[int, _Block] = {}
+    blocks: dict[int, _ConverseBlock] = {}
     for name, event, end in events:
         index = event.get("contentBlockIndex")
         number = index if isinstance(index, int) else 0
         if name == "contentBlockDelta" or name == "contentBlockStart":
             block = blocks.get(number)
             if block is None:
-                block = blocks[number] = _Block()
+                block = blocks[number] = _ConverseBlock()
             brought = block.add(fields(event.get("delta")) or fields(event.get("start")))
             if brought and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
@@ -217,7 +217,7 @@ def _set_metadata(parsed_response: ParsedResponse, metadata: dict[str, JSON]) ->
     parsed_response.response_model = text(router.get("invokedModelId"))
 
 
-def _set_blocks(parsed_response: ParsedResponse, blocks: list[_Block]) -> None:
+def _set_blocks(parsed_response: ParsedResponse, blocks: list[_ConverseBlock]) -> None:
     parsed_response.content = join_text([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.reasoning) for block in blocks if block.reasoning]
     parsed_response.reasoning = join_text(thoughts, "\n\n")

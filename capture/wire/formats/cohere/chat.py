@@ -56,7 +56,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.cohere_body(message, request_id=request_id)
 
 
-class _Call:
+class _CohereCall:
     def __init__(self, start: dict[str, JSON]) -> None:
         function = fields(start.get("function"))
         self.id = text(start.get("id"))
@@ -70,7 +70,7 @@ class _Call:
 class _Message:
     def __init__(self) -> None:
         self.content: list[str] = []
-        self.calls: dict[int, _Call] = {}
+        self.calls: dict[int, _CohereCall] = {}
         # The thinking of each block, and the plan, which the model writes before it calls tools.
         self._thoughts: dict[int, list[str]] = {}
 
@@ -84,7 +84,7 @@ class _Message:
         if name == "tool-plan-delta":
             return self._add_thought(_PLAN, delta.get("tool_plan"))
         if name == "tool-call-start":
-            self.calls[index] = _Call(fields(delta.get("tool_calls")))
+            self.calls[index] = _CohereCall(fields(delta.get("tool_calls")))
             return True
         if name == "tool-call-delta" and index in self.calls:
             function = fields(fields(delta.get("tool_calls")).get("function"))
@@ -97,7 +97,9 @@ class _Message:
         self.content = texts(message.get("content"))
         for index, block in enumerate(objects(message.get("content"))):
             self._add_thought(index, block.get("thinking"))
-        self.calls = {i: _Call(call) for i, call in enumerate(objects(message.get("tool_calls")))}
+        self.calls = {
+            i: _CohereCall(call) for i, call in enumerate(objects(message.get("tool_calls")))
+        }
 
     def _add_thought(self, index: int, thought: JSON) -> bool:
         pieces = texts(thought)

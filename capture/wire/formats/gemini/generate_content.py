@@ -154,7 +154,7 @@ class _Candidate(Choice):
         }
 
 
-class _Response:
+class _GeminiResponse:
     """A response that comes in one chunk or in many."""
 
     def __init__(self) -> None:
@@ -206,13 +206,13 @@ class _Response:
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    response = _Response()
+    response = _GeminiResponse()
     response.add(fields(value))
     return response.finish()
 
 
 def read_stream(body: bytes) -> ParsedResponse:
-    response = _Response()
+    response = _GeminiResponse()
     parsed_response = response.parsed_response
     unread: list[int] = []
     done = False

@@ -67,7 +67,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.google_body(message, type=type, code=code, request_id=request_id)
 
 
-class _Step:
+class _InteractionStep:
     """A step of an interaction: its start, and what its deltas added."""
 
     def __init__(self, start: dict[str, JSON], *, ended: bool = False) -> None:
@@ -116,8 +116,8 @@ def _parse_json(value: JSON) -> ParsedResponse:
 
 def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = ParsedResponse()
-    steps: dict[int, _Step] = {}
-    final: list[_Step] = []
+    steps: dict[int, _InteractionStep] = {}
+    final: list[_InteractionStep] = []
     counts: JSON = None
     unread: list[int] = []
     for sse_name, event, end in sse.objects(body, unread):
@@ -128,10 +128,10 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         counts = _usage_in(event) or interaction.get("usage") or counts
         if name == "step.delta" and isinstance(index, int):
             if step is None:
-                step = steps[index] = _Step({})
+                step = steps[index] = _InteractionStep({})
             step.add(fields(event.get("delta")))
         elif name == "step.start" and isinstance(index, int):
-            step = steps[index] = _Step(fields(event.get("step")))
+            step = steps[index] = _InteractionStep(fields(event.get("step")))
         elif name == "step.stop" and step:
             step.ended = True
         elif name == "interaction.completed":
@@ -144,7 +144,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.error = errors.message_of_event(event)
             parsed_response.complete = True
         _set_interaction(parsed_response, interaction)
-        has_content = step.has_content() if step else any(map(_Step.has_content, final))
+        has_content = step.has_content() if step else any(map(_InteractionStep.has_content, final))
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.usage = gemini_usage.read_interaction_usage(counts)
@@ -153,8 +153,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     return parsed_response
 
 
-def _steps_of(interaction: dict[str, JSON]) -> list[_Step]:
-    return [_Step(start, ended=True) for start in objects(interaction.get("steps"))]
+def _steps_of(interaction: dict[str, JSON]) -> list[_InteractionStep]:
+    return [_InteractionStep(start, ended=True) for start in objects(interaction.get("steps"))]
 
 
 def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
@@ -181,7 +181,7 @@ def _set_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> N
         parsed_response.error = next(filter(None, messages), None) or "an error without a message"
 
 
-def _set_steps(parsed_response: ParsedResponse, steps: list[_Step]) -> None:
+def _set_steps(parsed_response: ParsedResponse, steps: list[_InteractionStep]) -> None:
     parsed_response.content = join_text([piece for step in steps for piece in step.text])
     thoughts = ["".join(step.thoughts) for step in steps if step.thoughts]
     parsed_response.reasoning = join_text(thoughts, "\n\n")
