@@ -1,1 +1,1 @@
-"""Who may read. The proxy path is not decided here: it is open to every agent."""
+"""Access to the API, the pages and the admin. Agents have keys of their own: capture.admission."""

@@ -20,7 +20,7 @@ class BoundedPaginator(Paginator[Any]):
     @cached_property
     def count(self) -> int:
         # Django types it as any list of objects.
-        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # never a list here
         return rows.order_by().values("pk")[: MAX_COUNTED + 1].count()
 
 

@@ -1,8 +1,8 @@
-"""When Python looks for garbage: not while a process starts, and never in what its start made.
+"""Keeps Python's garbage collector away from the objects that a process creates at its start.
 
-What is imported and loaded at the start stays until the process ends. To search it for garbage
-while it is made, and once more at the end, takes a third of the time of a short command; a full
-collection that walks it later holds up the calls of that moment for 60 ms.
+What is imported and loaded then stays until the process ends. Searching it for garbage while it is
+created, and once more at the end, takes a third of the time of a short command; a later full
+collection that walks it holds up calls for 60 ms.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Csrf(CsrfViewMiddleware):
     ) -> HttpResponseForbidden | None:
         if not _needs_token(request):
             # CsrfViewMiddleware reads it.
-            request.csrf_processing_done = True  # type: ignore[attr-defined]
+            request.csrf_processing_done = True  # type: ignore[attr-defined]  # Django's own flag
             return None
         # Without the callback: the REST framework marks its views as exempt.
         return super().process_view(

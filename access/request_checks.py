@@ -42,7 +42,7 @@ class RequestFacts:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a request may not be served, and the status that says so."""
+    """A reason not to serve a request, and the status of the response that says so."""
 
     status: int
     reason: str

@@ -55,8 +55,9 @@ class Pages(ASGIHandler):
         super().__init__()
         self._threads = PageThreads()
 
-    # Django types scopes more narrowly.
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
+    async def __call__(  # type: ignore[override]  # Django has types of its own for these
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         async with self._threads.lend():
             await super().__call__(scope, receive, cast(Any, send))
 

@@ -1,4 +1,4 @@
-"""Which role may use which route: one role for reading, one for changing something.
+"""The table of routes and roles: each route needs one role for reading, one for changes.
 
 A route that is not in this table is closed to everyone.
 """
