@@ -1,4 +1,4 @@
-"""Which paths are ours, and who may read them."""
+"""The paths that AgentLedger serves itself, and who may read them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
 
 
 @pytest.mark.parametrize(("variables", "reader", "status"), CASES)
-def test_who_reads_for_his_place(
+def test_who_may_read_from_which_place(
     variables: dict[str, str], reader: dict[str, object], status: int | None
 ) -> None:
     refusal = check_place(facts_of(reader), **rules(variables))
@@ -101,7 +101,7 @@ def test_who_reads_for_his_place(
         assert refusal.reason
 
 
-def test_who_shows_a_key_may_be_held_to_host_names() -> None:
+def test_requests_with_a_key_may_be_restricted_to_host_names() -> None:
     reader = facts_of({"address": "8.8.8.8", "host": "x.y", "headers": {"via": "1.1 x"}})
     assert check_host_with_key(reader, ()) is None
     assert check_host_with_key(reader, ("x.y",)) is None
@@ -169,7 +169,7 @@ VOUCHED = [
 
 
 @pytest.mark.parametrize(("peer", "headers", "expected"), VOUCHED)
-def test_whom_a_trusted_proxy_names(
+def test_the_client_that_a_trusted_proxy_names(
     peer: str, headers: dict[str, str], expected: str | None
 ) -> None:
     found = read_client(peer, headers, PROXIES)
@@ -247,8 +247,8 @@ def test_readiness_gives_its_reasons_to_those_who_may_read(locked: Ledger) -> No
 def test_a_trusted_proxy_says_who_reads(fresh: Ledger) -> None:
     fresh.env["AGENTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
     with fresh:
-        for told, status in (("8.8.8.8", 403), ("127.0.0.1", 200), ("127.0.0.1, 8.8.8.8", 403)):
-            response = fresh.get("/api/sessions", headers={"x-forwarded-for": told})
+        for header, status in (("8.8.8.8", 403), ("127.0.0.1", 200), ("127.0.0.1, 8.8.8.8", 403)):
+            response = fresh.get("/api/sessions", headers={"x-forwarded-for": header})
             assert response.status_code == status
         secure = {"x-forwarded-for": "::1", "x-forwarded-proto": "https"}
         assert fresh.get("/", headers=secure).json()["sessions"].startswith("https://")

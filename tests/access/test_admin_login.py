@@ -73,7 +73,7 @@ def test_the_admin_takes_the_key(keyed: Ledger) -> None:
         assert browser.get("/admin/login/").headers["location"] == "/admin/"
 
 
-def test_a_link_key_holder_signs_in_and_leads_to_the_clean_address(keyed: Ledger) -> None:
+def test_a_link_with_the_key_signs_in_and_leads_to_the_clean_address(keyed: Ledger) -> None:
     ready(keyed)
     with Browser(keyed) as browser:
         response = browser.get("/api/sessions", params={"limit": "5", "api_key": KEY})
@@ -214,7 +214,7 @@ def test_stops_in_the_admin(keyed: Ledger) -> None:
             assert browser.get(path).status_code == 403
 
 
-def test_a_viewer_looks_on(keyed: Ledger) -> None:
+def test_a_viewer_reads_the_admin_and_changes_nothing(keyed: Ledger) -> None:
     secret = token(keyed, "viewer")
     with Browser(keyed) as browser:
         browser.sign_in(secret)

@@ -1,4 +1,4 @@
-"""The audit log: what is on it, that nothing on it can be changed unseen, and who reads it."""
+"""The audit log: its entries, that no change of them goes unnoticed, and who reads it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def ready(ledger: Ledger) -> None:
     wait_until(lambda: entries(ledger, action="start"))
 
 
-def test_the_start_is_on_the_record_without_secrets(keyed: Ledger) -> None:
+def test_the_start_is_in_the_audit_log_without_secrets(keyed: Ledger) -> None:
     ready(keyed)
     [start] = entries(keyed, action="start")
     assert (start["id"], start["actor"], start["object"]) == (1, "agentledger", "settings")
@@ -42,7 +42,7 @@ def test_the_start_is_on_the_record_without_secrets(keyed: Ledger) -> None:
     assert KEY not in str(start)
 
 
-def test_what_was_done_is_on_the_record(keyed: Ledger) -> None:
+def test_changes_are_in_the_audit_log(keyed: Ledger) -> None:
     ready(keyed)
     body = {"scope": "session", "value": "run-1", "reason": "it loops", "who": "ops"}
     made = httpx.post(f"{keyed.url}/api/stops", json=body, headers=WITH_KEY).json()
@@ -76,7 +76,7 @@ def test_what_was_done_is_on_the_record(keyed: Ledger) -> None:
     assert secret not in str(entries(keyed, limit=1000))
 
 
-def test_what_becomes_of_sessions_is_on_the_record(keyed: Ledger, provider: Provider) -> None:
+def test_changes_of_sessions_are_in_the_audit_log(keyed: Ledger, provider: Provider) -> None:
     ready(keyed)
     for session in ("kept", "gone"):
         keyed.post(session)
@@ -96,7 +96,7 @@ def test_what_becomes_of_sessions_is_on_the_record(keyed: Ledger, provider: Prov
     assert [e["action"] for e in entries(keyed, object=call["action_id"])] == ["call.delete"]
 
 
-def test_log_ins_and_failed_ones_are_on_the_record(keyed: Ledger) -> None:
+def test_log_ins_and_failed_ones_are_in_the_audit_log(keyed: Ledger) -> None:
     ready(keyed)
     url = f"{keyed.url}/dashboard/sign-in"
     httpx.post(url, data={"api_key": "a wrong one"})
@@ -105,16 +105,16 @@ def test_log_ins_and_failed_ones_are_on_the_record(keyed: Ledger) -> None:
     cookies = f"agentledger={signed_in.cookies['agentledger']}; csrftoken={'t' * 32}"
     headers = {"cookie": cookies, "x-csrftoken": "t" * 32}
     assert httpx.post(f"{keyed.url}/dashboard/sign-out", headers=headers).status_code == 303
-    told = [
+    recorded = [
         (entry["actor"], entry["action"])
         for entry in entries(keyed)
         if entry["action"].startswith("sign_")
     ]
-    assert told == [("key", "sign_out"), ("key", "sign_in"), ("unknown", "sign_in.failed")]
+    assert recorded == [("key", "sign_out"), ("key", "sign_in"), ("unknown", "sign_in.failed")]
     assert "a wrong one" not in str(entries(keyed))
 
 
-def test_whoever_guesses_does_not_fill_the_log(fresh: Ledger) -> None:
+def test_guessing_does_not_fill_the_audit_log(fresh: Ledger) -> None:
     fresh.env |= {"AGENTLEDGER_API_KEY": KEY, "AGENTLEDGER_TRUSTED_PROXIES": "127.0.0.1"}
     with fresh:
         ready(fresh)
@@ -126,9 +126,9 @@ def test_whoever_guesses_does_not_fill_the_log(fresh: Ledger) -> None:
         assert len(entries(fresh, action="sign_in.failed", limit=1000)) == AT_ONCE
         fresh.stop()
         fresh.start()
-        told = entries(fresh, action="sign_in.failed", limit=1000)
-        assert len(told) == AT_ONCE + 1
-        assert told[0]["details"]["n"] == n_guesses - AT_ONCE
+        recorded = entries(fresh, action="sign_in.failed", limit=1000)
+        assert len(recorded) == AT_ONCE + 1
+        assert recorded[0]["details"]["n"] == n_guesses - AT_ONCE
         assert fresh.command("verify_audit").returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Every route × every role × no key × a wrong key × both ways of showing one."""
+"""Every route × every role × no key × a wrong key × both ways of sending one."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def is_probe(path: str, method: str, response: httpx.Response) -> bool:
     return path == "/" and method == "GET" and response.text == "AgentLedger is running"
 
 
-def test_what_is_at_no_route_is_for_readers(keyed: Ledger) -> None:
+def test_paths_without_a_route_need_the_role_of_a_reader(keyed: Ledger) -> None:
     for path in ("/api/sessions/x/y", "/export/x", "/dashboard/x", "/static/x"):
         assert keyed.get(path).status_code == 401
         assert keyed.get(path, headers={KEY_HEADER: KEY}).status_code == 404

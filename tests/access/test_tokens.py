@@ -94,7 +94,7 @@ def test_what_cannot_be_a_token(ledger: Ledger, arguments: tuple[str, ...]) -> N
     assert done.stdout == ""
 
 
-def test_the_secret_is_kept_nowhere(fresh: Ledger) -> None:
+def test_the_secret_is_stored_nowhere(fresh: Ledger) -> None:
     with fresh:
         secret = make(fresh, "a", "ingest")
         assert call(fresh, secret) == 200
@@ -187,7 +187,9 @@ def test_an_ingest_token_expires(fresh: Ledger) -> None:
         wait_until(lambda: call(fresh, secret) == 401)
 
 
-def test_ingest_tokens_hold_while_the_database_is_away(fresh: Ledger, postgresql: str) -> None:
+def test_ingest_tokens_apply_while_the_database_is_unavailable(
+    fresh: Ledger, postgresql: str
+) -> None:
     fresh.env["AGENTLEDGER_DSN"] = dsn = create_database(postgresql)
     fresh.env["AGENTLEDGER_INGEST_KEY"] = "the-ingest-key"
     name = urlsplit(dsn).path.strip("/")
@@ -223,7 +225,7 @@ def test_ingest_tokens_hold_while_the_database_is_away(fresh: Ledger, postgresql
 
 @pytest.fixture
 def guessed(fresh: Ledger) -> Ledger:
-    """A ledger at which someone on this machine has guessed until he was slowed down."""
+    """A ledger at which a client on this machine guesses until it is slowed down."""
     fresh.env["AGENTLEDGER_API_KEY"] = KEY
     fresh.env["AGENTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
     return fresh

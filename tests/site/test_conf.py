@@ -1,4 +1,4 @@
-"""What the environment may say, and what is answered to what it may not."""
+"""The values that variables accept, and the messages about those that they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image does, step by step as commands: no Docker engine is needed to run these."""
+"""The steps of the image, run as commands: no Docker engine is needed."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can drop privil
 
 
 @as_root
-def test_a_new_folder_of_root_is_handed_over(data: Path) -> None:
+def test_a_new_folder_of_root_gets_the_container_user(data: Path) -> None:
     (data / "spool").mkdir(parents=True)
     (data / "spool" / "old").touch()
     user = pwd.getpwnam(USER)

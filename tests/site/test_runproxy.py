@@ -105,7 +105,7 @@ def test_the_demo_plays_a_run_of_three_agents(fresh: Ledger) -> None:
 # --- refusing to start ---
 
 
-def test_a_port_in_use_is_said_in_one_line(fresh: Ledger) -> None:
+def test_a_port_in_use_is_reported_in_one_line(fresh: Ledger) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         fresh.env["AGENTLEDGER_PORT"] = str(port)
@@ -116,7 +116,7 @@ def test_a_port_in_use_is_said_in_one_line(fresh: Ledger) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing/folder/ledger.db", "folder", "garbage.db"])
-def test_a_sqlite_file_that_cannot_work_is_said_in_one_line(fresh: Ledger, path: str) -> None:
+def test_a_sqlite_file_that_cannot_work_is_reported_in_one_line(fresh: Ledger, path: str) -> None:
     (fresh.folder / "folder").mkdir()
     (fresh.folder / "garbage.db").write_bytes(b"not a database" * 1000)
     fresh.env |= {"AGENTLEDGER_DSN": f"sqlite:///{path}", "AGENTLEDGER_SPOOL_DIR": "spool"}
@@ -125,7 +125,7 @@ def test_a_sqlite_file_that_cannot_work_is_said_in_one_line(fresh: Ledger, path:
     assert path in line
 
 
-def test_a_postgresql_database_that_does_not_exist_is_said_in_one_line(
+def test_a_postgresql_database_that_does_not_exist_is_reported_in_one_line(
     fresh: Ledger, postgresql: str
 ) -> None:
     fresh.env["AGENTLEDGER_DSN"] = postgresql.replace("/postgres?", "/no_such_database?")
@@ -144,7 +144,9 @@ def test_a_postgresql_database_that_does_not_exist_is_said_in_one_line(
         "postgresql://u:word/hidden@127.0.0.1:1/db",
     ],
 )
-def test_a_postgresql_uri_that_can_never_work_is_said_in_one_line(fresh: Ledger, dsn: str) -> None:
+def test_a_postgresql_uri_that_can_never_work_is_reported_in_one_line(
+    fresh: Ledger, dsn: str
+) -> None:
     fresh.env["AGENTLEDGER_DSN"] = dsn
     status, [line] = refusal(fresh)
     assert status == 1
@@ -165,7 +167,7 @@ def read_only(path: Path) -> Iterator[None]:
         subprocess.run(["umount", str(path)], check=True)
 
 
-def test_a_sqlite_file_that_takes_no_writes_is_said_in_one_line(fresh: Ledger) -> None:
+def test_a_sqlite_file_that_takes_no_writes_is_reported_in_one_line(fresh: Ledger) -> None:
     fresh.start().stop()  # its tables are there
     path = fresh.folder / "agentledger.db"
     with read_only(path):
@@ -187,7 +189,7 @@ def test_a_sqlite_file_that_another_program_holds_does_not_stop_the_start(fresh:
     assert call["action_id"] == response.headers["x-agentledger-action-id"]
 
 
-def test_a_spool_folder_that_cannot_be_written_is_said_in_one_line(fresh: Ledger) -> None:
+def test_a_spool_folder_that_cannot_be_written_is_reported_in_one_line(fresh: Ledger) -> None:
     fresh.env["AGENTLEDGER_SPOOL_DIR"] = "/proc/spool"
     status, [line] = refusal(fresh)
     assert status == 1
