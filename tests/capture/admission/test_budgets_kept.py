@@ -279,7 +279,7 @@ def test_redis_becomes_unavailable_and_comes_back(
             assert [call(fresh, session_id="s") for _ in range(12)] == [said] * 12
             ready = fresh.get("/readyz")
             assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
-            assert "limits and budgets do not hold" in str(ready.json()["reasons"])
+            assert "limits and budgets are not enforced" in str(ready.json()["reasons"])
             wait_until(lambda: fresh.n_recorded() == 13)
             server.start()  # empty: what was spent comes from the ledger
             wait_until(lambda: call(fresh, user_id="u") == "passed" and is_ready(fresh))
