@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from zlib import crc32
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Invalid UTF-8, so that no text in a payload looks like the beginning of a frame.
 MARK = b"\xf5\xa1\x1e\xd9"
 HEADER = struct.Struct(">4sBII16sI")

@@ -395,12 +395,12 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
         Folder(Path("/proc/spool")).prepare()
 
 
-async def test_a_segment_of_a_newer_version_is_left_alone() -> None:
+@pytest.mark.parametrize("payload", [b"\x00\x01", b"\x7f\xff"], ids=["older", "newer"])
+async def test_a_segment_of_another_version_is_left_alone(payload: bytes) -> None:
     with spool() as folder:
-        payload = b"\x7f\xff"
         name = f"{'0' * 20}-000001.spool"
         frame = frames.header(Kind.SEGMENT, frames.NO_CALL, 0, payload) + payload
         (folder.path / name).write_bytes(frame)
-        with pytest.raises(SpoolError, match="newer"):
+        with pytest.raises(SpoolError, match="another version"):
             Reader(folder, {}).read(max_calls=9, max_bytes=MB)
         assert (folder.path / name).exists()
