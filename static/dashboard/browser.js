@@ -1,34 +1,37 @@
-// Small things that browsers make long.
+// Short forms of what the browser's interfaces make long.
 
-/** Keeps a preference where the server reads it. */
-export function keep(name, value) {
+/** Stores a preference where the server reads it, too. */
+export function setCookie(name, value) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
-export function kept(name) {
+export function getCookie(name) {
   const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
   return found ? decodeURIComponent(found.slice(name.length + 1)) : null;
 }
 
-/** Tells those who listen to the page; `#announcement` is a live region. */
-export function say(text) {
+/** Announces a text to screen readers; `#announcement` is a live region. */
+export function announce(text) {
   const region = document.getElementById("announcement");
   region.textContent = "";
   requestAnimationFrame(() => (region.textContent = text));
 }
 
-/** Changes the address without a step in the history; null takes a parameter away. */
+/**
+ * Changes the address without a new history entry; null or "" removes a parameter. Parameters that are
+ * set come last, in the order of `changes`, so that one state has one address.
+ */
 export function setParameters(changes) {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === "") url.searchParams.delete(name);
-    else url.searchParams.set(name, value);
+    url.searchParams.delete(name);
+    if (value !== null && value !== "") url.searchParams.set(name, value);
   }
   history.replaceState(history.state, "", url);
 }
 
-/** Asks our API to change something: `{ok, status, detail}`. */
+/** Sends a change to the API. Returns `{ok, status, detail}`; `detail` is the error message. */
 export async function change(method, url, body) {
   const response = await fetch(url, {
     method,
@@ -41,8 +44,8 @@ export async function change(method, url, body) {
   });
   let detail = "";
   if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    detail = answer.detail ?? Object.entries(answer).map(([name, why]) => `${name}: ${why}`).join("; ");
+    const error = await response.json().catch(() => ({}));
+    detail = error.detail ?? Object.entries(error).map(([name, why]) => `${name}: ${why}`).join("; ");
   }
   return { ok: response.ok, status: response.status, detail: String(detail) };
 }

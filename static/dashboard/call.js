@@ -1,6 +1,6 @@
-// One call: readable or as sent, and what operators do with it.
+// The page of one call: formatted or as sent, and the operators' actions.
 
-import "./acting.js";
+import "./actions.js";
 
 const pretty = document.getElementById("pretty");
 pretty?.addEventListener("click", () => {
@@ -8,7 +8,7 @@ pretty?.addEventListener("click", () => {
   pretty.setAttribute("aria-pressed", String(!isAsSent));
 });
 
-// A link to a message that is folded away unfolds it.
+// A link to a message in a closed <details> opens it.
 const target = location.hash.startsWith("#msg-") && document.getElementById(location.hash.slice(1));
 if (target) {
   for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;

@@ -1,7 +1,7 @@
-// The list of calls, live: new ones come in at the top, unless the reader looks at something.
+// The live list of calls: new calls appear at the top, unless the reader is looking at something.
 
-import { showStops } from "./acting.js";
-import { say, setParameters } from "./browser.js";
+import { showStops } from "./actions.js";
+import { announce, setParameters } from "./browser.js";
 import { keepShaded } from "./heat.js";
 import { listen } from "./live.js";
 import { count, usd } from "./numbers.js";
@@ -9,7 +9,7 @@ import { selectable } from "./rows.js";
 
 const MOST_ROWS = 2000;
 const HOVER_MS = 1000;
-const SAY_EVERY_MS = 5000;
+const ANNOUNCE_EVERY_MS = 5000;
 
 const scroller = document.getElementById("scroller");
 const body = document.getElementById("rows");
@@ -17,19 +17,19 @@ const pill = document.getElementById("pill");
 const pause = document.getElementById("pause");
 const state = document.getElementById("state");
 
-// --- held: what keeps new rows back ---
+// --- holding new rows back ---
 
-const causes = new Set();
-let waiting = []; // rows as HTML, the oldest first
+const holds = new Set(); // the reasons why new rows wait
+let waiting = []; // rows as HTML, oldest first
 let paused = new URLSearchParams(location.search).get("tail") === "0";
 let connection = "connecting";
-let saidAt = 0;
+let announcedAt = 0;
 
-function hold(cause, isHeld) {
-  if (isHeld) causes.add(cause);
-  else causes.delete(cause);
-  if (!isHeld && !paused && causes.size === 0) flush();
-  show();
+function hold(reason, isHeld) {
+  if (isHeld) holds.add(reason);
+  else holds.delete(reason);
+  if (!isHeld && !paused && holds.size === 0) flush();
+  showState();
 }
 
 function flush() {
@@ -39,7 +39,7 @@ function flush() {
     body.insertAdjacentHTML("afterbegin", rows.reverse().join(""));
     trim();
   }
-  show();
+  showState();
 }
 
 function trim() {
@@ -49,16 +49,16 @@ function trim() {
   end.textContent = `Only the newest ${MOST_ROWS.toLocaleString("en")} rows are shown. Reload to see older ones.`;
 }
 
-function show() {
+function showState() {
   const n = waiting.length;
   pill.hidden = n === 0;
   pill.textContent = `${n.toLocaleString("en")} new ${n === 1 ? "call" : "calls"} ↑`;
-  if (n && Date.now() - saidAt > SAY_EVERY_MS) {
-    saidAt = Date.now();
-    say(pill.textContent);
+  if (n && Date.now() - announcedAt > ANNOUNCE_EVERY_MS) {
+    announcedAt = Date.now();
+    announce(pill.textContent);
   }
   if (!state) return;
-  const now = paused ? "paused" : connection !== "live" ? connection : causes.size ? "held" : "live";
+  const now = paused ? "paused" : connection !== "live" ? connection : holds.size ? "held" : "live";
   state.dataset.state = now;
   state.textContent = { live: "● live", held: "● live, on hold", paused: "‖ paused", lost: "○ reconnecting" }[now] ?? "○ connecting";
   pause.textContent = paused ? "Resume" : "Pause";
@@ -67,19 +67,19 @@ function show() {
 
 pill.addEventListener("click", () => {
   scroller.scrollTop = 0;
-  causes.clear();
+  holds.clear();
   flush();
 });
 pause?.addEventListener("click", () => {
   paused = !paused;
   setParameters({ tail: paused ? "0" : null });
   if (!paused) {
-    causes.delete("hover");
+    holds.delete("hover");
     scroller.scrollTop = 0;
-    causes.delete("scroll");
+    holds.delete("scroll");
     flush();
   }
-  show();
+  showState();
 });
 scroller.addEventListener("scroll", () => hold("scroll", scroller.scrollTop > 0), { passive: true });
 document.addEventListener("selectionchange", () => {
@@ -95,30 +95,30 @@ body.addEventListener("pointerleave", () => {
   hold("hover", false);
 });
 
-// --- what the feed tells ---
+// --- messages of the feed ---
 
-const frame = [];
+const frame = []; // messages to apply in the next animation frame
 
-function take(told) {
-  if (told.type === "gap") {
+function apply(message) {
+  if (message.type === "gap") {
     document.getElementById("gap").hidden = false;
     return;
   }
-  if (told.stops) showStops(told.stops);
-  if (told.now) figures(told.now);
-  const started = told.started ?? told.running ?? [];
-  const startedRows = told.started_rows ?? told.running_rows ?? [];
+  if (message.stops) showStops(message.stops);
+  if (message.now) showFigures(message.now);
+  const started = message.started ?? message.running ?? [];
+  const startedRows = message.started_rows ?? message.running_rows ?? [];
   started.forEach((call, i) => isKnown(call.action_id) || add(call.action_id, startedRows[i]));
-  for (const id of told.ended ?? []) {
+  for (const id of message.ended ?? []) {
     const row = document.getElementById(`c-${id}`);
     if (row?.classList.contains("is-running")) end(row);
   }
-  (told.calls ?? []).forEach((call, i) => put(call.action_id, told.rows[i]));
-  for (const id of told.deleted?.calls ?? []) document.getElementById(`c-${id}`)?.remove();
-  if (told.deleted?.sessions.length) location.reload();
-  if (told.calls?.length || started.length) comeAlive();
-  if (!paused && causes.size === 0) flush();
-  else show();
+  (message.calls ?? []).forEach((call, i) => put(call.action_id, message.rows[i]));
+  for (const id of message.deleted?.calls ?? []) document.getElementById(`c-${id}`)?.remove();
+  if (message.deleted?.sessions.length) location.reload();
+  if (message.calls?.length || started.length) showList();
+  if (!paused && holds.size === 0) flush();
+  else showState();
 }
 
 function isKnown(id) {
@@ -129,18 +129,18 @@ function add(id, row) {
   if (row) waiting.push(row);
 }
 
-/** A call that was recorded takes the place of its running row, wherever that is. */
+/** Replaces the row of a running call by that of the recorded call, or adds it. */
 function put(id, row) {
-  const shown = document.getElementById(`c-${id}`);
-  if (shown) {
-    const isSelected = shown.getAttribute("aria-selected");
-    shown.insertAdjacentHTML("afterend", row);
-    const next = shown.nextElementSibling;
+  const current = document.getElementById(`c-${id}`);
+  if (current) {
+    const isSelected = current.getAttribute("aria-selected");
+    current.insertAdjacentHTML("afterend", row);
+    const next = current.nextElementSibling;
     if (isSelected) next.setAttribute("aria-selected", isSelected);
-    shown.remove();
+    current.remove();
     return;
   }
-  const at = waiting.findIndex((one) => one.includes(`id="c-${id}"`));
+  const at = waiting.findIndex((html) => html.includes(`id="c-${id}"`));
   if (at >= 0) waiting[at] = row;
   else waiting.push(row);
 }
@@ -150,15 +150,15 @@ function end(row) {
   row.querySelector(".col-status .badge").textContent = "◌ being recorded";
 }
 
-function figures(now) {
-  for (const [name, value] of Object.entries(now)) {
-    const place = document.querySelector(`[data-figure="${name}"]`);
-    if (place) place.textContent = name.endsWith("_usd") ? usd(value) : count(value);
+function showFigures(figures) {
+  for (const [name, value] of Object.entries(figures)) {
+    const element = document.querySelector(`[data-figure="${name}"]`);
+    if (element) element.textContent = name.endsWith("_usd") ? usd(value) : count(value);
   }
 }
 
-/** The first call is there: the list takes the place of what told how to make it. */
-function comeAlive() {
+/** Shows the list in place of the instructions when the first call arrives. */
+function showList() {
   const list = document.getElementById("once-there-are-calls");
   if (!list) return;
   list.hidden = false;
@@ -167,17 +167,17 @@ function comeAlive() {
   document.querySelector("#older .empty")?.remove();
 }
 
-function schedule(told) {
-  frame.push(told);
-  if (frame.length === 1) requestAnimationFrame(() => frame.splice(0).forEach(take));
+function schedule(message) {
+  frame.push(message);
+  if (frame.length === 1) requestAnimationFrame(() => frame.splice(0).forEach(apply));
 }
 
-function connectionIs(now, seconds) {
-  connection = now;
+function showConnection(state, seconds) {
+  connection = state;
   const lost = document.getElementById("lost");
-  lost.hidden = now === "live";
-  if (now === "lost") lost.textContent = `Connection lost: calls may be missing. Retrying in ${seconds} s.`;
-  show();
+  lost.hidden = state === "live";
+  if (state === "lost") lost.textContent = `Connection lost: calls may be missing. Retrying in ${seconds} s.`;
+  showState();
 }
 
 setInterval(() => {
@@ -187,16 +187,16 @@ setInterval(() => {
   }
 }, 1000);
 
-// --- coming back to the page ---
+// --- returning to the page ---
 
-const KEPT = `calls ${location.search}`;
+const STORAGE_KEY = `calls ${location.search}`;
 
 function restore() {
   const [navigation] = performance.getEntriesByType("navigation");
-  const kept = sessionStorage.getItem(KEPT);
-  sessionStorage.removeItem(KEPT);
-  if (navigation?.type !== "back_forward" || !kept) return;
-  const { rows, older, top } = JSON.parse(kept);
+  const stored = sessionStorage.getItem(STORAGE_KEY);
+  sessionStorage.removeItem(STORAGE_KEY);
+  if (navigation?.type !== "back_forward" || !stored) return;
+  const { rows, older, top } = JSON.parse(stored);
   body.innerHTML = rows;
   document.getElementById("older").innerHTML = older;
   globalThis.htmx?.process(document.getElementById("older"));
@@ -207,9 +207,9 @@ addEventListener("pagehide", () => {
   if (scroller.scrollTop === 0) return;
   const older = document.getElementById("older").innerHTML;
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ rows: body.innerHTML, older, top: scroller.scrollTop }));
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify({ rows: body.innerHTML, older, top: scroller.scrollTop }));
   } catch {
-    // There is no room for so many rows: the list begins at its top.
+    // The storage has no room for so many rows: the list will start at its top.
   }
 });
 
@@ -226,9 +226,9 @@ selectable(body, {
     banner.hidden = false;
   },
 });
-show();
+showState();
 if (scroller.dataset.isLive === "yes") {
   const query = new URLSearchParams(scroller.dataset.live);
   query.set("rows", scroller.dataset.zone);
-  listen(query, scroller.dataset.place, { onMessage: schedule, onState: connectionIs });
+  listen(query, scroller.dataset.place, { onMessage: schedule, onState: showConnection });
 }

@@ -1,8 +1,8 @@
-// Charts in the colours of the page and the reader's zone.
+// Charts in the page's colours and the reader's time zone.
 
 const DAY_S = 86400;
 
-/** Custom properties as colours that a canvas takes. */
+/** Returns CSS custom properties as colours that a canvas accepts. */
 export function colours(...names) {
   const probe = document.createElement("span");
   document.body.append(probe);
@@ -15,12 +15,12 @@ export function colours(...names) {
 }
 
 export function zone() {
-  return document.documentElement.dataset.zone === "UTC" ? "UTC" : undefined; // else the browser's
+  return document.documentElement.dataset.zone === "UTC" ? "UTC" : undefined; // undefined: the browser's
 }
 
 /**
  * Draws `series` ({label, values, colour, width?, steps?, dash?}) over `times` (Unix seconds) into `box`;
- * `write` makes the labels of the axis of values.
+ * `write` formats the labels of the value axis.
  */
 export function draw(box, times, series, write, { height = 180, bars = false } = {}) {
   const [ink, line] = colours("--muted", "--line");

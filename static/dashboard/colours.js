@@ -1,4 +1,4 @@
-// An agent's colour, as reports/dashboard/formats.py gives it: by the CRC-32 of its name.
+// An agent's colour number: the CRC-32 of its name, as in reports/dashboard/formats.py.
 
 const COLOURS = 10;
 

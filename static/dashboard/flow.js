@@ -1,4 +1,4 @@
-// Flow: puts the parts together, and keeps what the reader chose in the address.
+// The Flow page: connects its parts, and keeps the reader's choices in the address.
 
 import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
@@ -11,8 +11,8 @@ import { showCalls, showNode } from "./flow/panel.js";
 import { View } from "./flow/view.js";
 
 const page = document.querySelector("[data-flow]");
-const IN_WORKER = 150; // nodes, from which on layout would hold up the page
-const MAP_FROM = 60;
+const IN_WORKER = 150; // nodes; the layout of more would block the page
+const MAP_FROM = 60; // nodes
 const FADED_FROM = 60; // edges
 const ADDRESS_MS = 200;
 
@@ -24,33 +24,33 @@ function start() {
   const tooMany = page.querySelector("#too-many");
   const missing = page.querySelector("#missing");
   const table = page.querySelector("#table");
-  const asked = new URL(location.href).searchParams;
+  const given = new URL(location.href).searchParams;
   const { session } = page.dataset;
   const world = svg("g", { class: "world" });
   picture.append(arrow(), world);
 
   let data = JSON.parse(document.getElementById("flow-data").textContent);
-  let mode = asked.get("mode") ?? "agg";
-  let node = asked.get("node");
+  let mode = given.get("mode") ?? "agg";
+  let node = given.get("node");
   let graph = null;
   let layout = null;
   let shape = "";
-  let zoomed = asked.get("z")?.split(",").map(Number) ?? null;
+  let zoomed = given.get("z")?.split(",").map(Number) ?? null;
   if (zoomed && (zoomed.length !== 3 || !zoomed.every(Number.isFinite) || zoomed[2] <= 0)) zoomed = null;
   let isMoved = zoomed !== null;
   const expanded = new Set();
   let elements = [];
-  let listed = ""; // whose calls the panel shows
+  let listed = ""; // identifies the node whose calls the panel shows
   let running = [];
 
   let timer = 0;
   const view = new View(picture, world, page.querySelector(".minimap"), {
-    changed(x, y, k) {
+    onChange(x, y, k) {
       page.querySelector("#zoom").textContent = `${Math.round(k * 100)} %`;
       zoomed = [Math.round(x), Math.round(y), Number(k.toFixed(3))];
       if (isMoved) remember();
     },
-    moved: () => (isMoved = true),
+    onMove: () => (isMoved = true),
   });
 
   function remember() {
@@ -80,9 +80,9 @@ function start() {
     const now = JSON.stringify([graph.nodes.map((one) => one.id), input.edges]);
     if (now !== shape) {
       const begun = performance.now();
-      const wanted = graph;
+      const requested = graph;
       const found = graph.nodes.length > IN_WORKER ? await inWorker(input) : layOut(input);
-      if (wanted !== graph) return; // the reader was faster
+      if (requested !== graph) return; // the reader has changed the graph since
       layout = found;
       performance.measure("layout", { start: begun, end: performance.now() });
     }
@@ -100,7 +100,7 @@ function start() {
       button.setAttribute("aria-pressed", String(button.dataset.mode === (graph.isByRun ? "exp" : "agg")));
     }
     nodes.find((one) => one.dataset.node === focused)?.focus({ preventScroll: true });
-    mark(); // before it is placed: the panel takes room
+    mark(); // before placing the picture, because the panel takes up room
     if (isNew) place();
     page.dataset.painted = "true";
     performance.mark("painted");
@@ -133,9 +133,9 @@ function start() {
 
   function mark() {
     const at = node === null ? -1 : indexOfNode(graph, node);
-    const isLost = node !== null && at < 0;
-    missing.hidden = !isLost;
-    if (isLost) missing.querySelector("code").textContent = node;
+    const isMissing = node !== null && at < 0;
+    missing.hidden = !isMissing;
+    if (isMissing) missing.querySelector("code").textContent = node;
     picture.classList.toggle("has-selected", at >= 0);
     const near = new Set([at]);
     for (const edge of graph.edges) {
@@ -159,7 +159,7 @@ function start() {
     remember();
   }
 
-  /** `at`: a place among the nodes, or -1 for none. */
+  /** `at` is a node's index, or -1 for none. */
   function choose(at) {
     const chosen = graph.nodes[at];
     if (chosen?.members) {
@@ -197,11 +197,11 @@ function start() {
     event.stopPropagation();
   });
 
-  /** Along the edges down and up; sideways the next of the same height. */
+  /** Returns the node in the direction of an arrow key: along the edges, or beside at the same height. */
   function neighbour(at, key) {
     const [x, y] = layout.nodes[at];
-    const nearest = (places) =>
-      places.length ? places.reduce((a, b) => (Math.abs(layout.nodes[a][0] - x) <= Math.abs(layout.nodes[b][0] - x) ? a : b)) : -1;
+    const nearest = (nodes) =>
+      nodes.length ? nodes.reduce((a, b) => (Math.abs(layout.nodes[a][0] - x) <= Math.abs(layout.nodes[b][0] - x) ? a : b)) : -1;
     const beside = (is) => nearest(graph.nodes.map((_, one) => one).filter((one) => Math.abs(layout.nodes[one][1] - y) < HEIGHT / 2 && is(layout.nodes[one][0])));
     switch (key) {
       case "ArrowDown":
@@ -265,13 +265,13 @@ function start() {
   table.hidden = true;
   draw();
   refresh(page.dataset.flow, { session, place: page.dataset.place }, {
-    changed(fresh) {
+    onData(fresh) {
       data = fresh;
       isTableOld = true;
       draw();
       if (!table.hidden) showTable(true);
     },
-    runs(calls) {
+    onRunning(calls) {
       running = calls;
       draw();
     },

@@ -1,21 +1,21 @@
-// Heat: which fifth of all values one value is in. Numbers remain: colour alone says nothing.
+// Heat: shades a value by the fifth of all values that it is in. The numbers stay readable without it.
 
 const SHADED = ["cost", "ms"];
 const EVERY_MS = 500;
 
-/** The four values that part all of them into fifths. */
+/** Returns the four values that divide the column into fifths. */
 export function fifths(column) {
   const sorted = Float64Array.from(column.filter((value) => value > 0)).sort();
   return [1, 2, 3, 4].map((fifth) => sorted[Math.floor((fifth * sorted.length) / 5)] ?? Infinity);
 }
 
-/** 0 to 4: the fifth in which this value is. */
+/** Returns the fifth that a value is in, 0 to 4. */
 export function heat(value, fifths) {
   if (value === null || fifths[0] === fifths[3]) return 0;
   return fifths.filter((edge) => value >= edge).length;
 }
 
-/** Shades the cells of a table's rows that have `data-cost` or `data-ms`, among those of the table. */
+/** Shades the cells of a table body that have `data-cost` or `data-ms`. */
 export function shade(body) {
   for (const name of SHADED) {
     const cells = [...body.querySelectorAll(`td[data-${name}]`)];
@@ -25,7 +25,7 @@ export function shade(body) {
   }
 }
 
-/** Shades them, and again when rows come or go. */
+/** Shades the cells now, and again whenever rows are added or removed. */
 export function keepShaded(body) {
   let due = null;
   const again = () => {

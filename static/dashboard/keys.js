@@ -1,18 +1,18 @@
-// Keys: an element with `data-keys="g c"` is clicked (a field is focused) when these are pressed one
-// after the other. Modules add their own with `onKeys`. None works while the reader types.
+// Keyboard shortcuts: an element with `data-keys="g c"` is clicked (a field is focused) when these keys
+// are pressed in turn. Modules add their own with `onKeys`. None works while the reader is typing.
 
 const SEQUENCE_MS = 1200;
-const handlers = new Map(); // keys → {what, run}
+const handlers = new Map(); // keys → {title, run}
 let pressed = [];
 let at = 0;
 
-/** `run(event)` when `keys` ("j", "g c", "ArrowDown") are pressed; `what` is for the list of keys. */
-export function onKeys(keys, what, run) {
-  handlers.set(keys, { what, run });
+/** Calls `run(event)` when `keys` ("j", "g c", "ArrowDown") are pressed; `title` is for the list. */
+export function onKeys(keys, title, run) {
+  handlers.set(keys, { title, run });
 }
 
 export function listOfKeys() {
-  const listed = new Map([...handlers].filter(([, { what }]) => what).map(([keys, { what }]) => [keys, what]));
+  const listed = new Map([...handlers].filter(([, { title }]) => title).map(([keys, { title }]) => [keys, title]));
   for (const element of document.querySelectorAll("[data-keys]:not(html)")) {
     listed.set(element.dataset.keys, nameOf(element));
   }

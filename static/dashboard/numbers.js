@@ -1,4 +1,4 @@
-// How numbers are written, as reports/dashboard/formats.py writes them. What is unknown is a dash.
+// The format of numbers, as in reports/dashboard/formats.py. An unknown value is a dash.
 
 const UNKNOWN = "—";
 
@@ -6,7 +6,7 @@ export function count(number) {
   return number === null || number === undefined ? UNKNOWN : number.toLocaleString("en-US");
 }
 
-/** `$1.23`; below a cent four significant digits: `$0.0004`. */
+/** Returns `$1.23`; below one cent four significant digits, as in `$0.0004321`. */
 export function usd(amount) {
   if (amount === null || amount === undefined) return UNKNOWN;
   if (amount === 0) return "$0.00";
@@ -17,13 +17,13 @@ export function usd(amount) {
   return `$${amount.toFixed(Math.min(digits, 20)).replace(/0+$/, "")}`;
 }
 
-/** A sum of costs: `≥` where some are unknown, `≈` where some are estimated. */
+/** Returns a sum of costs, marked `≥` where some are unknown and `≈` where some are estimated. */
 export function usdOf(cost, calls, unpriced, estimated) {
   if (unpriced === calls) return UNKNOWN;
   return `${unpriced ? "≥ " : ""}${estimated ? "≈ " : ""}${usd(cost)}`;
 }
 
-/** `842 ms`, `12.34 s`, `2 m 05 s`, `3 h 02 m`. */
+/** Returns `842 ms`, `12.34 s`, `2 m 05 s` or `3 h 02 m`. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return UNKNOWN;
   if (ms < 999.5) return `${ms.toFixed(0)} ms`;

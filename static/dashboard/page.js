@@ -1,8 +1,8 @@
-// What every page does: keys, copying, the reader's theme and zone.
+// The behaviour of every page: keyboard shortcuts, copying, theme and time zone.
 
 import { listenForKeys, listOfKeys } from "./keys.js";
-import { keep, say } from "./browser.js";
-import { COPIES, copy } from "./copying.js";
+import { announce, setCookie } from "./browser.js";
+import { COPIES, copy } from "./copy.js";
 
 const root = document.documentElement;
 
@@ -12,12 +12,12 @@ const actions = {
       ? root.dataset.theme === "dark"
       : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = isDark ? "light" : "dark";
-    keep("theme", root.dataset.theme);
-    say(isDark ? "Light theme" : "Dark theme");
+    setCookie("theme", root.dataset.theme);
+    announce(isDark ? "Light theme" : "Dark theme");
   },
   zone() {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-    keep("tz", root.dataset.zone === "UTC" ? zone : "UTC");
+    setCookie("tz", root.dataset.zone === "UTC" ? zone : "UTC");
     location.reload();
   },
   help() {
@@ -33,11 +33,11 @@ const actions = {
       }),
     );
     dialog.showModal();
-    dialog.querySelector("form button").focus(); // autofocus complains where the address has a #
+    dialog.querySelector("form button").focus(); // browsers warn about autofocus when the address has a fragment
   },
   "single-keys"(element) {
     root.dataset.keys = element.checked ? "on" : "off";
-    keep("keys", root.dataset.keys);
+    setCookie("keys", root.dataset.keys);
   },
 };
 
@@ -48,7 +48,7 @@ document.addEventListener("click", (event) => {
   else copy(element);
 });
 
-// Fields without a value stay out of the address.
+// Empty fields are left out of the address.
 document.addEventListener("submit", (event) => {
   if (!("dropEmpty" in event.target.dataset)) return;
   for (const field of event.target.elements) field.disabled ||= field.value === "" && field.name !== "";

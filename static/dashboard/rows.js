@@ -1,11 +1,13 @@
-// A table of calls: which row is selected, how it is opened and peeked at.
+// A table of calls: selecting, opening and previewing its rows.
 
 import { setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 
-/** `onPeek(isOpen)` is told when the panel opens or closes; `list()`: the list's query, which the page
- * that a row opens leads back to (none: it does not);
- * `onMissing(id)`: the address selects a row that is not there. */
+/**
+ * Makes the rows of a table body selectable. `peek` is the panel for the preview, `onPeek(isOpen)` is
+ * called when it opens or closes. `list()` returns the query of the list that the opened call's page
+ * links back to, or "". `onMissing(id)` is called when the address selects a row that is not there.
+ */
 export function selectable(body, { peek = null, onPeek = () => {}, list = () => location.search, onMissing = () => {} } = {}) {
   const selected = () => body.querySelector('tr[aria-selected="true"]');
 
@@ -26,9 +28,9 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
   }
 
   async function open(row) {
-    const answer = await fetch(`/dashboard/calls/${row.dataset.call}/peek`);
+    const response = await fetch(`/dashboard/calls/${row.dataset.call}/peek`);
     if (!row.isConnected) return;
-    peek.innerHTML = answer.ok ? await answer.text() : `<p>The call could not be loaded (${answer.status}).</p>`;
+    peek.innerHTML = response.ok ? await response.text() : `<p>The call could not be loaded (${response.status}).</p>`;
     peek.hidden = false;
     onPeek(true);
   }
@@ -39,7 +41,7 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
     onPeek(false);
   }
 
-  // The call's page leads back, and on to the next one, within this list.
+  // The call's page links back to this list, and to its next call in it.
   function withList(link) {
     const query = list();
     if (query && !link.search) link.search = `?from=${encodeURIComponent(query)}`;

@@ -1,14 +1,14 @@
-// One session: how its cost grew, what readers give it, and whether there are newer calls.
+// The page of one session: its cost chart, labels and note, and the notice of newer calls.
 
-import { showStops } from "./acting.js";
-import { change, say } from "./browser.js";
+import { showStops } from "./actions.js";
+import { announce, change } from "./browser.js";
 import { colours, draw } from "./charts.js";
 import { keepShaded } from "./heat.js";
 import { listen } from "./live.js";
 import { usd } from "./numbers.js";
 import { selectable } from "./rows.js";
 
-const FARTHEST = 5;
+const MAX_LIMIT_RATIO = 5;
 
 const shown = document.getElementById("calls-of-session");
 
@@ -24,8 +24,8 @@ function drawGrowth() {
   const values = points.map(([, total]) => total);
   const series = [{ label: "USD", values, colour: accent, steps: true }];
   const limit = Number(box.dataset.limit ?? NaN);
-  // Far above what was spent, its line would press the curve to the ground.
-  if (limit <= FARTHEST * values.at(-1)) {
+  // A line far above the spend would flatten the curve.
+  if (limit <= MAX_LIMIT_RATIO * values.at(-1)) {
     series.push({ label: "budget", values: times.map(() => limit), colour: edge, dash: [6, 4] });
   } else if (!Number.isNaN(limit)) {
     document.getElementById("growth-limit").textContent = `The budget of ${usd(limit)} is far above the curve.`;
@@ -33,16 +33,16 @@ function drawGrowth() {
   draw(box, times, series, (amount) => `$${+amount.toPrecision(3)}`);
 }
 
-async function set(changes) {
-  const answer = await change("PATCH", document.querySelector("[data-session]").dataset.session, changes);
-  if (!answer.ok) return answer.detail;
+async function saveChanges(changes) {
+  const response = await change("PATCH", document.querySelector("[data-session]").dataset.session, changes);
+  if (!response.ok) return response.detail;
   location.reload();
 }
 
 const pin = document.getElementById("pin");
 pin?.addEventListener("click", async () => {
-  const detail = await set({ pinned: pin.getAttribute("aria-pressed") !== "true" });
-  if (detail) say(detail);
+  const detail = await saveChanges({ pinned: pin.getAttribute("aria-pressed") !== "true" });
+  if (detail) announce(detail);
 });
 
 const notes = document.getElementById("notes");
@@ -52,7 +52,7 @@ notes?.querySelector("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const { labels, note } = event.target.elements;
   const given = labels.value.split(",").map((label) => label.trim()).filter(Boolean);
-  const detail = await set({ labels: given, note: note.value || null });
+  const detail = await saveChanges({ labels: given, note: note.value || null });
   if (detail) notes.querySelector(".wrong").textContent = detail;
 });
 
@@ -63,10 +63,10 @@ if (rows) {
   selectable(rows, { list: () => rows.dataset.list });
 }
 listen(`limit=1&session=${encodeURIComponent(shown.dataset.live)}`, shown.dataset.place, {
-  onMessage(told) {
-    if (told.stops && told.type === "news") showStops(told.stops);
-    if (told.deleted?.sessions.includes(shown.dataset.live)) location.reload(); // the page says so
-    if (told.calls || told.type === "gap") document.getElementById("newer").hidden = false;
+  onMessage(message) {
+    if (message.stops && message.type === "news") showStops(message.stops);
+    if (message.deleted?.sessions.includes(shown.dataset.live)) location.reload(); // the page says so
+    if (message.calls || message.type === "gap") document.getElementById("newer").hidden = false;
   },
   onState: () => {},
 });

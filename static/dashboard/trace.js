@@ -1,6 +1,6 @@
-// Trace: puts the parts together, and keeps what the reader chose in the address.
+// The Trace page: connects its parts, and keeps the reader's choices in the address.
 
-import { keep, kept, say, setParameters } from "./browser.js";
+import { announce, getCookie, setCookie, setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 import { count, duration } from "./numbers.js";
 import { refresh } from "./refresh.js";
@@ -13,9 +13,9 @@ import { ROW, Rows } from "./trace/rows.js";
 
 const page = document.querySelector("[data-trace]");
 const MAX_FLIPPED = 300; // in the address
-const ADDRESS_MS = 200; // browsers limit how often it may change
-const GROW_MS = 500; // calls under way become longer
-const MARGIN = 0.02; // of the time shown, at both ends
+const ADDRESS_MS = 200; // browsers limit the rate of changes
+const GROW_MS = 500; // running calls get longer
+const MARGIN = 0.02; // share of the time range, at both ends
 const LABEL_SHARE = 0.08;
 
 if (page) start();
@@ -32,49 +32,49 @@ function start() {
   const critical = page.querySelector("#critical");
   const crumbs = page.querySelector("#focus");
   const missing = page.querySelector("#missing");
-  const asked = new URL(location.href).searchParams;
+  const given = new URL(location.href).searchParams;
 
   const rows = new Rows(grid, body);
   const map = new Minimap(page.querySelector(".map"), (from, to) => setTime(from, to));
-  const view = { from: 0, to: 1, sel: -1, crit: asked.get("crit") === "true" };
-  const flipped = new Set((asked.get("collapsed") ?? "").split(",").filter(Boolean));
+  const view = { from: 0, to: 1, sel: -1, crit: given.get("crit") === "true" };
+  const flipped = new Set((given.get("collapsed") ?? "").split(",").filter(Boolean));
   let model = null;
-  let locked = asked.has("t0") && asked.has("t1");
-  let selected = asked.get("sel"); // action_id, or a fold's key
-  let focus = asked.get("focus");
-  let isAsked = false;
+  let locked = given.has("t0") && given.has("t1");
+  let selected = given.get("sel"); // action_id, or a fold's key
+  let focus = given.get("focus");
+  let isDrawRequested = false;
 
-  if (locked) [view.from, view.to] = [Number(asked.get("t0")), Number(asked.get("t1"))];
+  if (locked) [view.from, view.to] = [Number(given.get("t0")), Number(given.get("t1"))];
   if (view.to <= view.from) locked = false;
-  search.value = asked.get("q") ?? "";
+  search.value = given.get("q") ?? "";
   critical.checked = view.crit;
 
   // --- drawing ---
 
   function draw() {
-    isAsked = false;
+    isDrawRequested = false;
     if (!model) return;
     if (!locked) follow();
     rows.draw(model, view);
     drawAxis(axis, view, rows.width());
     map.show(view.from, view.to);
-    const shown = view.sel >= 0 ? rows.element(model.placeOfRow[view.sel]) : null;
+    const shown = view.sel >= 0 ? rows.element(model.indexOfRow[view.sel]) : null;
     if (shown) grid.setAttribute("aria-activedescendant", shown.id);
     else grid.removeAttribute("aria-activedescendant");
   }
 
-  function ask() {
-    if (!isAsked) requestAnimationFrame(draw);
-    isAsked = true;
+  function requestDraw() {
+    if (!isDrawRequested) requestAnimationFrame(draw);
+    isDrawRequested = true;
   }
 
-  /** The time of the rows in sight. */
+  /** Fits the time range to the visible rows. */
   function follow() {
-    const [first, end] = rows.sight();
+    const [first, end] = rows.visible();
     let from = Infinity;
     let to = -Infinity;
-    for (let place = first; place < end; place++) {
-      const row = model.seen[place];
+    for (let index = first; index < end; index++) {
+      const row = model.visible[index];
       const call = model.rows.call[row];
       const isWhole = !model.open[row];
       if (call < 0 && !isWhole) continue;
@@ -98,12 +98,12 @@ function start() {
   }
 
   function resize() {
-    model.look();
-    body.style.height = `${model.nSeen * ROW}px`;
-    grid.setAttribute("aria-rowcount", model.nSeen + 1);
+    model.listVisible();
+    body.style.height = `${model.nVisible * ROW}px`;
+    grid.setAttribute("aria-rowcount", model.nVisible + 1);
     page.querySelector("#n-rows").textContent =
-      `${count(model.nSeen)} rows, ${count(model.nCalls)} calls, ${duration(model.end)}`;
-    ask();
+      `${count(model.nVisible)} rows, ${count(model.nCalls)} calls, ${duration(model.end)}`;
+    requestDraw();
   }
 
   // --- the address ---
@@ -130,7 +130,7 @@ function start() {
     view.sel = row;
     selected = row < 0 ? null : model.isFold(row) ? model.key(row) : model.id(model.rows.call[row]);
     if (row >= 0) {
-      if (model.placeOfRow[row] < 0) {
+      if (model.indexOfRow[row] < 0) {
         if (model.first && (row < model.first || row > model.first + model.rows.below[model.first])) {
           focus = null;
         }
@@ -138,21 +138,21 @@ function start() {
         arrange();
       }
       if (scroll) show(row);
-      about(row);
+      describe(row);
       if (!panel.hidden && !model.isFold(row)) peek(panel, model, model.rows.call[row]);
     } else status.textContent = "";
     remember();
-    ask();
+    requestDraw();
   }
 
   function show(row) {
-    const top = model.placeOfRow[row] * ROW;
+    const top = model.indexOfRow[row] * ROW;
     const high = grid.clientHeight - body.offsetTop;
     if (top < grid.scrollTop) grid.scrollTop = top;
     else if (top + ROW > grid.scrollTop + high) grid.scrollTop = top + ROW - high;
   }
 
-  function about(row) {
+  function describe(row) {
     const { rows: columns } = model;
     if (model.isFold(row)) {
       status.textContent = `${rows.title(model, row)}: consecutive calls with the same name, folded`;
@@ -163,28 +163,28 @@ function start() {
   }
 
   function move(step) {
-    if (!model?.nSeen) return;
-    const place = view.sel < 0 ? (step > 0 ? -1 : model.nSeen) : model.placeOfRow[view.sel];
-    select(model.seen[Math.min(Math.max(place + step, 0), model.nSeen - 1)]);
+    if (!model?.nVisible) return;
+    const index = view.sel < 0 ? (step > 0 ? -1 : model.nVisible) : model.indexOfRow[view.sel];
+    select(model.visible[Math.min(Math.max(index + step, 0), model.nVisible - 1)]);
     grid.focus({ preventScroll: true });
   }
 
-  function toNext(what, is) {
+  function selectNext(what, matches) {
     if (!model) return;
-    const row = model.next(view.sel, is);
-    if (row < 0) say(`No ${what} found`);
+    const row = model.next(view.sel, matches);
+    if (row < 0) announce(`No ${what} found`);
     else {
       select(row);
       grid.focus({ preventScroll: true });
     }
   }
 
-  function toggle(row, wanted) {
+  function toggle(row, isOpen) {
     if (row < 0 || !model.rows.below[row]) return false;
-    if (wanted !== undefined && Boolean(model.open[row]) === wanted) return false;
+    if (isOpen !== undefined && Boolean(model.open[row]) === isOpen) return false;
     model.toggle(row, flipped);
     resize();
-    if (view.sel >= 0 && model.placeOfRow[view.sel] < 0) select(row, { scroll: false });
+    if (view.sel >= 0 && model.indexOfRow[view.sel] < 0) select(row, { scroll: false });
     remember();
     return true;
   }
@@ -201,14 +201,14 @@ function start() {
     lock.checked = true;
     [view.from, view.to] = [from, to];
     remember();
-    ask();
+    requestDraw();
   }
 
   lock.checked = locked;
   lock.addEventListener("change", () => {
     locked = lock.checked;
     remember();
-    ask();
+    requestDraw();
   });
   page.querySelector("#whole").addEventListener("click", () => setTime(0, model.end * (1 + LABEL_SHARE)));
 
@@ -221,14 +221,14 @@ function start() {
   onKeys("-", "Zoom out", () => model && zoomTime(2));
   onKeys("0", "Fit the time range to the visible rows", () => lock.checked && lock.click());
 
-  // --- what the reader does ---
+  // --- pointer and keys ---
 
-  grid.addEventListener("scroll", ask, { passive: true });
+  grid.addEventListener("scroll", requestDraw, { passive: true });
   new ResizeObserver(() => {
     if (model) map.draw(model);
-    ask();
+    requestDraw();
   }).observe(grid);
-  new MutationObserver(() => model && (map.draw(model), ask())).observe(document.documentElement, {
+  new MutationObserver(() => model && (map.draw(model), requestDraw())).observe(document.documentElement, {
     attributeFilter: ["data-theme"],
   });
 
@@ -247,11 +247,11 @@ function start() {
   });
   grid.addEventListener("mouseover", (event) => {
     const element = event.target.closest(".row[data-row]");
-    if (element && model) about(Number(element.dataset.row));
+    if (element && model) describe(Number(element.dataset.row));
   });
   grid.addEventListener("mouseleave", () => {
     guide.hidden = true;
-    if (view.sel >= 0) about(view.sel);
+    if (view.sel >= 0) describe(view.sel);
     else status.textContent = "";
   });
   grid.addEventListener("mousemove", (event) => {
@@ -274,7 +274,7 @@ function start() {
     ArrowLeft: () => {
       if (toggle(view.sel, false)) return;
       const parent = view.sel >= 0 ? model.rows.parent[view.sel] : -1;
-      if (parent >= 0 && model.placeOfRow[parent] >= 0) select(parent);
+      if (parent >= 0 && model.indexOfRow[parent] >= 0) select(parent);
     },
   };
   grid.addEventListener("keydown", (event) => {
@@ -293,13 +293,13 @@ function start() {
     resize();
     remember();
   });
-  onKeys("w", "Next budget warning", () => toNext("budget warning", (call) => model.has(call, WARNED)));
-  onKeys("e", "Next error", () => toNext("error", (call) => model.has(call, ERROR | REFUSED)));
-  onKeys("n", "Next call on the critical path", () => toNext("call", (call) => model.has(call, CRITICAL)));
+  onKeys("w", "Next budget warning", () => selectNext("budget warning", (call) => model.has(call, WARNED)));
+  onKeys("e", "Next error", () => selectNext("error", (call) => model.has(call, ERROR | REFUSED)));
+  onKeys("n", "Next call on the critical path", () => selectNext("call", (call) => model.has(call, CRITICAL)));
   onKeys("o", "Preview the call (Enter opens it)", () => {
     if (!panel.hidden) panel.hidden = true;
     else if (view.sel >= 0 && !model.isFold(view.sel)) peek(panel, model, model.rows.call[view.sel]);
-    ask();
+    requestDraw();
   });
   onKeys("Escape", "Close the panel, then clear the selection", () => {
     if (!panel.hidden) panel.hidden = true;
@@ -320,7 +320,7 @@ function start() {
   critical.addEventListener("change", () => {
     view.crit = critical.checked;
     remember();
-    ask();
+    requestDraw();
   });
   crumbs.querySelector("button").addEventListener("click", () => {
     focus = null;
@@ -328,13 +328,13 @@ function start() {
     remember();
   });
   panel.querySelector(".close").addEventListener("click", () => (panel.hidden = true));
-  function look() {
+  function runSearch() {
     const n = model.find(search.value);
     page.querySelector("#n-found").textContent = model.matches ? `${count(n)} found` : "";
-    ask();
+    requestDraw();
   }
   search.addEventListener("input", () => {
-    if (model) look();
+    if (model) runSearch();
     remember();
   });
   search.addEventListener("keydown", (event) => {
@@ -352,7 +352,7 @@ function start() {
     const wide = Math.round(Math.min(Math.max(width, 120), Math.max(grid.clientWidth - 120, 160)));
     page.style.setProperty("--tree", `${wide}px`);
     edge.setAttribute("aria-valuenow", wide);
-    ask();
+    requestDraw();
     return wide;
   }
   edge.addEventListener("pointerdown", (event) => {
@@ -361,7 +361,7 @@ function start() {
   });
   edge.addEventListener("pointermove", (event) => {
     if (edge.hasPointerCapture(event.pointerId)) {
-      keep("trace_tree", setTree(event.clientX - grid.getBoundingClientRect().left));
+      setCookie("trace_tree", setTree(event.clientX - grid.getBoundingClientRect().left));
     }
   });
   edge.addEventListener("keydown", (event) => {
@@ -369,33 +369,33 @@ function start() {
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
-    keep("trace_tree", setTree(rows.left() + step));
+    setCookie("trace_tree", setTree(rows.left() + step));
   });
 
-  const wide = Number(kept("trace_tree"));
+  const wide = Number(getCookie("trace_tree"));
   if (wide) setTree(wide);
 
   // --- data ---
 
-  function take(data) {
-    const at = model && model.nSeen ? model.seen[rows.sight()[0]] : -1;
-    const top = at >= 0 ? { key: model.key(at), rest: grid.scrollTop - model.placeOfRow[at] * ROW } : null;
+  function apply(data) {
+    const at = model && model.nVisible ? model.visible[rows.visible()[0]] : -1;
+    const top = at >= 0 ? { key: model.key(at), rest: grid.scrollTop - model.indexOfRow[at] * ROW } : null;
     const isFirst = model === null;
     model = new Model(data);
     arrange();
-    if (search.value) look();
+    if (search.value) runSearch();
     map.draw(model);
     if (selected) {
       const call = model.callOf(selected);
       let row = call >= 0 ? model.rowOfCall[call] : rowOfKey(selected);
       if (row >= 0) {
         view.sel = row;
-        if (model.placeOfRow[row] < 0) {
+        if (model.indexOfRow[row] < 0) {
           model.reveal(row, flipped);
           arrange();
         }
         if (isFirst) show(row);
-        about(row);
+        describe(row);
       } else {
         view.sel = -1;
         missing.hidden = false;
@@ -404,7 +404,7 @@ function start() {
     }
     if (top) {
       const row = rowOfKey(top.key);
-      if (row >= 0 && model.placeOfRow[row] >= 0) grid.scrollTop = model.placeOfRow[row] * ROW + top.rest;
+      if (row >= 0 && model.indexOfRow[row] >= 0) grid.scrollTop = model.indexOfRow[row] * ROW + top.rest;
     }
     requestAnimationFrame(() => {
       draw();
@@ -422,21 +422,21 @@ function start() {
     return -1;
   }
 
-  let told = null;
+  let recorded = null; // the data without running calls
   let running = [];
   refresh(page.dataset.trace, { session: page.dataset.session, place: page.dataset.place }, {
-    changed(data) {
-      told = data;
-      take(withRunning(data, running));
+    onData(data) {
+      recorded = data;
+      apply(withRunning(data, running));
     },
-    runs(calls) {
+    onRunning(calls) {
       running = calls;
-      if (told) take(withRunning(told, running));
+      if (recorded) apply(withRunning(recorded, running));
     },
   });
   setInterval(() => {
     if (!running.length || !model) return;
     model.grow(running);
-    ask();
+    requestDraw();
   }, GROW_MS);
 }

@@ -5,7 +5,7 @@ import { fifths, heat } from "../heat.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 export const WIDTH = 216, HEIGHT = 74;
-const LONGEST = 25; // letters of a name
+const LONGEST = 25; // characters of a name
 
 export function svg(kind, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, kind);
@@ -28,8 +28,8 @@ export function labelOf(node) {
   return node.run > 1 ? `${node.label} (${node.run})` : node.label;
 }
 
-/** What a reader who does not see the picture is told of a node. */
-export function saidOf(node) {
+/** Returns the description of a node for screen readers. */
+export function describe(node) {
   const parts = [labelOf(node), `${count(node.calls)} ${node.calls === 1 ? "call" : "calls"}`];
   if (node.calls) parts.push(`cost ${costOf(node)}`, `${duration(meanOf(node))} per call`);
   if (node.running) parts.push(`${node.running} running`);
@@ -40,11 +40,11 @@ export function saidOf(node) {
   return parts.join(", ");
 }
 
-export function drawNodes(graph, places) {
+export function drawNodes(graph, positions) {
   const edges = fifths(graph.nodes.map((node) => node.cost));
   const most = Math.max(...graph.nodes.map((node) => node.cost ?? 0), 1e-12);
-  return graph.nodes.map((node, place) => {
-    const [x, y] = places[place];
+  return graph.nodes.map((node, index) => {
+    const [x, y] = positions[index];
     const worst = node.errors || node.refused ? "bad" : node.warned ? "warn" : "";
     const stack = node.members ? [svg("rect", { class: "card under", x: 5, y: 5, width: WIDTH, height: HEIGHT, rx: 8 })] : [];
     const state = [
@@ -61,7 +61,7 @@ export function drawNodes(graph, places) {
         transform: `translate(${x - WIDTH / 2} ${y - HEIGHT / 2})`,
         role: "button",
         tabindex: -1,
-        "aria-label": saidOf(node),
+        "aria-label": describe(node),
         "aria-pressed": "false",
       },
       ...stack,
@@ -72,14 +72,14 @@ export function drawNodes(graph, places) {
       svg("text", { x: 20, y: 58 }, [node.calls ? `⌀ ${duration(meanOf(node))}` : "", ...state].filter(Boolean).join(" · ")),
       svg("rect", { class: "heat-track", x: 20, y: 65, width: WIDTH - 32, height: 4, rx: 2 }),
       svg("rect", { class: `heat heat-is-${heat(node.cost, edges)}`, x: 20, y: 65, width: ((node.cost ?? 0) / most) * (WIDTH - 32), height: 4, rx: 2 }),
-      svg("title", {}, saidOf(node)),
+      svg("title", {}, describe(node)),
     );
     made.dataset.node = node.id;
     return made;
   });
 }
 
-/** `why`: what is said of each kind of evidence; `inferred`: those that are drawn dashed. */
+/** `why` has the explanation of each kind of evidence; kinds in `inferred` are drawn dashed. */
 export function drawEdges(graph, layout, why, inferred) {
   return graph.edges.map((edge, at) => {
     const points = layout.edges[at];
@@ -100,7 +100,7 @@ export function drawEdges(graph, layout, why, inferred) {
   });
 }
 
-/** Through all points, round at each. */
+/** Returns a path through all points, rounded at each. */
 function curve(points) {
   const [first, ...rest] = points;
   let path = `M${first[0]} ${first[1]}`;

@@ -1,4 +1,4 @@
-// The whole picture as a file that needs no style sheet.
+// Downloads the whole picture as an SVG file that needs no style sheet.
 
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-weight", "font-family", "display"];
 

@@ -1,7 +1,7 @@
 // The nodes and edges to draw: agents or their runs, with siblings of one role as one node.
 
 import { agentColour } from "../colours.js";
-import { spelledOut } from "../refresh.js";
+import { spellOut } from "../refresh.js";
 
 const MAX_NODES = 60;
 
@@ -35,7 +35,7 @@ export function withRunning(data, running) {
 
 function newNode(agent, running) {
   const sums = Object.fromEntries(SUMS.map((name) => [name, ["cost", "ms", "in", "out"].includes(name) ? null : 0]));
-  const label = agent === null ? "no agent name" : spelledOut(agent);
+  const label = agent === null ? "no agent name" : spellOut(agent);
   return { ...sums, id: agent ?? " ", agent, label, run: null, colour: agentColour(agent), running };
 }
 

@@ -1,10 +1,12 @@
-// Where the nodes and edges of a graph go, by dagre: on the page, or in a worker when it takes long. A
-// classic script, as dagre is.
+// The layout of a graph by dagre, on the page or, for large graphs, in a worker. A classic script, as
+// dagre is.
 
 "use strict";
 
-/** Of `sizes` [[width, height]] and `edges` [[source, target]]: `nodes` [[x, y]] of their centres,
- * `edges` [[[x, y], …]] and the size of it all. */
+/**
+ * Takes the `sizes` [[width, height]] of nodes and `edges` [[source, target]]. Returns the centres of
+ * `nodes` [[x, y]], the points of `edges` [[[x, y], …]], and the `width` and `height` of the picture.
+ */
 function layOut({ sizes, edges }) {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
   graph.setGraph({ rankdir: "TB", nodesep: 28, ranksep: 56, marginx: 24, marginy: 24 });

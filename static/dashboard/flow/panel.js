@@ -1,4 +1,4 @@
-// A node's numbers, who handed over to it and to whom it did, and its calls.
+// The panel of a node: its figures, its handoffs and its calls.
 
 import { shade } from "../heat.js";
 import { count, duration } from "../numbers.js";
@@ -11,9 +11,9 @@ function element(kind, text, attributes = {}) {
   return made;
 }
 
-/** `go(place)` selects another node. */
-export function showNode(panel, graph, place, why, go) {
-  const node = graph.nodes[place];
+/** `select(index)` selects another node. */
+export function showNode(panel, graph, index, why, select) {
+  const node = graph.nodes[index];
   panel.querySelector("h2").textContent = labelOf(node);
   const facts = {
     Calls: count(node.calls),
@@ -32,14 +32,14 @@ export function showNode(panel, graph, place, why, go) {
     }),
   );
   const links = graph.edges.flatMap((edge) => {
-    if (edge.source === place) return [["to", edge.target, edge]];
-    return edge.target === place ? [["from", edge.source, edge]] : [];
+    if (edge.source === index) return [["to", edge.target, edge]];
+    return edge.target === index ? [["from", edge.source, edge]] : [];
   });
   panel.querySelector(".edges").replaceChildren(
-    ...links.map(([way, other, edge]) => {
+    ...links.map(([direction, other, edge]) => {
       const item = document.createElement("li");
-      const button = element("button", `${way === "to" ? "→" : "←"} ${labelOf(graph.nodes[other])}`, { type: "button", class: "quiet" });
-      button.addEventListener("click", () => go(other));
+      const button = element("button", `${direction === "to" ? "→" : "←"} ${labelOf(graph.nodes[other])}`, { type: "button", class: "quiet" });
+      button.addEventListener("click", () => select(other));
       item.append(button, element("span", ` ×${count(edge.count)}, ${why[edge.why]}`, { class: "muted" }));
       return item;
     }),
@@ -47,12 +47,12 @@ export function showNode(panel, graph, place, why, go) {
   panel.hidden = false;
 }
 
-let asked = 0;
+let latestRequest = 0;
 
-/** The server's rows for the node's calls; the rows before stay until these are there. */
+/** Shows the node's calls; the previous ones stay until the server has responded. */
 export async function showCalls(panel, url, session, node) {
   const box = panel.querySelector(".calls");
-  const mine = ++asked;
+  const ownRequest = ++latestRequest;
   if (!node.calls) {
     box.replaceChildren(element("p", "Named in a handoff, without recorded calls.", { class: "muted" }));
     return;
@@ -66,7 +66,7 @@ export async function showCalls(panel, url, session, node) {
   }
   const response = await fetch(`${url}?${query}`, { headers: { accept: "text/html" } });
   const html = response.ok ? await response.text() : "";
-  if (mine !== asked) return;
+  if (ownRequest !== latestRequest) return;
   if (html) {
     box.innerHTML = html;
     shade(box);

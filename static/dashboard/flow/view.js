@@ -1,15 +1,15 @@
-// Which part of the picture is seen, and how large: drag, ctrl and wheel, buttons, a small map.
+// The visible part of the picture and its zoom: dragging, ctrl and the wheel, buttons, the minimap.
 
-const LEAST = 0.02, MOST = 3;
-const FAR = 0.4; // below it no text is legible
+const MIN_ZOOM = 0.02, MAX_ZOOM = 3;
+const TEXT_FROM = 0.4; // text is not legible at a smaller zoom
 
 export class View {
-  /** `changed(x, y, k)` always, `moved()` before it when it was the reader. */
-  constructor(svg, world, map, { changed, moved }) {
+  /** Calls `onChange(x, y, k)` after every change, and before it `onMove()` if the reader made it. */
+  constructor(svg, world, map, { onChange, onMove }) {
     this.svg = svg;
     this.world = world;
     this.map = map;
-    this.changed = changed;
+    this.onChange = onChange;
     [this.x, this.y, this.k] = [0, 0, 1];
     let from = null;
     svg.addEventListener("pointerdown", (event) => {
@@ -21,10 +21,10 @@ export class View {
       if (!from.moved && Math.hypot(dx, dy) < 4) return;
       if (!from.moved) svg.setPointerCapture(event.pointerId);
       from.moved = true;
-      moved();
+      onMove();
       this.set(from.at[0] + dx, from.at[1] + dy, this.k);
     });
-    // A drag is no click on the node below it.
+    // A drag does not click the node under the pointer.
     svg.addEventListener("click", (event) => this.dragged && event.stopPropagation(), true);
     for (const name of ["pointerup", "pointercancel"]) {
       svg.addEventListener(name, () => {
@@ -36,13 +36,13 @@ export class View {
       if (!event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       const area = svg.getBoundingClientRect();
-      moved();
+      onMove();
       this.zoom(Math.exp(-event.deltaY / 300), event.clientX - area.left, event.clientY - area.top);
     }, { passive: false });
     map.addEventListener("pointerdown", (event) => {
       const area = map.getBoundingClientRect();
       const scale = this.mapScale();
-      moved();
+      onMove();
       this.centre((event.clientX - area.left) / scale, (event.clientY - area.top) / scale);
     });
   }
@@ -52,25 +52,25 @@ export class View {
   }
 
   set(x, y, k) {
-    [this.x, this.y, this.k] = [x, y, Math.min(Math.max(k, LEAST), MOST)];
+    [this.x, this.y, this.k] = [x, y, Math.min(Math.max(k, MIN_ZOOM), MAX_ZOOM)];
     this.world.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.k})`);
-    this.svg.classList.toggle("far", this.k < FAR);
-    this.changed(this.x, this.y, this.k);
+    this.svg.classList.toggle("far", this.k < TEXT_FROM);
+    this.onChange(this.x, this.y, this.k);
     this.drawMap();
   }
 
   zoom(by, x = this.size()[0] / 2, y = this.size()[1] / 2) {
-    const k = Math.min(Math.max(this.k * by, LEAST), MOST);
+    const k = Math.min(Math.max(this.k * by, MIN_ZOOM), MAX_ZOOM);
     this.set(x - ((x - this.x) * k) / this.k, y - ((y - this.y) * k) / this.k, k);
   }
 
-  /** This point of the picture in the middle. */
+  /** Moves this point of the picture to the middle. */
   centre(x, y, k = this.k) {
     const [width, height] = this.size();
     this.set(width / 2 - x * k, height / 2 - y * k, k);
   }
 
-  /** This point at the top, at full size: in the middle, if all of the width fits. */
+  /** Shows this point at the top at full size; the picture is centred if its whole width fits. */
   begin(x, y, layout) {
     const [width] = this.size();
     const left = layout.width <= width ? (width - layout.width) / 2 : width / 2 - x;
@@ -83,7 +83,7 @@ export class View {
     this.set((width - layout.width * k) / 2, (height - layout.height * k) / 2, k);
   }
 
-  /** Moves no further than it must for this node to be in sight. */
+  /** Moves the picture only as far as needed to make this node visible. */
   show(x, y, width, height) {
     const [w, h] = this.size();
     const [left, top] = [this.x + (x - width / 2) * this.k, this.y + (y - height / 2) * this.k];
@@ -93,9 +93,9 @@ export class View {
     if (dx || dy) this.set(this.x + dx, this.y + dy, this.k);
   }
 
-  // --- the small map ---
+  // --- the minimap ---
 
-  /** null: none is needed. */
+  /** `layout` is null when no minimap is needed. */
   useMap(layout, colours) {
     this.layout = layout;
     this.colours = colours;

@@ -1,4 +1,4 @@
-// The time axis: five to eight ticks at round times.
+// The time axis, with five to eight ticks at round times.
 
 import { duration } from "../numbers.js";
 
@@ -15,7 +15,7 @@ function stepOf(span, width) {
   return STEPS.find((step) => step >= span / n) ?? span / n;
 }
 
-function marked(ms, step) {
+function tickLabel(ms, step) {
   if (ms >= MINUTE) return duration(ms);
   if (step >= 1000) return `${Math.round(ms / 1e3)} s`;
   if (step >= 100) return `${(ms / 1e3).toFixed(1)} s`;
@@ -30,7 +30,7 @@ export function drawAxis(axis, view, width) {
     const tick = document.createElement("span");
     tick.className = "at";
     tick.style.left = `${((at - view.from) / span) * width}px`;
-    tick.textContent = marked(at, step);
+    tick.textContent = tickLabel(at, step);
     ticks.push(tick);
   }
   axis.replaceChildren(...ticks);

@@ -1,8 +1,8 @@
-// The whole session in small: each call a line of its agent's colour. Drag over it to choose a time.
+// A small map of the whole session, with a line per call in its agent's colour; dragging selects a time range.
 
 export class Minimap {
-  /** `chosen(from, to)` in ms when the reader has dragged over a time. */
-  constructor(box, chosen) {
+  /** `onSelect(from, to)` is called with the time range, in ms, that the reader has dragged over. */
+  constructor(box, onSelect) {
     this.canvas = box.querySelector("canvas");
     this.window = box.querySelector(".window");
     this.box = box;
@@ -23,9 +23,9 @@ export class Minimap {
       const to = time(event);
       const [a, b] = [Math.min(from, to), Math.max(from, to)];
       from = null;
-      // A click alone: a twentieth of the session around it.
-      if (b - a < this.span / 200) chosen(Math.max(0, a - this.span / 40), a + this.span / 40);
-      else chosen(a, b);
+      // A click selects a twentieth of the session around it.
+      if (b - a < this.span / 200) onSelect(Math.max(0, a - this.span / 40), a + this.span / 40);
+      else onSelect(a, b);
     });
   }
 

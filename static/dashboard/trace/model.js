@@ -1,11 +1,11 @@
-// A trace's columns, and which of its rows are to be seen. No object per row: arrays alone.
+// A trace's columns and its visible rows. There is no object per row, only arrays.
 
 import { fifths } from "../heat.js";
 
 export const ERROR = 1, REFUSED = 2, WARNED = 4, ESTIMATED = 8, RETRY = 16, CRITICAL = 32;
 const FOLD = -1;
 
-/** Of each row what the server tells, and what follows from its call. */
+/** Returns the columns of rows: the server's, and those that follow from the row's call. */
 function columnsOf({ call, parent, above, sums }, calls) {
   const n = call.length;
   const rows = { call: Int32Array.from(call), parent: Int32Array.from(parent) };
@@ -49,13 +49,13 @@ export class Model {
     this.costs = fifths(this.calls.cost);
     this.durations = fifths(this.calls.ms);
     this.open = new Uint8Array(this.nRows);
-    this.seen = new Int32Array(this.nRows); // the rows to be seen, in order
-    this.nSeen = 0;
-    this.placeOfRow = new Int32Array(this.nRows); // its place among the seen, or -1
+    this.visible = new Int32Array(this.nRows); // the visible rows, in order
+    this.nVisible = 0;
+    this.indexOfRow = new Int32Array(this.nRows); // a row's index among the visible ones, or -1
     this.matches = null;
   }
 
-  /** Calls under way, which are the last ones, have taken longer. */
+  /** Updates the durations of the running calls, which are the last ones. */
   grow(running) {
     running.forEach(({ begun }, at) => {
       const call = this.nCalls - running.length + at;
@@ -96,48 +96,48 @@ export class Model {
     return this.names[this.calls[column][call]];
   }
 
-  /** Why this call is drawn below its parent. */
+  /** Returns the reason why this call is drawn below its parent. */
   reason(call) {
     const parent = this.calls.parent[call];
-    const of = parent >= 0 ? this.names[this.calls.name[parent]] ?? "—" : "";
-    const why = this.evidence[this.text(call, "evidence")]
-      .replace("{parent}", () => of)
+    const agent = parent >= 0 ? this.names[this.calls.name[parent]] ?? "—" : "";
+    const reason = this.evidence[this.text(call, "evidence")]
+      .replace("{parent}", () => agent)
       .replace("{tool}", () => this.text(call, "tool") ?? "—");
-    return this.isLost.has(call) ? `${why}; the parent that it names is not an earlier call of this session` : why;
+    return this.isLost.has(call) ? `${reason}; the parent that it names is not an earlier call of this session` : reason;
   }
 
   isGiven(call) {
     return this.text(call, "evidence") === "given";
   }
 
-  // --- what is open ---
+  // --- open rows ---
 
-  /** Rows are kept apart by what stays theirs when calls come: `12`, a fold's `f12`. */
+  /** Returns a row's key, which stays the same when calls are added: `12`, or `f12` for a fold. */
   key(row) {
     return (this.isFold(row) ? "f" : "") + this.calls.seq[this.rows.first[row]];
   }
 
-  /** Calls are open and folds closed, but for those that are `flipped`. */
+  /** Opens calls and closes folds, except for those in `flipped`, which are the other way round. */
   arrange(flipped, focus) {
     for (let row = 0; row < this.nRows; row++) {
       const isFlipped = flipped.size > 0 && this.rows.below[row] > 0 && flipped.has(this.key(row));
       this.open[row] = this.isFold(row) === isFlipped ? 1 : 0;
     }
     this.first = focus ?? 0;
-    this.look();
+    this.listVisible();
   }
 
-  /** Lists again what is to be seen. */
-  look() {
+  /** Updates the list of visible rows. */
+  listVisible() {
     const { below } = this.rows;
     const end = this.first ? this.first + below[this.first] + 1 : this.nRows;
-    this.placeOfRow.fill(-1);
+    this.indexOfRow.fill(-1);
     let n = 0;
     for (let row = this.first; row < end; row += this.open[row] ? 1 : below[row] + 1) {
-      this.placeOfRow[row] = n;
-      this.seen[n++] = row;
+      this.indexOfRow[row] = n;
+      this.visible[n++] = row;
     }
-    this.nSeen = n;
+    this.nVisible = n;
   }
 
   toggle(row, flipped) {
@@ -153,29 +153,29 @@ export class Model {
     }
   }
 
-  /** Opens what hides this row. */
+  /** Opens the rows that hide this row. */
   reveal(row, flipped) {
     for (let above = this.rows.parent[row]; above >= 0; above = this.rows.parent[above]) {
       if (!this.open[above]) this.toggle(above, flipped);
     }
   }
 
-  // --- what is looked for ---
+  // --- search ---
 
   find(text) {
-    const wanted = text.trim().toLowerCase();
-    if (!wanted) {
+    const words = text.trim().toLowerCase();
+    if (!words) {
       this.matches = null;
       return 0;
     }
-    const fits = this.names.map((name) => name !== null && name.toLowerCase().includes(wanted));
-    const hex = wanted.replaceAll("-", "");
+    const isMatch = this.names.map((name) => name !== null && name.toLowerCase().includes(words));
+    const hex = words.replaceAll("-", "");
     this.matches = new Uint8Array(this.nCalls);
     let n = 0;
     for (let call = 0; call < this.nCalls; call++) {
       const isFound =
-        fits[this.calls.name[call]] ||
-        fits[this.calls.model[call]] ||
+        isMatch[this.calls.name[call]] ||
+        isMatch[this.calls.model[call]] ||
         (hex.length >= 6 && this.calls.ids.startsWith(hex, call * 32));
       if (isFound) {
         this.matches[call] = 1;
@@ -185,12 +185,12 @@ export class Model {
     return n;
   }
 
-  /** The next row, round about, whose call passes `is(call)`; -1: none. */
-  next(after, is) {
+  /** Returns the next row whose call passes `matches(call)`, wrapping around; -1 when there is none. */
+  next(after, matches) {
     for (let step = 1; step <= this.nRows; step++) {
       const row = (after + step) % this.nRows;
       const call = this.rows.call[row];
-      if (call !== FOLD && is(call)) return row;
+      if (call !== FOLD && matches(call)) return row;
     }
     return -1;
   }
@@ -199,7 +199,7 @@ export class Model {
     return (this.calls.flags[call] & flags) !== 0;
   }
 
-  /** What a row's border says: the worst of what it hides. */
+  /** Returns the class of a row's border: the worst state of the calls that it stands for. */
   worst(row) {
     const hides = this.rows.below[row] > 0 && !this.open[row];
     const call = this.rows.call[row];

@@ -1,4 +1,4 @@
-// What is known of one call, beside the trace.
+// The panel with the facts of one call, beside the trace.
 
 import { count, duration, usd } from "../numbers.js";
 import { ESTIMATED, WARNED } from "./model.js";
@@ -10,7 +10,7 @@ export function peek(panel, model, call) {
   const facts = {
     Model: model.text(call, "model") ?? "—",
     Outcome: `${model.text(call, "outcome")} ${calls.status[call] ?? ""}${model.has(call, WARNED) ? " · ⚠ budget warning" : ""}`,
-    Started: shownTime(at),
+    Started: formatTime(at),
     "First token": duration(calls.ttft[call]),
     Total: duration(calls.ms[call]),
     Tokens: `${about}${count(calls.in[call])} → ${count(calls.out[call])}`,
@@ -34,8 +34,8 @@ export function peek(panel, model, call) {
   panel.hidden = false;
 }
 
-/** With its zone, as the rest of the page writes times. */
-function shownTime(at) {
+/** Returns a time with its offset from UTC, as in the rest of the page. */
+function formatTime(at) {
   if (document.documentElement.dataset.zone === "UTC") {
     return `${at.toISOString().slice(0, 23).replace("T", " ")} UTC`;
   }

@@ -1,14 +1,14 @@
-// The rows that are on the screen, drawn again as the reader scrolls. Row elements are used again and
-// again: a row keeps its element while it is in sight.
+// The rows on the screen, redrawn as the reader scrolls. Row elements are reused; a row keeps its element
+// while it is visible.
 
 import { count, duration, usdOf } from "../numbers.js";
 import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED } from "./model.js";
 import { heat } from "../heat.js";
 
 export const ROW = 28;
-const SPARE = 4; // rows beyond the edges
-const LABEL = 64; // px beside a bar
-const TICK_FROM = 12; // px of bar, below which no tick is legible
+const SPARE = 4; // rows drawn beyond each edge
+const LABEL = 64; // px reserved beside a bar
+const TICK_FROM = 12; // px; in shorter bars a tick is not legible
 const INDENT = 14, DEEPEST = 12;
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -41,12 +41,12 @@ class RowElement {
     this.root.id = `row-${slot}`;
     this.root.setAttribute("role", "row");
     for (const cell of this.root.children) cell.setAttribute("role", "gridcell");
-    this.place = -1;
+    this.index = -1;
   }
 }
 
 export class Rows {
-  /** `box` scrolls; `body` is as high as all rows. */
+  /** `box` scrolls; `body` has the height of all rows. */
   constructor(box, body) {
     this.box = box;
     this.body = body;
@@ -61,44 +61,44 @@ export class Rows {
     body.append(this.lines);
   }
 
-  /** Rows in sight: [first, end). */
-  sight() {
+  /** Returns the range of visible rows, [first, end). */
+  visible() {
     const head = this.body.offsetTop;
     const first = Math.max(0, Math.floor(this.box.scrollTop / ROW));
     const rows = Math.ceil((this.box.clientHeight - head) / ROW) + 1;
-    return [first, Math.min(this.model.nSeen, first + rows)];
+    return [first, Math.min(this.model.nVisible, first + rows)];
   }
 
-  element(place) {
-    const found = this.slots[place % this.slots.length];
-    return found?.place === place ? found.root : null;
+  element(index) {
+    const slot = this.slots[index % this.slots.length];
+    return slot?.index === index ? slot.root : null;
   }
 
-  /** `view`: {from, to} in ms, the row `sel`, whether the critical path is marked: `crit`. */
+  /** `view` holds the time range `from` and `to` in ms, the selected row `sel`, and `crit`: whether the critical path is marked. */
   draw(model, view) {
     this.model = model;
-    const [first, end] = this.sight();
+    const [first, end] = this.visible();
     const from = Math.max(0, first - SPARE);
-    const to = Math.min(model.nSeen, end + SPARE);
-    const wanted = Math.ceil(this.box.clientHeight / ROW) + 2 * SPARE + 2;
-    if (this.slots.length < wanted) this.makeSlots(wanted);
+    const to = Math.min(model.nVisible, end + SPARE);
+    const nSlots = Math.ceil(this.box.clientHeight / ROW) + 2 * SPARE + 2;
+    if (this.slots.length < nSlots) this.makeSlots(nSlots);
     const width = this.width();
     const scale = width / Math.max(view.to - view.from, 1e-6);
-    for (let place = from; place < to; place++) {
-      const slot = this.slots[place % this.slots.length];
-      this.fill(slot, place, model, view, scale, width);
+    for (let index = from; index < to; index++) {
+      const slot = this.slots[index % this.slots.length];
+      this.fill(slot, index, model, view, scale, width);
     }
     for (const slot of this.slots) {
-      const isOut = slot.place < from || slot.place >= to;
+      const isOut = slot.index < from || slot.index >= to;
       if (isOut && slot.root.isConnected) {
         slot.root.remove();
-        slot.place = -1;
+        slot.index = -1;
       } else if (!isOut && !slot.root.isConnected) this.body.append(slot.root);
     }
     this.connect(model, view, scale, from, to);
   }
 
-  /** With their number it changes which row has which. */
+  /** The number of slots determines which row uses which slot, so all of them are replaced. */
   makeSlots(n) {
     for (const slot of this.slots) slot.root.remove();
     this.slots = Array.from({ length: n }, (_, slot) => new RowElement(slot));
@@ -112,8 +112,8 @@ export class Rows {
     return this.body.parentElement.querySelector(".axis").offsetLeft;
   }
 
-  fill(slot, place, model, view, scale, width) {
-    const row = model.seen[place];
+  fill(slot, index, model, view, scale, width) {
+    const row = model.visible[index];
     const { rows, calls } = model;
     const call = rows.call[row];
     const isFold = model.isFold(row);
@@ -121,15 +121,15 @@ export class Rows {
     const isOpen = model.open[row] === 1;
     const hasBelow = rows.below[row] > 0;
     const { root } = slot;
-    slot.place = place;
-    root.style.top = `${place * ROW}px`;
+    slot.index = index;
+    root.style.top = `${index * ROW}px`;
     root.dataset.row = row;
     if (isFold) delete root.dataset.call;
     else root.dataset.call = model.id(call);
     const isDim = model.matches !== null && (isFold || !model.matches[call]);
     const worst = model.worst(row);
     root.className = `row agent-${model.colour(row)}${isDim ? " dim" : ""}${isFold ? " fold" : ""}`;
-    root.setAttribute("aria-rowindex", place + 2);
+    root.setAttribute("aria-rowindex", index + 2);
     root.setAttribute("aria-level", rows.depth[row] - rows.depth[model.first] + 1);
     root.setAttribute("aria-selected", row === view.sel);
     if (hasBelow) root.setAttribute("aria-expanded", isOpen);
@@ -158,8 +158,8 @@ export class Rows {
     slot.chip.hidden = !isBefore && !isBehind;
     slot.bar.hidden = slot.took.hidden = !slot.chip.hidden;
     if (!slot.chip.hidden) {
-      const away = isBefore ? view.from - over : begin - view.to;
-      slot.chip.textContent = isBefore ? `‹ ${duration(away)}` : `${duration(away)} ›`;
+      const distance = isBefore ? view.from - over : begin - view.to;
+      slot.chip.textContent = isBefore ? `‹ ${duration(distance)}` : `${duration(distance)} ›`;
       slot.chip.title = "Scroll the time axis to this row";
       slot.chip.classList.toggle("behind", isBehind);
       return;
@@ -180,13 +180,13 @@ export class Rows {
     slot.bar.style.width = `${right - left}px`;
     if (isFold) slot.bar.removeAttribute("href");
     else slot.bar.href = `/dashboard/calls/${root.dataset.call}/`;
-    slot.bar.title = isFold ? "" : this.tip(model, call);
+    slot.bar.title = isFold ? "" : this.tooltip(model, call);
     slot.bar.setAttribute("aria-label", `${slot.text.textContent}, ${duration(over - begin)}`);
     const ttft = whole ? null : calls.ttft[call];
-    const first_token = ttft === null ? 0 : Math.min(ttft * scale, long) + x - left;
-    slot.wait.style.width = `${Math.max(0, Math.min(first_token, right - left))}px`;
-    slot.tick.hidden = ttft === null || long < TICK_FROM || first_token < 0 || first_token > right - left;
-    slot.tick.style.left = `${first_token}px`;
+    const firstToken = ttft === null ? 0 : Math.min(ttft * scale, long) + x - left;
+    slot.wait.style.width = `${Math.max(0, Math.min(firstToken, right - left))}px`;
+    slot.tick.hidden = ttft === null || long < TICK_FROM || firstToken < 0 || firstToken > right - left;
+    slot.tick.style.left = `${firstToken}px`;
     slot.took.textContent = !whole && calls.ms[call] === null ? "—" : duration(over - begin);
     slot.took.className = `took heat-${whole ? 0 : heat(calls.ms[call], model.durations)}`;
     this.putLabel(slot.took, left, right, width);
@@ -207,7 +207,7 @@ export class Rows {
     return `${name}${attempt > 1 ? ` (attempt ${attempt})` : ""}${hidden}`;
   }
 
-  tip(model, call) {
+  tooltip(model, call) {
     const { calls } = model;
     const parts = [
       `${model.text(call, "model") ?? "unknown model"}`,
@@ -229,25 +229,27 @@ export class Rows {
     took.style.right = fitsRight ? "auto" : fitsLeft ? `${width - left + 6}px` : "4px";
   }
 
-  /** Elbows from the begin of the parent's bar down to the begin of the child's; of parents above
-   * the window the line comes from there. */
+  /**
+   * Draws lines from the start of a parent's bar down to the start of its child's. The line of a parent
+   * above the visible rows comes from the top.
+   */
   connect(model, view, scale, from, to) {
     const { rows, calls } = model;
     const width = this.width();
     const top = from * ROW;
     let given = "";
     let inferred = "";
-    for (let place = from; place < to; place++) {
-      const row = model.seen[place];
+    for (let index = from; index < to; index++) {
+      const row = model.visible[index];
       const call = rows.first[row];
       const parent = calls.parent[call];
       if (parent < 0) continue;
-      const at = model.placeOfRow[model.rowOfCall[parent]];
+      const at = model.indexOfRow[model.rowOfCall[parent]];
       if (at < 0) continue;
       const x = Math.min(Math.max((calls.begin[parent] - view.from) * scale, 0), width - 1);
       const end = Math.min(Math.max((calls.begin[call] - view.from) * scale, 0), width - 1);
       const y = (at + 1) * ROW - 7 - top;
-      const down = place * ROW + ROW / 2 - top;
+      const down = index * ROW + ROW / 2 - top;
       const path = `M${x.toFixed(1)} ${Math.max(y, 0)}V${down}H${end.toFixed(1)}`;
       if (model.isGiven(call)) given += path;
       else inferred += path;

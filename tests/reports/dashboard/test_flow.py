@@ -63,7 +63,7 @@ def test_two_agents_hand_over(worked: Ledger, open_page: Open) -> None:
     nodes, edges = flow(open_page(f"{worked.url}/dashboard/flow/?session=two"))
     assert nodes.keys() == {"orchestrator", "researcher"}
     assert edges == {("orchestrator", "researcher")}
-    assert re.match(r"orchestrator, 1 call, cost \$0\.\d+, .* a call$", nodes["orchestrator"])
+    assert re.match(r"orchestrator, 1 call, cost \$0\.\d+, .* per call$", nodes["orchestrator"])
     assert nodes["researcher"].startswith("researcher, 2 calls, cost $0.")
 
 

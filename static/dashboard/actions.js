@@ -1,24 +1,27 @@
-// What operators change where they look: stops and deletions, each after a question.
+// Stops and deletions, which operators confirm in a dialog.
 
-import { change, say } from "./browser.js";
+import { announce, change } from "./browser.js";
 
-const WHAT = {
+const STOP_TEXTS = {
   everything: () => "All calls will be refused until you resume.",
   session: (value) => `All calls of the session “${value}” will be refused until you resume.`,
   agent: (value) => `All calls of the agent “${value}” will be refused until you resume.`,
   user: (value) => `All calls for the user “${value}” will be refused until you resume.`,
 };
 
-/** Asks in `dialog`; `send()` carries out the answer and tells what went wrong, or nothing. */
-function ask(dialog, agreed, send) {
-  const wrong = dialog.querySelector(".wrong");
-  wrong.textContent = "";
+/**
+ * Opens `dialog` and runs `send(form)` when it is submitted by the button with the value `agreed`.
+ * `send` returns an error message, or nothing.
+ */
+function confirmIn(dialog, agreed, send) {
+  const error = dialog.querySelector(".wrong");
+  error.textContent = "";
   const form = dialog.querySelector("form");
   form.onsubmit = async (event) => {
     if (event.submitter?.value !== agreed) return;
     event.preventDefault();
     const detail = await send(form);
-    if (detail) wrong.textContent = detail;
+    if (detail) error.textContent = detail;
     else dialog.close();
   };
   dialog.showModal();
@@ -27,32 +30,32 @@ function ask(dialog, agreed, send) {
 function stop(element) {
   const dialog = document.getElementById("stop");
   const { stop: scope, value } = element.dataset;
-  document.getElementById("stop-what").textContent = WHAT[scope](value);
-  ask(dialog, "stop", async (form) => {
+  document.getElementById("stop-what").textContent = STOP_TEXTS[scope](value);
+  confirmIn(dialog, "stop", async (form) => {
     const body = { scope, reason: form.elements.reason.value };
-    const answer = await change("POST", "/api/stops", value ? { ...body, value } : body);
-    if (!answer.ok) return answer.detail;
-    say("Stopped");
+    const response = await change("POST", "/api/stops", value ? { ...body, value } : body);
+    if (!response.ok) return response.detail;
+    announce("Stopped");
     if (!document.getElementById("scroller")) location.reload();
   });
 }
 
 async function resume(element) {
   element.disabled = true;
-  const answer = await change("DELETE", `/api/stops/${element.dataset.resume}`);
+  const response = await change("DELETE", `/api/stops/${element.dataset.resume}`);
   element.disabled = false;
-  if (!answer.ok) return say(answer.detail);
+  if (!response.ok) return announce(response.detail);
   element.closest("[data-stop-id]")?.remove();
-  say("Resumed");
+  announce("Resumed");
 }
 
 function remove(element) {
   const dialog = document.getElementById("confirm");
   document.getElementById("confirm-title").textContent = element.dataset.title;
   document.getElementById("confirm-what").textContent = element.dataset.what;
-  ask(dialog, "yes", async () => {
-    const answer = await change("DELETE", element.dataset.delete);
-    if (!answer.ok) return answer.detail;
+  confirmIn(dialog, "yes", async () => {
+    const response = await change("DELETE", element.dataset.delete);
+    if (!response.ok) return response.detail;
     location.assign(element.dataset.next ?? "/");
   });
 }
@@ -65,25 +68,25 @@ document.addEventListener("click", (event) => {
   else if (element.dataset.delete) remove(element);
 });
 
-/** Shows the stops that are in force now. */
+/** Shows the stops that are in force. */
 export function showStops(stops) {
   const box = document.getElementById("stops");
   if (!box) return;
   const mayEdit = document.getElementById("stop") !== null;
   box.replaceChildren(
-    ...stops.map((one) => {
+    ...stops.map((stop) => {
       const banner = document.createElement("div");
       banner.className = "banner bad";
       banner.setAttribute("role", "status");
-      banner.dataset.stopId = one.id;
+      banner.dataset.stopId = stop.id;
       const text = document.createElement("span");
-      const what = one.value ? `The ${one.scope} ${one.value} is stopped` : "All calls are stopped";
-      text.textContent = `⛔ ${what}: ${one.reason}`;
+      const what = stop.value ? `The ${stop.scope} ${stop.value} is stopped` : "All calls are stopped";
+      text.textContent = `⛔ ${what}: ${stop.reason}`;
       banner.append(text);
       if (mayEdit) {
         const button = document.createElement("button");
         button.type = "button";
-        button.dataset.resume = one.id;
+        button.dataset.resume = stop.id;
         button.textContent = "Resume";
         banner.append(button);
       }

@@ -1,19 +1,19 @@
-// Copying: an id, a link to what is seen, a text with the characters that chips stand for.
+// Copying of ids, links and texts; a chip is copied as the character that it stands for.
 
-import { say } from "./browser.js";
+import { announce } from "./browser.js";
 
 export const COPIES = "[data-copy], [data-copy-from], [data-copy-message], [data-copy-link]";
 
-function textOf(shown) {
-  const copy = shown.cloneNode(true);
+function textOf(element) {
+  const copy = element.cloneNode(true);
   for (const chip of copy.querySelectorAll(".hidden-character")) {
     chip.replaceWith(String.fromCodePoint(parseInt(chip.textContent.slice(2), 16)));
   }
   return copy.textContent;
 }
 
-/** What `element` copies, and whether that is only the part which the page shows. */
-function copied(element) {
+/** Returns the text that `element` copies, and whether the page shows only a part of it. */
+function textToCopy(element) {
   const { copy, copyFrom, copyMessage } = element.dataset;
   if (copy !== undefined) return [copy, false];
   if (copyFrom !== undefined) {
@@ -28,10 +28,10 @@ function copied(element) {
 }
 
 export async function copy(element) {
-  const [text, isPart] = copied(element);
+  const [text, isPart] = textToCopy(element);
   const isDone = await write(text).catch(() => false);
-  if (!isDone) say("The browser blocked copying");
-  else say(isPart ? "Copied the visible part only: the text is longer" : "Copied");
+  if (!isDone) announce("The browser blocked copying");
+  else announce(isPart ? "Copied the visible part only: the text is longer" : "Copied");
 }
 
 async function write(text) {
@@ -39,7 +39,7 @@ async function write(text) {
     await navigator.clipboard.writeText(text);
     return true;
   }
-  // Over plain HTTP from another machine browsers have no clipboard but this one.
+  // Over plain HTTP from another machine, browsers offer only this way.
   const field = document.createElement("textarea");
   field.value = text;
   field.className = "unseen";
