@@ -183,6 +183,8 @@ def test_a_lost_connection_is_said_and_what_was_missed_comes(
         ledger.call("s")
         page = open_page(ledger.url, expected=["WebSocket connection"])
         is_live(page)
+        # The browser asks for the icon when it likes to: from now on it has it in its cache.
+        page.evaluate("fetch(document.querySelector('link[rel=icon]').href).then(r => r.blob())")
     expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=15000)
     ledger.env["AGENTLEDGER_PORT"] = port
     with ledger:
