@@ -22,7 +22,7 @@ from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
 from reports.analysis.message_view import MessageBlock, MessageView, view_message
 from reports.queries import records
-from reports.search.find import SearchCriteria, find
+from reports.search.find import SearchCriteria, find_hits
 from reports.search.query import Query
 
 UNKNOWN = "—"
@@ -230,7 +230,7 @@ class CallAdmin(ReadOnly):
         except ValueError as error:
             self.message_user(request, str(error), messages.WARNING)
             return queryset.none(), False
-        page = find(SearchCriteria(query), limit=MAX_FOUND)
+        page = find_hits(SearchCriteria(query), limit=MAX_FOUND)
         if page.next is not None:
             self.message_user(
                 request, f"Only the newest {MAX_FOUND} calls are listed.", messages.INFO

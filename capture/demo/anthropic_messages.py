@@ -114,7 +114,7 @@ def _deltas(block: dict[str, Any], reply: Reply) -> list[dict[str, Any]]:
     if block["type"] == "tool_use" and reply.tool:
         pieces = ["", *sse.slices(reply.tool.arguments_json)]  # the first one is always empty
         return [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
-    return [{"type": "text_delta", "text": piece} for piece in sse.words(reply.text)]
+    return [{"type": "text_delta", "text": piece} for piece in sse.split_words(reply.text)]
 
 
 def _stop_reason(reply: Reply) -> str:

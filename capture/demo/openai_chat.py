@@ -70,7 +70,7 @@ def events(request: DemoRequest, reply: Reply) -> Iterator[bytes]:
 
     content = None if reply.tool and not reply.text else ""
     opening = chunk({"role": "assistant", "content": content, "refusal": None})
-    for piece in sse.words(reply.text):
+    for piece in sse.split_words(reply.text):
         yield opening + chunk({"content": piece})
         opening = b""
     if reply.tool:

@@ -79,7 +79,7 @@ def _text_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[EventB
     part = item["content"][0]
     at = place | {"content_index": 0}
     yield [("response.content_part.added", at | {"part": part | {"text": ""}})]
-    for piece in sse.words(part["text"]):
+    for piece in sse.split_words(part["text"]):
         yield [("response.output_text.delta", at | {"delta": piece, "logprobs": []})]
     yield [
         ("response.output_text.done", at | {"text": part["text"], "logprobs": []}),

@@ -13,7 +13,7 @@ def frame(data: dict[str, Any], event: str | None = None) -> bytes:
     return name + b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-def words(text: str, *, at_once: int = 3) -> list[str]:
+def split_words(text: str, *, at_once: int = 3) -> list[str]:
     """Splits `text` into pieces of a few words, which joined are `text` again."""
     single = re.findall(r"\s*\S+\s*", text)
     return ["".join(single[i : i + at_once]) for i in range(0, len(single), at_once)]

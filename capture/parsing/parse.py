@@ -12,7 +12,7 @@ from uuid import UUID
 from capture.exchange import Exchange, Outcome, datetime_from_id, datetime_from_ns
 from capture.parsing import usage_estimate
 from capture.parsing.parsed_call import ParsedCall, StoredPart, is_fetch
-from capture.parsing.request_body import parse_request_body, request_bytes, request_sha256
+from capture.parsing.request_body import parse_request_body, request_sha256, request_size
 from capture.parsing.response_body import parse_response_body
 from capture.wire import registry
 from capture.wire.json.lenient import clean
@@ -56,7 +56,7 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
         frame=request_body.frame,
         frame_is_whole=request_body.frame_is_whole,
         request_sha256=request_sha256(request, exchange.body),
-        request_bytes=request_bytes(request, exchange.body),
+        request_bytes=request_size(request, exchange.body),
         response=response_body.stored,
         response_bytes=len(response_body.raw),
         response_sha256=hashlib.sha256(response_body.raw).hexdigest(),

@@ -103,7 +103,7 @@ class ParsedCall(NamedTuple):
     @property
     def attempt(self) -> int:
         """Counts from 1; the SDKs of OpenAI, Anthropic and Groq count their retries from 0."""
-        retries = header(self.request, "x-stainless-retry-count") or ""
+        retries = header_value(self.request, "x-stainless-retry-count") or ""
         return 1 + int(retries) if re.fullmatch(r"[0-9]{1,4}", retries) else 1
 
     @property
@@ -149,7 +149,7 @@ def is_fetch(request: RequestHead | None) -> bool:
     return request is not None and request.method == "GET" and request.body_size == 0
 
 
-def header(head: RequestHead | ResponseHead | None, name: str) -> str | None:
+def header_value(head: RequestHead | ResponseHead | None, name: str) -> str | None:
     """Returns the value of a recorded header, `name` in lower case; None if there is none."""
     if head is not None:
         for key, value in head.headers:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from capture.exchange import RequestHead
-from capture.parsing.parsed_call import StoredPart, header, is_fetch
+from capture.parsing.parsed_call import StoredPart, header_value, is_fetch
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import (
     EmbeddedBinary,
@@ -74,9 +74,9 @@ def _parse(
         return ParsedRequest(model_id=refusal.model), b"", insert_references(b"", ()), note
     if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
         return ParsedRequest(model_id=refusal.model), b"", insert_references(b"", ()), None
-    encoding = header(request, "content-encoding")
+    encoding = header_value(request, "content-encoding")
     path = request.path if request else ""
-    content_type = header(request, "content-type") or ""
+    content_type = header_value(request, "content-type") or ""
     decoding_note = None
     if encoding:
         decoded = decode([body], encoding, MAX_DECODED)
@@ -121,7 +121,7 @@ def request_sha256(request: RequestHead | None, body: bytes | None) -> str | Non
     return hashlib.sha256(body).hexdigest() if body is not None else None
 
 
-def request_bytes(request: RequestHead | None, body: bytes | None) -> int | None:
+def request_size(request: RequestHead | None, body: bytes | None) -> int | None:
     """The size of the body as it was sent; None if it was lost."""
     if request and request.refusal:
         return request.body_size

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from capture.exchange import Exchange
-from capture.parsing.parsed_call import header
+from capture.parsing.parsed_call import header_value
 from capture.parsing.request_body import MAX_DECODED
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
@@ -31,8 +31,8 @@ class StoredResponse(NamedTuple):
 
 def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> StoredResponse:
     """Empties `exchange.pieces`, so that there is only one copy of a long response in memory."""
-    encoding = header(exchange.response, "content-encoding")
-    content_type = header(exchange.response, "content-type") or ""
+    encoding = header_value(exchange.response, "content-encoding")
+    content_type = header_value(exchange.response, "content-type") or ""
     decoded = decode(exchange.pieces, encoding, MAX_DECODED)
     raw = b"".join(exchange.pieces) if encoding else decoded.body
     exchange.pieces.clear()

@@ -58,19 +58,19 @@ def file_version(path: Path) -> FileVersion | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def load(path: Path | None) -> PriceData:
+def load_prices(path: Path | None) -> PriceData:
     """Returns the data in the file or, where there is none, that of the library. A file that cannot
     be used (after another version was installed, say) is passed over with a warning."""
     if path is None or file_version(path) is None:
         return built_in_prices()
     try:
-        return read(path.read_bytes())
+        return parse_prices(path.read_bytes())
     except (OSError, ValueError) as error:
-        logger.warning("%s is not used, but the prices of %s: %s", path, version(), error)
+        logger.warning("%s is not used, but the prices of %s: %s", path, library_version(), error)
         return built_in_prices()
 
 
-def version() -> str:
+def library_version() -> str:
     from genai_prices import __version__
 
     return f"genai-prices@{__version__}"
@@ -79,10 +79,10 @@ def version() -> str:
 def built_in_prices() -> PriceData:
     from genai_prices.data import providers
 
-    return PriceData(version(), providers)
+    return PriceData(library_version(), providers)
 
 
-def read(data: bytes) -> PriceData:
+def parse_prices(data: bytes) -> PriceData:
     """Parses the JSON that the maintainers publish: a list of providers. Raises ValueError, one
     sentence, unless all of it can be used."""
     # Private, but the library has no other parser of its own form; test_price_update.py would fail.
@@ -107,11 +107,11 @@ def read(data: bytes) -> PriceData:
     except (TypeError, RecursionError) as error:
         raise ValueError(f"its shape is not that of genai-prices: {error}") from None
     digest = hashlib.sha256(data).hexdigest()[:12]
-    return PriceData(f"{version()}+{digest}", providers)
+    return PriceData(f"{library_version()}+{digest}", providers)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replaces the file, or leaves it as it was. `data` has been checked by `read`."""
+def write_prices(path: Path, data: bytes) -> None:
+    """Replaces the file, or leaves it as it was. `data` has been checked by `parse_prices`."""
     partial = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with partial.open("wb") as file:

@@ -79,7 +79,7 @@ class PublishedPrices:
 
     @cached_property
     def data(self) -> PriceData:
-        return catalog.load(self._file)
+        return catalog.load_prices(self._file)
 
     @cached_property
     def _by_id(self) -> dict[str, Provider]:

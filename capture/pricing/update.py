@@ -22,7 +22,7 @@ class UpdateError(Exception):
     """The prices stay as they were; the message is one sentence that says why."""
 
 
-def update(source: str, path: Path) -> PriceData:
+def update_prices(source: str, path: Path) -> PriceData:
     """Replaces the file at `path` by the data of `source`, a file or an http(s) URL; `builtin`
     removes it. Returns the data that is now in use. Raises UpdateError."""
     try:
@@ -32,7 +32,7 @@ def update(source: str, path: Path) -> PriceData:
         data = _fetch(source) if source.startswith(("http://", "https://")) else _read(source)
         prices = _check(data, source)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        catalog.write(path, data)
+        catalog.write_prices(path, data)
     except OSError as error:
         raise UpdateError(f"the prices cannot be stored: {error}") from None
     return prices
@@ -40,7 +40,7 @@ def update(source: str, path: Path) -> PriceData:
 
 def _check(data: bytes, source: str) -> PriceData:
     try:
-        return catalog.read(data)
+        return catalog.parse_prices(data)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UpdateError(f"{redact_url(source)} cannot be used: {reason}") from None

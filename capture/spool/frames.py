@@ -47,17 +47,17 @@ class Frame:
     end: int
 
 
-def header(kind: Kind, action_id: bytes, number: int, payload: bytes) -> bytes:
+def encode_header(kind: Kind, action_id: bytes, number: int, payload: bytes) -> bytes:
     checked = crc32(payload, crc32(_CHECKED.pack(action_id, number), kind))
     return HEADER.pack(MARK, kind, len(payload), checked, action_id, number)
 
 
 def segment_header() -> bytes:
     payload = struct.pack(">H", FORMAT_VERSION)
-    return header(Kind.SEGMENT, NO_CALL, 0, payload) + payload
+    return encode_header(Kind.SEGMENT, NO_CALL, 0, payload) + payload
 
 
-def version(frame: Frame) -> int:
+def format_version(frame: Frame) -> int:
     (number,) = struct.unpack(">H", frame.payload)
     return int(number)
 

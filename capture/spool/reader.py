@@ -124,7 +124,7 @@ class Reader:
         """Returns the frame's call if this frame was its last."""
         name = segment.name.name
         if frame.kind == Kind.SEGMENT:
-            if frames.version(frame) != frames.FORMAT_VERSION:
+            if frames.format_version(frame) != frames.FORMAT_VERSION:
                 raise SpoolError(
                     f"{name} was written by another version of AgentLedger: let that one record it,"
                     " or set AGENTLEDGER_SPOOL_DIR to another folder"

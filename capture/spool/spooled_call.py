@@ -82,7 +82,7 @@ def copy_as_segment(
     action_id = call.action_id.bytes
     numbers = range(call.next_number - len(call.payloads), call.next_number)
     for number, ref, payload in zip(numbers, call.payloads, payloads, strict=True):
-        header = frames.header(Kind(ref.kind), action_id, number, payload)
+        header = frames.encode_header(Kind(ref.kind), action_id, number, payload)
         yield None, header
         offset += len(header)
         yield PayloadRef(ref.kind, segment, offset, ref.length), payload

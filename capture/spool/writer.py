@@ -99,7 +99,7 @@ class Writer:
         """Writes consecutive records of one call in one system call."""
         buffers: list[bytes] = []
         for kind, payload in records:
-            buffers += (frames.header(kind, action_id, number, payload), payload)
+            buffers += (frames.encode_header(kind, action_id, number, payload), payload)
             number += 1
         total = sum(map(len, buffers))
         try:

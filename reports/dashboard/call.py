@@ -151,7 +151,7 @@ def _call_url(action_id: UUID | None) -> str | None:
 
 
 def _raw_texts(record: Record) -> dict[str, Any]:
-    body = records.request_bytes(record)
+    body = records.rebuild_request(record)
     text = record.request()
     return {
         "is_exact": body is not None,

@@ -78,7 +78,7 @@ def curl_command(request: HttpRequest, record: Record, limit: int) -> str | None
 
     None: the body is longer than `limit` bytes, is not ASCII, or is not stored in full.
     """
-    body = records.request_bytes(record)
+    body = records.rebuild_request(record)
     if body is None or len(body) > limit or not body.isascii():
         return None
     url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")

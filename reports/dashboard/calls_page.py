@@ -20,7 +20,7 @@ from capture.models import Call, Session
 from reports.queries.call_list import CallFilter, CallsParameters, ShortCall, short_calls
 from reports.queries.cursors import Cursor, CursorParameter
 from reports.queries.parameters import ChoiceParameter, NumberParameter, TimeParameter
-from reports.search.find import SearchCriteria, find
+from reports.search.find import SearchCriteria, find_hits
 from reports.search.parameters import SESSION_NAMES, QueryParameter
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
@@ -168,7 +168,7 @@ def _search_page(parameters: dict[str, Any]) -> CallsPage:
         names={name: names[name] for name in SESSION_NAMES if name in names},
     )
     cursor = _cursor(parameters, BY_SEQ)
-    found = find(criteria, limit=parameters["limit"], before=cursor.id if cursor else None)
+    found = find_hits(criteria, limit=parameters["limit"], before=cursor.id if cursor else None)
     hits = Call.objects.not_deleted().filter(pk__in=[hit.call.pk for hit in found.hits])
     calls = short_calls(hits.order_by("-seq"))
     older = Cursor(BY_SEQ, 0, found.next) if found.next is not None else None

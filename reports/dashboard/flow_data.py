@@ -9,7 +9,7 @@ from capture.models import Session
 from reports.analysis.flow import Flow, Graph, Node, build_flow, sibling_groups
 from reports.analysis.handoffs import INFERRED, WHY
 from reports.dashboard.formats import agent_colour, spell_out
-from reports.queries.session_calls import calls_of, tool_results_of
+from reports.queries.session_calls import read_session_calls, read_tool_results
 
 # More runs than this make a picture that nobody can read and no browser can lay out.
 MAX_RUNS = 2000
@@ -19,7 +19,7 @@ NO_NAME_ID = " "
 
 
 def read_flow(session: Session) -> Flow:
-    return build_flow(calls_of(session), tool_results_of(session))
+    return build_flow(read_session_calls(session), read_tool_results(session))
 
 
 def flow_data(session: Session) -> dict[str, Any]:

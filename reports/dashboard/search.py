@@ -15,7 +15,7 @@ from reports.dashboard.links import change_query, to_api_query
 from reports.json_encoding import encode
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import STATUSES
-from reports.search.find import Hit, count
+from reports.search.find import Hit, count_hits
 from reports.search.hit_json import hit_json
 from reports.search.parameters import SCOPES, SearchParameters, criteria_of, run_search
 from reports.search.query import Query
@@ -86,7 +86,7 @@ def _results(request: HttpRequest, parameters: dict[str, Any], scopes: list[str]
 @page
 def search_count(request: HttpRequest) -> HttpResponse:
     """Returns the number of matching calls as text; the first page of results loads it."""
-    n, is_all = count(criteria_of(_parameters(request)), limit=MAX_COUNT)
+    n, is_all = count_hits(criteria_of(_parameters(request)), limit=MAX_COUNT)
     return HttpResponse(f"{n:,}{'' if is_all else '+'} calls", content_type="text/plain")
 
 

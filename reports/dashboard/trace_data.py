@@ -9,7 +9,7 @@ from capture.models import Session
 from reports.analysis.lineage import EVIDENCE
 from reports.analysis.trace import Rows, Trace, build_trace, row_name
 from reports.dashboard.formats import agent_colour, spell_out
-from reports.queries.session_calls import SessionCall, calls_of, tool_results_of
+from reports.queries.session_calls import SessionCall, read_session_calls, read_tool_results
 
 # The bits of a call's `flags`.
 ERROR, REFUSED, WARNED, ESTIMATED, RETRY, CRITICAL = 1, 2, 4, 8, 16, 32
@@ -29,7 +29,7 @@ class _Names:
 
 
 def trace_data(session: Session) -> dict[str, Any]:
-    return trace_json_data(build_trace(calls_of(session), tool_results_of(session)))
+    return trace_json_data(build_trace(read_session_calls(session), read_tool_results(session)))
 
 
 def trace_json_data(trace: Trace) -> dict[str, Any]:

@@ -133,14 +133,14 @@ class Record:
 
     def request(self) -> StoredText | None:
         """Returns the request's body as text that may contain references to binaries; None where
-        the body was lost. `request_bytes` returns the original bytes."""
+        the body was lost. `rebuild_request` returns the original bytes."""
         frame = self.frame()
         if frame is None or self.row["frame_is_whole"]:
             return frame
         return StoredText(join_parts(frame.data, [part.text.data for part in self.parts]))
 
 
-def request_bytes(record: Record) -> bytes | None:
+def rebuild_request(record: Record) -> bytes | None:
     """Returns the request's body, byte for byte; None where it was lost, or the ledger does not
     have the bytes of all its binaries."""
     frame = record.frame()

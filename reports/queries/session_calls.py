@@ -59,14 +59,14 @@ _WARNED = ExpressionWrapper(Q(budget_warning__isnull=False), BooleanField())
 MAX_CALLS = 50_000
 
 
-def calls_of(session: Session, limit: int = MAX_CALLS) -> list[SessionCall]:
+def read_session_calls(session: Session, limit: int = MAX_CALLS) -> list[SessionCall]:
     """Returns the last `limit` calls of a session, in time order."""
     found = Call.objects.filter(session=session, deleted_at=None).order_by("-timestamp", "-seq")
     columns = found.annotate(is_warned=_WARNED).values_list(*SessionCall._fields)
     return list(map(SessionCall._make, reversed(columns[:limit])))
 
 
-def tool_results_of(session: Session) -> Sequence[ToolResultLink]:
+def read_tool_results(session: Session) -> Sequence[ToolResultLink]:
     # The scope of a session's calls is the session's own id.
     found = ToolCall.objects.filter(scope=session.pk, result_action_id__isnull=False)
     rows = found.order_by("-id").values_list("call_id", "result_action_id", "name")

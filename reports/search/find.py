@@ -53,7 +53,7 @@ class SearchCriteria:
     fields: Collection[str] = ()  # the fields that must contain the words; empty: any
 
 
-def find(criteria: SearchCriteria, *, limit: int, before: int | None = None) -> HitPage:
+def find_hits(criteria: SearchCriteria, *, limit: int, before: int | None = None) -> HitPage:
     """Returns the newest `limit` calls below the seq `before` that match."""
     search = _Search(criteria)
     hits: list[Hit] = []
@@ -65,7 +65,7 @@ def find(criteria: SearchCriteria, *, limit: int, before: int | None = None) -> 
     return HitPage(hits[:limit], complete, None if complete else search.searched_to)
 
 
-def count(criteria: SearchCriteria, *, limit: int) -> tuple[int, bool]:
+def count_hits(criteria: SearchCriteria, *, limit: int) -> tuple[int, bool]:
     """Returns how many calls match, up to `limit`, and whether these are all."""
     search = _Search(criteria)
     n = sum(1 for _ in islice(search.hits(), limit))

@@ -16,7 +16,7 @@ from reports.queries.parameters import (
     TimeParameter,
     UsdParameter,
 )
-from reports.search.find import HitPage, SearchCriteria, find
+from reports.search.find import HitPage, SearchCriteria, find_hits
 from reports.search.query import ACCEPTED, MAX_LENGTH, Query
 
 DEFAULT_LIMIT = 20
@@ -72,7 +72,9 @@ class SearchParameters(Parameters):
 
 def run_search(parameters: dict[str, Any]) -> HitPage:
     """Takes the values of SearchParameters."""
-    return find(criteria_of(parameters), limit=parameters["limit"], before=parameters.get("cursor"))
+    return find_hits(
+        criteria_of(parameters), limit=parameters["limit"], before=parameters.get("cursor")
+    )
 
 
 def criteria_of(parameters: dict[str, Any]) -> SearchCriteria:

@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
     def update(self, source: str) -> None:
         try:
-            data = price_update.update(source, settings.AGENTLEDGER.price_sources.published)
+            data = price_update.update_prices(source, settings.AGENTLEDGER.price_sources.published)
         except UpdateError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Now using the prices of {data.source}: {data.n_models:,} models")

@@ -75,7 +75,7 @@ _NEVER = frozenset(
 )
 
 
-def find(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
+def find_binaries(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
     """Finds all binaries in JSON text. With `exact`, only those whose text `encode` gives again."""
     sampled = text[::_STEP].translate(_marks)
     if _RUN not in sampled:
@@ -164,7 +164,7 @@ def reference_binaries(body: bytes, content_type: str, *, exact: bool = False) -
         found = find_whole(body, content_type)
         if not found and multipart.is_multipart(body, content_type):
             found = find_in_form(body, content_type)
-    found = found or find(body, exact=exact)
+    found = found or find_binaries(body, exact=exact)
     if found and aws_event_stream.is_stream(body, content_type):
         found = []  # its frames have checksums
     return insert_references(body, found)

@@ -134,7 +134,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     response = _OllamaResponse()
     parsed_response = response.parsed_response
     unread: list[int] = []
-    for piece, end in ndjson.objects(body, unread):
+    for piece, end in ndjson.read_objects(body, unread):
         if piece.get("error"):
             parsed_response.error = errors.message_of_event(piece)
             parsed_response.complete = True

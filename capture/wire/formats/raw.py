@@ -44,7 +44,7 @@ def _parse_json(value: JSON) -> ParsedResponse:
 
 def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = ParsedResponse()
-    for name, event, _ in sse.objects(body, []):
+    for name, event, _ in sse.read_objects(body, []):
         parsed_response.complete = parsed_response.complete or name == sse.DONE
         if parsed_response.error is None:
             parsed_response.error = errors.message_in(event)

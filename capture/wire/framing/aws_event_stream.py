@@ -99,7 +99,7 @@ def _headers(raw: bytes) -> dict[str, str] | None:
     return headers
 
 
-def objects(body: bytes, notes: list[str]) -> Iterator[tuple[str, dict[str, JSON], int]]:
+def read_objects(body: bytes, notes: list[str]) -> Iterator[tuple[str, dict[str, JSON], int]]:
     """Yields the event's type, the object and the end of each frame whose payload is a JSON object.
 
     What AWS calls an exception or an error comes under `ERROR`, as an object with a `message`.

@@ -22,7 +22,7 @@ _between = re.compile(rb"[ \t\r\n,]*+")
 _mark = re.compile(rb'"(?:[^"\\]++|\\.|\\\Z)*+"?+|[{}]', re.DOTALL)
 
 
-def objects(
+def read_objects(
     body: bytes, unread: list[int], start: int = 0
 ) -> Iterator[tuple[dict[str, JSON], int]]:
     """Yields the objects from `start` on, and the offset in the body at which each ended.

@@ -50,7 +50,7 @@ def is_multipart(body: bytes, content_type: str) -> bool:
 
 def read_request(body: bytes, content_type: str) -> ParsedRequest:
     """Reads fields and files as parameters, those of one name as a list. None of them are parts."""
-    form = read(body, content_type)
+    form = read_form(body, content_type)
     parsed_request = ParsedRequest(note=form.note and f"request: {form.note}")
     by_name: dict[str, list[JSON]] = {}
     for name, value in form.entries:
@@ -77,7 +77,7 @@ def _number(value: JSON) -> float | None:
         return None
 
 
-def read(body: bytes, content_type: str) -> FormData:
+def read_form(body: bytes, content_type: str) -> FormData:
     form = FormData()
     for part in _parts(body, content_type, form):
         form.entries.append((part.name, _value(body, part)))

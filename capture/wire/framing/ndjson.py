@@ -10,7 +10,7 @@ from capture.wire.types import JSON
 CONTENT_TYPE = "application/x-ndjson"
 
 
-def objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
+def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
     """Yields the objects, and the offset in the body at which the line of each ended.
 
     A last line without a line end counts too. The ends of the lines that are not objects are added

@@ -25,7 +25,7 @@ _any_blank_line = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _line_end = re.compile(rb"\r\n|\r|\n")
 
 
-def events(body: bytes) -> Iterator[Event]:
+def split_events(body: bytes) -> Iterator[Event]:
     start = len(BOM) if body.startswith(BOM) else 0
     blank_line = _blank_line_of(body)
     if blank_line is None:
@@ -68,7 +68,7 @@ def _event(block: bytes, end: int) -> Iterator[Event]:
         yield name, b"\n".join(data), end
 
 
-def objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
+def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
     """Yields the name, object and end of the events whose data are JSON objects, and `DONE` with an
     empty object.
 
@@ -76,7 +76,7 @@ def objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSO
     to `unread`.
     """
     load = lenient.load
-    for name, data, end in events(body):
+    for name, data, end in split_events(body):
         value, _ = load(data)
         if isinstance(value, dict):
             if not name or name == b"message":  # the name that an event without one has

@@ -125,7 +125,7 @@ import sys, django
 django.setup()
 from uuid import UUID
 from reports.queries import records as queries
-body = queries.request_bytes(queries.find_record(UUID(sys.argv[1])))
+body = queries.rebuild_request(queries.find_record(UUID(sys.argv[1])))
 sys.stdout.buffer.write(b"-" if body is None else body)
 """
 

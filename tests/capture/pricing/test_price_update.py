@@ -76,7 +76,7 @@ def test_a_running_recorder_uses_newer_prices_until_they_are_removed(
 
 
 def source(data: bytes) -> str:
-    return catalog.read(data).source
+    return catalog.parse_prices(data).source
 
 
 def test_prices_from_a_file_outlive_a_restart(fresh: Ledger, provider: Provider) -> None:

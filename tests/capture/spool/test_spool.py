@@ -205,7 +205,7 @@ async def test_an_unfinished_record_is_awaited_and_a_torn_one_is_set_aside() -> 
         write_call(writer.begin(new_action_id(), head(), b"whole"), [b"x"])
         [segment] = folder.segments()
         with (folder.path / segment.name).open("ab") as file:
-            file.write(frames.header(Kind.PIECE, bytes(16), 0, b"never all of it")[:20])
+            file.write(frames.encode_header(Kind.PIECE, bytes(16), 0, b"never all of it")[:20])
         reader = Reader(folder, {})
         assert len(reader.read(max_calls=9, max_bytes=MB)) == 1
         assert reader.n_damaged == 0
@@ -295,7 +295,7 @@ async def test_truncated_bytes_hide_no_later_call() -> None:
         with no_file_beyond(full), pytest.raises(SpoolError):
             entry.write_response(200, [], b"response")
         with segment.open("ab") as file:  # for a moment this much was there
-            file.write(frames.header(Kind.HEAD, action_id.bytes, 1, b"{}") + b"{}")
+            file.write(frames.encode_header(Kind.HEAD, action_id.bytes, 1, b"{}") + b"{}")
         reader.read(max_calls=9, max_bytes=MB)
         os.truncate(segment, full)
         wait_until(writer.has_room)
@@ -399,7 +399,7 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
 async def test_a_segment_of_another_version_is_left_alone(payload: bytes) -> None:
     with spool() as folder:
         name = f"{'0' * 20}-000001.spool"
-        frame = frames.header(Kind.SEGMENT, frames.NO_CALL, 0, payload) + payload
+        frame = frames.encode_header(Kind.SEGMENT, frames.NO_CALL, 0, payload) + payload
         (folder.path / name).write_bytes(frame)
         with pytest.raises(SpoolError, match="another version"):
             Reader(folder, {}).read(max_calls=9, max_bytes=MB)

@@ -93,7 +93,7 @@ def test_objects_are_named_by_the_type_of_the_event() -> None:
         + ERROR
     )
     notes: list[str] = []
-    found = [(name, event) for name, event, _ in aws_event_stream.objects(body, notes)]
+    found = [(name, event) for name, event, _ in aws_event_stream.read_objects(body, notes)]
     assert found == [
         ("messageStop", {"stopReason": "end_turn"}),
         ("error", {"message": "Too many tokens"}),

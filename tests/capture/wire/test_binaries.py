@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.wire.binaries import finder
-from capture.wire.binaries.finder import SHORTEST, find, reference_binaries
+from capture.wire.binaries.finder import SHORTEST, find_binaries, reference_binaries
 from capture.wire.binaries.references import (
     PREFIX,
     BinaryForm,
@@ -41,7 +41,7 @@ def restore(text: ReferencingText) -> bytes | None:
 
 
 def types_in(text: bytes) -> list[tuple[str, bytes]]:
-    referring = insert_references(text, find(text, exact=True))
+    referring = insert_references(text, find_binaries(text, exact=True))
     assert restore(referring) == text
     for binary in referring.binaries:
         assert binary.reference() in referring.text
@@ -118,7 +118,7 @@ def test_what_providers_send_is_found(value: Any, media_type: str, indent: int |
 )
 def test_texts_are_left_alone(value: Any) -> None:
     text = json.dumps(value).encode()
-    assert find(text) == []
+    assert find_binaries(text) == []
 
 
 def test_images_in_a_list_have_the_name_of_the_list() -> None:
@@ -142,20 +142,20 @@ def test_escaped_base64_is_found(old: str, new: str, form: BinaryForm) -> None:
     text = f'{{"b64_json":"{b64(data).replace(old, new)}"}}'.encode()
     [(_, found)] = types_in(text)
     assert found == data
-    assert find(text)[0].form == form
+    assert find_binaries(text)[0].form == form
 
 
 def test_base64_in_lines_is_found_but_not_exactly() -> None:
     text = json.dumps({"images": [base64.encodebytes(PNG).decode()]}).encode()
-    [found] = find(text)
+    [found] = find_binaries(text)
     assert found.binary.data == PNG
-    assert find(text, exact=True) == []
+    assert find_binaries(text, exact=True) == []
 
 
 def test_a_binary_that_is_cut_off_is_found_as_far_as_it_came() -> None:
     whole = json.dumps({"b64_json": b64(PCM).replace("/", "\\/")}).replace("\\\\", "\\").encode()
     for end in range(300, len(whole)):
-        text = insert_references(whole[:end], find(whole[:end], exact=True))
+        text = insert_references(whole[:end], find_binaries(whole[:end], exact=True))
         [binary] = text.binaries
         assert PCM.startswith(binary.data)
         assert len(binary.data) > (end - 40) * 3 // 4 - 30
@@ -170,17 +170,17 @@ def test_binaries_are_found_in_each_framing(framed: str) -> None:
 
 
 def test_a_text_that_looks_like_a_reference_stays_a_text() -> None:
-    [found] = find(json.dumps({"image": b64(PNG)}).encode())
+    [found] = find_binaries(json.dumps({"image": b64(PNG)}).encode())
     fake = found.binary.reference().decode()
     text = json.dumps({"a": fake, "image": b64(PNG), "b": fake}).encode()
-    referring = insert_references(text, find(text))
+    referring = insert_references(text, find_binaries(text))
     assert len(referring.references) == 1
     assert restore(referring) == text
 
 
 def test_offsets_are_converted_to_the_original() -> None:
     text = json.dumps({"x": 1, "image": b64(PNG), "mask": b64(PDF), "end": 2}).encode()
-    referring = insert_references(text, find(text))
+    referring = insert_references(text, find_binaries(text))
     for word in (b'"x"', b'"mask"', b'"end"'):
         assert referring.original_offset(referring.text.index(word)) == text.index(word)
     assert referring.original_offset(len(referring.text)) == len(text)
@@ -262,10 +262,10 @@ def test_a_text_is_restored_from_its_references(
         written = written.replace("/", "\\/")
     whole = written.encode("utf-8", "surrogatepass")
     for text in (whole, whole[: max(len(whole) - cut, 0)]):
-        referring = insert_references(text, find(text, exact=True))
+        referring = insert_references(text, find_binaries(text, exact=True))
         assert restore(referring) == text
     if not slashes and not nested:
-        json.loads(insert_references(whole, find(whole)).text)
+        json.loads(insert_references(whole, find_binaries(whole)).text)
 
 
 @settings(max_examples=300, deadline=None)
@@ -299,7 +299,7 @@ def test_hostile_texts_take_linear_time(piece: bytes) -> None:
     def seconds(size: int) -> float:
         text = b'{"image":"' + piece * (size // len(piece))
         started = time.process_time()
-        finder.find(text)
+        finder.find_binaries(text)
         return time.process_time() - started
 
     assert seconds(4_000_000) < 2

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.wire.framing import multipart
-from capture.wire.framing.multipart import FIELD_BYTES, FIELDS_BYTES, MOST_PARTS, read, read_request
+from capture.wire.framing.multipart import (
+    FIELD_BYTES,
+    FIELDS_BYTES,
+    MOST_PARTS,
+    read_form,
+    read_request,
+)
 
 FORM = "multipart/form-data; boundary=b"
 
@@ -84,21 +90,21 @@ def test_what_a_client_sends_is_read(content: bytes) -> None:
     ],
 )
 def test_form_is_read(body: bytes, entries: list[tuple[str, object]], note: str | None) -> None:
-    form = read(body, FORM)
+    form = read_form(body, FORM)
     assert (form.entries, form.note) == (entries, note)
 
 
 def test_boundary_of_the_first_line_counts_when_the_header_has_none() -> None:
     body = part("a", b"1") + b"--b--"
-    assert read(body, "multipart/form-data").entries == [("a", "1")]
-    assert read(b"no form", "multipart/form-data").note == "multipart without a boundary"
-    assert read(body, 'multipart/form-data; boundary="b"; charset=x').entries == [("a", "1")]
-    assert read(body, "multipart/form-data; boundary=" + "b" * 300).entries == []
+    assert read_form(body, "multipart/form-data").entries == [("a", "1")]
+    assert read_form(b"no form", "multipart/form-data").note == "multipart without a boundary"
+    assert read_form(body, 'multipart/form-data; boundary="b"; charset=x').entries == [("a", "1")]
+    assert read_form(body, "multipart/form-data; boundary=" + "b" * 300).entries == []
 
 
 def test_all_fields_together_are_bounded() -> None:
     values = [
-        value for _, value in read(part("a", b"x" * FIELD_BYTES) * 20 + b"--b--", FORM).entries
+        value for _, value in read_form(part("a", b"x" * FIELD_BYTES) * 20 + b"--b--", FORM).entries
     ]
     kept = [value for value in values if isinstance(value, str)]
     assert len(kept) == FIELDS_BYTES // FIELD_BYTES
@@ -106,7 +112,7 @@ def test_all_fields_together_are_bounded() -> None:
 
 
 def test_parts_are_bounded() -> None:
-    form = read(part("a", b"1") * (MOST_PARTS + 1) + b"--b--", FORM)
+    form = read_form(part("a", b"1") * (MOST_PARTS + 1) + b"--b--", FORM)
     assert len(form.entries) == MOST_PARTS
     assert form.note == "more than 1,000 parts"
 
@@ -124,7 +130,7 @@ def test_parts_are_bounded() -> None:
 )
 def test_hostile_forms_take_linear_time(body: bytes) -> None:
     started = time.process_time()
-    read(body, FORM)
+    read_form(body, FORM)
     assert time.process_time() - started < 5
 
 

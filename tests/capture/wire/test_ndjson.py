@@ -18,7 +18,7 @@ from capture.wire.framing import json_array, ndjson
 )
 def test_lines_are_split(body: bytes, ends: list[int], unread: list[int]) -> None:
     found: list[int] = []
-    assert [end for _, end in ndjson.objects(body, found)] == ends
+    assert [end for _, end in ndjson.read_objects(body, found)] == ends
     assert found == unread
 
 
@@ -60,5 +60,5 @@ def test_lines_are_distinguished_from_plain_responses(
 )
 def test_array_is_read_as_far_as_it_came(body: bytes, ends: list[int], unread: list[int]) -> None:
     found: list[int] = []
-    assert [end for _, end in json_array.objects(body, found)] == ends
+    assert [end for _, end in json_array.read_objects(body, found)] == ends
     assert found == unread

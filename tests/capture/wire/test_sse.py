@@ -32,7 +32,7 @@ from capture.wire.framing import sse
     ],
 )
 def test_body_is_split_into_events(body: bytes, events: list[sse.Event]) -> None:
-    assert list(sse.events(body)) == events
+    assert list(sse.split_events(body)) == events
 
 
 lines = st.sampled_from([b"data: a", b"data:b", b"data", b"event: e", b": c", b"id: 1", b""])
@@ -40,8 +40,8 @@ lines = st.sampled_from([b"data: a", b"data:b", b"data", b"event: e", b": c", b"
 
 @given(st.lists(lines), st.sampled_from([b"\r\n", b"\r"]))
 def test_all_line_ends_mean_the_same(some: list[bytes], line_end: bytes) -> None:
-    expected = [event[:2] for event in sse.events(b"\n".join(some))]
-    assert [event[:2] for event in sse.events(line_end.join(some))] == expected
+    expected = [event[:2] for event in sse.split_events(b"\n".join(some))]
+    assert [event[:2] for event in sse.split_events(line_end.join(some))] == expected
 
 
 @given(st.lists(st.tuples(lines, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=8))
@@ -61,13 +61,13 @@ def test_events_are_those_of_a_reader_that_goes_line_by_line(
             if data:
                 expected.append((name, b"\n".join(data)))
             name, data = b"", []
-    assert [event[:2] for event in sse.events(body)] == expected
+    assert [event[:2] for event in sse.split_events(body)] == expected
 
 
 def test_unreadable_events_are_noted() -> None:
     body = b'data: {"type":"a"}\n\ndata: 7\n\ndata: {"a\n\nevent: b\ndata: {}\n\ndata: [DONE]\n\n'
     unread: list[int] = []
-    objects = [(name, value) for name, value, _ in sse.objects(body, unread)]
+    objects = [(name, value) for name, value, _ in sse.read_objects(body, unread)]
     assert objects == [("a", {"type": "a"}), ("b", {}), (sse.DONE, {})]
     assert sse.note(unread, body) == "2 events are not JSON objects, the first ends at byte 29"
 

@@ -176,7 +176,7 @@ def read_json(value: JSON) -> ParsedResponse:
 
 def _parse_stream(body: bytes) -> ParsedResponse:
     notes: list[str] = []
-    parsed_response = read_events(aws_event_stream.objects(body, notes))
+    parsed_response = read_events(aws_event_stream.read_objects(body, notes))
     parsed_response.note = "; ".join(notes) or None
     return parsed_response
 

@@ -124,7 +124,7 @@ def _model_events(body: bytes, metrics: dict[str, JSON], notes: list[str]) -> Ev
     """Yields the model's own events without names, and errors. Bedrock's count goes into
     `metrics`."""
     unread: list[int] = []
-    for name, chunk, end in aws_event_stream.objects(body, notes):
+    for name, chunk, end in aws_event_stream.read_objects(body, notes):
         if name == aws_event_stream.ERROR:
             yield name, chunk, end
             continue

@@ -132,7 +132,7 @@ def read_stream(body: bytes) -> ParsedResponse:
     parsed_response = ParsedResponse()
     message = _Message()
     unread: list[int] = []
-    for name, event, end in sse.objects(body, unread):
+    for name, event, end in sse.read_objects(body, unread):
         delta = fields(event.get("delta"))
         if name == "message-end":
             parsed_response.stop_reason = text(delta.get("finish_reason"))

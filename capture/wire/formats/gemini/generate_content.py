@@ -238,13 +238,13 @@ def _is_array(body: bytes) -> bool:
 def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
     """Yields the name, object and end of the chunks of an event stream or of an array."""
     if _is_array(body):
-        for chunk, end in json_array.objects(body, unread):
+        for chunk, end in json_array.read_objects(body, unread):
             yield "", chunk, end
         return
     bare = _start_of_bare_json(body)
-    yield from sse.objects(body if bare is None else body[:bare], unread)
+    yield from sse.read_objects(body if bare is None else body[:bare], unread)
     if bare is not None:
-        for chunk, end in json_array.objects(body, unread, bare):
+        for chunk, end in json_array.read_objects(body, unread, bare):
             yield "", chunk, end
 
 

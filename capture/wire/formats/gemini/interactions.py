@@ -120,7 +120,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     final: list[_InteractionStep] = []
     counts: JSON = None
     unread: list[int] = []
-    for sse_name, event, end in sse.objects(body, unread):
+    for sse_name, event, end in sse.read_objects(body, unread):
         name = text(event.get("event_type")) or sse_name
         index = event.get("index")
         step = steps.get(index) if isinstance(index, int) else None

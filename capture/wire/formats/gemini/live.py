@@ -46,7 +46,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     thoughts: list[str] = []
     counts: dict[str, JSON] = {}
     unread: list[int] = []
-    for _, message, end in sse.objects(body, unread):
+    for _, message, end in sse.read_objects(body, unread):
         content = fields(message.get("serverContent"))
         has_content = bool(content.get("outputTranscription"))
         spoken += filter(None, [text(fields(content.get("outputTranscription")).get("text"))])

@@ -100,7 +100,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = ParsedResponse()
     pieces: list[str] = []
     unread: list[int] = []
-    for name, event, end in sse.objects(body, unread):
+    for name, event, end in sse.read_objects(body, unread):
         has_content = False
         if name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)

@@ -73,7 +73,7 @@ def read_json(value: JSON) -> ParsedResponse:
 
 def read_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
-    parsed_response = read_events(sse.objects(body, unread))
+    parsed_response = read_events(sse.read_objects(body, unread))
     parsed_response.note = sse.note(unread, body)
     return parsed_response
 

@@ -45,7 +45,7 @@ def _parse_json(value: JSON) -> ParsedResponse:
 
 def _parse_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
-    events = ((name, _as_chat(chunk), end) for name, chunk, end in sse.objects(body, unread))
+    events = ((name, _as_chat(chunk), end) for name, chunk, end in sse.read_objects(body, unread))
     parsed_response = openai_chat.read_events(events)
     parsed_response.note = sse.note(unread, body)
     return parsed_response

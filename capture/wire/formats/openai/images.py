@@ -64,7 +64,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = ParsedResponse()
     usages: list[Usage] = []
     unread: list[int] = []
-    for name, event, end in sse.objects(body, unread):
+    for name, event, end in sse.read_objects(body, unread):
         if name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
         elif name.endswith(".completed"):

@@ -79,7 +79,7 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     last: dict[str, JSON] = {}
     ended = False
     unread: list[int] = []
-    for name, event, end in sse.objects(body, unread):
+    for name, event, end in sse.read_objects(body, unread):
         has_content = items.add(name, event)
         if isinstance(event.get("response"), dict):
             last = event["response"]
