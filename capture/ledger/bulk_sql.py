@@ -52,25 +52,23 @@ def delete(model: type[models.Model], name: str, values: Sequence[Any]) -> None:
     """Deletes the rows in which field `name` has one of `values`, without fetching them or looking
     for rows that refer to them, as Django's own deletion does."""
     if values:
-        statement = (
-            f"DELETE FROM {quote_name(model._meta.db_table)} WHERE {_column(model, name)} = %s"
-        )
+        statement = f"DELETE FROM {table_name(model)} WHERE {column_name(model, name)} = %s"
         with connection.cursor() as cursor:
             cursor.executemany(statement, _convert_rows(model, [name], [{name: v} for v in values]))
 
 
 @cache
 def _insert_statement(model: type[models.Model], names: tuple[str, ...]) -> str:
-    columns = ", ".join(_column(model, name) for name in names)
+    columns = ", ".join(column_name(model, name) for name in names)
     marks = ", ".join(["%s"] * len(names))
-    return f"INSERT INTO {quote_name(model._meta.db_table)} ({columns}) VALUES ({marks})"
+    return f"INSERT INTO {table_name(model)} ({columns}) VALUES ({marks})"
 
 
 @cache
 def _update_statement(model: type[models.Model], names: tuple[str, ...], key: str) -> str:
-    table = quote_name(model._meta.db_table)
-    changes = ", ".join(f"{_column(model, name)} = %s" for name in names)
-    return f"UPDATE {table} SET {changes} WHERE {_column(model, key)} = %s"
+    table = table_name(model)
+    changes = ", ".join(f"{column_name(model, name)} = %s" for name in names)
+    return f"UPDATE {table} SET {changes} WHERE {column_name(model, key)} = %s"
 
 
 def _convert_rows(
@@ -86,12 +84,18 @@ def _convert_rows(
     ]
 
 
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    return next(f for f in model._meta.concrete_fields if f.attname == name)
+@cache
+def field_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    """Returns the field by its attribute name: `session_id` for the foreign key `session`."""
+    return next(field for field in model._meta.concrete_fields if field.attname == name)
 
 
-def _column(model: type[models.Model], name: str) -> str:
-    return quote_name(str(_field(model, name).column))
+def column_name(model: type[models.Model], name: str) -> str:
+    return quote_name(str(field_of(model, name).column))
+
+
+def table_name(model: type[models.Model]) -> str:
+    return quote_name(model._meta.db_table)
 
 
 def quote_name(name: str) -> str:
@@ -103,7 +107,7 @@ def quote_name(name: str) -> str:
 def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[Any], Any] | None:
     """Returns what turns a value of the field into one that the database's driver takes; None if
     the driver takes it unchanged."""
-    field = _field(model, name)
+    field = field_of(model, name)
     if isinstance(field, models.ForeignKey | models.OneToOneField):
         field = field.target_field
     if isinstance(field, models.JSONField):

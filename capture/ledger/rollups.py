@@ -15,7 +15,7 @@ import orjson
 from django.db import connection
 
 from capture.ledger import bulk_sql
-from capture.ledger.bulk_sql import Row, chunks, quote_name
+from capture.ledger.bulk_sql import Row, chunks, table_name
 from capture.ledger.rollup_sums import (
     ALL_NAMES,
     CALLS,
@@ -131,7 +131,7 @@ class _RollupRows:
     """The rows that a transaction changes."""
 
     def __init__(self) -> None:
-        self._name = quote_name(Rollup._meta.db_table)
+        self._name = table_name(Rollup)
         self.found: dict[int, Columns] = {}
         self._changed: dict[int, Columns] = {}
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.db import connection
 
 from capture.ledger.accounts import Account, accounts_by_name, accounts_of
-from capture.ledger.bulk_sql import Row, quote_name
+from capture.ledger.bulk_sql import Row, table_name
 from capture.ledger.entry import Entry
 from capture.models import Spend
 
@@ -55,7 +55,7 @@ class Spending:
 def _upsert_statement() -> str:
     """SQLite adds decimals as floating-point numbers. Rounded each time, sums are exact up to
     900,000 USD, and have 15 digits beyond."""
-    table = quote_name(Spend._meta.db_table)
+    table = table_name(Spend)
     total = f"round({table}.usd + excluded.usd, 10)"
     return (
         f"INSERT INTO {table} (budget, key, day, usd) VALUES (%s, %s, %s, %s)"

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from capture.ledger.batch import Batch
-from capture.ledger.bulk_sql import chunks, quote_name
+from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory
 from capture.ledger.rollups import RollupKeyMemory
@@ -85,7 +85,7 @@ def _not_recorded(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _save_positions(positions: Mapping[str, int]) -> None:
-    table = quote_name(SpoolPosition._meta.db_table)
+    table = table_name(SpoolPosition)
     with connection.cursor() as cursor:
         cursor.executemany(
             f'INSERT INTO {table} (segment, "offset") VALUES (%s, %s)'

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, models
 
-from capture.ledger.bulk_sql import Row, chunks, quote_name
+from capture.ledger.bulk_sql import Row, chunks, column_name, field_of, table_name
 
 Column = tuple[type[models.Model], str]
 """A column by model and attribute name: `session_id` for the foreign key `session`."""
@@ -60,26 +60,17 @@ def columns_of(model: type[models.Model]) -> dict[str, Column]:
     return {field.attname: (model, field.attname) for field in model._meta.concrete_fields}
 
 
-def table(model: type[models.Model]) -> str:
-    return quote_name(model._meta.db_table)
-
-
-@cache
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    return next(field for field in model._meta.concrete_fields if field.attname == name)
-
-
 @cache
 def _column_sql(model: type[models.Model], name: str) -> str:
-    return f"{table(model)}.{quote_name(str(_field(model, name).column))}"
+    return f"{table_name(model)}.{column_name(model, name)}"
 
 
 @cache
 def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[Any], Any] | None:
     """Returns the function that makes the value of what the driver returns; None: it is the
     value."""
-    field = _field(model, name)
-    column = field.get_col(table(model))
+    field = field_of(model, name)
+    column = field.get_col(table_name(model))
     if isinstance(field, models.JSONField):
         return _load_json
     if vendor == "sqlite" and isinstance(column.output_field, models.UUIDField):

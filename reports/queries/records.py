@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet
 
-from capture.ledger.bulk_sql import chunks
+from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.compression import Encoding, unpack_text
 from capture.ledger.message_refs import RefUnpacker
 from capture.models import (
@@ -32,7 +32,7 @@ from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name
 from capture.wire.shared.slices import join_parts
 from reports.json_encoding import encode
-from reports.queries.bulk_read import Column, columns_of, fetch_rows, table
+from reports.queries.bulk_read import Column, columns_of, fetch_rows
 from reports.queries.histories import Histories, HistorySlice
 
 RAW = by_name("raw").NAME
@@ -265,8 +265,8 @@ _COLUMNS: dict[str, Column] = {
     "session_id": (Session, "session_id"),
 }
 _TABLES = (
-    f"{table(Call)} LEFT JOIN {table(CallBody)} ON call_id = action_id"
-    f" LEFT JOIN {table(Session)} ON {table(Call)}.session_id = {table(Session)}.id"
+    f"{table_name(Call)} LEFT JOIN {table_name(CallBody)} ON call_id = action_id"
+    f" LEFT JOIN {table_name(Session)} ON {table_name(Call)}.session_id = {table_name(Session)}.id"
 )
 
 
@@ -311,7 +311,7 @@ def _refers(row: Row) -> bool:
 
 def _attach(records: list[Record], model: type[Model], order: str, name: str) -> None:
     lists = {record.row["action_id"]: getattr(record, name) for record in records}
-    rows = fetch_rows(table(model), columns_of(model), (model, "call_id"), lists)
+    rows = fetch_rows(table_name(model), columns_of(model), (model, "call_id"), lists)
     for row in sorted(rows, key=itemgetter(order)):
         lists[row["call_id"]].append(row)
 
@@ -323,7 +323,7 @@ def _find_parts(records: list[Record], previous: PageParts) -> None:
         record.refs, new = in_turn.unpack(record.row["part_refs"])
         refs.update(new)
     parts = {ref: part for ref, part in previous.parts.items() if ref in refs}
-    for row in fetch_rows(table(Message), _PART, (Message, "id"), sorted(refs - parts.keys())):
+    for row in fetch_rows(table_name(Message), _PART, (Message, "id"), sorted(refs - parts.keys())):
         parts[row["id"]] = RequestPart(row["kind"], unpack_text(row["data"], row["encoding"]))
     page_parts = PageParts(parts)
     histories = Histories(lambda ref: parts[ref].json)

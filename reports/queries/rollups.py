@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from capture.ledger.bulk_sql import chunks, quote_name
+from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.histogram import to_integer
 from capture.ledger.rollup_sums import (
     CALLS,
@@ -164,7 +164,7 @@ def _most_expensive_keys(period: Period, kind: int, most: int) -> list[int]:
             # Floats: SQLite fails where a sum of integers overflows, PostgreSQL sums them slowly.
             "SELECT key_id, SUM(CAST(call_count AS double precision)) AS n,"
             " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
-            f" FROM {_table()} r WHERE ({where}) AND key_id <> %s"
+            f" FROM {table_name(Rollup)} r WHERE ({where}) AND key_id <> %s"
             " GROUP BY key_id ORDER BY usd DESC, n DESC, key_id LIMIT %s",
             [*parameters, other, most],
         )
@@ -181,7 +181,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
     found: dict[int, Series] = {}
     for batch in chunks(ids):
         marks = ", ".join(["%s"] * len(batch))
-        query = f"SELECT key_id, hour, {_FIGURES} FROM {_table()} r WHERE id IN ({marks})"
+        query = f"SELECT key_id, hour, {_FIGURES} FROM {table_name(Rollup)} r WHERE id IN ({marks})"
         _collect(found, period, _rows(query, batch))
     return found
 
@@ -194,8 +194,8 @@ def _of_combinations(period: Period, by: str | None, filters: Filters, most_grou
     name = f"k.{by}" if by else "NULL"
     tests = "".join(f" AND k.{name} = %s" for name in filters)
     query = (
-        f"SELECT {name}, hour, {_FIGURES} FROM {_table()} r"
-        f" JOIN {quote_name(RollupKey._meta.db_table)} k ON k.id = r.key_id"
+        f"SELECT {name}, hour, {_FIGURES} FROM {table_name(Rollup)} r"
+        f" JOIN {table_name(RollupKey)} k ON k.id = r.key_id"
         f" WHERE ({where}){tests}"
     )
     found: dict[Name, Series] = {}
@@ -257,7 +257,3 @@ def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         cursor.execute(query, parameters)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield from rows
-
-
-def _table() -> str:
-    return quote_name(Rollup._meta.db_table)
