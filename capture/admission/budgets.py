@@ -23,6 +23,7 @@ from capture.admission.decision import (
     Refused,
 )
 from capture.ledger.accounts import Account
+from capture.pricing.cost import exact_usd
 
 NOTHING = Decimal(0)
 UNPRICED = "unpriced"
@@ -143,12 +144,12 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
     account, resets_at = balance.account, balance.resets_at
     name = f"The {account.budget} budget" + ("" if account.key is None else f" of {account.key}")
     resets = "never" if resets_at is None else f"at {resets_at:%Y-%m-%dT%H:%M:%SZ}"
-    used, limit = _plain(balance.spent_usd), _plain(balance.limit_usd)
+    used, limit = exact_usd(balance.spent_usd), exact_usd(balance.limit_usd)
     if spent:
         message = f"{name} is spent: {used} of {limit} USD; it resets {resets}."
     else:
         message = (
-            f"{name} is held by running calls: {used} USD spent and {_plain(balance.held_usd)}"
+            f"{name} is held by running calls: {used} USD spent and {exact_usd(balance.held_usd)}"
             f" reserved of {limit}; it resets {resets}."
         )
     warns = spent and budgets.action == "both"
@@ -162,7 +163,7 @@ def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
             "budget": account.budget,
             "key": account.key,
             "spent_usd": used,
-            "reserved_usd": _plain(balance.held_usd),
+            "reserved_usd": exact_usd(balance.held_usd),
             "limit_usd": limit,
             "resets_at": None if resets_at is None else resets_at.isoformat(),
         },
@@ -185,7 +186,3 @@ def unpriced_refusal(request: AdmissionRequest, budgets: Budgets) -> Refused:
 def _warning(balance: Balance) -> BudgetWarning:
     account = balance.account
     return BudgetWarning(account.budget, account.key, balance.spent_usd, balance.limit_usd)
-
-
-def _plain(usd: Decimal) -> str:
-    return f"{usd.normalize():f}"

@@ -14,7 +14,7 @@ from capture.ledger.parts import PartRows
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
 from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.preview import preview_of
-from capture.pricing.cost import Cost, CostParts
+from capture.pricing.cost import Cost, CostParts, exact_usd
 from capture.wire.binaries.references import StoredText
 from capture.wire.registry import STORED_RESPONSE_FORMATS
 from capture.wire.types import JSON, ParsedToolResult, Usage
@@ -139,7 +139,7 @@ def heads(call: ParsedCall) -> dict[str, JSON]:
 def notes(entry: Entry) -> list[str]:
     notes = [*entry.call.notes]
     if entry.cost.total_usd is None and (usd := entry.charge_usd):
-        estimate = f"{usd.normalize():f} USD"
+        estimate = f"{exact_usd(usd)} USD"
         notes.append(f"its cost is unknown; budgets were charged the estimate of {estimate}")
     return notes
 

@@ -53,6 +53,11 @@ _MEASURES = (
 _EXTRAS = ("web_searches", "social_searches", "storage_searches", "code_executions")
 
 
+def exact_usd(usd: Decimal) -> str:
+    """Returns an amount with all of its digits, and neither trailing zeros nor an exponent."""
+    return f"{usd.normalize():f}"
+
+
 @dataclass(frozen=True, slots=True)
 class CostParts:
     """The parts of a cost, in USD. `input` is for what was neither read from a cache nor written to

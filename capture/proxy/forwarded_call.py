@@ -9,6 +9,7 @@ from typing import Any
 
 from capture.admission.charge import Charge
 from capture.exchange import Outcome
+from capture.pricing.cost import exact_usd
 from capture.proxy.http_messages import ResponseAborted
 from capture.proxy.incoming_call import IncomingCall
 from capture.proxy.responses import ACTION_ID
@@ -52,5 +53,5 @@ class ForwardedCall:
         """Returns the headers that AgentLedger adds to the upstream's response."""
         headers = [(ACTION_ID, str(self.incoming.action_id).encode())]
         if self.remaining_usd is not None:
-            headers.append((REMAINING, f"{self.remaining_usd.normalize():f}".encode()))
+            headers.append((REMAINING, exact_usd(self.remaining_usd).encode()))
         return headers

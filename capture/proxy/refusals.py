@@ -10,13 +10,13 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from math import ceil
 from pathlib import Path
 from uuid import UUID
 
 from capture.admission.decision import BudgetWarning, Refused
 from capture.exchange import Outcome, Refusal, RequestHead
+from capture.pricing.cost import exact_usd
 from capture.proxy import recorded_headers
 from capture.proxy.http_messages import ProxyResponse
 from capture.proxy.incoming_call import IncomingCall
@@ -159,12 +159,8 @@ def warnings_as_json(warnings: Sequence[BudgetWarning]) -> list[dict[str, JSON]]
         {
             "budget": warning.budget,
             "key": warning.key,
-            "spent_usd": _exact_usd(warning.spent_usd),
-            "limit_usd": _exact_usd(warning.limit_usd) if warning.limit_usd is not None else None,
+            "spent_usd": exact_usd(warning.spent_usd),
+            "limit_usd": exact_usd(warning.limit_usd) if warning.limit_usd is not None else None,
         }
         for warning in warnings
     ] or None
-
-
-def _exact_usd(usd: Decimal) -> str:
-    return f"{usd.normalize():f}"

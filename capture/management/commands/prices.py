@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +9,7 @@ from django.db.models import Count
 
 from capture.models import Call
 from capture.pricing import update as price_update
-from capture.pricing.cost import UNKNOWN, UnitPrice
+from capture.pricing.cost import UNKNOWN, UnitPrice, exact_usd
 from capture.pricing.prices import Explanation
 from capture.pricing.terms import BillingTerms
 from capture.pricing.update import UpdateError
@@ -55,7 +54,7 @@ class Command(BaseCommand):
             self.list_unpriced_models()
         for model in models:
             terms = BillingTerms(model, provider=provider, service_tier=service_tier)
-            found = prices.explain(terms)
+            found = prices.exexact_usd(terms)
             for line in explanation_lines(model, found):
                 self.stdout.write(line)
 
@@ -82,9 +81,5 @@ def explanation_lines(model: str, found: Explanation) -> list[str]:
 
 
 def price_line(price: UnitPrice) -> str:
-    tiers = (f", {plain(usd)} above {above:,} input tokens" for above, usd in price.tiers[::-1])
-    return f"{price.unit:<28} {plain(price.usd)} USD per {price.per:,}{''.join(tiers)}"
-
-
-def plain(usd: Decimal) -> str:
-    return f"{usd.normalize():f}"
+    tiers = (f", {exact_usd(usd)} above {above:,} input tokens" for above, usd in price.tiers[::-1])
+    return f"{price.unit:<28} {exact_usd(price.usd)} USD per {price.per:,}{''.join(tiers)}"
