@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from access.request_checks import Network, parse_address
+from access.request_checks import Network, is_in_networks, parse_address
 
 ELEMENT = re.compile(r'(?:^|;)\s*(for|proto)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)', re.IGNORECASE)
 
@@ -26,7 +26,7 @@ def read_client(
 ) -> ForwardedClient | None:
     """Returns the client that a trusted proxy names; None if the peer is no such proxy or names
     nobody. Header names are in lower case."""
-    if not _is_trusted(peer, proxies):
+    if not is_in_networks(parse_address(peer), proxies):
         return None
     chains = [
         *([_split(headers["x-forwarded-for"])] if "x-forwarded-for" in headers else []),
@@ -42,11 +42,6 @@ def read_client(
     return ForwardedClient(address, _scheme(headers))
 
 
-def _is_trusted(address: str | None, proxies: tuple[Network, ...]) -> bool:
-    ip = parse_address(address)
-    return ip is not None and any(ip in network for network in proxies)
-
-
 def _nearest_client(chain: list[str], proxies: tuple[Network, ...]) -> str | None:
     """Returns the last address of the chain that is no trusted proxy: the client itself may have
     sent all that come before it. None if that is no address."""
@@ -54,7 +49,7 @@ def _nearest_client(chain: list[str], proxies: tuple[Network, ...]) -> str | Non
         ip = parse_address(_without_port(entry))
         if ip is None:
             return None
-        if not _is_trusted(str(ip), proxies):
+        if not is_in_networks(ip, proxies):
             return str(ip)
     return str(parse_address(_without_port(chain[0]))) if chain else None
 

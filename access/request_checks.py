@@ -111,9 +111,13 @@ def _is_from_another_site(facts: RequestFacts) -> bool:
     return origin is not None and origin.partition("://")[2].lower() != facts.host.lower()
 
 
+def is_in_networks(ip: Address | None, networks: tuple[Network, ...]) -> bool:
+    return ip is not None and any(ip in network for network in networks)
+
+
 def _is_trusted(address: str | None, networks: tuple[Network, ...]) -> bool:
     ip = parse_address(address)
-    return ip is not None and (ip.is_loopback or any(ip in network for network in networks))
+    return ip is not None and (ip.is_loopback or is_in_networks(ip, networks))
 
 
 def _host_name(host: str) -> str:

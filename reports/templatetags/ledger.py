@@ -21,15 +21,11 @@ from reports.dashboard.preferences import Preferences, zone_label
 
 register = template.Library()
 
+register.filter("count", formats.count)
 register.filter("duration", formats.duration)
 register.filter("bytes", formats.size)
 register.filter("share", formats.share)
 register.filter("agent_colour", formats.agent_colour)
-
-
-@register.filter
-def count(number: int | None) -> str:
-    return formats.count(number)
 
 
 @register.filter
