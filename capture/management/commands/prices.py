@@ -54,7 +54,7 @@ class Command(BaseCommand):
             self.list_unpriced_models()
         for model in models:
             terms = BillingTerms(model, provider=provider, service_tier=service_tier)
-            found = prices.exexact_usd(terms)
+            found = prices.explain(terms)
             for line in explanation_lines(model, found):
                 self.stdout.write(line)
 
