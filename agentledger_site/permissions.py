@@ -5,8 +5,8 @@ A route that is not in this table is closed to everyone.
 
 from __future__ import annotations
 
-from access.permissions import RouteRules, Rule
 from access.roles import Role
+from access.route_rules import RouteRules, Rule
 
 READ = Rule(Role.VIEWER)
 EDIT = Rule(Role.VIEWER, Role.EDITOR)

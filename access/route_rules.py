@@ -1,7 +1,5 @@
-"""Rules that say which role a route needs, and what a role may do in the admin.
-
-The rules themselves come with the site: `settings.ROUTE_RULES`.
-"""
+"""The rules that say which role a route needs. The table itself is that of the site:
+agentledger_site/permissions.py, read from `settings.ROUTE_RULES`."""
 
 from __future__ import annotations
 
@@ -9,10 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from access.roles import Role
-
-# A permission of the admin is `app.action_model`.
-READ_ACTIONS = ("view",)
-ADMIN_APPS = ("access", "auth", "admin", "contenttypes", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +35,3 @@ class RouteRules:
         if prefixes:
             return self.by_prefix[max(prefixes, key=len)]
         return self.by_name.get(route)
-
-
-def may_in_admin(role: Role, permission: str) -> bool:
-    app, _, action = permission.partition(".")
-    if app in ADMIN_APPS:
-        return role.includes(Role.ADMIN)
-    is_read = action.partition("_")[0] in READ_ACTIONS
-    return role.includes(Role.VIEWER if is_read else Role.EDITOR)
