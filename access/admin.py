@@ -50,17 +50,17 @@ class NewToken(forms.ModelForm[Token]):
 class TokenAdmin(LongList):
     form = NewToken
     list_display = (
-        *("name", "role", "shown_prefix", "state", "created_at", "created_by", "last_used_at"),
+        *("name", "role", "secret_prefix", "state", "created_at", "created_by", "last_used_at"),
         *("expires_at", "daily_budget_usd"),
     )
     list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "prefix", "created_by")
     ordering = ("-id",)
     actions = ("revoke",)
-    readonly_fields = ("shown_prefix", "state", "created_at", "created_by", "last_used_at")
+    readonly_fields = ("secret_prefix", "state", "created_at", "created_by", "last_used_at")
 
     @admin.display(description="secret")
-    def shown_prefix(self, token: Token) -> str:
+    def secret_prefix(self, token: Token) -> str:
         return f"{token.prefix}…"
 
     @admin.display

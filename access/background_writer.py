@@ -48,7 +48,7 @@ def describe_settings() -> dict[str, object]:
     """Returns the version and the variables that the operator set, without secrets."""
     variables = {
         name: "set" if SECRET_NAMES.search(name) else _describe(value)
-        for name, value in settings.AGENTLEDGER.given_variables().items()
+        for name, value in settings.AGENTLEDGER.values_by_variable().items()
     }
     return {"version": settings.VERSION, "variables": variables}
 

@@ -69,7 +69,7 @@ class Config(Variables):
     def is_given(self, field: str) -> bool:
         return field in self.given
 
-    def given_variables(self) -> dict[str, object]:
+    def values_by_variable(self) -> dict[str, object]:
         """Returns the values of the variables that the operator set, by full name."""
         return {
             PREFIX + field.metadata["name"]: getattr(self, field.name)

@@ -37,7 +37,7 @@ def http_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def named_urls(value: str) -> Mapping[str, str]:
+def urls_by_name(value: str) -> Mapping[str, str]:
     accepted = 'a JSON object of names (a-z, 0-9, _ and -) and URLs, e.g. {"groq": "https://…"}'
     try:
         urls = json.loads(value)

@@ -15,13 +15,13 @@ from agentledger_site.parsers import (
     http_status,
     http_url,
     name_list,
-    named_urls,
     networks,
     one_of,
     path_list,
     redis_url,
     seconds,
     text,
+    urls_by_name,
     usd,
     whole_number,
 )
@@ -50,7 +50,7 @@ class Variables:
     )
     upstreams: Mapping[str, str] = variable(
         "UPSTREAMS",
-        named_urls,
+        urls_by_name,
         "{}",
         "JSON, name → URL: further upstreams, reached by the path prefix `/to/{name}/…` or the"
         " header `x-agentledger-upstream`; `anthropic`, `google`, `openai` and other providers'"

@@ -104,7 +104,7 @@ class State(Protocol):
     is_local: bool  # True: in this process
 
     @property
-    def degraded(self) -> str | None:
+    def outage_reason(self) -> str | None:
         """The reason why limits do not hold at the moment; None: they do."""
         ...
 

@@ -30,12 +30,12 @@ FIRST_READING_S = 2.0
 class PolledCache(Generic[T]):
     """A subclass says how the value is read (`query`) and what is made of it (`apply`).
 
-    `degraded` says why it cannot be read at the moment; None: it can. `__init__` applies the value
+    `outage_reason` says why it cannot be read at the moment; None: it can. `__init__` applies the value
     in the file, so a subclass sets its own fields first.
     """
 
     def __init__(self, name: str, file: Path, type_: type[T], initial: T) -> None:
-        self.degraded: str | None = None
+        self.outage_reason: str | None = None
         self._name = name
         self._file = file
         self._decode = msgspec.json.Decoder(type_).decode
@@ -90,15 +90,15 @@ class PolledCache(Generic[T]):
         try:
             value = self.query()
         except DatabaseError as error:
-            if self.degraded is None:
+            if self.outage_reason is None:
                 reason = redact_error(error, settings.AGENTLEDGER.dsn)
-                self.degraded = (
+                self.outage_reason = (
                     f"{self._name} cannot be read, the last known ones are in force: {reason}"
                 )
-                logger.warning("%s", self.degraded)
+                logger.warning("%s", self.outage_reason)
             connection.close()
             return
-        self.degraded = None
+        self.outage_reason = None
         if value != self._value:
             self._value = value
             self.apply(value)

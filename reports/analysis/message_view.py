@@ -116,12 +116,12 @@ def _content_blocks(value: JSON, kind: BlockKind = "text") -> Iterator[MessageBl
         if isinstance(block, str):
             yield from _text_block(block, kind)
         elif isinstance(block, dict):
-            yield from _typed_block(block, kind)
+            yield from _read_typed_block(block, kind)
         elif block is not None:
             yield MessageBlock("json", format_json(block))
 
 
-def _typed_block(block: dict[str, JSON], kind: BlockKind) -> Iterator[MessageBlock]:
+def _read_typed_block(block: dict[str, JSON], kind: BlockKind) -> Iterator[MessageBlock]:
     """Reads a block in the format of Anthropic, Gemini, Bedrock or the Responses API."""
     if isinstance(block.get("text"), str):
         is_thought = block.get("thought") is True

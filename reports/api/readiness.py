@@ -58,11 +58,11 @@ def _why_degraded(process: Runtime, recorder: dict[str, Any]) -> list[str]:
     reasons = []
     if not process.recorder.is_running():
         reasons.append("the recorder has ended and is being restarted; calls wait in the spool")
-    if process.admission.stops.degraded:
-        reasons.append(process.admission.stops.degraded)
+    if process.admission.stops.outage_reason:
+        reasons.append(process.admission.stops.outage_reason)
     limiter = process.limiter
-    if limiter.state.degraded:
-        reasons.append(f"limits and budgets are not enforced: {limiter.state.degraded}")
+    if limiter.state.outage_reason:
+        reasons.append(f"limits and budgets are not enforced: {limiter.state.outage_reason}")
     if recorder.get("state") == "waiting":
         reasons.append(f"the database is unavailable, calls wait: {recorder.get('reason')}")
     if recorder.get("quarantined"):

@@ -46,12 +46,12 @@ def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[s
         "prompt_is_same": other_record is not None
         and record.row["prompt_ref"] == other_record.row["prompt_ref"],
         "other": other,
-        "steps": [_shown_step(step, messages) for step in steps],
+        "steps": [_describe_step(step, messages) for step in steps],
         "n_messages": len(messages),
     }
 
 
-def _shown_step(step: DiffStep, messages: list[bytes]) -> dict[str, Any]:
+def _describe_step(step: DiffStep, messages: list[bytes]) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "count": step.end - step.begin,

@@ -78,7 +78,7 @@ def read_calls_page(parameters: dict[str, Any]) -> CallsPage:
             raise ValidationError({"sort": ["not with q: what it finds comes newest first"]})
         return _search_page(parameters)
     if sort not in (NEWEST_FIRST, "timestamp"):
-        return _sorted_page(calls, sort, parameters["limit"])
+        return _read_sorted_page(calls, sort, parameters["limit"])
     return _page_in_time(calls, parameters, sort)
 
 
@@ -195,7 +195,7 @@ def _search_horizon(cursor: Cursor | None) -> datetime | None:
     return next(iter(times[MAX_SEARCHED : MAX_SEARCHED + 1]), None)
 
 
-def _sorted_page(calls: QuerySet[Call], sort: str, limit: int) -> CallsPage:
+def _read_sorted_page(calls: QuerySet[Call], sort: str, limit: int) -> CallsPage:
     """Reads a page of sorted calls; those whose value is unknown come last."""
     horizon = _search_horizon(None)
     if horizon is not None:

@@ -69,7 +69,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 def _results(request: HttpRequest, parameters: dict[str, Any], scopes: list[str]) -> dict[str, Any]:
     found = run_search(parameters)
-    hits = [_shown_hit(hit, parameters["q"]) for hit in found.hits]
+    hits = [_describe_hit(hit, parameters["q"]) for hit in found.hits]
     return {
         "sessions": [
             {"session_id": session_id, "hits": list(hits_of_session)}
@@ -104,7 +104,7 @@ def search_csv(request: HttpRequest) -> HttpResponse:
 
 def _rows(request: HttpRequest) -> list[dict[str, Any]]:
     parameters = _parameters(request)
-    return [_shown_hit(hit, parameters["q"]) for hit in run_search(parameters).hits]
+    return [_describe_hit(hit, parameters["q"]) for hit in run_search(parameters).hits]
 
 
 def _parameters(request: HttpRequest) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _scopes(given: QueryDict) -> list[str]:
     return [name for value in given.getlist("scope") for name in value.split(",") if name]
 
 
-def _shown_hit(hit: Hit, query: Query) -> dict[str, Any]:
+def _describe_hit(hit: Hit, query: Query) -> dict[str, Any]:
     shown = hit_json(hit, query)
     field = shown["field"]
     shown["matched_in"] = FIELD_TITLES.get(field, field)

@@ -55,7 +55,7 @@ def _calls(trace: Trace, names: _Names) -> dict[str, Any]:
         "outcome": [names.index(call.outcome) for call in calls],
         "status": [call.status_code for call in calls],
         "attempt": [call.attempt for call in calls],
-        "begin": _rounded(trace.times.begin),
+        "begin": _round_to_tenths(trace.times.begin),
         "ttft": [call.ttft_ms and round(call.ttft_ms, 1) for call in calls],
         "ms": [call.latency_ms and round(call.latency_ms, 1) for call in calls],
         "in": [call.tokens_in for call in calls],
@@ -109,5 +109,5 @@ def _rows(rows: Rows) -> dict[str, Any]:
     }
 
 
-def _rounded(numbers: list[float]) -> list[float]:
+def _round_to_tenths(numbers: list[float]) -> list[float]:
     return [round(number, 1) for number in numbers]

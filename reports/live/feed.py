@@ -189,11 +189,11 @@ class Feed:
         assert self._position is not None
         if since is None:
             return []
-        missed = await self._missed_news(watch, since)
+        missed = await self._read_missed_news(watch, since)
         message = GAP if missed is None else missed_message(missed, watch, self._render_rows)
         return [message] if message is not None else []
 
-    async def _missed_news(self, watch: Watch, since: Since) -> News | None:
+    async def _read_missed_news(self, watch: Watch, since: Since) -> News | None:
         """Returns what came after `since`, up to the position of the feed, which goes on while this
         is read; None: it is too much, unavailable, or of another ledger."""
         assert self._position is not None

@@ -76,7 +76,7 @@ def get(values: Mapping[Any, Any], name: Any) -> Any:
 
 
 @register.filter
-def cut(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     return text[:limit]
 
 

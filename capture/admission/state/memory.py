@@ -87,7 +87,7 @@ class MemoryState:
         self._recorded_until = -inf  # monotonic
 
     @property
-    def degraded(self) -> str | None:
+    def outage_reason(self) -> str | None:
         return self._outage.reason
 
     async def admit(self, request: AdmissionRequest) -> Admitted | Refused:

@@ -86,7 +86,7 @@ class RedisState:
         self._upkeep = Upkeep(self._client, lease_s)
 
     @property
-    def degraded(self) -> str | None:
+    def outage_reason(self) -> str | None:
         return self._outage.reason or self._ledger_outage.reason
 
     async def admit(self, request: AdmissionRequest) -> Admitted | Refused:

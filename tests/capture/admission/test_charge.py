@@ -39,7 +39,7 @@ class Till:
     """The end of a reservation, as the call's budgets see it."""
 
     is_local = True
-    degraded: str | None = None
+    outage_reason: str | None = None
 
     def __init__(self) -> None:
         self.ended: list[Decimal | None] = []

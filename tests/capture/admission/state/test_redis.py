@@ -262,20 +262,20 @@ def test_while_redis_is_unavailable_calls_pass_and_it_is_logged_once(
         async with state(own_server, Limits(overall=1)) as one:
             admission_of(await one.admit(new_request()))
             refusal_of(await one.admit(new_request()))
-            assert one.degraded is None
+            assert one.outage_reason is None
             own_server.stop()
             began = time.monotonic()
             for _ in range(50):
                 assert await one.admit(new_request(session="s")) == Admitted((), Decimal(0), None)
             assert time.monotonic() - began < 5
-            assert one.degraded is not None
-            assert one.degraded.startswith("Redis: ")
+            assert one.outage_reason is not None
+            assert one.outage_reason.startswith("Redis: ")
             assert await one.standing(Keys(session_id="s")) == []
             own_server.start()
 
             async def is_back() -> bool:
                 await one.admit(new_request())
-                return one.degraded is None
+                return one.outage_reason is None
 
             await until(is_back)
             refusal_of(await one.admit(new_request()))

@@ -360,10 +360,10 @@ def test_while_the_ledger_is_unavailable_limits_hold_and_budgets_are_open(bench:
     for _ in range(2):
         response = admission_of(b.run(b.state.admit(new_request(session="s"))))
         assert response.remaining_usd is None
-    assert b.state.degraded == "the ledger's sums: no database"
+    assert b.state.outage_reason == "the ledger's sums: no database"
     assert refusal_of(b.run(b.state.admit(new_request(session="s")))).code == "rate_limited"
     is_away = False
     b.now += 61
     b.run(asyncio.sleep(1.01))
     assert refusal_of(b.run(b.state.admit(new_request(session="s")))).code == "budget_exceeded"
-    assert b.state.degraded is None
+    assert b.state.outage_reason is None
