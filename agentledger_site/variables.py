@@ -45,41 +45,40 @@ class Variables:
         "UPSTREAM_URL",
         http_url,
         "https://api.openai.com",
-        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter, anything compatible."
-        " Unset: Anthropic Messages go to Anthropic, Gemini to Google, the rest to OpenAI",
+        "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter or anything compatible."
+        " If unset, Anthropic Messages go to Anthropic, Gemini to Google, and the rest to OpenAI",
     )
     upstreams: Mapping[str, str] = variable(
         "UPSTREAMS",
         urls_by_name,
         "{}",
-        "JSON, name → URL: further upstreams, reached by the path prefix `/to/{name}/…` or the"
-        " header `x-agentledger-upstream`; `anthropic`, `google`, `openai` and other providers'"
-        " names say where their calls go when `AGENTLEDGER_UPSTREAM_URL` is unset",
+        "JSON object, name → URL: more upstreams, selected by the path prefix `/to/{name}/…` or the"
+        " header `x-agentledger-upstream`. If `AGENTLEDGER_UPSTREAM_URL` is unset, a provider's"
+        " name (`anthropic`, `google`, `openai` …) sets where calls to its API go",
     )
     dsn: str = variable(
         "DSN",
         dsn,
         "sqlite:///agentledger.db",
-        "database: SQLite, or `postgresql://…` (any libpq URI; a socket folder as `?host=` too);"
-        " a relative path is relative to the folder the command was started in",
+        "database: SQLite or `postgresql://…` (any libpq URI, including a socket folder as"
+        " `?host=`); a relative path is relative to the working directory",
     )
     host: str = variable("HOST", text, "0.0.0.0", "address to bind")
-    port: int = variable("PORT", whole_number(0, 65535), "8000", "port to bind; 0 takes a free one")
+    port: int = variable("PORT", whole_number(0, 65535), "8000", "port to bind; 0: any free port")
     api_key: str | None = variable(
         "API_KEY",
         text,
         None,
-        "protects all read endpoints, as the role `admin`; without one they are open to loopback"
-        " and"
-        " `AGENTLEDGER_TRUSTED_NETWORKS` only. The proxy path stays open"
+        "key for all read endpoints, with the role `admin`; without one they are open only to"
+        " loopback and `AGENTLEDGER_TRUSTED_NETWORKS`. The proxy path stays open"
         " ([docs/access.md](docs/access.md))",
     )
     ingest_key: str | None = variable(
         "INGEST_KEY",
         text,
         None,
-        "agents must send it, or an ingest token, as `x-agentledger-ingest-key`, or get 401; it is"
-        " never forwarded",
+        "key that agents must send as `x-agentledger-ingest-key` (or an ingest token), or else get"
+        " 401; never forwarded",
     )
     models_allow: tuple[str, ...] = variable(
         "MODELS_ALLOW",
@@ -98,64 +97,64 @@ class Variables:
         "TRUSTED_NETWORKS",
         networks,
         "",
-        "comma-separated addresses and networks that may read without a key, as loopback may",
+        "comma-separated addresses and networks that may read without a key, like loopback",
     )
     trusted_proxies: tuple[Network, ...] = variable(
         "TRUSTED_PROXIES",
         networks,
         "",
         "comma-separated addresses and networks of reverse proxies whose `X-Forwarded-For`,"
-        " `X-Forwarded-Proto` and `Forwarded` count: the reader is the client that they name",
+        " `X-Forwarded-Proto` and `Forwarded` headers are trusted to name the client",
     )
     allowed_hosts: tuple[str, ...] = variable(
         "ALLOWED_HOSTS",
         name_list,
         "",
-        "comma-separated Host names that the read endpoints accept, beyond localhost names and IP"
-        " addresses; with a key set and this list empty, they accept any",
+        "comma-separated host names that the read endpoints accept in addition to localhost names"
+        " and IP addresses; with a key set and this list empty, they accept any",
     )
     secret_key: str | None = variable(
         "SECRET_KEY",
         text,
         None,
-        "signs the cookies of browsers; unset: a key is generated once and kept beside the spool"
+        "signs the browsers' cookies; if unset, a key is generated once and stored beside the spool"
         " folder (`agentledger-secret-key`, mode 0600)",
     )
     extra_paths: tuple[str, ...] = variable(
         "EXTRA_PATHS",
         path_list,
         "",
-        "comma-separated further request paths to capture, e.g. `v1/custom`;"
-        " `v1/chat/completions`, `v1/messages`, `v1/responses` always are",
+        "comma-separated additional request paths to record, e.g. `v1/custom`;"
+        " `v1/chat/completions`, `v1/messages`, `v1/responses` are always recorded",
     )
     inject_usage: bool = variable(
         "INJECT_USAGE",
         flag,
         "0",
-        "`1`: requests the usage of OpenAI-style streams and hides the chunk that carries it; this"
-        " changes bytes",
+        "`1`: requests the usage of OpenAI-style streams and removes the chunk that carries it from"
+        " the response; this changes bytes",
     )
     capture_binary: bool = variable(
         "CAPTURE_BINARY",
         flag,
         "0",
-        "`1`: keeps the bytes of images, audio and files; otherwise the ledger has their digests,"
-        " types and sizes, and thumbnails of images",
+        "`1`: stores the bytes of images, audio and files; otherwise the ledger stores only their"
+        " digests, types and sizes, and thumbnails of images",
     )
     pricing: str | None = variable(
         "PRICING",
         text,
         None,
-        "inline JSON, model → `[input_per_million, output_per_million]` USD, merged over the"
+        "inline JSON, model → `[input_per_million, output_per_million]` in USD, which override the"
         """ built-in prices, e.g. `'{"gpt-4o": [2.50, 10.00], "my-model": [1.00, 2.00]}'`;"""
-        " [docs/pricing.md](docs/pricing.md) has the longer form",
+        " [docs/pricing.md](docs/pricing.md) describes the longer form",
     )
     pricing_file: str | None = variable(
         "PRICING_FILE",
         text,
         None,
-        "a JSON file of the same form, applied after `AGENTLEDGER_PRICING`: where both name a"
-        " model, the file wins",
+        "JSON file of the same form, applied after `AGENTLEDGER_PRICING`: if both name a model, the"
+        " file wins",
     )
     budget_session: Decimal | None = variable(
         "BUDGET_SESSION", usd, None, "max USD per session, over its lifetime"
@@ -173,9 +172,9 @@ class Variables:
         "BUDGET_ACTION",
         one_of("block", "warn", "both"),
         "block",
-        "`block`: HTTP 429, the call never reaches the LLM; `warn`: the call goes through and is"
-        " marked; `both`: blocks and marks. [docs/budgets.md](docs/budgets.md) says how exact"
-        " budgets and limits are",
+        "when a budget is exhausted: `block` refuses the call with HTTP 429, so that it never"
+        " reaches the LLM; `warn` lets it pass, marked; `both` blocks and marks."
+        " [docs/budgets.md](docs/budgets.md) describes how exact budgets and limits are",
     )
     budget_status: Literal[429, 402, 403] = variable(
         "BUDGET_STATUS",
@@ -187,20 +186,20 @@ class Variables:
         "BUDGET_UNPRICED",
         one_of("pass", "block"),
         "pass",
-        "calls under a budget whose model has no price: `pass` lets them through, marked, `block`"
-        " refuses them",
+        "when a budget applies to a call whose model has no price: `pass` lets it pass, marked;"
+        " `block` refuses it",
     )
     budget_midstream: bool = variable(
         "BUDGET_MIDSTREAM",
         flag,
         "0",
-        "`1`: a stream that runs into a budget is ended with an error event; this changes bytes",
+        "`1`: a stream that exhausts a budget is ended with an error event; this changes bytes",
     )
     rate_limit_rpm: int | None = variable(
         "RATE_LIMIT_RPM",
         whole_number(1, 1_000_000),
         None,
-        "max requests in any 60 seconds, of all calls",
+        "max requests in any 60 seconds, over all calls",
     )
     rate_limit_session_rpm: int | None = variable(
         "RATE_LIMIT_SESSION_RPM", whole_number(1, 1_000_000), None, "the same, per session"
@@ -215,36 +214,35 @@ class Variables:
         "REDIS_URL",
         redis_url,
         None,
-        "`redis://…`, `rediss://…` or `unix://…`: where several proxies share limits and budgets;"
-        " unset: each process has its own",
+        "`redis://…`, `rediss://…` or `unix://…`: lets several proxies share limits and budgets; if"
+        " unset, each process counts for itself",
     )
     on_limiter_failure: Literal["pass", "block"] = variable(
         "ON_LIMITER_FAILURE",
         one_of("pass", "block"),
         "pass",
         "when limits and budgets cannot be checked (Redis is unavailable): `pass` forwards calls,"
-        " `block`"
-        " refuses them with 503",
+        " `block` refuses them with 503",
     )
     spool_dir: str | None = variable(
         "SPOOL_DIR",
         text,
         None,
-        "folder of the spool, on a local disk; unset: `agentledger-spool` beside the SQLite file,"
-        " or in the folder the command was started in",
+        "folder of the spool, on a local disk; if unset, `agentledger-spool` beside the SQLite file"
+        " or, with PostgreSQL, in the working directory",
     )
     spool_max_mb: int = variable(
         "SPOOL_MAX_MB",
         whole_number(1, 10_000_000),
         "4096",
-        "how many MB may wait to be recorded",
+        "maximum size in MB of calls that are not recorded yet",
     )
     spool_fsync: bool = variable(
         "SPOOL_FSYNC",
         flag,
         "0",
-        "`1`: a response ends only when it is on the disk itself, so that a power cut loses nothing"
-        " (a killed process never does)",
+        "`1`: a response ends only once it is flushed to disk, so that even a power cut loses"
+        " nothing (a killed process loses nothing either way)",
     )
     on_full: Literal["block", "pass"] = variable(
         "ON_FULL",
@@ -263,23 +261,23 @@ class Variables:
         "UPSTREAM_READ_TIMEOUT_S",
         seconds,
         "600",
-        "seconds to wait for the next byte of the upstream",
+        "seconds to wait for the next byte from the upstream",
     )
     upstream_pool_size: int = variable(
         "UPSTREAM_POOL_SIZE",
         whole_number(0, 1_000_000),
         "0",
-        "connections to the upstream at once; `0`: as many as there are calls",
+        "maximum number of simultaneous connections to the upstream; `0`: unlimited",
     )
     upstream_trust_env: bool = variable(
         "UPSTREAM_TRUST_ENV",
         flag,
         "0",
-        "`1`: reach the upstream through the proxy that `HTTPS_PROXY`, `HTTP_PROXY` and"
-        " `NO_PROXY` name",
+        "`1`: connect to the upstream through the proxy set in `HTTPS_PROXY`, `HTTP_PROXY` and"
+        " `NO_PROXY`",
     )
     shutdown_s: float = variable(
-        "SHUTDOWN_S", seconds, "30", "seconds that running calls have to end after SIGTERM"
+        "SHUTDOWN_S", seconds, "30", "seconds that running calls get to finish after SIGTERM"
     )
 
 
