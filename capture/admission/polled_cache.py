@@ -30,8 +30,8 @@ FIRST_READING_S = 2.0
 class PolledCache(Generic[T]):
     """A subclass says how the value is read (`query`) and what is made of it (`apply`).
 
-    `outage_reason` says why it cannot be read at the moment; None: it can. `__init__` applies the value
-    in the file, so a subclass sets its own fields first.
+    `outage_reason` says why it cannot be read at the moment; None: it can. `__init__` applies the
+    value in the file, so a subclass sets its own fields first.
     """
 
     def __init__(self, name: str, file: Path, type_: type[T], initial: T) -> None:
