@@ -73,7 +73,7 @@ def _signer() -> TimestampSigner:
 
 
 def _key_digest() -> str:
-    """Returns a digest of the API key that reveals nothing to who lacks the signing key."""
+    """Returns a digest of the API key that reveals nothing without the signing key."""
     key = (settings.AGENTLEDGER.api_key or "").encode()
     return hmac.new(signing_key().encode(), b"api key:" + key, sha256).hexdigest()
 

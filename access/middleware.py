@@ -90,7 +90,8 @@ class Csrf(CsrfViewMiddleware):
         return True  # `check_page` does it, and works where a proxy terminates TLS
 
     def _check_referer(self, request: HttpRequest) -> None:
-        """Skips a check for browsers that send no Origin over TLS: none that are in use."""
+        """Skips Django's check of the Referer, which is for browsers that send no Origin over TLS:
+        none that are in use."""
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
@@ -226,6 +227,6 @@ def _needs_token(request: HttpRequest) -> bool:
     match = request.resolver_match
     if match is not None and match.view_name in settings.ROUTE_RULES.open:
         return False
-    # Without a key browsers send no cookie that tells them from programs.
+    # Without a key browsers send no cookie that distinguishes them from programs.
     is_page = "origin" in request.headers or "sec-fetch-site" in request.headers
     return actor.known_by == "cookie" or (actor.known_by == "place" and is_page)

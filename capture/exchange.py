@@ -36,7 +36,7 @@ class Refusal:
     code: str
     facts: dict[str, Any]
     model: str | None
-    n_calls: int = 1  # above 1: one record tells of a flood
+    n_calls: int = 1  # above 1: one record stands for a flood
     body_sha256: str | None = None  # of the whole body, where only its beginning is recorded
 
 
@@ -51,7 +51,7 @@ class RequestHead:
     wire_format: str
     upstream: str  # its URL, without a query
     upstream_name: str
-    provider: str | None  # who runs the upstream; None: its host is not a known provider's
+    provider: str | None  # that runs the upstream; None: its host is not a known provider's
     headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: int
@@ -92,7 +92,8 @@ class Exchange:
 
 
 def _randomness() -> Iterator[int]:
-    """64 bits a time, from the system in bulk: a system call a kilobyte."""
+    """Yields 64 random bits at a time. The system is asked for a kilobyte of them at once, since a
+    system call for each would take longer."""
     while True:
         yield from struct.unpack(">128Q", os.urandom(1024))
 
@@ -101,8 +102,8 @@ _random_numbers = _randomness()
 
 
 def new_action_id() -> UUID:
-    """A UUIDv7 (RFC 9562): milliseconds, then 12 bits of their fraction, so that the ids of one
-    process sort by time to a quarter of a microsecond, then randomness."""
+    """Returns a UUIDv7 (RFC 9562): milliseconds, then 12 bits of their fraction, so that the ids of
+    one process sort by time to a quarter of a microsecond, then randomness."""
     ms, rest_ns = divmod(time.time_ns(), 1_000_000)
     fraction = rest_ns * 4096 // 1_000_000
     random = next(_random_numbers) & ((1 << 62) - 1)

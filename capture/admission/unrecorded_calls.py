@@ -1,4 +1,4 @@
-"""The calls of earlier processes that lie in the spool, and what they cost."""
+"""The calls of earlier processes that are still in the spool, and what they cost."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _message(request: DemoRequest) -> dict[str, Any]:
 
 
 def _blocks(reply: Reply) -> list[dict[str, Any]]:
-    """The blocks as they begin, without content."""
+    """Returns the blocks as they begin, without content."""
     blocks: list[dict[str, Any]] = [{"type": "text", "text": ""}] if reply.text else []
     if reply.tool:
         block = {"type": "tool_use", "id": new_id("toolu_"), "name": reply.tool.name, "input": {}}

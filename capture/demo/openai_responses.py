@@ -95,7 +95,7 @@ def _arguments_events(item: dict[str, Any], place: dict[str, Any]) -> Iterator[E
 
 
 def _output(reply: Reply) -> list[dict[str, Any]]:
-    """The items as they begin, without content."""
+    """Returns the items as they begin, without content."""
     output: list[dict[str, Any]] = []
     if reply.text:
         message = {"id": new_id("msg_"), "type": "message", "role": "assistant", "content": []}

@@ -117,7 +117,8 @@ def _load(raw: bytes) -> dict[str, Any]:
 
 
 def _generation_s(api: Api, request: DemoRequest, reply: Reply) -> float:
-    """The time that the same response would take as a stream: without streaming it is no faster."""
+    """Returns the seconds that the same response would take as a stream: without streaming it is no
+    faster."""
     return PACE_S * sum(1 for _ in api.events(request, reply))
 
 
@@ -142,7 +143,7 @@ def _json(body: dict[str, Any], *, status: int = 200) -> web.Response:
 
 
 def _request_ids() -> dict[str, str]:
-    """The headers that OpenAI's SDK and Anthropic's read."""
+    """Returns the headers that OpenAI's SDK and Anthropic's read."""
     request_id = new_id("req_")
     return {"x-request-id": request_id, "request-id": request_id}
 

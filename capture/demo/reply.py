@@ -60,13 +60,14 @@ class Api(Protocol):
     def response(self, request: DemoRequest, reply: Reply) -> dict[str, Any]: ...
 
     def events(self, request: DemoRequest, reply: Reply) -> Iterator[bytes]:
-        """The streamed response; each item holds the events that a provider sends at once."""
+        """Returns the streamed response; each item holds the events that a provider sends at
+        once."""
 
     def bad_request(self, message: str) -> dict[str, Any]:
-        """The body of a response with status 400."""
+        """Returns the body of a response with status 400."""
 
     def no_such_model(self, model: str) -> dict[str, Any]:
-        """The body of a response with status 404."""
+        """Returns the body of a response with status 404."""
 
 
 SNAPSHOTS = {
@@ -77,7 +78,7 @@ SNAPSHOTS = {
 
 
 def snapshot_of(model: str) -> str:
-    """The dated name that providers return for a model's name."""
+    """Returns the dated name that providers return for a model's name."""
     return SNAPSHOTS.get(model, model)
 
 
@@ -86,7 +87,7 @@ def new_id(prefix: str) -> str:
 
 
 def text_of(content: object) -> str:
-    """The text in a message's content, which is a string or a list of parts."""
+    """Returns the text in a message's content, which is a string or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -94,7 +95,8 @@ def text_of(content: object) -> str:
 
 
 def items(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The objects in the list `name`, none if it is missing. Raises BadRequest for other items."""
+    """Returns the objects in the list `name`, none if it is missing. Raises BadRequest for other
+    items."""
     found = body.get(name) or []
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise BadRequest(f"Invalid type for '{name}': expected an array of objects.")

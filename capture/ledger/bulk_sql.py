@@ -105,8 +105,8 @@ def quote_name(name: str) -> str:
 
 @cache
 def _converter(model: type[models.Model], name: str, vendor: str) -> Callable[[Any], Any] | None:
-    """Returns what turns a value of the field into one that the database's driver takes; None if
-    the driver takes it unchanged."""
+    """Returns the function that turns a value of the field into one that the database's driver
+    takes; None if the driver takes it unchanged."""
     field = field_of(model, name)
     if isinstance(field, models.ForeignKey | models.OneToOneField):
         field = field.target_field

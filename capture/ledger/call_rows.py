@@ -82,7 +82,8 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
 
 
 def is_stored(call: ParsedCall) -> bool:
-    """True if the provider stores its responses, so that other calls can fetch them again."""
+    """Returns True if the provider stores its responses, so that other calls can fetch them
+    again."""
     return call.wire_format.NAME in STORED_RESPONSE_FORMATS
 
 

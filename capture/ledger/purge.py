@@ -130,7 +130,7 @@ def _purge_call(call: Call) -> None:
 
 class _Heirs:
     """The parts and binaries that a call was the first to bring, each with the earliest of the
-    other calls that refers to it, which inherits it. Nobody inherits what has None."""
+    other calls that refers to it, which inherits it. None: no call inherits it."""
 
     def __init__(self, call: Call) -> None:
         self.call = call

@@ -31,7 +31,7 @@ def record(
     *,
     keep_binaries: bool = False,
 ) -> int:
-    """Adds the entries that the ledger does not hold yet, and the positions in the spool behind
+    """Adds the entries that the ledger does not hold yet, and the positions in the spool after
     them. With `keep_binaries`, the bytes of their binaries are stored too.
 
     Returns how many were added. Either all of it is committed or nothing.

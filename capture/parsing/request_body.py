@@ -115,14 +115,14 @@ def _frame(
 
 
 def request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
-    """The digest of the body as it was sent; None if it was lost."""
+    """Returns the digest of the body as it was sent; None if it was lost."""
     if request and request.refusal and request.refusal.body_sha256:
         return request.refusal.body_sha256
     return hashlib.sha256(body).hexdigest() if body is not None else None
 
 
 def request_size(request: RequestHead | None, body: bytes | None) -> int | None:
-    """The size of the body as it was sent; None if it was lost."""
+    """Returns the size of the body as it was sent; None if it was lost."""
     if request and request.refusal:
         return request.body_size
     return len(body) if body is not None else None

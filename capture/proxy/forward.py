@@ -45,8 +45,8 @@ async def forward(request: ProxyRequest, call: ForwardedCall, body: RequestBody)
 
 
 async def send(request: ProxyRequest, call: ForwardedCall, body: RequestBody) -> UpstreamResponse:
-    """Sends the request as it came. Where usage is to be asked for it does so, and sends it as it
-    came if the upstream refuses that."""
+    """Sends the request with the option that asks for usage, where that is wanted, and unchanged if
+    the upstream refuses the option or it is not wanted."""
     incoming, upstream = call.incoming, call.runtime.upstream
     (destination, target), method = incoming.route, incoming.method
     if call.body_with_usage is not None:

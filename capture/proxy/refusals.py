@@ -71,7 +71,7 @@ def _error_type(wire_format: WireFormat, refused: Refused) -> str:
 
 
 def _retry_after(refused: Refused) -> list[tuple[bytes, bytes]]:
-    """Is empty where a retry cannot help: some SDKs sleep for any time that is named."""
+    """Returns no headers where a retry cannot help: some SDKs sleep for any time that they name."""
     if refused.retry_after_s is None or not refused.may_retry:
         return []
     return [

@@ -64,8 +64,9 @@ class DatabaseRetry:
 
 
 def is_caused_by_call(error: Exception) -> bool:
-    """True if an error of the database may be due to what a call holds. All other errors are due to
-    the database: it is unavailable, read-only or damaged, or tables or rights are missing."""
+    """Returns True if an error of the database may be due to what a call holds. All other errors
+    are due to the database: it is unavailable, read-only or damaged, or tables or rights are
+    missing."""
     if isinstance(error, ProgrammingError):
         # The server has codes for what it refuses; a driver that cannot send a value has none.
         return getattr(error.__cause__, "sqlstate", None) is None

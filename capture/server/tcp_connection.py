@@ -18,7 +18,7 @@ class AgentConnection(tcp.Server):
 
     @contextmanager
     def cork(self) -> Iterator[None]:
-        """Sends what is written within in one go at the end."""
+        """Holds back what is written within this context, and sends it at once at the end."""
         self._corked = True
         try:
             yield

@@ -58,7 +58,8 @@ class Reader:
     # --- reading calls ---
 
     def read(self, *, max_calls: int, max_bytes: int) -> list[SpooledCall]:
-        """Returns calls that have ended, or whose writer has; empty when there is nothing new."""
+        """Returns calls that have ended, or whose writer has ended; empty if there is nothing
+        new."""
         self.is_caught_up = False
         names = self.folder.segments()
         # Checked before reading: a writer that is dead now adds nothing to what is read next.

@@ -33,7 +33,7 @@ class SegmentReader:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def frames(self, *, may_grow: bool) -> Iterator[Frame]:
-        """Yields the frames from the offset on, which moves with them."""
+        """Yields the frames from the offset on, and moves the offset past each."""
         need = BLOCK
         while True:
             block = os.pread(self._fd, need, self.offset)
@@ -63,9 +63,9 @@ class SegmentReader:
         os.close(self._fd)
 
     def _skip_damage(self, *, may_grow: bool) -> bool:
-        """Returns true if reading can go on behind the bytes at the offset.
+        """Returns true if reading can go on after the bytes at the offset.
 
-        While the segment may grow, a bad frame without a good one behind it is being written.
+        While the segment may grow, a bad frame without a good one after it is being written.
         """
         rest = os.pread(self._fd, frames.MAX_PAYLOAD * 2, self.offset)
         # From the offset itself on: what was half written before may be whole by now.

@@ -28,7 +28,7 @@ from capture.upstream.transparent_aiohttp import (
 
 KEEP_ALIVE_S = 15
 
-# To a proxy, `@elsewhere/` behind the origin names another host; a blank ends the request line.
+# To a proxy, `@elsewhere/` after the origin names another host; a blank ends the request line.
 _is_target = re.compile(rb"/\S*").fullmatch
 
 

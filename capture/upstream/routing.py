@@ -90,7 +90,7 @@ class Destination:
         )
 
     def full_target(self, target: bytes) -> bytes:
-        """Returns the raw path and query of a request, behind those of this upstream's URL."""
+        """Returns the raw path and query of a request, after those of this upstream's URL."""
         whole = self.path + target
         if self.query:
             whole += (b"&" if b"?" in target else b"?") + self.query

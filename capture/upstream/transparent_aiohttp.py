@@ -36,8 +36,8 @@ class TransparentConnector(TCPConnector):
 
 
 def _is_quiet(transport: asyncio.Transport) -> bool:
-    """Whether nothing waits to be read. If something does, an idle connection was closed, or its
-    responses no longer match its requests."""
+    """Returns whether nothing waits to be read. If something does, an idle connection was closed,
+    or its responses no longer match its requests."""
     socket = transport.get_extra_info("socket")
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN | select.POLLRDHUP)

@@ -14,7 +14,8 @@ shape."""
 
 
 def message_in(response: JSON) -> str | None:
-    """The message of a decoded error body or event; None when there is no sign of an error."""
+    """Returns the message of a decoded error body or event; None when there is no sign of an
+    error."""
     if isinstance(response, list):  # Gemini's OpenAI-compatible API
         return next(filter(None, map(message_in, objects(response))), None)
     if not isinstance(response, dict):
@@ -30,12 +31,12 @@ def message_in(response: JSON) -> str | None:
 
 
 def message_of_event(event: dict[str, JSON]) -> str:
-    """The message of an event that is known to be an error: in its `error`, or flat."""
+    """Returns the message of an event that is known to be an error: in its `error`, or flat."""
     return message_in(event) or message_in({"error": event}) or "an error without a message"
 
 
 def message_of_body(body: bytes) -> str | None:
-    """The message of a response with an error status; None only for an empty body."""
+    """Returns the message of a response with an error status; None only for an empty body."""
     response, note = load(body)
     if note is not None:
         # Characters take four bytes at most; more need not be decoded.
@@ -53,7 +54,8 @@ def message_of_body(body: bytes) -> str | None:
 
 
 def _detail(detail: JSON) -> str | None:
-    """FastAPI's errors: a text, or `[{"loc": ["body", "model"], "msg": "Field required"}]`."""
+    """Reads FastAPI's errors: a text, or `[{"loc": ["body", "model"], "msg": "Field
+    required"}]`."""
     lines = []
     for item in objects(detail):
         location = item.get("loc")

@@ -99,8 +99,8 @@ _T = TypeVar("_T")
 
 
 def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
-    """A function that finds the entry of a path: decoded, without its query, with or without its
-    first slash."""
+    """Returns a function that finds the entry of a path: decoded, without its query, with or
+    without its first slash."""
     patterns = [(re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in paths]
 
     @lru_cache(1024)

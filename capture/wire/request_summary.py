@@ -123,20 +123,22 @@ def _read(body: bytes) -> _Body | None:
 
 @lru_cache(1024)
 def _names_in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
-    """The model and the deployments that the path names, as an empty body names none."""
+    """Returns the model and the deployments that the path names, as an empty body names none."""
     parsed_request: ParsedRequest = by_name(wire_format).parse_request(b"{}", path=path)
     return parsed_request.model_id, _DEPLOYMENT.findall(path)
 
 
 def _distinct(names: tuple[JSON, ...]) -> tuple[str, ...]:
-    """The names without duplicates, and without the `models/` that Gemini's bodies may have."""
+    """Returns the names without duplicates, and without the `models/` that Gemini's bodies may
+    have."""
     texts = [text(name) for name in names if name]
     found = [name.removeprefix("models/") for name in texts if name]
     return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 
 def _text_bytes(body: bytes) -> int:
-    """The size of the body without images, audio and files, which are long words of base64."""
+    """Returns the size of the body without images, audio and files, which are long words of
+    base64."""
     if len(body) < _SMALL or not any(sign in body for sign in _SIGNS):
         return len(body)
     return len(body) - sum(map(len, _LONG_WORD.findall(body)))

@@ -26,7 +26,8 @@ _FRAMES = {
 def error_event(
     wire_format: str, content_type: str, message: str, *, type: str, code: str, request_id: str
 ) -> bytes | None:
-    """The bytes to send before the connection is closed; None when the format has no such event."""
+    """Returns the bytes to send before the connection is closed; None when the format has no such
+    event."""
     frame = _FRAMES.get((wire_format, content_type.partition(";")[0].strip().lower()))
     if frame is None:
         return None

@@ -149,7 +149,7 @@ class WireFormat(Protocol):
         """Parses a body without content-encoding."""
 
     def tool_results(self, message: bytes) -> list[ParsedToolResult]:
-        """The tool results that one message part carries, in order."""
+        """Returns the tool results that one message part carries, in order."""
 
     def error_body(self, message: str, *, type: str, code: str, request_id: str) -> bytes:
-        """The body of an error of our own, in the shape that this API's SDKs read."""
+        """Returns the body of an error of our own, in the shape that this API's SDKs read."""

@@ -1,4 +1,4 @@
-"""The API's permission class, which asks the table of routes and roles."""
+"""The API's permission class, which applies the table of routes and roles."""
 
 from __future__ import annotations
 

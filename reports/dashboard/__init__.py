@@ -1,1 +1,1 @@
-"""The pages that operators look at. Each shows what the JSON of the same name tells programs."""
+"""The pages that operators look at. Programs get the same data from the JSON of the same name."""

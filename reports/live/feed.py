@@ -185,7 +185,8 @@ class Feed:
         )
 
     async def _read_missed(self, watch: Watch, since: Since | None) -> list[str]:
-        """Returns the message that tells what was missed, or the one that tells of a gap."""
+        """Returns a message with what was missed, or one that announces a gap; empty if nothing was
+        missed."""
         assert self._position is not None
         if since is None:
             return []

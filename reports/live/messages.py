@@ -25,7 +25,7 @@ class Changes:
     news: News
     started: list[ShortCall]
     ended: list[ShortCall]
-    recorded: set[str]  # action_ids: a call that started and is recorded is only told as recorded
+    recorded: set[str]  # action_ids: a call that started and is recorded is only sent as recorded
     for_all: Fields  # what every watch gets
 
 
@@ -52,7 +52,7 @@ def hello_message(
 
 
 def news_message(watch: Watch, changes: Changes, render_rows: RenderRows) -> str | None:
-    """Returns None where nothing of it is for this watch."""
+    """Returns None if the changes contain nothing for this watch."""
     fields = _started_fields(watch, changes, render_rows)
     calls = [call for call in changes.news.calls if watch.filter.matches(call)]
     ended = _ended_ids(watch, changes, calls)
@@ -67,7 +67,7 @@ def news_message(watch: Watch, changes: Changes, render_rows: RenderRows) -> str
 
 
 def missed_message(missed: News, watch: Watch, render_rows: RenderRows) -> str | None:
-    """Returns what a client missed that has come back; None: nothing."""
+    """Returns what a client that has come back missed; None: nothing."""
     fields: Fields = {}
     if missed.calls:
         fields |= _call_fields(missed.calls, watch, MAX_LIMIT, render_rows)

@@ -28,7 +28,7 @@ class Since(NamedTuple):
         return self.seq == position.seq and self.audit_id in (None, position.audit_id)
 
     def is_beyond(self, position: LedgerPosition) -> bool:
-        """Tells whether the client knows what is not in the ledger: it read another one."""
+        """Returns whether the client knows what is not in the ledger: it read another ledger."""
         return self.seq > position.seq or (self.audit_id or 0) > position.audit_id
 
 

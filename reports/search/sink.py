@@ -71,7 +71,7 @@ class SearchIndex:
         self._forget_deleted()
 
     def _index_taken_over(self) -> None:
-        """Indexes calls anew to which the messages of deleted calls passed, some each time."""
+        """Indexes calls again that took over the messages of deleted calls, a few at a time."""
         passed = TakenOver.objects.filter(call_seq__lte=cursor.position(NAME)).order_by("id")
         # Read before the calls: messages that pass to them meanwhile leave rows of their own.
         found = list(passed[:CALLS_AT_ONCE])
@@ -91,8 +91,8 @@ class SearchIndex:
                 self.index.add([row])
 
     def _forget_deleted(self) -> None:
-        """Removes calls that are no longer in the ledger. After a deletion it checks all calls,
-        some each time."""
+        """Removes calls that are no longer in the ledger. After a deletion it checks all calls, a
+        few at a time."""
         if self._checked_to == 0:
             newest = Tombstone.objects.order_by("-deleted_at").first()
             self._checking_since = newest.deleted_at if newest else None

@@ -1,6 +1,6 @@
 """Follows the ledger for sinks, each in a thread, so that one that hangs does not delay the others.
 
-The ledger's last seq tells of new calls: a query of 0.1 ms, twice a second.
+The ledger's last seq shows whether there are new calls: a query of 0.1 ms, twice a second.
 """
 
 from __future__ import annotations

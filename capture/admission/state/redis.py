@@ -247,7 +247,7 @@ class RedisState:
         return datetime.fromtimestamp(self._client.now(), UTC)
 
     def _accounts_of_some_day(self, keys: Keys) -> AccountLimits:
-        """Returns the accounts of some day: which day it is, Redis decides."""
+        """Returns the accounts of an arbitrary day: Redis decides on the day."""
         return self._budgets.accounts(keys, EPOCH)
 
     def _end(self, request: AdmissionRequest, cost_usd: Decimal) -> EndedCall:

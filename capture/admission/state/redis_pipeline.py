@@ -59,7 +59,7 @@ class ScriptPipeline:
                 try:
                     replies = await self._replies_in_time(batch)
                 except FAILURES as error:
-                    # The scripts behind would wait as long, for the same error.
+                    # The scripts after it would wait as long, for the same error.
                     batch, self._pending = batch + self._pending, []
                     replies = [error] * len(batch)
                 for pending, reply in zip(batch, replies, strict=True):

@@ -61,7 +61,7 @@ _BINARY = frozenset(
     inputImage init_image mask imageBytes image_bytes videoBytes video_bytes audioBytes audio_bytes
     bytesBase64Encoded base64 b64""".split()
 )
-# Fields that hold texts as well. What stands beside or around them tells which.
+# Fields that hold texts as well. What stands beside or around them shows which.
 _MAYBE = frozenset(b"data delta result bytes".split())
 _says_binary = re.compile(
     rb'"(?:inlineData|inline_data|input_audio|audio|image|video|document)"\s*+:\s*+\{'
@@ -90,7 +90,7 @@ def _is_exact(text: bytes, found: FoundBinary) -> bool:
 
 
 def _find(text: bytes, sampled: bytes) -> Iterator[FoundBinary]:
-    position = 0  # behind the string before
+    position = 0  # after the previous string
     key = b""
     for run in _run.finditer(sampled):
         # A run may begin before its string, and hold several.
@@ -107,8 +107,8 @@ def _find(text: bytes, sampled: bytes) -> Iterator[FoundBinary]:
 
 
 def _key(text: bytes, position: int, quote: int, key_before: bytes) -> bytes:
-    """The name of the field whose value, or an item of whose array, begins at a quote; empty when
-    there is none. `position` is behind the last string that was a binary's candidate."""
+    """Returns the name of the field whose value, or an item of whose array, begins at a quote;
+    empty when there is none. `position` is after the last string that could be a binary."""
     between = text[max(position, quote - _BETWEEN) : quote].replace(b"\\", b"")
     if position and between.strip(b'" \t\r\n') == b",":
         return key_before
@@ -150,7 +150,7 @@ def _binary(text: bytes, string: re.Match[bytes], key: bytes) -> FoundBinary | N
 
 
 def _beside(text: bytes, start: int, end: int) -> bytes:
-    """The text around a string in its own object, and before that object."""
+    """Returns the text around a string in its own object, and before that object."""
     before = text[max(start - _AROUND, 0) : start].rpartition(b"}")[2]
     after = text[end : end + _AROUND].partition(b"}")[0].partition(b"{")[0]
     return (before + after).replace(b"\\", b"")

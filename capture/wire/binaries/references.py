@@ -102,7 +102,7 @@ class ReferencingText(NamedTuple):
     ends: list[tuple[int, int]]  # of each reference here, and of its binary in the original
 
     def original_offset(self, offset: int) -> int:
-        """The offset in the original; for one within a reference, the end of its binary."""
+        """Returns the offset in the original; for one within a reference, the end of its binary."""
         index = bisect_right(self.ends, offset, key=itemgetter(0))
         if index < len(self.references) and offset > self.references[index].offset:
             return self.ends[index][1]
@@ -110,7 +110,7 @@ class ReferencingText(NamedTuple):
         return offset - end + original_end
 
     def references_between(self, start: int, end: int) -> list[Reference]:
-        """The references in `text[start:end]`, with offsets from its beginning."""
+        """Returns the references in `text[start:end]`, with offsets from its beginning."""
         return [
             reference._replace(offset=reference.offset - start)
             for reference in self.references
@@ -150,9 +150,10 @@ def insert_references(text: bytes, found: Sequence[FoundBinary]) -> ReferencingT
 def restore_text(
     text: bytes, references: Iterable[Reference], bytes_of: Callable[[bytes], bytes | None]
 ) -> bytes | None:
-    """The original text; None where the bytes of a binary are not available.
+    """Returns the original text; None where the bytes of a binary are not available.
 
-    `bytes_of` returns the bytes of a digest, or None."""
+    `bytes_of` returns the bytes of a digest, or None.
+    """
     pieces: list[bytes] = []
     position = 0
     for offset, prefix, form, digest in references:
@@ -191,7 +192,7 @@ class DecodedBase64(NamedTuple):
 
 
 def decode_base64(text: bytes) -> DecodedBase64 | None:
-    """The bytes that base64 in a JSON string stands for; None when it is not base64.
+    """Returns the bytes that base64 in a JSON string stands for; None when it is not base64.
 
     `encode` gives the same text of data and form, unless it had line ends or an unusual spelling.
     """

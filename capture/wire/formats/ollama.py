@@ -80,7 +80,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _is_stream(body: bytes, content_type: str) -> bool:
-    """One object that is not the last is a stream too, cut off behind it."""
+    """One object that is not the last is a stream too, cut off after it."""
     return ndjson.is_stream(body, content_type) or b'"done":false' in body
 
 

@@ -74,7 +74,7 @@ def _is_sound(view: memoryview, start: int, total: int, size_of_headers: int, cr
 
 
 def _headers(raw: bytes) -> dict[str, str] | None:
-    """The headers by name; None when their lengths make no sense."""
+    """Returns the headers by name; None when their lengths make no sense."""
     headers: dict[str, str] = {}
     position = 0
     while position < len(raw):
@@ -131,7 +131,7 @@ def _error_message(headers: dict[str, str], payload: bytes) -> str:
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """True for a response of frames, also when its content type is wrong."""
+    """Returns True for a response of frames, also when its content type is wrong."""
     if lenient.strip_bom(body[:64]).startswith((b"{", b"[")):
         return False
     if content_type.lower().startswith(CONTENT_TYPE):

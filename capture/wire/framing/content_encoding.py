@@ -35,7 +35,7 @@ class _Decoder(Protocol):
     input_step: int
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yields what can be read now, in bounded pieces. Bytes behind the end of the data are
+        """Yields what can be read now, in bounded pieces. Bytes after the end of the data are
         ignored."""
 
     def is_finished(self) -> bool: ...

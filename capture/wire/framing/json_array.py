@@ -48,7 +48,8 @@ def _spans_of_cut_array(body: bytes, start: int) -> Iterator[tuple[int, int]]:
 
 
 def _spans_of_array(body: bytes, start: int) -> list[tuple[int, int]] | None:
-    """The begin and end of each item of a complete array; None when there is no such array."""
+    """Returns the begin and end of each item of a complete array; None when there is no such
+    array."""
     try:
         items = _items_of(memoryview(body)[start:])
     except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8

@@ -1,4 +1,5 @@
-"""Tells media types by first bytes, as https://mimesniff.spec.whatwg.org does and some more."""
+"""Recognizes media types by their first bytes, as https://mimesniff.spec.whatwg.org does and some
+more."""
 
 from __future__ import annotations
 
@@ -68,6 +69,7 @@ def sniff(data: bytes) -> str | None:
 
 
 def from_format_name(format: str) -> str | None:
-    """The media type of a format's short name; a media type stays as it is, all else is None."""
+    """Returns the media type of a format's short name; a media type stays as it is, all else is
+    None."""
     lowered = format.lower()
     return lowered if "/" in lowered else _BY_FORMAT_NAME.get(lowered)

@@ -123,7 +123,7 @@ def _parts(body: bytes, content_type: str, form: FormData) -> Iterator[_FormPart
 
 
 def _delimiter(body: bytes, content_type: str) -> bytes | None:
-    """The boundary of the header; when that has none, the body's first line."""
+    """Returns the boundary of the header; when that has none, the body's first line."""
     if found := _boundary.search(content_type[:4_000]):
         boundary = (found[1] or found[2]).encode("utf-8", "replace")
     elif body.startswith(b"--"):
@@ -195,7 +195,7 @@ def _headers(body: bytes, start: int, end: int) -> tuple[dict[str, str], int]:
 
 
 def _plain(value: str) -> str:
-    """The value of a parameter without its quotes."""
+    """Returns the value of a parameter without its quotes."""
     if len(value) > 1 and value.startswith('"') and value.endswith('"'):
         return _escaped.sub(r"\1", value[1:-1])
     return value

@@ -31,8 +31,8 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSO
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """True for a response of lines: its content type says so, or an object on the first line is
-    followed by another."""
+    """Returns True for a response of lines: its content type says so, or an object on the first
+    line is followed by another."""
     if content_type.lower().startswith(CONTENT_TYPE):
         return True
     end = body.find(b"\n")

@@ -45,7 +45,7 @@ def split_events(body: bytes) -> Iterator[Event]:
 
 
 def _blank_line_of(body: bytes) -> bytes | None:
-    """The bytes of a blank line when all lines of a body end alike, else None."""
+    """Returns the bytes of a blank line when all lines of a body end alike, else None."""
     returns = body.count(b"\r")
     if not returns:
         return b"\n\n"
@@ -91,7 +91,7 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
 
 
 def note(unread: list[int], body: bytes) -> str | None:
-    """The note about events that could not be read; None when there are none."""
+    """Returns the note about events that could not be read; None when there are none."""
     if not unread:
         return None
     if unread == [len(body)]:
@@ -100,7 +100,7 @@ def note(unread: list[int], body: bytes) -> str | None:
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """True for a response that is an event stream, also when its content type is wrong."""
+    """Returns True for a response that is an event stream, also when its content type is wrong."""
     head = lenient.strip_bom(body[:64])
     if head.startswith((b"{", b"[")):
         return False

@@ -11,12 +11,12 @@ _LARGEST = 2**63 - 1  # what a database's bigint holds
 
 
 def text(value: JSON) -> str | None:
-    """A string that is not empty, else None."""
+    """Returns a string that is not empty, else None."""
     return clean(value) if isinstance(value, str) and value else None
 
 
 def count(value: JSON) -> int | None:
-    """An integer from 0 on, else None. JSON's true is not a number, 12.0 is one."""
+    """Returns an integer from 0 on, else None. JSON's true is not a number, 12.0 is one."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
@@ -35,17 +35,18 @@ def number(value: JSON) -> float | None:
 
 
 def fields(value: JSON) -> dict[str, JSON]:
-    """The object itself, or an empty one."""
+    """Returns the object itself; an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def objects(value: JSON) -> list[dict[str, JSON]]:
-    """The objects in a list, without its other items."""
+    """Returns the objects in a list, without its other items."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def texts(content: JSON) -> list[str]:
-    """The texts of a message's content: of the string, or of the parts that have a `text`."""
+    """Returns the texts of a message's content: of the string, or of the parts that have a
+    `text`."""
     if isinstance(content, str):
         return [content] if content else []
     if not isinstance(content, list):
@@ -55,5 +56,5 @@ def texts(content: JSON) -> list[str]:
 
 
 def join_text(pieces: list[str], separator: str = "") -> str | None:
-    """The pieces as one clean text; None when they are empty."""
+    """Returns the pieces as one clean text; None when they are empty."""
     return clean(separator.join(pieces)) or None

@@ -42,7 +42,8 @@ def load(data: bytes) -> tuple[JSON, str | None]:
 
 
 def strip_bom(data: bytes) -> bytes:
-    """`data` without BOM and leading blanks: DeepSeek sends blank lines while a call waits."""
+    """Returns `data` without a BOM and leading blanks: DeepSeek sends blank lines while a call
+    waits."""
     return data.removeprefix(b"\xef\xbb\xbf").lstrip(_blank)
 
 
@@ -59,7 +60,7 @@ def _integer(digits: str) -> int | float:
 
 
 def dump(value: JSON) -> str:
-    """Compact JSON text of a value that `load` gave."""
+    """Returns compact JSON text of a value that `load` gave."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # lone surrogates, integers beyond 64 bits, nesting beyond 254 levels
@@ -67,7 +68,7 @@ def dump(value: JSON) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD.
+    """Returns `text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD.
 
     The halves of a character that came in two pieces become that character.
     """
@@ -79,7 +80,7 @@ def clean(text: str) -> str:
 
 
 def clean_json(value: JSON) -> JSON:
-    """`value` as PostgreSQL's jsonb accepts it, changed in place when it is a container.
+    """Returns `value` as PostgreSQL's jsonb accepts it, changed in place when it is a container.
 
     Strings and keys are cleaned, NaN and infinities become text, what is nested deeper than
     `DEEPEST` is left out.
@@ -109,7 +110,7 @@ def clean_json(value: JSON) -> JSON:
 
 
 def _is_clean(value: JSON) -> bool:
-    """A quick check that suffices for nearly all values: False may be wrong."""
+    """Returns True for nearly all values that are clean; False may be wrong. The check is quick."""
     try:
         encoded = orjson.dumps(value)
     except TypeError:

@@ -36,7 +36,7 @@ _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _COLON, _COMMA_OR_END = range(6)
 
 
 def children(data: bytes) -> list[Child] | None:
-    """The children in order; None unless `data` is one valid array or object."""
+    """Returns the children in order; None unless `data` is one valid array or object."""
     found: list[Child] = []
     containers = bytearray()  # the open ones, outermost first: their opening brackets
     expected = _VALUE

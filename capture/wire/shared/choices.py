@@ -104,7 +104,7 @@ class Choice:
             call.arguments.append(dump(arguments))
 
     def _call(self, index: int | None, id: str | None, name: str | None) -> _PartialCall:
-        """The call that a fragment belongs to.
+        """Returns the call that a fragment belongs to.
 
         Some servers give all parallel calls index 0, or none: then a new id begins a new call, and
         without index and id, a name that comes again does.

@@ -115,7 +115,7 @@ class OutputItems:
         return True
 
     def assemble(self) -> list[dict[str, JSON]]:
-        """The items as they would be in the response, had it ended here."""
+        """Returns the items as they would be in the response, had it ended here."""
         return [item.assemble() for item in self._items.values()]
 
     def _item(self, event: dict[str, JSON]) -> _Item:
@@ -129,7 +129,7 @@ class OutputItems:
 
 
 def has_output(item: dict[str, JSON]) -> bool:
-    """True for an item with text, reasoning or a tool call."""
+    """Returns True for an item with text, reasoning or a tool call."""
     kind = item.get("type")
     if isinstance(kind, str) and kind in TOOL_CALLS:
         return True

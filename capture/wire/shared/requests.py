@@ -66,7 +66,7 @@ def _flag(value: JSON) -> bool | None:
 
 
 def prompts_in(parsed_request: ParsedRequest, body: bytes) -> list[str]:
-    """The texts of system and developer messages in the history."""
+    """Returns the texts of system and developer messages in the history."""
     found: list[str] = []
     messages = [part for part in parsed_request.parts if part.kind == "message"]
     for index in sorted(_indexes_of_prompts(body, messages)):
@@ -77,7 +77,7 @@ def prompts_in(parsed_request: ParsedRequest, body: bytes) -> list[str]:
 
 
 def _indexes_of_prompts(body: bytes, messages: list[BodyPart]) -> set[int]:
-    """The indexes of the messages that may have such a role.
+    """Returns the indexes of the messages that may have such a role.
 
     Parsing a long history only for its roles would cost more than all the rest.
     """

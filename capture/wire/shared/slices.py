@@ -80,7 +80,8 @@ def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart])
 
 
 def _after_key(body: bytes, name: str, position: int) -> int:
-    """The likely begin of the value of `name`, so that a long value need not be searched."""
+    """Returns the likely beginning of the value of `name`, so that a long value need not be
+    searched."""
     key = f'"{name}"'.encode()
     begin = body.find(key, position)
     if begin < 0:  # written with escapes
@@ -121,10 +122,10 @@ def _slice_scanned(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None
 
 
 def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
-    """The frame, which `join_parts` needs to restore the body. The parts are in order, without
-    overlap.
+    """Returns the frame, which `join_parts` needs to restore the body. The parts are in order,
+    without overlap.
 
-    It is a msgpack array of the texts before, between and behind the parts, each with the number of
+    It is a msgpack array of the texts before, between and after the parts, each with the number of
     times that it comes in a row: mostly it is a comma, hundreds of times.
     """
     gaps = []

@@ -35,18 +35,20 @@ _TABLE = bytes(_CLASSES)
 
 
 def text_tokens(text: str) -> int:
-    """0 for an empty text, else at least 1."""
+    """Returns 0 for an empty text, else at least 1."""
     return _round(_tokens(text, ASCII))
 
 
 def response_tokens(*texts: str) -> int:
-    """The tokens of a response: of its text, reasoning and the arguments of its tool calls."""
+    """Returns the tokens of a response: of its text, reasoning and the arguments of its tool
+    calls."""
     return text_tokens("".join(texts)) + PER_RESPONSE if any(texts) else 0
 
 
 def request_tokens(messages: Iterable[str], tools: str = "") -> int:
-    """The tokens of a request: of the texts of its messages, the system prompt among them, and the
-    JSON of all tool definitions. Images and other parts that are not text are not counted."""
+    """Returns the tokens of a request: of the texts of its messages, the system prompt among
+    them, and the JSON of all tool definitions. Images and other parts that are not text are not
+    counted."""
     total = _tokens(tools, JSON)
     for message in messages:
         total += PER_MESSAGE + _tokens(message, ASCII)
@@ -56,7 +58,7 @@ def request_tokens(messages: Iterable[str], tools: str = "") -> int:
 def _tokens(text: str, per_token: float) -> float:
     if text.isascii():
         return len(text) / per_token
-    # The high byte of each unit tells the script. This runs in C; letter by letter it would be 50
+    # The high byte of each unit identifies the script. This runs in C; letter by letter it would be 50
     # times slower. A lone surrogate is a letter like any other here.
     classes = text.encode("utf-16-le", "surrogatepass")[1::2].translate(_TABLE)
     total = 0.0

@@ -22,7 +22,8 @@ _TICKS_PER_USD = 10**10
 
 
 def add_up(usages: list[Usage]) -> Usage | None:
-    """The usage of several models or images together: each count is the sum of those known."""
+    """Returns the usage of several models or images together: each count is the sum of those
+    known."""
     if len(usages) < 2:
         return usages[0] if usages else None
     total = Usage(raw={key: value for usage in usages for key, value in usage.raw.items()})
@@ -46,13 +47,13 @@ def read_input_tokens(response: dict[str, JSON]) -> Usage | None:
 
 
 def sum_counts(raw: dict[str, JSON], *names: str) -> int | None:
-    """The sum of the counts of these names; None when none of them is there."""
+    """Returns the sum of the counts of these names; None when none of them is there."""
     found = [n for name in names if (n := count(raw.get(name))) is not None]
     return count(sum(found)) if found else None
 
 
 def first_count(raw: dict[str, JSON], *names: str) -> int | None:
-    """The count of the first of these names that has one."""
+    """Returns the count of the first of these names that has one."""
     return next((n for name in names if (n := count(raw.get(name))) is not None), None)
 
 
@@ -73,7 +74,8 @@ def add_cached_units(usage: Usage, cached: dict[str, JSON]) -> None:
 
 
 def reported_cost(raw: dict[str, JSON]) -> Decimal | None:
-    """The cost in USD that OpenRouter (with what the agent's own key paid) or xAI (in ticks) sends.
+    """Returns the cost in USD that OpenRouter (with what the agent's own key paid) or xAI (in
+    ticks) sends.
 
     https://openrouter.ai/docs/use-cases/usage-accounting
     """

@@ -1,4 +1,4 @@
-"""Tells apart the turns that share a WebSocket; each is recorded as a call.
+"""Separates the turns that share a WebSocket; each is recorded as a call.
 
 A connection may last for hours; what costs money is a turn: a request, and the response to it. The
 messages of a turn are recorded as the events of a stream, so that one parser reads both.
@@ -76,6 +76,6 @@ class History:
 
 
 def as_object(fields: dict[str, bytes]) -> bytes:
-    """A JSON object of fields that are JSON already; empty ones are left out."""
+    """Returns a JSON object of fields that are JSON already; empty ones are left out."""
     named = (orjson.dumps(name) + b":" + value for name, value in fields.items() if value)
     return b"{" + b",".join(named) + b"}"

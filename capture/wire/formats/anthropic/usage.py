@@ -54,7 +54,7 @@ def _read_counts(raw: dict[str, JSON]) -> Usage:
 
 
 def _subtract(usage: Usage, others: list[Usage]) -> Usage:
-    """The counts of `usage` less those of `others`, at least 0."""
+    """Returns the counts of `usage` less those of `others`, at least 0."""
     rest = Usage(tokens_in=0, tokens_out=0)
     for name in COUNTS:
         total = getattr(usage, name)

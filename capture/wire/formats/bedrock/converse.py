@@ -154,7 +154,7 @@ class _ConverseBlock:
 
 
 def _texts_in(block: dict[str, JSON]) -> list[str]:
-    """The texts of a block, also of one with citations or marked for a guardrail."""
+    """Returns the texts of a block, also of one with citations or marked for a guardrail."""
     guarded = fields(fields(block.get("guardContent")).get("text"))
     cited = fields(block.get("citationsContent"))
     return texts(block.get("text")) + texts(guarded.get("text")) + texts(cited.get("content"))

@@ -1,7 +1,7 @@
 """Bedrock's invoke, which passes a model's own bodies on in both directions:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 
-Only the shape of a response tells which provider's it is. Of an unknown shape, the text is taken
+Only the shape of a response shows which provider's it is. Of an unknown shape, the text is taken
 from where most models have it, and no tokens are counted.
 """
 
@@ -213,6 +213,6 @@ def _stop_reason_in(response: dict[str, JSON]) -> str | None:
 
 
 def _entries(response: dict[str, JSON]) -> list[dict[str, JSON]]:
-    """The objects that may have a text or a reason: the response, and the first entries of its
-    lists."""
+    """Returns the objects that may have a text or a reason: the response, and the first entries of
+    its lists."""
     return [response, *(entry for name in _LISTS for entry in objects(response.get(name))[:1])]

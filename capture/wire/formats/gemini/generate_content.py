@@ -87,7 +87,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def model_in(path: str, body_model: str | None) -> str | None:
-    """The model that the path names, else the one of the body."""
+    """Returns the model that the path names, else the one of the body."""
     found = _model_in_path.search(f"/{path}")
     if found is None:
         return body_model.removeprefix("models/") if body_model else None
@@ -96,7 +96,7 @@ def model_in(path: str, body_model: str | None) -> str | None:
 
 
 def texts_in(content: JSON) -> list[str]:
-    """The texts of a Content, or of what is accepted for one: a single part, a text."""
+    """Returns the texts of a Content, or of what is accepted for one: a single part, a text."""
     if isinstance(content, dict):
         content = content.get("parts", content)
     return texts([content] if isinstance(content, dict) else content)
@@ -132,7 +132,7 @@ class _Candidate(Choice):
         return has_content
 
     def _as_openai_fragment(self, call: dict[str, JSON]) -> dict[str, JSON]:
-        """A function call, or a piece of one, as a fragment of a tool call of OpenAI's."""
+        """Returns a function call, or a piece of one, as a fragment of a tool call of OpenAI's."""
         args = call.get("args")
         pieces = objects(call.get("partialArgs"))
         unfinished = self._unfinished
@@ -249,14 +249,15 @@ def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSO
 
 
 def _start_of_bare_json(body: bytes) -> int | None:
-    """The begin of an error that is not an event but JSON on several lines, or None. No line of an
-    event begins with a brace."""
+    """Returns the start of an error that is not an event but JSON on several lines, or None. No
+    line of an event begins with a brace."""
     found = [begin for mark in (b"\n{", b"\r{") if (begin := body.find(mark)) >= 0]
     return min(found) + 1 if found else None
 
 
 def _tier_in(counts: dict[str, JSON]) -> str | None:
-    """The tier that was billed. Gemini's API names it `priority`, Vertex `ON_DEMAND_PRIORITY`."""
+    """Returns the tier that was billed. Gemini's API names it `priority`, Vertex
+    `ON_DEMAND_PRIORITY`."""
     name = text(counts.get("serviceTier")) or text(counts.get("trafficType")) or ""
     tier = name.lower().removeprefix("on_demand").lstrip("_")
     if name and not tier:

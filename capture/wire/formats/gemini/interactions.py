@@ -158,7 +158,7 @@ def _steps_of(interaction: dict[str, JSON]) -> list[_InteractionStep]:
 
 
 def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
-    """The usage of the interaction so far, which events of several kinds may have."""
+    """Returns the usage of the interaction so far, which events of several kinds may have."""
     return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
 
 

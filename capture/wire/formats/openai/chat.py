@@ -118,12 +118,12 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
 
 
 def tier_in(tier: JSON) -> str | None:
-    """The tier that was billed; `auto` is a tier that is requested only."""
+    """Returns the tier that was billed; `auto` is a tier that is requested only."""
     return text(tier) if tier != "auto" else None
 
 
 def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
-    """The usage of a response or a chunk, where OpenAI, Groq or Moonshot have it."""
+    """Returns the usage of a response or a chunk, where OpenAI, Groq or Moonshot have it."""
     if own := fields(chunk.get("usage")):
         return own
     if groq := fields(fields(chunk.get("x_groq")).get("usage")):
