@@ -86,7 +86,7 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
         None,
     ),
     ({"TRUSTED_NETWORKS": "fd00::/8"}, {"address": "fd00::1%eth0", "host": "[fd00::2]:80"}, None),
-    # with a key: nobody for where it comes from
+    # with a key: no address is enough
     ({"API_KEY": "k"}, LOOPBACK, 401),
 ]
 

@@ -58,8 +58,8 @@ def request_tokens(messages: Iterable[str], tools: str = "") -> int:
 def _tokens(text: str, per_token: float) -> float:
     if text.isascii():
         return len(text) / per_token
-    # The high byte of each unit identifies the script. This runs in C; letter by letter it would be 50
-    # times slower. A lone surrogate is a letter like any other here.
+    # The high byte of each unit identifies the script. This runs in C; letter by letter it would be
+    # 50 times slower. A lone surrogate is a letter like any other here.
     classes = text.encode("utf-16-le", "surrogatepass")[1::2].translate(_TABLE)
     total = 0.0
     others = len(classes)
