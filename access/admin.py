@@ -36,7 +36,7 @@ class NewToken(forms.ModelForm[Token]):
         if not tokens.NAME.fullmatch(name):
             raise ValidationError(f"a token's name is {tokens.NAME_ACCEPTED}")
         if Token.objects.filter(name=name, revoked_at=None).exists():
-            raise ValidationError("a token of this name exists: revoke it first")
+            raise ValidationError("a token with this name exists: revoke it first")
         return name
 
     def clean_expires_at(self) -> Any:

@@ -99,7 +99,7 @@ def _read_key(file: Path) -> str:
     except OSError as error:
         reason = str(error.strerror)
     logger.warning(
-        "the key that signs cookies cannot be kept in %s (%s): browsers must sign in again after"
+        "the key that signs cookies cannot be stored in %s (%s): browsers must sign in again after"
         " each start; set AGENTLEDGER_SECRET_KEY",
         *(file, reason),
     )

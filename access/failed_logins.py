@@ -140,7 +140,7 @@ def record_failure(address: str | None, known_by: KnownBy, *, is_new: bool) -> N
     try:
         audit.record(unknown_actor(address), "sign_in.failed", "", shown_as=known_by)
     except DatabaseError as error:
-        logger.warning("a failed log-in from %s is not in the audit log: %s", address, error)
+        logger.warning("a failed sign-in from %s is not in the audit log: %s", address, error)
 
 
 def count_failure() -> None:
@@ -166,4 +166,4 @@ def record_flood(*, is_last: bool = False) -> None:
     except DatabaseError as error:
         with _lock:
             _n_unrecorded += n_unrecorded
-        logger.warning("%d failed log-ins wait for the audit log: %s", n_unrecorded, error)
+        logger.warning("%d failed sign-ins wait for the audit log: %s", n_unrecorded, error)

@@ -30,7 +30,7 @@ from access.request_checks import (
 )
 from access.roles import Role
 
-DATABASE_UNAVAILABLE = Denial(503, "the database does not answer; calls wait in the spool")
+DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; calls wait in the spool")
 
 
 class Access:
@@ -172,18 +172,18 @@ def _authorize(found: Actor | Denial, route: str | None, facts: RequestFacts) ->
         return found
     rule = settings.ROUTE_RULES.find(route)
     if rule is None:
-        return Denial(403, f"nobody may use {route}: it is in no table of permissions")
+        return Denial(403, f"{route} is not served: it has no entry in the table of permissions")
     if not found.may(rule.read):
         return _deny_role(found, rule.read)
     if facts.is_write and rule.write is None:
-        return Denial(405, f"{facts.method} changes nothing here")
+        return Denial(405, f"the method {facts.method} is not allowed here")
     if facts.is_write and rule.write is not None and not found.may(rule.write):
         return _deny_role(found, rule.write)
     return None
 
 
 def _deny_role(actor: Actor, needed: Role) -> Denial:
-    return Denial(403, f"this needs the role {needed}; {actor.name} has {actor.role}")
+    return Denial(403, f"this requires the role {needed}; {actor.name} has {actor.role}")
 
 
 def _respond_with_denial(request: HttpRequest, denial: Denial) -> HttpResponse:

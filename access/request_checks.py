@@ -59,14 +59,14 @@ def check_page(facts: RequestFacts) -> Denial | None:
 def check_socket(facts: RequestFacts) -> Denial | None:
     """Denies WebSockets of other sites' pages: browsers let any page open one to any server."""
     if _is_from_another_site(facts):
-        return Denial(403, "a page of another site may not listen here")
+        return Denial(403, "a page of another site may not connect here")
     return None
 
 
 def check_host_with_key(facts: RequestFacts, allowed_hosts: tuple[str, ...]) -> Denial | None:
     """Denies Host names that are not in the operator's list, if there is one."""
     if allowed_hosts and _host_name(facts.host) not in allowed_hosts:
-        return Denial(403, f"Host {facts.host!r} is not among AGENTLEDGER_ALLOWED_HOSTS")
+        return Denial(403, f"Host {facts.host!r} is not in AGENTLEDGER_ALLOWED_HOSTS")
     return None
 
 
@@ -81,7 +81,9 @@ def check_place(
     those that do not come from this machine or a trusted network."""
     if has_key:
         return Denial(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
-    advice = f"set AGENTLEDGER_API_KEY, or send a token as {KEY_HEADER}, to read from elsewhere"
+    advice = (
+        f"set AGENTLEDGER_API_KEY, or send a token as {KEY_HEADER}, to read from other machines"
+    )
     is_proxied = any(name in facts.headers for name in PROXY_HEADERS)
     if is_proxied and not facts.is_forwarded:
         reason = "without a key only this machine may read, not through a proxy"
@@ -91,7 +93,7 @@ def check_place(
     name = _host_name(facts.host)
     # A page of another site that resolves its name to our address (DNS rebinding) sends its name.
     if not (_is_local_name(name) or _is_address(name) or name in allowed_hosts):
-        return Denial(403, f"Host {name!r} is unknown; name it in AGENTLEDGER_ALLOWED_HOSTS")
+        return Denial(403, f"Host {name!r} is unknown; add it to AGENTLEDGER_ALLOWED_HOSTS")
     return None
 
 

@@ -48,7 +48,7 @@ def create(
     if not NAME.fullmatch(name):
         raise InvalidToken("name", f"a token's name is {NAME_ACCEPTED}")
     if expires_at is not None and expires_at <= now():
-        raise InvalidToken("expires_at", "a token expires in the future")
+        raise InvalidToken("expires_at", "the expiry must be in the future")
     if daily_budget_usd is not None and (role is not Role.INGEST or daily_budget_usd < 0):
         raise InvalidToken(
             "daily_budget_usd", "only an ingest token has a daily budget, of 0 or more"
@@ -70,7 +70,7 @@ def create(
             limits = {"expires_at": expires_at, "daily_budget_usd": daily_budget_usd}
             audit.record(actor, "token.create", name, **facts, **limits)
     except IntegrityError:
-        reason = f"there is a token {name!r}: revoke it first, or choose another name"
+        reason = f"a token {name!r} exists: revoke it first, or choose another name"
         raise InvalidToken("name", reason) from None
     return token, secret
 

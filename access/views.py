@@ -19,7 +19,7 @@ from access.request_checks import KEY_PARAMETER, Denial
 from access.roles import Role
 
 INGEST_TOKEN = Denial(403, "this token may only send calls")
-DATABASE_UNAVAILABLE = Denial(503, "the database does not answer; try again in a moment")
+DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; try again in a moment")
 
 
 @never_cache
@@ -76,7 +76,7 @@ def denial_page(request: HttpRequest, denial: Denial, *, may_sign_in: bool) -> H
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
     hint = "send the cookie csrftoken as the header X-CSRFToken, or the key in a header"
-    return JsonResponse({"detail": f"this needs the token of one of our pages: {hint}"}, status=403)
+    return JsonResponse({"detail": f"the CSRF token is missing or wrong: {hint}"}, status=403)
 
 
 def _page(

@@ -14,7 +14,7 @@ from access.actors import Actor
 from access.authentication import authenticate
 from access.request_checks import KEY_PARAMETER, Denial, RequestFacts, check_socket
 
-DATABASE_UNAVAILABLE = Denial(503, "the database does not answer; try again in a moment")
+DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; try again in a moment")
 
 
 def authenticate_socket(scope: dict[str, Any], route: str) -> Actor | Denial:
@@ -31,7 +31,7 @@ def authenticate_socket(scope: dict[str, Any], route: str) -> Actor | Denial:
     if isinstance(found, Denial):
         return found
     if rule is None or not found.may(rule.read):
-        return Denial(403, f"{found.name} may not listen here")
+        return Denial(403, f"{found.name} may not connect here")
     return found
 
 

@@ -31,7 +31,7 @@ class BadValue(Exception):
 
     def __init__(self, name: str, value: str, accepted: str) -> None:
         shown = redact_url(value)
-        super().__init__(f"{name}={shown!r} is not accepted: it takes {accepted}")
+        super().__init__(f"{name}={shown!r} is not accepted: expected {accepted}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class NewStop(forms.ModelForm[Stop]):
         if scope and (scope == Stop.EVERYTHING) == bool(value):
             self.add_error("value", "empty for everything, else the session, agent or user to stop")
         elif Stop.objects.in_force().filter(scope=scope, value=value).exists():
-            self.add_error(None, "these calls are stopped already")
+            self.add_error(None, "these calls are already stopped")
         return facts
 
 

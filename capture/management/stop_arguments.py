@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def parse_name(text: str) -> str:
     """Raises ArgumentTypeError."""
     if not 0 < len(text) <= FIELD_LENGTH:
-        raise ArgumentTypeError(f"it takes 1 to {FIELD_LENGTH} characters")
+        raise ArgumentTypeError(f"it must have 1 to {FIELD_LENGTH} characters")
     return text
 
 

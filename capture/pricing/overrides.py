@@ -77,19 +77,19 @@ def read_operator_prices(text: str, source: str) -> dict[str, OperatorPrice]:
         raise ValueError(f"{source} names {twice} twice: each name can be given once") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{source} is not JSON ({error}): it takes an object of model names and prices,"
+            f"{source} is not JSON ({error}): expected an object of model names and prices,"
             ' e.g. {"my-model": [1.00, 2.00]}'
         ) from None
     if not isinstance(models, dict):
         raise ValueError(
-            f"{source} is {_kind(models)}: it takes an object of model names and prices,"
+            f"{source} is {_kind(models)}: expected an object of model names and prices,"
             ' e.g. {"my-model": [1.00, 2.00]}'
         )
     prices: dict[str, OperatorPrice] = {}
     for name, value in models.items():
         key = name.strip().lower()
         if not key:
-            raise ValueError(f"{source} has a price without a name: it takes a model's name, or *")
+            raise ValueError(f"{source} has a price without a name: expected a model's name, or *")
         if key in prices:
             raise ValueError(f"{source} names {name!r} twice: case is ignored")
         prices[key] = _price(value, f"{source}: the price of {name!r}")
@@ -131,15 +131,15 @@ def _price(value: JSON, what: str) -> OperatorPrice:
         value = {"input": value[0], "output": value[1]}
     if not isinstance(value, dict):
         raise ValueError(
-            f"{what} is {_kind(value)}: it takes [input, output] or an object such as"
+            f"{what} is {_kind(value)}: expected [input, output] or an object such as"
             ' {"input": 1, "output": 2}'
         )
     accepted = (*_KEYS, "tiers")
     for key in value:
         if key not in accepted:
-            raise ValueError(f"{what} has {key!r}: it takes {', '.join(accepted)}")
+            raise ValueError(f"{what} has {key!r}: expected {', '.join(accepted)}")
     if not any(key in value for key in _BASES):
-        raise ValueError(f"{what} lacks a base price: it takes at least one of {', '.join(_BASES)}")
+        raise ValueError(f"{what} lacks a base price: expected at least one of {', '.join(_BASES)}")
     tiers = _tiers(value.get("tiers", []), what)
     for _, above in tiers:
         for key in above:
@@ -180,7 +180,7 @@ def _tiers(value: JSON, what: str) -> list[tuple[int, dict[str, Decimal]]]:
         for key in tier:
             if key != "above" and key not in _IN_TIERS:
                 raise ValueError(
-                    f"{what} has {key!r} in a tier: it takes above, {', '.join(_IN_TIERS)}"
+                    f"{what} has {key!r} in a tier: expected above, {', '.join(_IN_TIERS)}"
                 )
         tiers[above] = {
             key: _usd(usd, f"{what}, {key!r} above {above},")

@@ -127,8 +127,8 @@ class Reader:
         if frame.kind == Kind.SEGMENT:
             if frames.format_version(frame) != frames.FORMAT_VERSION:
                 raise SpoolError(
-                    f"{name} was written by another version of AgentLedger: let that one record it,"
-                    " or set AGENTLEDGER_SPOOL_DIR to another folder"
+                    f"{name} was written by another version of AgentLedger: let that version record"
+                    " it, or set AGENTLEDGER_SPOOL_DIR to another folder"
                 )
             return None
         call = self._open.get(frame.action_id)

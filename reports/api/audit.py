@@ -14,20 +14,20 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
 
 class AuditParameters(Parameters):
-    actor = TextParameter(lookup="actor", help_text="entries of this actor")
+    actor = TextParameter(lookup="actor", help_text="entries by this actor")
     address = TextParameter(lookup="address", help_text="entries of requests from this address")
-    action = TextParameter(lookup="action", help_text="entries of this action")
+    action = TextParameter(lookup="action", help_text="entries with this action")
     object = TextParameter(lookup="object", help_text="entries about this object")
-    since = TimeParameter(lookup="at__gte", help_text="entries of this time or later")
+    since = TimeParameter(lookup="at__gte", help_text="entries at this time or later")
     until = TimeParameter(lookup="at__lt", help_text="entries before this time")
     limit = NumberParameter(
-        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of entries at most"
+        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="maximum number of entries"
     )
     cursor = NumberParameter(
         lowest=1,
         highest=2**63 - 1,
         lookup="id__lt",
-        help_text="start of the page: from the Link header of the page before",
+        help_text="start of the page, taken from the previous page's Link header",
     )
 
 

@@ -42,13 +42,13 @@ CHUNK = 512 * 1024
 
 class SessionCallsParameters(Parameters):
     limit = NumberParameter(
-        lowest=1, highest=MAX_LIMIT, help_text="number of calls at most; default: all"
+        lowest=1, highest=MAX_LIMIT, help_text="maximum number of calls; default: all"
     )
     after = TextParameter(
-        help_text="the action_id or seq of a call: the calls after it, in time order"
+        help_text="the action_id or seq of a call: only calls after it, in time order"
     )
     fields = NamesParameter(
-        FIELDS, help_text="comma-separated fields; with a - each, those to leave out"
+        FIELDS, help_text="comma-separated fields; each with a leading -: fields to leave out"
     )
 
 

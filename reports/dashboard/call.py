@@ -46,7 +46,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 class CallParameters(Parameters):
     view = ChoiceParameter(VIEWS, help_text="new messages, the full history, or the bytes")
     cmp = UuidParameter(help_text="action_id of the call to compare with")
-    all = FlagParameter(help_text="true: texts are not cut")
+    all = FlagParameter(help_text="true: show the complete texts")
 
     # `from` is a keyword, so it cannot be declared as an attribute.
     vars()["from"] = TextParameter(help_text="query of the list to return to")

@@ -66,7 +66,7 @@ def _call_to_compare(record: Record, compare_with: UUID | None) -> ShortCall | N
     if compare_with is not None:
         found = short_calls(Call.objects.not_deleted().filter(pk=compare_with))
         if not found:
-            raise ValidationError({"cmp": ["the action_id of a call that is on record"]})
+            raise ValidationError({"cmp": ["the action_id of a recorded call"]})
         return found[0]
     row = record.row
     if row["session_id"] is None:

@@ -49,7 +49,7 @@ class CallsPageParameters(CallsParameters):
     limit = NumberParameter(
         lowest=1, highest=MAX_PAGE_SIZE, default=PAGE_SIZE, help_text="calls on a page"
     )
-    before = CursorParameter(help_text="where the page begins: from the link to older calls")
+    before = CursorParameter(help_text="start of the page, taken from the link to older calls")
     q = QueryParameter(help_text="words that must all occur in a call")
 
 
@@ -75,7 +75,7 @@ def read_calls_page(parameters: dict[str, Any]) -> CallsPage:
     sort = parameters.get("sort", NEWEST_FIRST)
     if "q" in parameters:
         if sort != NEWEST_FIRST:
-            raise ValidationError({"sort": ["not with q: what it finds comes newest first"]})
+            raise ValidationError({"sort": ["not with q, whose hits are listed newest first"]})
         return _search_page(parameters)
     if sort not in (NEWEST_FIRST, "timestamp"):
         return _read_sorted_page(calls, sort, parameters["limit"])

@@ -39,9 +39,9 @@ TAB_PARAMETERS = ("after", "before", "all", "sel")
 class SessionParameters(Parameters):
     tab = ChoiceParameter(TABS, help_text="the view of the calls")
     agent = TextParameter(help_text="calls of this agent only")
-    after = UuidParameter(help_text="transcript: the call after which the page begins")
-    all = FlagParameter(help_text="true: texts are not cut")
-    before = CursorParameter(help_text="calls: where the page begins")
+    after = UuidParameter(help_text="transcript: the call after which the page starts")
+    all = FlagParameter(help_text="true: show the complete texts")
+    before = CursorParameter(help_text="calls: start of the page")
     sel = TextParameter(help_text="the selected call")
 
 

@@ -51,24 +51,26 @@ Figures = dict[str, Any]
 
 class AnalyticsParameters(Parameters):
     by = ChoiceParameter(
-        tuple(BY), help_text="a series for each value of this, the most expensive first"
+        tuple(BY), help_text="one series for each value of this field, most expensive first"
     )
-    interval = ChoiceParameter(INTERVALS, help_text="days; hours for a period of at most two days")
-    since = TimeParameter(help_text="from the hour of this time on")
-    until = TimeParameter(help_text="up to the hour of this time")
+    interval = ChoiceParameter(
+        INTERVALS, help_text="default: hour for a period of at most two days, else day"
+    )
+    since = TimeParameter(help_text="start of the period, rounded down to the hour")
+    until = TimeParameter(help_text="end of the period, rounded up to the hour")
     model_id = TextParameter(help_text="only calls of this model")
     provider = TextParameter(help_text="only calls to this provider")
     agent_name = TextParameter(help_text="only calls of this agent")
     app_id = TextParameter(help_text="only calls of this application")
     environment = TextParameter(help_text="only calls in this environment")
     user_id = TextParameter(
-        help_text="only calls for this user; without other filters or another `by`"
+        help_text="only calls for this user; not with other filters or another `by`"
     )
     limit = NumberParameter(
         lowest=1,
         highest=MAX_GROUPS,
         default=DEFAULT_GROUPS,
-        help_text="number of groups; all others are one group",
+        help_text="maximum number of groups; all others form one group",
     )
 
 
@@ -95,7 +97,7 @@ def analytics_query(parameters: Mapping[str, Any]) -> AnalyticsQuery:
     filters = {name: parameters[name] for name in ALL_NAMES if name in parameters}
     names = {*filters, None if by is None else BY[by]} - {None}
     if "user_id" in names and len(names) > 1:
-        error = "users have sums of their own: alone, without other filters or another `by`"
+        error = "users have separate sums: not with other filters or another `by`"
         raise ValidationError({"user_id" if "user_id" in filters else "by": [error]})
     interval, period = _interval_and_period(parameters)
     return AnalyticsQuery(by, filters, interval, period, parameters["limit"])
@@ -118,7 +120,7 @@ def _interval_and_period(parameters: Mapping[str, Any]) -> tuple[str, Period]:
     if begin >= end:
         raise ValidationError({"since": ["a time before `until`"]})
     if end - begin > 24 * MAX_DAYS[interval]:
-        error = f"at most {MAX_DAYS[interval]} days before `until` where `interval` is {interval}"
+        error = f"at most {MAX_DAYS[interval]} days before `until` if `interval` is {interval}"
         raise ValidationError({"since": [error]})
     return interval, Period(begin, end, interval == "day", end > hour_of(at))
 

@@ -50,7 +50,7 @@ class CallsParameters(Parameters):
     provider = TextParameter(help_text="calls to this provider")
     status = ChoiceParameter(STATUSES, help_text="completed; with an error; refused")
     budget = ChoiceParameter(
-        BUDGETS, help_text="without either; with a budget's warning; refused by a budget"
+        BUDGETS, help_text="without either; with a budget warning; refused by a budget"
     )
     min_cost = UsdParameter(help_text="calls that cost at least this (USD)")
 

@@ -38,7 +38,7 @@ _decode = msgspec.msgpack.Decoder(Cursor).decode
 
 
 class CursorParameter(Parameter):
-    accepted = "a cursor as the Link header of a page gave it, with the same order"
+    accepted = "a cursor from the Link header of a page with the same order"
     schema: Mapping[str, Any] = {"type": "string", "maxLength": MAX_LENGTH}
 
     def parse(self, text: str) -> Cursor:

@@ -75,7 +75,7 @@ class Parameters(FilterSet):  # type: ignore[misc]  # django-filter has no types
         refuse_unknown(self.data, {*self.filters, *KNOWN_EVERYWHERE})
         repeated = [name for name, values in self.data.lists() if len(values) > 1]
         if repeated:
-            raise ValidationError({name: ["once, not several times"] for name in repeated})
+            raise ValidationError({name: ["only once, not several times"] for name in repeated})
         if self.errors:
             raise ValidationError({name: list(errors) for name, errors in self.errors.items()})
         given = {name: v for name, v in self.form.cleaned_data.items() if v is not None}
@@ -100,7 +100,9 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
     unknown = [name for name in given if name not in known]
     if unknown:
         names = ", ".join(sorted(name for name in known if name not in KNOWN_EVERYWHERE)) or "none"
-        raise ValidationError({name: [f"is not known here; known: {names}"] for name in unknown})
+        raise ValidationError(
+            {name: [f"is not a parameter here; known: {names}"] for name in unknown}
+        )
 
 
 class ParameterField(forms.Field):
@@ -276,7 +278,7 @@ class NamesParameter(Parameter):
 
     def __init__(self, known: Collection[str], **options: Any) -> None:
         self.known = list(known)
-        self.accepted = f"names out of {', '.join(known)}"
+        self.accepted = f"names from the list {', '.join(known)}"
         self.schema = {"type": "string", "maxLength": MAX_NAMES_LENGTH}
         super().__init__(**options)
 
@@ -289,5 +291,5 @@ class NamesParameter(Parameter):
             raise forms.ValidationError(f"{quoted} not known; known: {', '.join(self.known)}")
         n_left_out = sum(name.startswith("-") for name in names)
         if n_left_out not in (0, len(names)):
-            raise forms.ValidationError("names, or names with a - each, not both")
+            raise forms.ValidationError("either names, or names with a leading - each, not both")
         return set(self.known).difference(bare) if n_left_out else set(bare)

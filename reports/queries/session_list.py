@@ -90,18 +90,20 @@ class SessionsParameters(Parameters):
     )
     pinned = FlagParameter(lookup="pinned", help_text="sessions that are pinned, or that are not")
     q = NamePartParameter(
-        help_text="part of the session's id, of an agent, a user or a label, in any case"
+        help_text="part of the session's id, of an agent, a user or a label, ignoring case"
     )
     order = ChoiceParameter(
         [sign + name for name in ORDERS for sign in ("-", "")],
         default=NEWEST_FIRST,
-        help_text="the order; with a - the greatest comes first",
+        help_text="the order; descending with a leading -",
     )
     limit = NumberParameter(
-        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of sessions at most"
+        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="maximum number of sessions"
     )
     offset = NumberParameter(lowest=0, highest=2**53, help_text="number of sessions to skip")
-    cursor = CursorParameter(help_text="start of the page: from the Link header of the page before")
+    cursor = CursorParameter(
+        help_text="start of the page, taken from the previous page's Link header"
+    )
 
     def __init__(self, data: QueryDict, queryset: QuerySet[Session] | None = None, **options: Any):
         super().__init__(
@@ -113,7 +115,7 @@ class SessionsParameters(Parameters):
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         cursor: Cursor | None = values.get("cursor")
         if cursor is not None and "offset" in values:
-            raise ValidationError({"offset": ["not together with a cursor"]})
+            raise ValidationError({"offset": ["not in combination with a cursor"]})
         if cursor is not None and not _fits(cursor, values["order"]):
             raise ValidationError({"cursor": [CursorParameter.accepted]})
         return values

@@ -61,12 +61,12 @@ class SearchParameters(Parameters):
     until = TimeParameter(lookup="timestamp__lt", help_text="calls made before this time")
     min_cost = UsdParameter(lookup="cost_usd__gte", help_text="calls that cost at least this (USD)")
     limit = NumberParameter(
-        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="number of hits at most"
+        lowest=1, highest=MAX_LIMIT, default=DEFAULT_LIMIT, help_text="maximum number of hits"
     )
     cursor = NumberParameter(
         lowest=1,
         highest=2**53,
-        help_text="start of the page: from the Link header of the page before",
+        help_text="start of the page, taken from the previous page's Link header",
     )
 
 

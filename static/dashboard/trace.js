@@ -155,7 +155,7 @@ function start() {
   function describe(row) {
     const { rows: columns } = model;
     if (model.isFold(row)) {
-      status.textContent = `${rows.title(model, row)}: consecutive calls with the same name, folded`;
+      status.textContent = `${rows.title(model, row)}: consecutive calls with the same name, collapsed`;
     } else {
       const call = columns.call[row];
       status.textContent = `${model.name(row)} · ${model.text(call, "model") ?? "—"} · ${model.reason(call)}`;

@@ -205,7 +205,7 @@ def test_stops_in_the_admin(keyed: Ledger) -> None:
         [stop] = keyed.get("/api/stops", headers={KEY_HEADER: KEY}).json()
         assert (stop["value"], stop["who"]) == ("wild", "token editor of the admin")
         again = browser.submit(add, scope="agent", value="wild", reason="it loops")
-        assert "these calls are stopped already" in again.text
+        assert "these calls are already stopped" in again.text
         bad = browser.submit(add, scope="agent", value="", reason="it loops")
         assert "else the session, agent or user to stop" in bad.text
         browser.submit("/admin/capture/stop/", action="lift", _selected_action=[str(stop["id"])])

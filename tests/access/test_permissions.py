@@ -17,7 +17,7 @@ from tests.support.ledger import Ledger, wait_until
 
 PROGRAM = {"accept": "application/json"}
 # Beyond 403s of the admin itself: what access says of those whom it keeps out.
-REFUSED = re.compile("missing or wrong|this needs the role")
+REFUSED = re.compile("missing or wrong|this requires the role")
 
 
 def paths(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:

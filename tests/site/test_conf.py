@@ -145,7 +145,7 @@ def test_what_is_not_accepted_is_named_in_one_line(name: str, value: str) -> Non
         read(**{name: value})
     said = str(raised.value)
     assert said.startswith(f"{PREFIX}{name}=")
-    assert "it takes " in said
+    assert "expected " in said
     assert "\n" not in said
     assert "hidden" not in said
 

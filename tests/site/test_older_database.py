@@ -45,7 +45,7 @@ def test_a_database_of_an_older_version_is_refused_in_one_line(
     )
     assert process.returncode == 1
     [line] = process.stderr.splitlines()
-    assert "were made by another version of AgentLedger (migration capture.0001_ledger)" in line
+    assert "were created by another version of AgentLedger (migration capture.0001_ledger)" in line
     assert "set AGENTLEDGER_DSN to a new database" in line
     assert list_tables(fresh.env["AGENTLEDGER_DSN"]) == ["django_migrations"]
 

@@ -121,7 +121,7 @@ def parse_time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r} is not accepted: give hours (12h), days (90d) or a date (2027-01-31)"
+            f"{text!r} is not accepted: use hours (12h), days (90d) or a date (2027-01-31)"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
@@ -130,7 +130,7 @@ def parse_usd(text: str) -> Decimal:
     if re.fullmatch(r"[0-9]{1,8}(\.[0-9]{1,10})?", text):
         return Decimal(text)
     raise ArgumentTypeError(
-        f"{text!r} is not accepted: give an amount in USD, 0 or more, e.g. 10 or 0.50"
+        f"{text!r} is not accepted: use an amount in USD, 0 or more, e.g. 10 or 0.50"
     )
 
 

@@ -20,4 +20,4 @@ class Command(BaseCommand):
             raise CommandError(f"the audit log is broken: {broken}") from None
         except DatabaseError as error:
             raise CommandError(describe_database_error(error)) from None
-        self.stdout.write(f"The audit log holds: {n_entries} entries, none changed or missing")
+        self.stdout.write(f"The audit log is intact: {n_entries} entries, none changed or missing")

@@ -21,8 +21,8 @@ class Command(DjangoCommand):
         if foreign is not None:
             raise CommandError(
                 f"the database {redact_url(settings.AGENTLEDGER.dsn)} cannot be used: its tables"
-                f" were made by another version of AgentLedger (migration {foreign}); keep it, and"
-                " set AGENTLEDGER_DSN to a new database"
+                f" were created by another version of AgentLedger (migration {foreign}); keep it,"
+                " and set AGENTLEDGER_DSN to a new database"
             )
         super().handle(*args, **options)
 

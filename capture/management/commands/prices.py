@@ -19,7 +19,7 @@ MAX_LINES = 100
 
 class Command(BaseCommand):
     help = (
-        "Shows the prices of models, and why they apply; without a MODEL, lists the models in the"
+        "Show the prices of models, and why they apply; without a MODEL, list the models in the"
         " ledger that have no price. --update replaces the published prices by newer ones; nothing"
         " is fetched without it."
     )
@@ -27,13 +27,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("models", nargs="*", metavar="MODEL")
-        parser.add_argument("--provider", help="of the model: openai, anthropic, groq …")
+        parser.add_argument("--provider", help="the model's provider: openai, anthropic, groq …")
         parser.add_argument("--service-tier", help="flex, priority …")
         parser.add_argument(
             "--update",
             metavar="FILE|URL",
             help="use the published prices in this copy of genai-prices' data.json from now on;"
-            " 'builtin' goes back to those of the installed version",
+            " 'builtin' returns to those of the installed version",
         )
 
     def handle(

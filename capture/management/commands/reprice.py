@@ -18,8 +18,8 @@ from capture.operations.reprice import (
 
 class Command(BaseCommand):
     help = (
-        "Price recorded calls again after a price was corrected. The previous cost of each call is"
-        " kept as a price correction. Running it twice changes nothing more."
+        "Reprice recorded calls after a price was corrected. The previous cost of each call is"
+        " kept as a price correction. Running it again changes nothing more."
     )
     requires_system_checks: list[str] = []
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--model", help="only calls that requested this model, or got a response from it"
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say what would change")
+        parser.add_argument("--dry-run", action="store_true", help="only show what would change")
 
     def handle(
         self, *, since: str | None, model: str | None, dry_run: bool, **options: Any

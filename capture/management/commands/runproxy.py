@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--demo",
             action="store_true",
-            help="forward to an embedded stand-in provider and play a small run of three agents",
+            help="forward to an embedded stand-in provider and play a short run of three agents",
         )
 
     def handle(self, *, demo: bool, **options: Any) -> None:

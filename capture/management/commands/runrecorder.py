@@ -12,8 +12,8 @@ from capture.spool.folder import Folder, SpoolError
 
 class Command(BaseCommand):
     help = (
-        "Record the calls in the spool, and those that arrive. The proxy starts this command by"
-        " itself; run it by hand to record a spool that was left behind. Ctrl-C stops it."
+        "Record the calls in the spool, and new ones as they arrive. The proxy starts this command"
+        " by itself; run it by hand to record a spool that was left behind. Ctrl-C stops it."
     )
     requires_system_checks: list[str] = []
 

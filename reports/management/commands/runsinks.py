@@ -21,7 +21,7 @@ NICENESS = 15
 class Command(BaseCommand):
     help = (
         "Keep the search index up to date with the ledger. The proxy runs this by itself; run it by"
-        " hand where there is no proxy. Ctrl-C ends it."
+        " hand if there is no proxy. Ctrl-C stops it."
     )
     requires_system_checks: list[str] = []
 

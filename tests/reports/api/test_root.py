@@ -29,7 +29,7 @@ def test_a_person_gets_a_page_with_these_links(ledger: Ledger, provider: Provide
 
 
 def test_the_root_takes_no_parameters(ledger: Ledger, provider: Provider) -> None:
-    assert ledger.get("/api/?page=1").json() == {"page": ["is not known here; known: none"]}
+    assert ledger.get("/api/?page=1").json() == {"page": ["is not a parameter here; known: none"]}
 
 
 def test_other_paths_of_api_are_the_providers(ledger: Ledger, provider: Provider) -> None:

@@ -31,7 +31,7 @@ def test_a_denied_handshake_gets_a_response() -> None:
         b"content-type": b"application/json",
         b"content-length": str(len(body["body"])).encode(),
     }
-    assert json.loads(body["body"]) == {"detail": "a page of another site may not listen here"}
+    assert json.loads(body["body"]) == {"detail": "a page of another site may not connect here"}
 
 
 def test_a_server_that_can_send_no_response_is_told_to_close() -> None:
