@@ -1,4 +1,4 @@
-"""Finds the actor of a request: by the key or token that it carries, its cookie, or its place."""
+"""Finds the actor of a request: by the key or token that it carries, its cookie, or the address it comes from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from access.request_checks import (
     Denial,
     RequestFacts,
     check_host_with_key,
-    check_place,
+    check_without_key,
 )
 from access.roles import Role
 
@@ -29,7 +29,7 @@ _throttle = LoginThrottle()
 def authenticate(facts: RequestFacts) -> Actor | Denial:
     """Raises DatabaseError."""
     config = settings.AGENTLEDGER
-    denial = check_place(
+    denial = check_without_key(
         facts,
         has_key=config.api_key is not None,
         trusted_networks=config.trusted_networks,

@@ -21,6 +21,7 @@ from access.actors import Actor, actor_of, unknown_actor
 from access.admin_site import get_or_create_user
 from access.authentication import authenticate
 from access.request_checks import (
+    DATABASE_UNAVAILABLE,
     KEY_HEADER,
     KEY_PARAMETER,
     SAFE_METHODS,
@@ -29,8 +30,6 @@ from access.request_checks import (
     check_page,
 )
 from access.roles import Role
-
-DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; calls wait in the spool")
 
 
 class Access:

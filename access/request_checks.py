@@ -49,6 +49,11 @@ class Denial:
     retry_after_s: int | None = None
 
 
+DATABASE_UNAVAILABLE = Denial(
+    503, "the database is unavailable; calls wait in the spool: try again in a moment"
+)
+
+
 def check_page(facts: RequestFacts) -> Denial | None:
     """Denies changes by pages of other sites."""
     if facts.is_write and _is_from_another_site(facts):
@@ -70,7 +75,7 @@ def check_host_with_key(facts: RequestFacts, allowed_hosts: tuple[str, ...]) -> 
     return None
 
 
-def check_place(
+def check_without_key(
     facts: RequestFacts,
     *,
     has_key: bool,

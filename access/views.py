@@ -15,11 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access import audit, cookie
 from access.actors import Actor, actor_of
 from access.authentication import authenticate_secret
-from access.request_checks import KEY_PARAMETER, Denial
+from access.request_checks import DATABASE_UNAVAILABLE, KEY_PARAMETER, Denial
 from access.roles import Role
 
 INGEST_TOKEN = Denial(403, "this token may only send calls")
-DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; try again in a moment")
 
 
 @never_cache

@@ -12,9 +12,13 @@ from django.db import DatabaseError, connection
 from access import cookie, forwarded
 from access.actors import Actor
 from access.authentication import authenticate
-from access.request_checks import KEY_PARAMETER, Denial, RequestFacts, check_socket
-
-DATABASE_UNAVAILABLE = Denial(503, "the database is unavailable; try again in a moment")
+from access.request_checks import (
+    DATABASE_UNAVAILABLE,
+    KEY_PARAMETER,
+    Denial,
+    RequestFacts,
+    check_socket,
+)
 
 
 def authenticate_socket(scope: dict[str, Any], route: str) -> Actor | Denial:

@@ -17,7 +17,7 @@ from access.request_checks import (
     RequestFacts,
     check_host_with_key,
     check_page,
-    check_place,
+    check_without_key,
 )
 from agentledger_site import conf
 from agentledger_site.owned_paths import is_owned
@@ -95,7 +95,7 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
 def test_who_may_read_from_which_place(
     variables: dict[str, str], reader: dict[str, object], status: int | None
 ) -> None:
-    refusal = check_place(facts_of(reader), **rules(variables))
+    refusal = check_without_key(facts_of(reader), **rules(variables))
     assert (refusal and refusal.status) == status
     if refusal:
         assert refusal.reason
