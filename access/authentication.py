@@ -1,4 +1,4 @@
-"""Finds the actor of a request: by the key or token that it carries, its cookie, or the address it comes from."""
+"""Finds the actor of a request by its key or token, its cookie, or the address it comes from."""
 
 from __future__ import annotations
 
