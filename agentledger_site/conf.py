@@ -78,7 +78,7 @@ class Config(Variables):
         }
 
 
-def read(environment: Mapping[str, str]) -> Config:
+def read_config(environment: Mapping[str, str]) -> Config:
     """Returns the configuration that `environment` describes. Raises BadValue.
 
     An empty value counts as unset, as in the shell's `VAR= command`.
@@ -117,4 +117,4 @@ def find_unknown_names(environment: Mapping[str, str]) -> dict[str, str | None]:
 
 @cache
 def config() -> Config:
-    return read(os.environ)
+    return read_config(os.environ)

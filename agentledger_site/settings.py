@@ -68,7 +68,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "reports.dashboard.context_processors.page",
+                "reports.dashboard.context_processors.page_context",
             ]
         },
     }

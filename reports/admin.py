@@ -48,11 +48,11 @@ class ReadOnly(LongList):
         return False
 
 
-def usd(amount: Decimal | None) -> str:
+def format_usd(amount: Decimal | None) -> str:
     return UNKNOWN if amount is None else f"${amount:,.4f}"
 
 
-def number(n: float | None) -> str:
+def format_count(n: float | None) -> str:
     return UNKNOWN if n is None else f"{n:,.0f}"
 
 
@@ -107,15 +107,15 @@ class SessionAdmin(ReadOnly):
 
     @admin.display(description="tokens in", ordering="total_tokens_in")
     def tokens_in(self, session: Session) -> str:
-        return number(session.total_tokens_in)
+        return format_count(session.total_tokens_in)
 
     @admin.display(description="tokens out", ordering="total_tokens_out")
     def tokens_out(self, session: Session) -> str:
-        return number(session.total_tokens_out)
+        return format_count(session.total_tokens_out)
 
     @admin.display(description="cost", ordering="total_cost_usd")
     def cost(self, session: Session) -> str:
-        return usd(session.total_cost_usd)
+        return format_usd(session.total_cost_usd)
 
     @admin.display(description="agents")
     def who(self, session: Session) -> str:
@@ -131,7 +131,7 @@ class SessionAdmin(ReadOnly):
                 "agent": call.agent_name or UNKNOWN,
                 "model": call.model_id or UNKNOWN,
                 "outcome": call.outcome,
-                "cost": mark_estimate(call, usd(call.cost_usd)),
+                "cost": mark_estimate(call, format_usd(call.cost_usd)),
             }
             for call in calls
         ]
@@ -145,7 +145,8 @@ class SessionAdmin(ReadOnly):
         """Describes the consequences before a deletion, without reading every call."""
         sessions = list(objs)
         described = [
-            f"{s.session_id}: {s.call_count:,} calls, {usd(s.total_cost_usd)}" for s in sessions
+            f"{s.session_id}: {s.call_count:,} calls, {format_usd(s.total_cost_usd)}"
+            for s in sessions
         ]
         counts = {"sessions": len(sessions), "calls": sum(s.call_count for s in sessions)}
         return described, counts, self._not_allowed(request), []
@@ -255,11 +256,13 @@ class CallAdmin(ReadOnly):
 
     @admin.display(description="tokens in / out")
     def tokens(self, call: Call) -> str:
-        return mark_estimate(call, f"{number(call.tokens_in)} / {number(call.tokens_out)}")
+        return mark_estimate(
+            call, f"{format_count(call.tokens_in)} / {format_count(call.tokens_out)}"
+        )
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, call: Call) -> str:
-        return mark_estimate(call, usd(call.cost_usd))
+        return mark_estimate(call, format_usd(call.cost_usd))
 
     @admin.display(description="latency", ordering="latency_ms")
     def latency(self, call: Call) -> str:

@@ -136,7 +136,7 @@ def admission(request: AdmissionRequest, balances: Sequence[Balance], budgets: B
     return Admitted(tuple(warnings), reservation_usd(request), max(left, NOTHING))
 
 
-def refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
+def budget_refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
     """Refuses a call, naming a budget that is spent rather than one that is held: with the former,
     waiting does not help."""
     spent = [balance for balance in balances if balance.is_spent]

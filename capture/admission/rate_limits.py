@@ -61,7 +61,7 @@ class Limits:
         return found
 
 
-def refusal(limit: Limit, wait_s: float, now: datetime) -> Refused:
+def rate_limit_refusal(limit: Limit, wait_s: float, now: datetime) -> Refused:
     whose = "" if limit.key is None else f" of {limit.scope} {limit.key}"
     return Refused(
         status=429,

@@ -33,7 +33,7 @@ TABS = (
 )
 
 
-def page(request: HttpRequest) -> dict[str, Any]:
+def page_context(request: HttpRequest) -> dict[str, Any]:
     """A context processor, named in the settings."""
     actor = actor_of(request)
     return {

@@ -130,7 +130,7 @@ def test_whose_page_may_change_something(headers: dict[str, str], passes: bool) 
 
 
 def rules(variables: dict[str, str]) -> dict[str, Any]:
-    config = conf.read({PREFIX + name: value for name, value in variables.items()})
+    config = conf.read_config({PREFIX + name: value for name, value in variables.items()})
     return {
         "has_key": config.api_key is not None,
         "trusted_networks": config.trusted_networks,

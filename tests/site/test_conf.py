@@ -18,7 +18,7 @@ from tests.support.ledger import COMMANDS, Ledger, ServerName
 
 
 def read(**values: str) -> conf.Config:
-    return conf.read({PREFIX + name: value for name, value in values.items()})
+    return conf.read_config({PREFIX + name: value for name, value in values.items()})
 
 
 def test_the_defaults() -> None:

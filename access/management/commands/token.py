@@ -37,7 +37,7 @@ class Command(BaseCommand):
             " ingest only sends calls",
         )
         create.add_argument(
-            "--expires", type=parse_time, metavar="WHEN", help="e.g. 12h, 90d or 2027-01-31"
+            "--expires", type=parse_expiry, metavar="WHEN", help="e.g. 12h, 90d or 2027-01-31"
         )
         create.add_argument(
             "--daily-budget", type=parse_usd, metavar="USD", help="budget of an ingest token"
@@ -114,7 +114,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Revoked the {token.role} token {name!r}")
 
 
-def parse_time(text: str) -> datetime:
+def parse_expiry(text: str) -> datetime:
     if found := re.fullmatch(r"([1-9][0-9]{0,4})([hd])", text):
         return now() + int(found[1]) * UNITS[found[2]]
     try:

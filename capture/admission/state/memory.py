@@ -106,7 +106,7 @@ class MemoryState:
         if limits:
             wait_s, limit = max([(self._windows.wait_s(limit, now), limit) for limit in limits])
             if wait_s > 0:
-                return rates.refusal(limit, wait_s, self._clock.now())
+                return rates.rate_limit_refusal(limit, wait_s, self._clock.now())
         sums = [(self._sums[account], limit) for account, limit in charged]
         balances = [
             Balance(account, limit, one.spent_usd, one.held_usd)
@@ -115,7 +115,7 @@ class MemoryState:
         if budgets.blocks:
             for balance in balances:
                 if balance.remaining_usd <= 0:
-                    return rules.refusal(balances, budgets)
+                    return rules.budget_refusal(balances, budgets)
         for limit in limits:
             self._windows.count(limit, now)
         if sums:

@@ -125,7 +125,9 @@ class RedisState:
                 today=today,
             )
             if verdict == b"limited":
-                return rates.refusal(limits[reply[0] - 1], int(reply[1]) / 1e6, self._now())
+                return rates.rate_limit_refusal(
+                    limits[reply[0] - 1], int(reply[1]) / 1e6, self._now()
+                )
             today = reply[0]
             charged = [(on_day(account, today), limit) for account, limit in charged]
             if verdict != b"unknown":
@@ -142,7 +144,7 @@ class RedisState:
             for (account, limit), spent, held in zip(charged, reply[1::2], reply[2::2], strict=True)
         ]
         if verdict == b"reached":
-            return rules.refusal(balances, self._budgets)
+            return rules.budget_refusal(balances, self._budgets)
         if balances:
             self._upkeep.begin_call(request.action_id)
         return rules.admission(request, balances, self._budgets)

@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def handle(
         self, *, since: str | None, model: str | None, dry_run: bool, **options: Any
     ) -> None:
-        calls = calls_to_reprice(since=parse_time(since), model=model)
+        calls = calls_to_reprice(since=parse_since(since), model=model)
         total = calls.count()
         n_seen = n_changed = 0
         more = Decimal(0)
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         )
 
 
-def parse_time(text: str | None) -> datetime | None:
+def parse_since(text: str | None) -> datetime | None:
     """Returns the time that `text` names, in UTC unless it has an offset. Raises CommandError."""
     if text is None:
         return None

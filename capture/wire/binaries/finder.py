@@ -17,7 +17,7 @@ from capture.wire.binaries.references import (
     ReferencingText,
     decode_base64,
     decode_cut_base64,
-    encode,
+    encode_binary,
     insert_references,
 )
 from capture.wire.framing import aws_event_stream, media_types, multipart
@@ -76,7 +76,8 @@ _NEVER = frozenset(
 
 
 def find_binaries(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
-    """Finds all binaries in JSON text. With `exact`, only those whose text `encode` gives again."""
+    """Finds all binaries in JSON text; with `exact`, only those whose text `encode_binary` gives
+    again."""
     sampled = text[::_STEP].translate(_marks)
     if _RUN not in sampled:
         return []
@@ -84,7 +85,7 @@ def find_binaries(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
 
 
 def _is_exact(text: bytes, found: FoundBinary) -> bool:
-    return text[found.start + len(found.prefix) : found.end] == encode(
+    return text[found.start + len(found.prefix) : found.end] == encode_binary(
         found.binary.data, found.form
     )
 

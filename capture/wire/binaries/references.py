@@ -161,13 +161,13 @@ def restore_text(
         reference = _reference.match(text, offset)
         if data is None or reference is None:
             return None
-        pieces += (text[position:offset], prefix, encode(data, BinaryForm(form)))
+        pieces += (text[position:offset], prefix, encode_binary(data, BinaryForm(form)))
         position = reference.end()
     pieces.append(text[position:])
     return b"".join(pieces)
 
 
-def encode(data: bytes, form: BinaryForm) -> bytes:
+def encode_binary(data: bytes, form: BinaryForm) -> bytes:
     """Writes the bytes of a binary in the form in which they stood in the text."""
     if form & BinaryForm.RAW:
         return data
@@ -194,7 +194,8 @@ class DecodedBase64(NamedTuple):
 def decode_base64(text: bytes) -> DecodedBase64 | None:
     """Returns the bytes that base64 in a JSON string stands for; None when it is not base64.
 
-    `encode` gives the same text of data and form, unless it had line ends or an unusual spelling.
+    `encode_binary` gives the same text of data and form, unless it had line ends or an unusual
+    spelling.
     """
     form, plain = BinaryForm.BASE64, text
     if b"\\" in plain:

@@ -18,7 +18,7 @@ from tests.support.provider import Provider
 
 
 def destinations(**variables: str) -> Destinations:
-    config = conf.read({PREFIX + name: v for name, v in variables.items()})
+    config = conf.read_config({PREFIX + name: v for name, v in variables.items()})
     return Destinations(config.upstreams, config.default_upstream_url)
 
 

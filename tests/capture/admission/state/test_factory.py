@@ -40,7 +40,7 @@ CONFIGURED = {
 
 def new_configured_state(**more: str) -> State:
     values = {PREFIX + name: value for name, value in (CONFIGURED | more).items()}
-    with override_settings(AGENTLEDGER=conf.read(values)):
+    with override_settings(AGENTLEDGER=conf.read_config(values)):
         return new_state()
 
 
@@ -76,7 +76,7 @@ def test_the_state_in_redis(redis_server: RedisServer) -> None:
 
 def test_without_limits_nothing_applies() -> None:
     async def check_nothing() -> None:
-        with override_settings(AGENTLEDGER=conf.read({})):
+        with override_settings(AGENTLEDGER=conf.read_config({})):
             state = new_state()
         assert await state.admit(new_request("1", session="s")) == NOTHING_APPLIES
         assert await state.standing(Keys(session_id="s")) == []
