@@ -149,8 +149,8 @@ def budget_refusal(balances: Sequence[Balance], budgets: Budgets) -> Refused:
         message = f"{name} is spent: {used} of {limit} USD; it resets {resets}."
     else:
         message = (
-            f"{name} is held by running calls: {used} USD spent and {exact_usd(balance.held_usd)}"
-            f" reserved of {limit}; it resets {resets}."
+            f"{name} is reserved by running calls: {used} USD spent and"
+            f" {exact_usd(balance.held_usd)} reserved of {limit}; it resets {resets}."
         )
     warns = spent and budgets.action == "both"
     return Refused(

@@ -38,7 +38,7 @@ class Purge:
             removed = purge_step()
         except DATABASE_ERRORS as error:
             connection.close()
-            logger.warning("what was deleted could not be removed yet: %s", error)
+            logger.warning("deleted calls could not be erased yet: %s", error)
             return False
         if removed:
             self._has_removed = True

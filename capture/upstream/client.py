@@ -61,7 +61,9 @@ class UpstreamResponse:
         try:
             return await self._response.content.readany()
         except TimeoutError:
-            raise UpstreamCut("the upstream fell silent in the middle of its response") from None
+            raise UpstreamCut(
+                "the upstream stopped sending in the middle of its response"
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamCut(f"the upstream cut its response: {describe(error)}") from error
 

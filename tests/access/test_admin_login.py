@@ -177,7 +177,7 @@ def test_a_token_is_made_in_the_admin_and_shown_once(keyed: Ledger) -> None:
         for page in ("/admin/access/token/", "/admin/access/auditentry/", "/admin/"):
             assert secret not in browser.get(page).text
         taken = browser.submit("/admin/access/token/add/", name="from the admin", role="admin")
-        assert "a token of this name exists" in html.unescape(taken.text)
+        assert "a token with this name exists" in html.unescape(taken.text)
         budget = browser.submit(
             "/admin/access/token/add/", name="b", role="viewer", daily_budget_usd="5"
         )

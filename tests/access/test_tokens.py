@@ -55,7 +55,7 @@ def test_a_token_is_made_listed_and_revoked(keyed: Ledger) -> None:
     assert secret not in listed
     again = keyed.command("token", "create", "ci", "--role", "admin")
     assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr.count("\n") == 1 and "there is a token 'ci'" in again.stderr
+    assert again.stderr.count("\n") == 1 and "a token 'ci' exists" in again.stderr
     assert keyed.command("token", "revoke", "ci").stdout == "Revoked the viewer token 'ci'\n"
     assert read(keyed, secret) == 401
     assert "ci" not in keyed.command("token", "list").stdout
