@@ -93,6 +93,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         """Returns the calls that readers see: neither they nor their sessions are deleted."""
         return self.filter(deleted_at=None, session__deleted_at=None)
 
+    def in_session(self, pk: int) -> CallQuerySet:
+        """Returns the calls that readers see of the session with this key, which is not deleted."""
+        return self.filter(session_id=pk, deleted_at=None)
+
 
 class Call(models.Model):
     """One request to the upstream with its response: the columns to filter, sort or sum by.

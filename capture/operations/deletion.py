@@ -70,7 +70,7 @@ def delete_call(actor: Actor, action_id: UUID) -> bool:
 
 
 def _subtract_from_session(session: Session, call: Call) -> None:
-    left = Call.objects.filter(session=session, deleted_at=None)
+    left = Call.objects.in_session(session.pk)
     in_time = left.order_by("timestamp", "seq").values_list("timestamp", flat=True)
     first, last = in_time.first(), in_time.last()
     if first is None or last is None:

@@ -125,7 +125,7 @@ def apply_changes(page: list[Change]) -> None:
             )
             CallBody.objects.filter(pk=call.pk).update(cost_parts=cost_parts(cost))
         for session_id in {c.call.session_id for c in page if c.call.session_id is not None}:
-            left = Call.objects.filter(session_id=session_id, deleted_at=None)
+            left = Call.objects.in_session(session_id)
             found = left.aggregate(total=Sum("cost_usd"))
             Session.objects.filter(pk=session_id).update(
                 total_cost_usd=found["total"], revision=F("revision") + 1

@@ -135,7 +135,7 @@ def _link(request: Request, calls: QuerySet[Call], limit: int) -> str | None:
 
 def _position(session: Session, after: str) -> dict[str, Any]:
     """Returns the `timestamp` and `seq` of a call of the session. Raises ValidationError."""
-    calls = Call.objects.filter(session=session, deleted_at=None)
+    calls = Call.objects.in_session(session.pk)
     if after.isascii() and after.isdigit():
         found = calls.filter(seq=int(after)) if int(after) < 2**63 else None
     else:

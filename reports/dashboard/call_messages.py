@@ -71,7 +71,7 @@ def _call_to_compare(record: Record, compare_with: UUID | None) -> ShortCall | N
     row = record.row
     if row["session_id"] is None:
         return None
-    siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
+    siblings = Call.objects.in_session(row["scope"])
     same_agent = records.earlier_than(siblings, row).filter(agent_name=row["agent_name"])
     return next(iter(short_calls(same_agent.order_by("-timestamp", "-seq")[:1])), None)
 

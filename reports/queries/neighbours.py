@@ -32,7 +32,7 @@ def find_neighbours(record: Record) -> Neighbours:
     siblings = Call.objects.none()
     if row["session_id"] is not None:
         # The scope of a session's calls is the session's own id.
-        siblings = Call.objects.filter(session=row["scope"], deleted_at=None)
+        siblings = Call.objects.in_session(row["scope"])
     earlier = records.earlier_than(siblings, row).order_by("-timestamp", "-seq")
     later = records.later_than(siblings, row).order_by("timestamp", "seq")
     children = Call.objects.not_deleted().filter(parent_action_id=row["action_id"])

@@ -191,8 +191,7 @@ def find_session(session_id: str) -> Session | None:
 
 def calls_of(session: Session) -> QuerySet[Call]:
     """Returns the calls of a session in time order."""
-    found = Call.objects.filter(session=session, deleted_at=None)
-    return found.order_by("timestamp", "seq")
+    return Call.objects.in_session(session.pk).order_by("timestamp", "seq")
 
 
 def later_than(calls: QuerySet[Call], position: Mapping[str, Any]) -> QuerySet[Call]:

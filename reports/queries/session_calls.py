@@ -61,7 +61,7 @@ MAX_CALLS = 50_000
 
 def read_session_calls(session: Session, limit: int = MAX_CALLS) -> list[SessionCall]:
     """Returns the last `limit` calls of a session, in time order."""
-    found = Call.objects.filter(session=session, deleted_at=None).order_by("-timestamp", "-seq")
+    found = Call.objects.in_session(session.pk).order_by("-timestamp", "-seq")
     columns = found.annotate(is_warned=_WARNED).values_list(*SessionCall._fields)
     return list(map(SessionCall._make, reversed(columns[:limit])))
 
