@@ -404,7 +404,7 @@ class Stop(models.Model):
 
 
 class SpendQuerySet(models.QuerySet["Spend"]):
-    def of(self, budget: str, key: str | None, day: date | None) -> SpendQuerySet:
+    def of_account(self, budget: str, key: str | None, day: date | None) -> SpendQuerySet:
         """Returns one row or none. `key` is None for all calls, `day` for all days."""
         return self.filter(budget=budget, key=key or "", day=day or Spend.ALL_DAYS)
 

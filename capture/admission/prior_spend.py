@@ -87,7 +87,7 @@ class PriorSpend:
     def _sum(self, account: Account) -> Decimal:
         # Read before the ledger, since these calls may be recorded at any moment.
         unrecorded = self._unrecorded.get(account)
-        sums = Spend.objects.of(*account).values("usd")
+        sums = Spend.objects.of_account(*account).values("usd")
         # One statement, so that both values are of the same moment.
         ledger = Ledger.objects.annotate(usd=Subquery(sums)).values_list("last_seq", "usd")
         last_seq, usd = ledger.get(pk=1)

@@ -45,7 +45,7 @@ def live_figures(at: datetime) -> dict[str, Any]:
     `at`; `…_today…` is about its UTC day."""
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     calls = Call.objects.not_deleted()
-    spent = Spend.objects.of("daily", None, day.date())
+    spent = Spend.objects.of_account("daily", None, day.date())
     begin = hour_of(day)
     today = total_of(summary(Period(begin, begin + 24, True, True), None, {}, 0).total).counts
     return {

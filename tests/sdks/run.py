@@ -54,6 +54,7 @@ async def observe(case: str, call: Call, url: str) -> dict[str, Any]:
         else:
             for value in values_of_call:
                 values.append(as_plain_json(value, url))
+    # Every exception of an SDK is a result to compare.
     except Exception as error:  # compared, whatever its class
         return {"values": values, "raised": as_plain_json(error, url)}
     return {"values": values, "raised": None}
