@@ -43,10 +43,11 @@ class FormatNegotiation(DefaultContentNegotiation):
 
 
 class AnalyticsViewSet(LedgerViewSet[Call]):
-    """Figures over time: `interval=hour|day`, from `since` to `until` (widened to whole hours),
-    `by=model|provider|agent|user|app|environment`; `limit` groups (10), the most expensive first,
-    and one of all others. Filters: `model_id`, `provider`, `agent_name`, `app_id`, `environment`,
-    or `user_id` alone. `format=csv` returns the series as a table."""
+    """Returns figures over time, per `interval` (`hour` or `day`), from `since` to `until` (widened
+    to whole hours). `by` (`model`, `provider`, `agent`, `user`, `app` or `environment`) groups them
+    into the `limit` (10) most expensive values and one group of all others. The filters are
+    `model_id`, `provider`, `agent_name`, `app_id` and `environment`, or `user_id` alone.
+    `format=csv` returns the series as a table."""
 
     list_name = "analytics"
     queryset = Call.objects.none()

@@ -32,8 +32,9 @@ class AuditParameters(Parameters):
 
 
 class AuditViewSet(ListModelMixin, LedgerViewSet[AuditEntry]):
-    """Entries of one `actor`, `address`, `action` or `object`, `since` and `until` a time (ISO
-    8601); at most `limit` (100, up to 1000) of them. `Link` has the next page."""
+    """Returns the entries of the audit log, newest first, optionally of one `actor`, `address`,
+    `action` or `object`, and between the times `since` and `until` (ISO 8601); at most `limit` of
+    them (100 by default, up to 1000). `Link` has the next page."""
 
     list_name = "audit"
     queryset = AuditEntry.objects.all()

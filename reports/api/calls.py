@@ -53,7 +53,7 @@ class SessionCallsParameters(Parameters):
 
 
 class CallViewSet(LedgerViewSet[Call]):
-    """Calls with their requests and responses, their costs and times."""
+    """Calls with their requests, responses, costs and durations."""
 
     detail_name = "one_call"
     routed_actions = ("destroy",)  # calls are read at /session/{session_id}, /explain/{action_id}
@@ -65,8 +65,8 @@ class CallViewSet(LedgerViewSet[Call]):
 
     @extend_schema(responses=CallSerializer(many=True))
     def list(self, request: Request, session_id: str) -> HttpResponseBase:
-        """All calls of a session in time order, as a list that is sent while it is read. `ETag`
-        changes when the session's calls do."""
+        """Returns all calls of a session in time order, as a streamed list. `ETag` changes whenever
+        the session's calls change."""
         session = records.find_session(session_id)
         if session is None:
             raise NotFound(f"there is no session {session_id!r}")
@@ -80,7 +80,7 @@ class CallViewSet(LedgerViewSet[Call]):
 
     @extend_schema(responses=ExplainedCallSerializer)
     def retrieve(self, request: Request, action_id: str) -> Response:
-        """One call with its request, its response, what it cost and took, and its neighbours."""
+        """Returns one call with its request, response, cost and duration, and its neighbours."""
         record = _record(action_id)
         if record is None:
             raise _not_found(action_id)
@@ -89,7 +89,7 @@ class CallViewSet(LedgerViewSet[Call]):
 
     @extend_schema(responses={204: OpenApiResponse(description="The call is deleted.")})
     def destroy(self, request: Request, action_id: str) -> Response:
-        """Delete one call. Its session's totals no longer include it; a session without other
+        """Deletes one call. Its session's totals no longer include it; a session without other
         calls is deleted too."""
         id_ = _uuid(action_id)
         if id_ is None or not delete_call(actor_of(request), id_):

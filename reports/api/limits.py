@@ -25,8 +25,8 @@ class LimitsParameters(Parameters):
 
 
 class LimitsViewSet(LedgerViewSet[Call]):
-    """Every budget (in USD) and rate limit (in calls) that is configured: those of all calls, and
-    those of the given `session_id`, `agent_name`, `user_id` and `ingest_token`."""
+    """Returns the configured budgets (in USD) and rate limits (in calls): those that apply to all
+    calls, and those of the given `session_id`, `agent_name`, `user_id` and `ingest_token`."""
 
     list_name = "limits"
     queryset = Call.objects.none()

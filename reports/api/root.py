@@ -23,7 +23,7 @@ READ = ["GET", "HEAD"]
 @api_view(READ)
 def index(request: Request) -> HttpResponseBase:
     """AgentLedger records the calls that agents send through it. Set an agent's base URL to one of
-    these, send a call, and read it here."""
+    these URLs, send a call, and read it here."""
     if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
     NoParameters.parse(request.query_params)

@@ -20,14 +20,14 @@ OTHER_LINKS = {"schema": "schema", "schema/view": "schema_view"}
 
 
 class ApiRoot(APIRootView):
-    """The resources of the ledger. `schema/view` describes all of them and tries them out."""
+    """The resources of the ledger. `schema/view` describes them and lets you try requests."""
 
     name = "API"
     schema = DefaultSchema()  # the framework's root is in no schema
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The URLs of the ledger's resources, by name."""
+        """Returns the URLs of the ledger's resources, by name."""
         NoParameters.parse(request.query_params)
         names = {**(self.api_root_dict or {}), **OTHER_LINKS}
         return Response({key: reverse(name, request=request) for key, name in names.items()})

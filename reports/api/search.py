@@ -15,8 +15,8 @@ from reports.search.parameters import SearchParameters, run_search
 
 
 class SearchViewSet(LedgerViewSet[Call]):
-    """Calls that contain all words of `q`, newest first. `Link` has the next page; `X-Complete:
-    false` says that the search stopped after a second and left older calls out."""
+    """Returns the calls that contain all words of `q`, newest first. `Link` has the next page;
+    `X-Complete: false` means that the search stopped after a second, before older calls."""
 
     list_name = "search"
     queryset = Call.objects.none()

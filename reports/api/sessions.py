@@ -21,7 +21,7 @@ from reports.queries.session_list import SessionsParameters
 
 
 class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
-    """Sessions with their totals, the one with the newest call first."""
+    """Sessions with their totals, the session with the most recent call first."""
 
     list_name, detail_name = "sessions", "one_session"
     lookup_url_kwarg = "session_id"
@@ -32,12 +32,12 @@ class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
     filterset_classes = {"list": SessionsParameters}
 
     def list(self, request: Request) -> Response:
-        """Sessions with their totals. `X-Total-Count` is their number, and `Link` has the next
-        page, which begins after the last session of this one, whatever calls come meanwhile."""
+        """Returns sessions with their totals. `X-Total-Count` is their number, and `Link` has the
+        next page, which starts after the last session of this one even if new calls arrive."""
         return super().list(request)
 
     def retrieve(self, request: Request, session_id: str) -> Response:
-        """One session with its totals, labels and note."""
+        """Returns one session with its totals, labels and note."""
         session = records.find_session(session_id)
         if session is None:
             raise _not_found(session_id)
@@ -45,7 +45,7 @@ class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
 
     @extend_schema(request=SessionChangesSerializer)
     def partial_update(self, request: Request, session_id: str) -> Response:
-        """Set any of the session's `labels`, `note` and `pinned`."""
+        """Sets any of the session's `labels`, `note` and `pinned`."""
         serializer = SessionChangesSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         if not serializer.validated_data:
@@ -59,8 +59,8 @@ class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
 
     @extend_schema(responses={204: OpenApiResponse(description="The session is deleted.")})
     def destroy(self, request: Request, session_id: str) -> Response:
-        """Delete the session and all its calls, also those that are still running. Nothing shows
-        them from now on; their text leaves the disk within minutes."""
+        """Deletes the session and all its calls, including those that are still running. They are
+        hidden at once, and their texts are erased from disk within minutes."""
         if "\0" in session_id or not delete_session(actor_of(request), session_id):
             raise _not_found(session_id)
         return Response(status=204)

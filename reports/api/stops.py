@@ -29,7 +29,7 @@ class StopsParameters(Parameters):
 
 
 class StopViewSet(ListModelMixin, LedgerViewSet[Stop]):
-    """The stops in force, newest first; with `?all=1` also those that were lifted, at most 1000.
+    """Returns the stops in force, newest first; with `?all=1` also lifted ones, at most 1000.
     POST `{"scope": "session", "value": "run-1", "reason": "…", "who": "…"}` stops one session;
     the other scopes are `agent`, `user` and, without a value, `everything`."""
 
@@ -46,7 +46,8 @@ class StopViewSet(ListModelMixin, LedgerViewSet[Stop]):
 
     @extend_schema(responses={201: StopSerializer, 200: StopSerializer})
     def create(self, request: Request) -> Response:
-        """Stop a session, an agent, a user, or everything. 200 where it is stopped already."""
+        """Stops a session, an agent, a user, or everything. The response is 200 if the same stop is
+        already in force, else 201."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         values = serializer.validated_data
@@ -62,7 +63,7 @@ class StopViewSet(ListModelMixin, LedgerViewSet[Stop]):
 
     @extend_schema(responses={200: StopSerializer})
     def destroy(self, request: Request, stop_id: int) -> Response:
-        """Lift a stop. Lifting it again changes nothing."""
+        """Lifts a stop. Lifting it again changes nothing."""
         lifted = lift(actor_of(request), stop_id)
         if lifted is None:
             raise NotFound(f"there is no stop {stop_id}")
