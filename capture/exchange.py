@@ -51,7 +51,7 @@ class RequestHead:
     wire_format: str
     upstream: str  # its URL, without a query
     upstream_name: str
-    provider: str | None  # that runs the upstream; None: its host is not a known provider's
+    provider: str | None  # of the upstream; None: its host is not a known provider's
     headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: int

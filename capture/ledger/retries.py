@@ -1,4 +1,4 @@
-"""Retries: which earlier call a call tries again."""
+"""Finds the earlier call that a call tries again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts a response once that several calls bring, where the provider stores its responses: the
+"""Counts a response once if several calls bring it, where the provider stores its responses: the
 call that created it, and those that fetch it again or resume its stream."""
 
 from __future__ import annotations

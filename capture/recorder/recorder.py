@@ -127,7 +127,7 @@ class Recorder:
         for call in calls:
             try:
                 entries.append((call, self._make_entry(reader, call)))
-            except OSError:  # the disk's fault: this process is started again, and reads it again
+            except OSError:  # the disk failed: this process is restarted, and reads the call again
                 raise
             except Exception as error:  # whatever a call holds, the others go on
                 self._quarantine(reader, call, error)

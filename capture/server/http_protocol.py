@@ -1,5 +1,5 @@
-"""HTTP as Daphne's server speaks it: uploads do not fill the memory, and slow agents are waited
-for."""
+"""HTTP as Daphne's server speaks it: uploads do not fill the memory, and the application waits
+for slow agents."""
 
 from __future__ import annotations
 

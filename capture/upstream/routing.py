@@ -1,5 +1,5 @@
-"""Where a request goes: to the one upstream that is configured, to one that it names, or to the
-provider of its API."""
+"""Routes requests: to the one upstream that is configured, to the one that a request names, or to
+the provider of its API."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Destination:
 
 
 class Route(NamedTuple):
-    """Where a request goes, and its target there."""
+    """The upstream that a request goes to, and the target there."""
 
     destination: Destination
     target: bytes
@@ -124,8 +124,7 @@ class Destinations:
     def route(
         self, path: str, target: bytes, headers: RawHeaders, wire_format: WireFormat | None
     ) -> Route:
-        """Returns where a request goes. The target there lacks our prefix. Raises
-        UnknownUpstream."""
+        """Returns the route of a request; its target lacks our prefix. Raises UnknownUpstream."""
         if target.startswith(UPSTREAM_PREFIX):
             name, slash, rest = target[len(UPSTREAM_PREFIX) :].partition(b"/")
             return Route(self._by_name(name), slash + rest)

@@ -1,4 +1,4 @@
-"""When control passed from one agent to another.
+"""The handoffs of a session: when control passed from one agent to another.
 
 Agents repeat their handoff headers on every call, so a handoff is counted when control changes, not
 each time a header says so.

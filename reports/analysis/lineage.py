@@ -1,4 +1,4 @@
-"""Which call led to which.
+"""The lineage of calls: which call led to which.
 
 A call that names its parent is believed. For the others the parent is inferred from handoffs, tool
 results and timing, in this order, and the kind of evidence is recorded with the link.
@@ -40,7 +40,7 @@ class Link(NamedTuple):
 
 
 class CallTimes(NamedTuple):
-    """When each call began and ended, in milliseconds since the session's first call."""
+    """The begin and end of each call, in milliseconds since the session's first call."""
 
     begin: list[float]
     end: list[float]

@@ -27,7 +27,7 @@ _METADATA_KEYS = ("role", "type", "id", "status", "object", "name", "tool_call_i
 
 
 class BinaryReference(NamedTuple):
-    """What a message holds in place of binary content."""
+    """The reference that a message holds in place of binary content."""
 
     media_type: str
     size_bytes: int
