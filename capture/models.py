@@ -26,8 +26,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """The calls that share a session id, with totals that the recorder updates, so that a list of
-    sessions need not aggregate calls."""
+    """The calls that share a session id, with totals, so that a list need not aggregate calls."""
 
     id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
     session_id = models.CharField(max_length=FIELD_LENGTH)
@@ -99,10 +98,8 @@ class CallQuerySet(models.QuerySet["Call"]):
 
 
 class Call(models.Model):
-    """One request to the upstream with its response: the columns to filter, sort or sum by.
-
-    The texts are in CallBody, so that lists read narrow rows.
-    """
+    """One request to the upstream with its response: the columns to filter, sort or sum by. The
+    texts are in CallBody, so that lists read narrow rows."""
 
     action_id = models.UUIDField(primary_key=True, editable=False)
     # The total order of the ledger, assigned under the lock of its row.
@@ -415,9 +412,8 @@ class Spend(models.Model):
     ALL_DAYS = date.min
 
     budget = models.CharField(max_length=16)  # session | agent | user | token | daily
-    key = models.CharField(
-        max_length=FIELD_LENGTH
-    )  # the session, agent, user or token; "" for "daily"
+    # The session, agent, user or token; "" for "daily".
+    key = models.CharField(max_length=FIELD_LENGTH)
     day = models.DateField()  # UTC; ALL_DAYS for a session
     usd = models.DecimalField(max_digits=20, decimal_places=10)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
 
-# The raw target of the request being made. It bypasses aiohttp, which takes a URL and would cut it at
-# its `#`.
+# The raw target of the request being made. It bypasses aiohttp, which takes a URL and would cut it
+# at its `#`.
 request_target: ContextVar[str] = ContextVar("request_target")
 
 

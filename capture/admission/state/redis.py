@@ -125,9 +125,8 @@ class RedisState:
                 today=today,
             )
             if verdict == b"limited":
-                return rates.rate_limit_refusal(
-                    limits[reply[0] - 1], int(reply[1]) / 1e6, self._now()
-                )
+                limit, wait_us = limits[reply[0] - 1], int(reply[1])
+                return rates.rate_limit_refusal(limit, wait_us / 1e6, self._now())
             today = reply[0]
             charged = [(on_day(account, today), limit) for account, limit in charged]
             if verdict != b"unknown":
