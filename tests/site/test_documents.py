@@ -73,7 +73,7 @@ def test_the_fields(ledger: Ledger, provider: Provider) -> None:
     assert sorted(documented) == sorted(given)
     recorded = section(README, "## What is recorded")
     in_table = {name for row in rows(recorded) for name in names(row[0])}
-    beside = recorded.split("Beside these:")[1].split("[docs/fields.md]")[0]
+    beside = recorded.split("The other fields:")[1].split("[docs/fields.md]")[0]
     assert in_table | set(names(beside)) == given
     [session] = ledger.sessions()
     of_session = (
