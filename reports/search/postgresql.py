@@ -32,10 +32,12 @@ _INDEXED_IN_C = re.compile(r"[a-z0-9]{3}")
 _SPECIAL = re.compile(r"[\\%_]")
 
 NO_EXTENSION = (
-    "searches scan because PostgreSQL lacks pg_trgm: as a superuser run CREATE EXTENSION pg_trgm,"
-    " then restart"
+    "searches scan every call because PostgreSQL lacks pg_trgm: as a superuser, run"
+    " CREATE EXTENSION pg_trgm, then restart"
 )
-NO_CTYPE = "searches for words that are not ASCII scan because the database's LC_CTYPE is C"
+NO_CTYPE = (
+    "searches for words that are not ASCII scan every call because the database's LC_CTYPE is C"
+)
 
 
 class TextRow(NamedTuple):
