@@ -10,7 +10,7 @@ from google.genai import types
 
 MODEL = "gemini-2.5-flash"
 TEXTS: Any = ["a", "b"]
-ASKED: Any = {
+PARAMETERS: Any = {
     "model": MODEL,
     "contents": "Grüße 😀",
     "config": {
@@ -31,27 +31,27 @@ def client(url: str, headers: dict[str, str], attempts: int = 1) -> genai.Client
 
 def generate(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as gemini:
-        yield gemini.models.generate_content(**ASKED)
+        yield gemini.models.generate_content(**PARAMETERS)
 
 
 async def generate_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
     async with client(url, headers).aio as gemini:
-        yield await gemini.models.generate_content(**ASKED)
+        yield await gemini.models.generate_content(**PARAMETERS)
 
 
 def generate_again(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers, attempts=3) as gemini:
-        yield gemini.models.generate_content(**ASKED)
+        yield gemini.models.generate_content(**PARAMETERS)
 
 
 def stream(url: str, headers: dict[str, str]) -> Iterator[object]:
     with client(url, headers) as gemini:
-        yield from gemini.models.generate_content_stream(**ASKED)
+        yield from gemini.models.generate_content_stream(**PARAMETERS)
 
 
 async def stream_async(url: str, headers: dict[str, str]) -> AsyncIterator[object]:
     async with client(url, headers).aio as gemini:
-        async for chunk in await gemini.models.generate_content_stream(**ASKED):
+        async for chunk in await gemini.models.generate_content_stream(**PARAMETERS):
             yield chunk
 
 

@@ -1,4 +1,4 @@
-"""Answers of the stand-in provider, as raw bytes: builders, and what it says by default."""
+"""Responses of the stand-in provider, as raw bytes: builders, and what it says by default."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 def whole(body: bytes, status: int = 200, headers: Headers = JSON_TYPE) -> list[Step]:
-    """An answer with a content-length."""
+    """A response with a content-length."""
     return [send(head(status, [*headers, ("content-length", str(len(body)))]) + body)]
 
 
@@ -62,7 +62,7 @@ def as_json(value: Any, status: int = 200, headers: Headers = JSON_TYPE) -> list
 def stream(
     pieces: Iterable[bytes], *, headers: Headers = SSE_TYPE, pause: float = 0, status: int = 200
 ) -> list[Step]:
-    """A chunked answer, a chunk a piece."""
+    """A chunked response, with a chunk for each piece."""
     steps = [send(head(status, [*headers, ("transfer-encoding", "chunked")]))]
     for piece in pieces:
         steps.append(send(chunk(piece)))
@@ -250,7 +250,7 @@ def gemini(text: str) -> dict[str, Any]:
     }
 
 
-def gemini_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+def gemini_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
     return [event.replace(b"\n", b"\r\n") for event in data_events(map(gemini, words), done=False)]
 
 
@@ -265,7 +265,7 @@ def ollama(text: str, *, done: bool = True) -> dict[str, Any]:
     return {**response, **ends} if done else response
 
 
-def ollama_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+def ollama_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
     lines = [*(ollama(word, done=False) for word in words), ollama("")]
     return [json.dumps(line).encode() + b"\n" for line in lines]
 
@@ -279,7 +279,7 @@ def cohere(text: str) -> dict[str, Any]:
     }
 
 
-def cohere_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+def cohere_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
     def delta(word: str) -> dict[str, Any]:
         message = {"content": {"text": word}}
         return {"type": "content-delta", "index": 0, "delta": {"message": message}}
@@ -300,16 +300,16 @@ def converse(text: str) -> dict[str, Any]:
 # --- what is said when nothing is programmed ---
 
 
-def chat_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
-    wants_usage = (asked.get("stream_options") or {}).get("include_usage") is True
+def chat_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
+    wants_usage = (parsed_body.get("stream_options") or {}).get("include_usage") is True
     return data_events(chat_chunks(words, usage=wants_usage))
 
 
-def message_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+def message_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
     return named_events(message_events(words))
 
 
-def response_stream(words: Sequence[str], asked: dict[str, Any]) -> list[bytes]:
+def response_stream(words: Sequence[str], parsed_body: dict[str, Any]) -> list[bytes]:
     return named_events(response_events(words))
 
 
@@ -334,16 +334,16 @@ def steps(method: str, target: str, request: Received) -> list[Step]:
         for suffix, plain, streamed in APIS:
             if path.endswith(suffix):
                 # A body too long to be kept is not understood, only received.
-                asked = json.loads(request.body) if len(request.body) == request.size else {}
-                text = f"echo: {last_text(asked)}"
-                if streamed and asked.get("stream"):
-                    return stream(streamed(text.split(" "), asked))
+                parsed_body = json.loads(request.body) if len(request.body) == request.size else {}
+                text = f"echo: {last_text(parsed_body)}"
+                if streamed and parsed_body.get("stream"):
+                    return stream(streamed(text.split(" "), parsed_body))
                 return as_json(plain(text))
     return echo(method, request)
 
 
-def last_text(asked: dict[str, Any]) -> str:
-    history = asked.get("messages") or asked.get("input") or asked.get("contents")
+def last_text(parsed_body: dict[str, Any]) -> str:
+    history = parsed_body.get("messages") or parsed_body.get("input") or parsed_body.get("contents")
     if isinstance(history, str):
         return history
     last = history[-1] if history else {}
@@ -352,12 +352,12 @@ def last_text(asked: dict[str, Any]) -> str:
 
 
 def echo(method: str, request: Received) -> list[Step]:
-    told = {
+    decoded = {
         "line": request.line,
         "headers": request.headers,
         "size": request.size,
         "sha256": request.sha256,
     }
-    body = json.dumps(told).encode()
+    body = json.dumps(decoded).encode()
     fields = [*JSON_TYPE, ("content-length", str(len(body)))]
     return [send(head(200, fields, "OK") + (b"" if method == "HEAD" else body))]

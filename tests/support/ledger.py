@@ -37,13 +37,13 @@ DEADLINE_S = 60.0
 
 
 def wait_until(what: Callable[[], Any], *, deadline_s: float = DEADLINE_S) -> Any:
-    """The first true answer of `what`, asked again and again; fails at the deadline."""
+    """Calls `what` until its result is true, and returns that; fails at the deadline."""
     end = time.monotonic() + deadline_s
     pause_s = 0.02
     while not (found := what()):
         assert time.monotonic() < end, f"not within {deadline_s} s: {what}"
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.25, 0.1)  # what takes long is not hurried by being asked
+        pause_s = min(pause_s * 1.25, 0.1)  # what takes long is not hurried by more calls
     return found
 
 

@@ -33,7 +33,7 @@ class Load:
     pause_s: float = 0  # of each agent, between two calls
     answered: list[ParsedResponse] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)  # statuses other than 200
-    broken: list[httpx.TransportError] = field(default_factory=list)  # no answer, or half of one
+    broken: list[httpx.TransportError] = field(default_factory=list)  # no response, or half of one
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _errors: list[BaseException] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Load:
                     try:
                         self._call(client, f"agent {number} turn {turn}", turn % 3 == 0)
                         self._stop.wait(self.pause_s)
-                    except httpx.TransportError as error:  # the proxy died: no answer, no claim
+                    except httpx.TransportError as error:  # the proxy died: no response, no claim
                         self.broken.append(error)
                         self._stop.wait(0.02)
         except BaseException as error:  # raised again where the load is joined
@@ -97,8 +97,8 @@ def _streamed_text(stream: str) -> str:
 
 
 def assert_all_recorded(ledger: Ledger, load: Load) -> None:
-    """Every answer that an agent heard is in the ledger, once, as it was heard; and nothing else
-    but calls whose answer was broken off."""
+    """Every response that an agent received is in the ledger, once, as it was received; and nothing
+    else but calls whose response was broken off."""
     claims = {answered.action_id: answered.text for answered in load.answered}
     assert len(claims) == len(load.answered) > 0
 

@@ -1,4 +1,4 @@
-"""A stand-in provider: a real HTTP server in its own process, told byte for byte what to answer.
+"""A stand-in provider: a real HTTP server in its own process, which sends the bytes it is given.
 
 `python -m tests.support.provider` serves; `Provider` starts it and talks to it over a control port.
 What is not programmed is answered by `tests.support.canned`: the three LLM APIs, and an echo on
@@ -73,7 +73,7 @@ class Server:
         self.received: deque[Received] = deque(maxlen=KEPT_REQUESTS)
         self.n_received = 0
         self.n_open = 0
-        self.n_aborted = 0  # answers that their client did not wait for
+        self.n_aborted = 0  # responses that their client did not wait for
         self.released = asyncio.Event()
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -180,8 +180,8 @@ class Server:
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
-            asked = json.loads(line)
-            response = getattr(self, f"do_{asked.pop('do')}")(**asked)
+            command = json.loads(line)
+            response = getattr(self, f"do_{command.pop('do')}")(**command)
             writer.write(json.dumps(response).encode() + b"\n")
             await writer.drain()
         asyncio.get_running_loop().stop()  # the test that started us is gone

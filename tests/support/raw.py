@@ -29,7 +29,7 @@ def connect(url: str) -> socket.socket:
 
 
 def exchange(url: str, request: bytes, *, method: str = "POST") -> RawResponse:
-    """Send these bytes, read one answer."""
+    """Send these bytes, read one response."""
     with connect(url) as connection:
         connection.sendall(request)
         return read_response(connection, has_body=method != "HEAD")

@@ -14,7 +14,7 @@ from tests.support import canned
 from tests.support.ledger import Ledger, wait_until
 from tests.support.provider import Provider
 
-# Its prompt is free, and a token of its answer costs a tenth of a cent.
+# Its prompt is free, and a token of its response costs a tenth of a cent.
 _PRICES = {"penny": [0, 1000], "dime": [0, 10_000], "unheard": [0, 1000]}
 PRICING = {"AGENTLEDGER_PRICING": json.dumps(_PRICES)}
 CENT = Decimal("0.01")

@@ -50,7 +50,7 @@ def kept(request: pytest.FixtureRequest, _provider: Provider, tmp_path: Path) ->
 
 @contextmanager
 def running(provider: Provider, n: int, ledger: Ledger, **headers: str) -> Iterator[None]:
-    """While `n` calls wait for the provider's answer."""
+    """While `n` calls wait for the provider's response."""
     received = provider.counts()["received"]
 
     async def whole() -> None:
@@ -211,7 +211,7 @@ def test_a_process_is_killed_and_comes_back(
     program(provider)
     assert [call(killed, session_id="s") for _ in range(2)] == ["passed"] * 2
     provider.reset()
-    # An answer that has cost 3 cents by the time of the kill: expected was one.
+    # A response that has cost 3 cents by the time of the kill: expected was one.
     chunks = canned.chat_chunks(["word "] * 27, usage=False, model="penny")
     words = canned.data_events(chunks[:-1], done=False)
     provider.response(*canned.stream(words)[:-1], canned.HANG)

@@ -186,8 +186,8 @@ def test_one_record_stands_for_a_flood(guarded: Ledger, provider: Provider) -> N
     counted = wait_until(session)
     assert (counted["refused_count"], counted["call_count"]) == (n_calls, n_calls)
     calls = guarded.calls("flood", count=1001)
-    [told] = [call for call in calls if call["refusal"]["n_calls"] > 1]
-    assert told["refusal"]["n_calls"] == n_calls - 1000
-    assert told["model_id"] == "flooded"
-    assert told["error_detail"] == "model 'flooded' is not allowed (one record for 150 calls)"
-    assert (told["outcome"], told["cost_usd"], told["notes"]) == ("refused", 0, None)
+    [record] = [call for call in calls if call["refusal"]["n_calls"] > 1]
+    assert record["refusal"]["n_calls"] == n_calls - 1000
+    assert record["model_id"] == "flooded"
+    assert record["error_detail"] == "model 'flooded' is not allowed (one record for 150 calls)"
+    assert (record["outcome"], record["cost_usd"], record["notes"]) == ("refused", 0, None)

@@ -182,8 +182,8 @@ def test_a_message_uses_the_tool_and_then_its_result(
             "content": [{"type": "tool_result", "tool_use_id": block.id, "content": "rain"}],
         },
     ]
-    told = claude.messages.create(messages=history, **parsed_request)
-    assert [b.text for b in told.content if b.type == "text"] == ["The tool says: rain"]
+    reply = claude.messages.create(messages=history, **parsed_request)
+    assert [b.text for b in reply.content if b.type == "text"] == ["The tool says: rain"]
 
 
 def test_a_missing_model_is_an_error_of_the_api(

@@ -343,7 +343,7 @@ def test_stored_audio_restores_the_form(ledger_with_bytes: Ledger, provider: Pro
     assert_nowhere(ledger_with_bytes, SOUND, but_in=("binary.data",))
 
 
-# --- answers ---
+# --- responses ---
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip"])
@@ -403,12 +403,12 @@ def test_images_and_audio_in_streams(stack: Ledger, provider: Provider) -> None:
                 stream=True,
             )
         )
-    images, sounds = stack.calls(session_id, count=2)
+    images, audio = stack.calls(session_id, count=2)
     assert [binary["media_type"] for binary in images["binaries"]] == ["image/jpeg", "image/png"]
     assert (images["tokens_in"], images["tokens_out"]) == (5, 7)
     assert images["ttft_ms"] is not None
-    assert [binary["size_bytes"] for binary in sounds["binaries"]] == [1000] * 5
-    assert sounds["content"] == "heard"
+    assert [binary["size_bytes"] for binary in audio["binaries"]] == [1000] * 5
+    assert audio["content"] == "heard"
     for data in (JPEG, PNG, *pieces):
         assert_nowhere(stack, data)
 

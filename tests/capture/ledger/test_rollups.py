@@ -70,7 +70,7 @@ def test_names_beyond_the_bound_are_summed_up_as_other(
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    *told, n_other = (json.loads(line) for line in done.stdout.splitlines())
+    *figures, n_other = (json.loads(line) for line in done.stdout.splitlines())
     one_span = [["model_id", 5, 12, 7], ["agent_name", 1, 12, 0], ["user_id", 5, 12, 7]]
-    assert told == one_span * 2
+    assert figures == one_span * 2
     assert n_other == 3  # of combinations, of models and of users

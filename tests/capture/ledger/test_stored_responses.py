@@ -1,4 +1,4 @@
-"""Answers that the provider keeps: fetched again or resumed, they are counted once."""
+"""Responses that the provider stores: fetched again or resumed, they are counted once."""
 
 from __future__ import annotations
 

@@ -880,7 +880,7 @@ def test_cache_savings_by_tier_and_kind() -> None:
     assert without.parts and without.parts.cache_read == 0 and without.cache_savings_usd == 0
 
 
-# --- who is asked first --------------------------------------------------------------------------
+# --- the order of the sources -------------------------------------------------------------------
 
 
 def operator(text: str) -> Prices:
@@ -1266,7 +1266,7 @@ _OURS = {
     "input_image_tokens": "tokens_image_in",
     "output_image_tokens": "tokens_image_out",
 }
-# Where the library's answer is a number that is too low; docs/pricing.md tells each.
+# Where the library's result is a number that is too low; docs/pricing.md tells each.
 _KNOWN_GAPS = (
     "audio input has no price",
     "audio output has no price",

@@ -149,7 +149,7 @@ def test_a_stream_without_usage_has_estimated_tokens(stack: Ledger, provider: Pr
     call = stack.call(session_id)
     assert call["usage_source"] == "estimated"
     assert call["usage"] is None
-    # Two words and what frames a message; two letters and what opens an answer.
+    # Two words and what frames a message; two letters and what opens a response.
     assert (call["tokens_in"], call["tokens_out"]) == (7, 4)
 
 

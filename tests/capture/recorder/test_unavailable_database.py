@@ -70,7 +70,7 @@ def test_the_recorder_waits_for_a_read_only_postgresql(
 ) -> None:
     """As after a failover to a replica: no call is at fault, and none is set aside."""
     dsn = fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
-    long = "word " * 300_000  # its body lies in a file of its own
+    long = "word " * 300_000  # its body is in a file of its own
 
     def read_only(state: str) -> None:
         with psycopg.connect(own_postgresql.get_uri(), autocommit=True) as connection:
@@ -113,7 +113,7 @@ def test_sinks_go_on_after_postgresql_was_unavailable(
 ) -> None:
     dsn = fresh.env["AGENTLEDGER_DSN"] = create_database(own_postgresql.get_uri())
 
-    def told() -> dict[str, Any]:
+    def sink_state() -> dict[str, Any]:
         sinks = fresh.get("/readyz").json()["sinks"]
         return {n: sinks[0][n] for n in ("state", "seq", "behind")} if sinks else {}
 
@@ -125,13 +125,13 @@ def test_sinks_go_on_after_postgresql_was_unavailable(
 
     with fresh:
         say(fresh, "before the outage")
-        wait_until(lambda: told() == {"state": "following", "seq": 1, "behind": 0})
+        wait_until(lambda: sink_state() == {"state": "following", "seq": 1, "behind": 0})
         sinks = fresh.sinks()
         own_postgresql.stop()
-        wait_until(lambda: told().get("state") == "waiting")
+        wait_until(lambda: sink_state().get("state") == "waiting")
         fresh.post("s", content="during the outage")
         own_postgresql.start()
-        wait_until(lambda: told() == {"state": "following", "seq": 2, "behind": 0})
+        wait_until(lambda: sink_state() == {"state": "following", "seq": 2, "behind": 0})
         assert n_indexed() == 2
         assert fresh.sinks() == sinks
         [hit] = search(fresh, "during the outage")

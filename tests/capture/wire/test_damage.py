@@ -203,11 +203,11 @@ def splice(draw: st.DrawFn, bodies: list[bytes]) -> bytes:
     return body[:start] + draw(st.binary(max_size=20)) + body[end:]
 
 
-ANSWERS = [exchange.body for exchange in EXCHANGES]
+RESPONSES = [exchange.body for exchange in EXCHANGES]
 
 
 @settings(max_examples=400)
-@given(change_values(ANSWERS) | splice(ANSWERS) | st.binary())
+@given(change_values(RESPONSES) | splice(RESPONSES) | st.binary())
 def test_damaged_responses_never_raise(body: bytes) -> None:
     parse_as_all(body)
 

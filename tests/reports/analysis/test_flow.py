@@ -40,7 +40,7 @@ def call(
     )
 
 
-def told(*said: tuple[str | None, str | None, str | None]) -> list[SessionCall]:
+def calls_with(*said: tuple[str | None, str | None, str | None]) -> list[SessionCall]:
     """Calls by agent, handoff-from and handoff-to."""
     return [
         call(number, agent, giver=giver, taker=taker)
@@ -133,11 +133,13 @@ BOSS, FINDER, WRITER = "orchestrator", "researcher", "writer"
 def test_an_edge_counts_changes_of_hand(
     said: list[tuple[str | None, str | None, str | None]], expected: dict[tuple[str, str], int]
 ) -> None:
-    assert by_agent(told(*said)) == expected
+    assert by_agent(calls_with(*said)) == expected
 
 
 def test_one_that_is_only_named_has_no_calls() -> None:
-    nodes = {node.name: node for node in build_flow(told((BOSS, None, FINDER)), ()).by_agent.nodes}
+    nodes = {
+        node.name: node for node in build_flow(calls_with((BOSS, None, FINDER)), ()).by_agent.nodes
+    }
     assert (nodes[BOSS].n_calls, nodes[FINDER].n_calls) == (1, 0)
     assert (nodes[FINDER].cost_usd, nodes[FINDER].latency_ms) == (None, None)
 
@@ -159,7 +161,7 @@ def test_without_hand_off_headers_edges_follow_from_what_led_to_what() -> None:
 
 def test_runs_begin_when_the_hand_passes() -> None:
     runs = build_flow(
-        told(
+        calls_with(
             (BOSS, None, FINDER),
             (FINDER, BOSS, FINDER),
             (FINDER, BOSS, FINDER),
@@ -183,10 +185,10 @@ def test_many_siblings_of_one_role_are_tied_together() -> None:
         *((f"coder-{number}", BOSS, None) for number in range(12)),
         (FINDER, BOSS, None),
     ]
-    graph = build_flow(told(*said), ()).by_agent
+    graph = build_flow(calls_with(*said), ()).by_agent
     [group] = sibling_groups(graph)
     assert (group.role, len(group.members)) == ("coder", 12)
-    assert sibling_groups(build_flow(told(*said[:9]), ()).by_agent) == []
+    assert sibling_groups(build_flow(calls_with(*said[:9]), ()).by_agent) == []
 
 
 NAMES = st.sampled_from([None, "a", "b", "c", "d-1", "d-2"])

@@ -40,9 +40,9 @@ def test_flow(team: Ledger) -> None:
 
 
 def test_trace(team: Ledger) -> None:
-    told = team.get("/dashboard/trace.json?session=run").raise_for_status().json()
-    calls = told["calls"]
-    assert [told["names"][name] for name in calls["name"]] == [
+    data = team.get("/dashboard/trace.json?session=run").raise_for_status().json()
+    calls = data["calls"]
+    assert [data["names"][name] for name in calls["name"]] == [
         "orchestrator",
         "writer",
         "orchestrator",
@@ -50,7 +50,7 @@ def test_trace(team: Ledger) -> None:
     assert calls["parent"] == [-1, 0, -1] and calls["status"] == [200, 500, 200]
     ids = [call["action_id"].replace("-", "") for call in team.calls("run", count=3)]
     assert calls["ids"] == "".join(ids)
-    assert told["rows"]["above"] == [0] and told["rows"]["sums"]["errors"] == [1]
+    assert data["rows"]["above"] == [0] and data["rows"]["sums"]["errors"] == [1]
 
 
 def test_it_is_sent_again_only_when_it_changed(team: Ledger) -> None:

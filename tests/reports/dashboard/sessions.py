@@ -21,18 +21,18 @@ EXAMPLE = PROJECT / "docs" / "integrations" / "openai-agents.md"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
-def agent(session: str, name: str | None = None, **told: str | None) -> dict[str, str]:
-    """The headers of an agent; `told`: handoff_from, handoff_to, parent_action_id."""
-    named = {"session_id": session, "agent_name": name, **told}
+def agent(session: str, name: str | None = None, **fields: str | None) -> dict[str, str]:
+    """The headers of an agent; `fields`: handoff_from, handoff_to, parent_action_id."""
+    named = {"session_id": session, "agent_name": name, **fields}
     return {f"x-agentledger-{k.replace('_', '-')}": v for k, v in named.items() if v}
 
 
-def ask(ledger: Ledger, session: str, name: str | None = None, **told: str | None) -> str:
+def ask(ledger: Ledger, session: str, name: str | None = None, **fields: str | None) -> str:
     """One call; its action_id."""
     response = httpx.post(
         f"{ledger.url}/v1/chat/completions",
         json={"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
-        headers=agent(session, name, **told),
+        headers=agent(session, name, **fields),
         timeout=30,
     )
     return response.headers["x-agentledger-action-id"]

@@ -246,7 +246,7 @@ def test_every_key_expires(redis_server: RedisServer) -> None:
     asyncio.run(scenario())
 
 
-# --- when Redis is away ---
+# --- when Redis is unavailable ---
 
 
 @pytest.fixture
