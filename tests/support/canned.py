@@ -352,12 +352,12 @@ def last_text(parsed_body: dict[str, Any]) -> str:
 
 
 def echo(method: str, request: Received) -> list[Step]:
-    decoded = {
+    facts = {
         "line": request.line,
         "headers": request.headers,
         "size": request.size,
         "sha256": request.sha256,
     }
-    body = json.dumps(decoded).encode()
+    body = json.dumps(facts).encode()
     fields = [*JSON_TYPE, ("content-length", str(len(body)))]
     return [send(head(200, fields, "OK") + (b"" if method == "HEAD" else body))]
