@@ -35,14 +35,16 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
 OWN_FOLDER = 40
 FEW_LONG_TESTS = {"test_search_rules.py": 400}
 
-# What takes long: real SDKs, a real browser, kills and lost databases, fuzzed requests.
+# What takes long: real SDKs, a real browser, kills, lost databases and Redis, fuzzed requests.
 # `python -m pytest -m e2e` runs it; CI does so after the core suite.
 END_TO_END = (
     "sdks",
+    "capture/admission/test_budgets_kept.py",
     "capture/admission/test_budgets_sdks.py",
     "capture/recorder/test_unavailable_database.py",
     "capture/recorder/test_kills.py",
     "reports/api/test_schema.py",
+    "reports/live/test_running_elsewhere.py",
 )
 BROWSER = "chromium"
 
@@ -54,6 +56,11 @@ class Closable(Protocol):
 
 
 Client = TypeVar("Client", bound=Closable)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns three workers for two cores: most tests wait for processes more than they compute."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.hookimpl(tryfirst=True)  # before marks are selected
