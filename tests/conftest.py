@@ -35,16 +35,20 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("nobody.pem"))
 OWN_FOLDER = 40
 FEW_LONG_TESTS = {"test_search_rules.py": 400}
 
-# What takes long: real SDKs, a real browser, kills, lost databases and Redis, fuzzed requests.
+# What takes long: real SDKs, a real browser, kills, full disks, lost databases and Redis, fuzzing.
 # `python -m pytest -m e2e` runs it; CI does so after the core suite.
 END_TO_END = (
     "sdks",
     "capture/admission/test_budgets_kept.py",
     "capture/admission/test_budgets_sdks.py",
-    "capture/recorder/test_unavailable_database.py",
+    "capture/admission/test_token_budgets.py",
     "capture/recorder/test_kills.py",
+    "capture/recorder/test_unavailable_database.py",
+    "capture/spool/test_spool_full.py",
     "reports/api/test_schema.py",
     "reports/live/test_running_elsewhere.py",
+    "reports/search/test_search_rules.py",
+    "reports/sinks",
 )
 BROWSER = "chromium"
 
