@@ -81,13 +81,10 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     admission = runtime.admission
     summary = None
     if admission.inspects_bodies:
-        # Reading a large body takes its time: other calls go on meanwhile.
-        on_disk = body.file is not None
-        summary = (
-            await asyncio.to_thread(inspect_body, call, body)
-            if on_disk
-            else inspect_body(call, body)
-        )
+        if body.file is None:
+            summary = inspect_body(call, body)
+        else:  # a large body takes its time: other calls go on meanwhile
+            summary = await asyncio.to_thread(inspect_body, call, body)
     head = request_head(call, body)
     if call.only_reads:
         return Assessment(head, summary, admission.check_stops(call.fields) or NOTHING_APPLIES)

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class News:
-    """What has come into the ledger up to `position`."""
+    """The changes of the ledger up to `position`, for clients that have seen all before."""
 
     position: LedgerPosition
     calls: list[ShortCall] = field(default_factory=list)  # in the order of seq
