@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
@@ -75,22 +76,23 @@ class ParsedCall(NamedTuple):
     error_detail: str | None
     streaming: bool
     latency_ms: float | None
-    ttft_ms: float | None
     first_byte_ms: float | None
-    parts: Sequence[StoredPart]
-    prompt: StoredPart | None
     frame: StoredText | None  # None: the request was lost
-    frame_is_whole: bool
     request_sha256: str | None
     request_bytes: int | None
     response: StoredText
     response_bytes: int
     response_sha256: str
     parent_action_id: UUID | None
-    usage: Usage | None
-    usage_source: str  # provider | estimated | none
-    binaries: Mapping[bytes, EmbeddedBinary]  # by digest, all that the texts refer to
     notes: Sequence[str]
+    # What follows has these values where the bodies were not understood.
+    frame_is_whole: bool = True
+    ttft_ms: float | None = None
+    parts: Sequence[StoredPart] = ()
+    prompt: StoredPart | None = None
+    usage: Usage | None = None
+    usage_source: str = "none"  # provider | estimated | none
+    binaries: Mapping[bytes, EmbeddedBinary] = MappingProxyType({})  # by digest, of all texts
 
     def ledger_field(self, name: str) -> str | None:
         """Returns what the agent sent in an x-agentledger-* header, `name` in snake case."""
@@ -156,3 +158,17 @@ def header_value(head: RequestHead | ResponseHead | None, name: str) -> str | No
             if key == name:
                 return value
     return None
+
+
+def request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
+    """Returns the digest of the body as it was sent; None if it was lost."""
+    if request and request.refusal and request.refusal.body_sha256:
+        return request.refusal.body_sha256
+    return hashlib.sha256(body).hexdigest() if body is not None else None
+
+
+def request_size(request: RequestHead | None, body: bytes | None) -> int | None:
+    """Returns the size of the body as it was sent; None if it was lost."""
+    if request and request.refusal:
+        return request.body_size
+    return len(body) if body is not None else None

@@ -3,7 +3,6 @@ stored once in their scope, and a frame around them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -112,17 +111,3 @@ def _frame(
         if join_parts(frame, [part.data for part in parts]) == text.text:
             return StoredText(frame), False
     return StoredText(text.text, text.references), True
-
-
-def request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
-    """Returns the digest of the body as it was sent; None if it was lost."""
-    if request and request.refusal and request.refusal.body_sha256:
-        return request.refusal.body_sha256
-    return hashlib.sha256(body).hexdigest() if body is not None else None
-
-
-def request_size(request: RequestHead | None, body: bytes | None) -> int | None:
-    """Returns the size of the body as it was sent; None if it was lost."""
-    if request and request.refusal:
-        return request.body_size
-    return len(body) if body is not None else None

@@ -16,14 +16,11 @@ from capture.wire.types import ParsedResponse, WireFormat
 
 STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
 
-_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
-
 
 class StoredResponse(NamedTuple):
     parsed: ParsedResponse
     raw: bytes  # as it came, with its content-encoding
     stored: StoredText
-    is_stream: bool
     piece_ends: list[int]  # where each piece ends in the body without its content-encoding
     binaries: list[EmbeddedBinary]
     notes: list[str]
@@ -47,8 +44,7 @@ def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> StoredRe
     else:
         stored = StoredText(text.text, text.references, is_decoded=raw != decoded.body)
         notes += [STORED_DECODED] if stored.is_decoded else []
-    is_stream = content_type.startswith(_STREAM_TYPES)
-    return StoredResponse(parsed, raw, stored, is_stream, decoded.piece_ends, text.binaries, notes)
+    return StoredResponse(parsed, raw, stored, decoded.piece_ends, text.binaries, notes)
 
 
 def _parse(

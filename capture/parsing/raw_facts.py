@@ -1,0 +1,132 @@
+"""What is known of a call without understanding its bodies: times, outcome, sizes and digests."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from uuid import UUID
+
+from capture.exchange import Exchange, Outcome, datetime_from_id, datetime_from_ns
+from capture.parsing.parsed_call import ParsedCall, header_value, request_sha256, request_size
+from capture.wire import registry
+from capture.wire.binaries.references import StoredText
+from capture.wire.json.lenient import clean
+from capture.wire.types import ParsedRequest, ParsedResponse
+
+MAX_ERROR = 2000  # characters
+DAMAGED = "some of this call's records in the spool were damaged"
+
+_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
+
+
+def parse_raw_facts(exchange: Exchange, *notes: str, keep_bodies: bool = False) -> ParsedCall:
+    """Returns the call as it is recorded when its bodies cannot be understood; `notes` say why.
+    Takes no more memory than the bodies do, and the time that hashing them takes.
+
+    With `keep_bodies`, the ledger stores both bodies as they came. Leaves `exchange` as it is.
+    """
+    request, response = exchange.request, exchange.response
+    refusal = request.refusal if request else None
+    body = exchange.body if keep_bodies else None
+    response_digest = hashlib.sha256()
+    for piece in exchange.pieces:
+        response_digest.update(piece)
+    outcome = outcome_of(exchange, ParsedResponse())
+    return ParsedCall(
+        action_id=exchange.action_id,
+        request=request,
+        response_head=response,
+        wire_format=registry.by_name(request.wire_format if request else "raw"),
+        parsed_request=ParsedRequest(model_id=refusal.model if refusal else None),
+        parsed_response=ParsedResponse(),
+        timestamp=timestamp_of(exchange),
+        outcome=outcome,
+        error_detail=error_detail(exchange, ParsedResponse(), outcome),
+        streaming=is_stream(exchange),
+        latency_ms=latency_ms(exchange),
+        first_byte_ms=first_byte_ms(exchange),
+        frame=StoredText(body) if body is not None else None,
+        request_sha256=request_sha256(request, exchange.body),
+        request_bytes=request_size(request, exchange.body),
+        response=StoredText(b"".join(exchange.pieces) if keep_bodies else b""),
+        response_bytes=sum(map(len, exchange.pieces)),
+        response_sha256=response_digest.hexdigest(),
+        parent_action_id=parent_of(exchange),
+        notes=[*damage_notes(exchange), *notes],
+    )
+
+
+def timestamp_of(exchange: Exchange) -> datetime:
+    """Returns when the request was complete; by the call's id, if the request was lost."""
+    if exchange.request is None:
+        return datetime_from_id(exchange.action_id)
+    return datetime_from_ns(exchange.request.started_ns)
+
+
+def damage_notes(exchange: Exchange) -> list[str]:
+    return [DAMAGED] if exchange.is_damaged else []
+
+
+_CUT_SHORT = {
+    Outcome.INTERRUPTED: "AgentLedger stopped before the response was complete",
+    Outcome.CLIENT_LEFT: "the agent disconnected before the response was complete",
+    Outcome.UPSTREAM_CUT: "the upstream closed the connection before the response was complete",
+}
+
+
+def outcome_of(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
+    """A response that is complete by its wire format counts as complete, even if the connection
+    ended early: many agents disconnect when they have seen the last event."""
+    outcome = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
+    if (
+        outcome is not Outcome.COMPLETED
+        and outcome in _CUT_SHORT
+        and parsed_response.complete
+        and exchange.piece_times_ns
+    ):
+        outcome = Outcome.COMPLETED
+    status = exchange.response.status if exchange.response else 0
+    if outcome is Outcome.COMPLETED and (status >= 400 or parsed_response.error is not None):
+        return Outcome.UPSTREAM_ERROR
+    return outcome
+
+
+def error_detail(
+    exchange: Exchange, parsed_response: ParsedResponse, outcome: Outcome
+) -> str | None:
+    if outcome is Outcome.COMPLETED:  # an error in the response makes it an UPSTREAM_ERROR
+        return None
+    details = [parsed_response.error, _CUT_SHORT.get(outcome)]
+    if exchange.end is not None:
+        is_ours = outcome is Outcome.REFUSED or (
+            exchange.response is not None and exchange.response.is_ours
+        )
+        details = [exchange.end.error] if is_ours else [*details, exchange.end.error]
+    texts = [text for text in details if text]
+    if not texts:
+        return None
+    return clean("; ".join(texts))[:MAX_ERROR]
+
+
+def is_stream(exchange: Exchange) -> bool:
+    content_type = header_value(exchange.response, "content-type") or ""
+    return content_type.startswith(_STREAM_TYPES)
+
+
+def latency_ms(exchange: Exchange) -> float | None:
+    if exchange.end is not None:
+        return exchange.end.at_ns / 1e6
+    return exchange.piece_times_ns[-1] / 1e6 if exchange.piece_times_ns else None
+
+
+def first_byte_ms(exchange: Exchange) -> float | None:
+    return exchange.piece_times_ns[0] / 1e6 if exchange.piece_times_ns else None
+
+
+def parent_of(exchange: Exchange) -> UUID | None:
+    """Returns the call that the agent named as this one's parent; None also for what is no id."""
+    text = exchange.request.ledger.get("parent_action_id") if exchange.request else None
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
