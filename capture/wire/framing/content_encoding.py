@@ -1,11 +1,12 @@
-"""Decodes the content-encodings of a body that came in pieces, as far as possible, in bounds."""
+"""Decodes the content-encodings of a body that came in pieces, in bounds: as far as possible
+(`decode`), or piece by piece for a reader that stops when it knows enough (`iter_decode`)."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # it has no types
@@ -14,6 +15,13 @@ import zstandard
 LIMIT_BYTES = 256 * 2**20
 MOST_CODINGS = 4
 """The most content-encodings of one body that are decoded; servers send one."""
+
+MOST_TIMES = 100
+"""A body that is read piece by piece grows to so many times its size at most: text seldom grows to
+more than 20 times, and a bomb to 1,000 times and more."""
+
+ALWAYS_BYTES = 4 * 2**20
+"""So many bytes are decoded piece by piece whatever they grew from."""
 
 _STEP_BYTES = 64 * 2**10  # of output at once
 _broken = (zlib.error, brotli.error, zstandard.ZstdError)
@@ -63,6 +71,80 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
             notes.append(f"content-encoding {name}: {note}")
     ends = list(accumulate(map(len, pieces)))
     return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None)
+
+
+class Undecodable(Exception):
+    """The rest of a body cannot be decoded, or not in bounds. The message says why."""
+
+
+def iter_decode(pieces: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
+    """Yields a body decoded as far as its reader asks for it, mostly 64 KiB at a time.
+
+    A piece may be empty, so that the reader can stop where much is read and nothing comes out.
+    Raises Undecodable at a coding that is unknown, broken or cut short, and where any coding makes
+    more than `MOST_TIMES` the bytes that came in, beyond the first `ALWAYS_BYTES`.
+    """
+    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    codings = [name for name in names if name not in ("", "identity")]
+    if len(codings) > MOST_CODINGS:
+        raise Undecodable(f"{len(codings)} content-encodings")
+    received = _Received(pieces)
+    decoded: Iterator[bytes] = iter(received)
+    for name in reversed(codings):
+        decoded = _iter_decode_one(decoded, name, received)
+    yield from decoded
+
+
+class _Received:
+    """The pieces of a body as it came, and how much of it has been read."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self._n_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._n_bytes += len(piece)
+            yield piece
+
+    def check_growth(self, n_decoded: int) -> None:
+        if n_decoded > max(ALWAYS_BYTES, MOST_TIMES * self._n_bytes):
+            raise Undecodable(f"it grows to more than {MOST_TIMES} times its size")
+
+
+def _iter_decode_one(pieces: Iterator[bytes], name: str, received: _Received) -> Iterator[bytes]:
+    head = b""
+    while len(head) < 2 and (piece := next(pieces, None)) is not None:
+        head += piece
+    start = _starter(name, [head])
+    if start is None:
+        raise Undecodable(f"content-encoding {name[:40]!r} is unknown")
+    decoder, total = start(), 0
+    step_bytes = decoder.input_step
+    for piece in chain([head], pieces):
+        offset = 0
+        while offset < len(piece):
+            step = piece[offset : offset + step_bytes]
+            offset += len(step)
+            before = total
+            try:
+                for out in chain.from_iterable(map(_in_steps, decoder.feed(step))):
+                    total += len(out)
+                    received.check_growth(total)
+                    yield out
+            except _broken:
+                raise Undecodable(f"content-encoding {name} is broken") from None
+            # zstd gives all that a step makes at once: up to 32,768 times as much.
+            is_large = total - before > 4 * _STEP_BYTES
+            step_bytes = max(step_bytes // 16, 16) if is_large else decoder.input_step
+            if total == before:
+                yield b""
+    if not decoder.is_finished() and head:
+        raise Undecodable(f"content-encoding {name} is cut short")
+
+
+def _in_steps(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _STEP_BYTES] for start in range(0, len(data), _STEP_BYTES))
 
 
 def _starter(name: str, pieces: list[bytes]) -> Callable[[], _Decoder] | None:

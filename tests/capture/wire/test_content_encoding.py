@@ -13,7 +13,13 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.content_encoding import (
+    ALWAYS_BYTES,
+    MOST_TIMES,
+    Undecodable,
+    decode,
+    iter_decode,
+)
 
 BODY = b"".join(b'data: {"n":%d}\n\n' % n for n in range(2_000))
 NOISE = random.Random(7).randbytes(50_000)
@@ -158,3 +164,60 @@ def test_decoding_never_raises(pieces: list[bytes], encoding: str, head: bytes) 
     decoded = decode([head, *pieces], encoding, limit=1_000)
     assert len(decoded.piece_ends) == len(pieces) + 1
     assert decoded.piece_ends[-1] == len(decoded.body)
+
+
+# --- piece by piece ---
+
+
+@codings
+@pytest.mark.parametrize("size", [1, 1_000, 10**9])
+def test_pieces_are_decoded_one_by_one(
+    encoding: str, encode: Callable[[bytes], bytes], size: int
+) -> None:
+    for body in (BODY, NOISE, b"x"):
+        assert b"".join(iter_decode(in_pieces(encode(body), size), encoding)) == body
+    assert b"".join(iter_decode([], encoding)) == b""
+
+
+@codings
+def test_what_grows_too_much_is_decoded_no_further(
+    encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    bomb = encode(bytes(64 * 2**20))
+    n_decoded = 0
+    with pytest.raises(Undecodable, match=f"more than {MOST_TIMES} times its size"):
+        for piece in iter_decode(in_pieces(bomb, 1_000), encoding):
+            assert len(piece) <= 2**18
+            n_decoded += len(piece)
+    assert n_decoded <= max(ALWAYS_BYTES, MOST_TIMES * len(bomb))
+
+
+def test_a_coding_within_that_makes_nothing_is_bounded_too() -> None:
+    compressor = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    nothing = b"\0\0\0\xff\xff" * 4_000_000  # blocks of deflate without content
+    bomb = compressor.compress(nothing) + compressor.flush()
+    pieces = []
+    with pytest.raises(Undecodable, match="grows to more"):
+        for piece in iter_decode([bomb], "deflate, gzip"):
+            pieces.append(piece)
+    assert not any(pieces)
+
+
+@codings
+def test_a_body_that_is_cut_or_broken_says_so(
+    encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    encoded = encode(NOISE)
+    got = b""
+    with pytest.raises(Undecodable, match="cut short"):
+        for piece in iter_decode([encoded[:-20]], encoding):
+            got += piece
+    assert len(got) > len(NOISE) - 20_000 and NOISE.startswith(got)
+    with pytest.raises(Undecodable):
+        list(iter_decode([b"this is not compressed at all"], encoding))
+
+
+def test_an_unknown_coding_is_not_decoded() -> None:
+    for encoding in ("aws-chunked", "rot13, gzip", "gzip, " * 1_000):
+        with pytest.raises(Undecodable, match="unknown|1000 content-encodings"):
+            list(iter_decode([gzip.compress(b"abc")], encoding))
