@@ -25,7 +25,7 @@ def sqlite(config: Config) -> dict[str, Any]:
     # by then, so the ledger syncs if the spool does.
     synchronous = "FULL" if config.spool_fsync else "NORMAL"
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "capture.sqlite",
         "NAME": str(config.sqlite_path),
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",

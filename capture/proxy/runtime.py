@@ -28,6 +28,7 @@ from capture.exchange import Outcome, new_action_id
 from capture.proxy.child_processes import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
+from capture.sqlite.files import create_if_missing
 from capture.tasks import cancel_tasks
 from capture.upstream.client import UpstreamClient
 from capture.upstream.routing import Destinations
@@ -168,6 +169,8 @@ def _begin() -> Runtime:
     folder = Folder(config.spool_path)
     folder.prepare()
     lock = _lock(folder)
+    with contextlib.suppress(OSError):  # the recorder reports it
+        create_if_missing(config.sqlite_path)
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     stops.begin()

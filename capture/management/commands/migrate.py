@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from access.redaction import redact_url
+from capture.sqlite.files import create_if_missing
 
 
 class Command(DjangoCommand):
@@ -17,6 +18,7 @@ class Command(DjangoCommand):
     Proxy and recorder call it at their start."""
 
     def handle(self, *args: Any, **options: Any) -> None:
+        create_if_missing(settings.AGENTLEDGER.sqlite_path)
         foreign = find_foreign_migration()
         if foreign is not None:
             raise CommandError(

@@ -24,6 +24,7 @@ from capture.models import Ledger
 from capture.proxy import runtime
 from capture.recorder.maintenance import migrate
 from capture.spool.folder import SpoolError
+from capture.sqlite.files import create_if_missing
 from capture.upstream.routing import Destinations
 
 
@@ -78,10 +79,11 @@ def prepare_database() -> None:
     recorder waits for one that is only unavailable."""
     config = settings.AGENTLEDGER
     try:
+        create_if_missing(config.sqlite_path)
         migrate()
         if config.sqlite_path is not None:
             refuse_read_only()
-    except DatabaseError as error:
+    except (DatabaseError, OSError) as error:
         reason = redact_error(error, config.dsn)
         is_refused = isinstance(error, OperationalError) and config.sqlite_path is None
         if not (is_refused and is_temporary(reason)):

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from capture.recorder.recorder import Recorder
 from capture.spool.folder import Folder, SpoolError
+from capture.sqlite.files import create_if_missing
 
 
 class Command(BaseCommand):
@@ -28,9 +29,11 @@ class Command(BaseCommand):
         folder = Folder(settings.AGENTLEDGER.spool_path)
         try:
             folder.prepare()
+            if not until_stdin_closes:  # else its proxy has done so
+                create_if_missing(settings.AGENTLEDGER.sqlite_path)
             # One recorder a folder: another may still be draining it for a proxy that stopped.
             while folder.lock("recorder", wait_s=60) is None:
                 pass
             Recorder(folder, until_stdin_closes=until_stdin_closes).run()
-        except SpoolError as error:
+        except (SpoolError, OSError) as error:
             raise CommandError(str(error)) from None

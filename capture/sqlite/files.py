@@ -1,0 +1,71 @@
+"""The files of a SQLite database: which ones the path names now, and the creation of the first."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+FileId = tuple[int, int]
+"""Device and inode: a file that is deleted or replaced has others at its path, or none."""
+
+
+class Files(NamedTuple):
+    """What the path of a database names; None: nothing."""
+
+    main: FileId | None
+    wal: FileId | None  # its log, which has the latest commits
+    shm: FileId | None  # the index of the log, shared by all that have the database open
+
+    @classmethod
+    def at(cls, path: str) -> Files:
+        return cls(*(_file_id(each) for each in _paths(path)))
+
+    def is_part_of(self, other: Files) -> bool:
+        """Returns whether `other` has these files, and perhaps more."""
+        return all(mine in (None, its) for mine, its in zip(self, other, strict=True))
+
+
+def create_if_missing(path: Path | None) -> None:
+    """Creates an empty database; None: it is not a SQLite file. Connections never do: a file that
+    is missing while AgentLedger runs was moved or deleted, and an empty one must not take its place
+    unasked. Raises OSError."""
+    if path is None:
+        return
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def remove_log_of(left: Files, path: str) -> None:
+    """Removes the log and its index, if they are still those that belong to a database which
+    another one has replaced: SQLite would apply them to that one."""
+    with _alone_in_folder(path):
+        for name, id_ in zip(_paths(path)[1:], left[1:], strict=True):
+            if id_ is not None and _file_id(name) == id_:
+                os.unlink(name)
+
+
+@contextlib.contextmanager
+def _alone_in_folder(path: str) -> Iterator[None]:
+    """Two processes may find at once that the database was replaced."""
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _paths(path: str) -> tuple[str, str, str]:
+    return path, f"{path}-wal", f"{path}-shm"
+
+
+def _file_id(path: str) -> FileId | None:
+    try:
+        found = os.stat(path)
+    except OSError:  # it does not exist, or its folder does not
+        return None
+    return found.st_dev, found.st_ino
