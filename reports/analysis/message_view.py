@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import orjson
-
 from capture.wire.binaries.references import PREFIX
-from capture.wire.json.lenient import clean_json, load
+from capture.wire.json.fields import objects, text
+from capture.wire.json.lenient import dump_indented, load
 from capture.wire.types import JSON
 
 UNKNOWN = "—"
@@ -62,18 +61,14 @@ def view_message(message: bytes) -> MessageView:
         return MessageView(UNKNOWN, [MessageBlock("text", message.decode(errors="replace"))])
     if not isinstance(value, dict):
         return MessageView("user", list(_content_blocks(value)))
-    role = value.get("role") or value.get("type") or UNKNOWN
-    return MessageView(str(role), list(_message_blocks(value)))
-
-
-def format_json(value: JSON) -> str:
-    return orjson.dumps(clean_json(value), option=orjson.OPT_INDENT_2).decode()
+    role = text(value.get("role")) or text(value.get("type")) or UNKNOWN
+    return MessageView(role, list(_message_blocks(value)))
 
 
 def format_text(text: str) -> str:
     """Indents a text that is JSON; returns any other text unchanged."""
     value, note = load(text.encode(errors="replace"))
-    return text if note or isinstance(value, str) else format_json(value)
+    return text if note or isinstance(value, str) else dump_indented(value)
 
 
 def _message_blocks(value: dict[str, JSON]) -> Iterator[MessageBlock]:
@@ -93,11 +88,10 @@ def _message_blocks(value: dict[str, JSON]) -> Iterator[MessageBlock]:
         if value.get(key) is not None:
             kind: BlockKind = "thinking" if value.get("type") == "reasoning" else "text"
             yield from _content_blocks(value[key], kind)
-    for call in value.get("tool_calls") or ():
-        if isinstance(call, dict):
-            nested = call.get("function")
-            function = nested if isinstance(nested, dict) else call
-            yield _tool_call(function.get("name"), call.get("id"), function.get("arguments"))
+    for call in objects(value.get("tool_calls")):
+        nested = call.get("function")
+        function = nested if isinstance(nested, dict) else call
+        yield _tool_call(function.get("name"), call.get("id"), function.get("arguments"))
     known = {
         *_BLOCK_KEYS,
         *_METADATA_KEYS,
@@ -108,7 +102,7 @@ def _message_blocks(value: dict[str, JSON]) -> Iterator[MessageBlock]:
     }
     rest = {key: entry for key, entry in value.items() if key not in known and entry}
     if rest:
-        yield MessageBlock("json", format_json(rest))
+        yield MessageBlock("json", dump_indented(rest))
 
 
 def _content_blocks(value: JSON, kind: BlockKind = "text") -> Iterator[MessageBlock]:
@@ -118,7 +112,7 @@ def _content_blocks(value: JSON, kind: BlockKind = "text") -> Iterator[MessageBl
         elif isinstance(block, dict):
             yield from _read_typed_block(block, kind)
         elif block is not None:
-            yield MessageBlock("json", format_json(block))
+            yield MessageBlock("json", dump_indented(block))
 
 
 def _read_typed_block(block: dict[str, JSON], kind: BlockKind) -> Iterator[MessageBlock]:
@@ -142,7 +136,7 @@ def _read_typed_block(block: dict[str, JSON], kind: BlockKind) -> Iterator[Messa
         failed = result.get("status") == "error"
         yield _tool_result(result.get("toolUseId"), result.get("content"), failed)
     else:
-        text = format_json(block)
+        text = dump_indented(block)
         found = _REFERENCE.search(text)
         yield MessageBlock("binary" if found else "json", text, binary=_reference(found))
 
@@ -163,7 +157,7 @@ def _tool_call(name: JSON, id: JSON, arguments: JSON) -> MessageBlock:
     if isinstance(arguments, str):
         text = format_text(arguments)
     else:
-        text = "" if arguments is None else format_json(arguments)
+        text = "" if arguments is None else dump_indented(arguments)
     return MessageBlock("tool_call", text, name=_optional_text(name), id=_optional_text(id))
 
 
@@ -181,8 +175,8 @@ def _plain_text(content: JSON) -> str:
         texts = [block.get("text") for block in content if isinstance(block, dict)]
         if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
             return "\n".join(map(str, texts))
-    return "" if content is None else format_json(content)
+    return "" if content is None else dump_indented(content)
 
 
 def _optional_text(value: JSON) -> str | None:
-    return None if value is None else str(value)
+    return value if value is None or isinstance(value, str) else dump_indented(value)

@@ -39,7 +39,7 @@ _EMPTY_POINT: dict[str, Any] = {**dict.fromkeys(CHART_SUMS, 0), **dict.fromkeys(
 @page
 def analytics(request: HttpRequest) -> HttpResponse:
     given = to_api_query(request.GET)
-    by = str(given.setdefault("by", "model"))
+    by = given["by"] = str(given.get("by") or "model")
     query = analytics_query(AnalyticsParameters.parse(given))
     summary = query.run()
     totals, series = analytics_totals(query, summary), list(analytics_series(summary, None))

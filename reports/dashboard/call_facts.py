@@ -8,7 +8,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
+from capture.wire.types import JSON
 from reports.queries import records
 from reports.queries.records import Record
 
@@ -58,19 +60,19 @@ def names_of_tools_offered(record: Record) -> list[str]:
     value = load(tools.json)[0] if tools else None
     if isinstance(value, dict):
         value = value.get("tools", [value])
-    return [name for tool in value or () for name in _tool_names(tool)]
+    return [name for tool in objects(value) for name in _tool_names(tool)]
 
 
-def _tool_names(tool: Any) -> list[str]:
-    if not isinstance(tool, dict):
-        return []
+def _tool_names(tool: dict[str, JSON]) -> list[str]:
     for key in ("functionDeclarations", "function_declarations"):
         if isinstance(tool.get(key), list):
-            return [name for one in tool[key] for name in _tool_names(one)]
-    for key in ("function", "toolSpec"):
-        if isinstance(tool.get(key), dict):
-            return _tool_names(tool[key])
-    return [str(tool.get("name") or tool.get("type") or "?")]
+            return [_tool_name(one) for one in objects(tool[key])]
+    return [_tool_name(tool)]
+
+
+def _tool_name(tool: dict[str, JSON]) -> str:
+    described = fields(tool.get("function")) or fields(tool.get("toolSpec")) or tool
+    return text(described.get("name")) or text(described.get("type")) or "?"
 
 
 def curl_command(request: HttpRequest, record: Record, limit: int) -> str | None:

@@ -9,11 +9,11 @@ from uuid import UUID
 from rest_framework.exceptions import ValidationError
 
 from capture.models import Call
+from capture.wire.json.lenient import dump_indented
 from reports.analysis.message_diff import DiffStep, diff_messages
 from reports.analysis.message_view import (
     MessageBlock,
     MessageView,
-    format_json,
     format_text,
     view_message,
 )
@@ -86,5 +86,5 @@ def response_message(record: Record) -> MessageView:
         for one in record.tool_calls
     ]
     if row["choices"]:
-        blocks.append(MessageBlock("json", format_json(row["choices"])))
+        blocks.append(MessageBlock("json", dump_indented(row["choices"])))
     return MessageView("response", blocks)

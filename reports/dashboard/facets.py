@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils.timezone import now
 
 from capture.ledger.rollup_sums import CALLS, hour_of
+from reports.queries.analytics import MAX_DAYS
 from reports.queries.rollups import Period, summary, total_of
 
 DAYS = 7
@@ -22,16 +23,22 @@ FACETS = {
 
 
 def read_facets(parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Reads the values of the last seven days, or of the period that the parameters give."""
-    until: datetime = parameters.get("until", now())
-    since: datetime = parameters.get("since", until - timedelta(days=DAYS))
-    begin, end = hour_of(since), hour_of(until) + 1
-    period = Period(begin, max(end, begin + 1), by_day=True, is_to_now="until" not in parameters)
+    """Reads the values of the last seven days, or of the period that the parameters give: of its
+    last `MAX_DAYS`, if it is longer."""
+    period = _period(parameters)
     return [
         {"name": name, "title": title, "values": values}
         for name, (title, column) in FACETS.items()
         if (values := _values(period, column))
     ]
+
+
+def _period(parameters: dict[str, Any]) -> Period:
+    until: datetime = min(parameters.get("until", now()), now())
+    end = max(hour_of(until), 0) + 1
+    begin = hour_of(parameters["since"]) if "since" in parameters else end - 24 * DAYS
+    begin = min(max(begin, end - 24 * MAX_DAYS["day"], 0), end - 1)
+    return Period(begin, end, by_day=True, is_to_now="until" not in parameters)
 
 
 def _values(period: Period, column: str) -> list[dict[str, Any]]:

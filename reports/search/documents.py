@@ -219,7 +219,7 @@ def _split_results(message: JSON) -> tuple[list[JSON], JSON]:
 def _is_result(value: JSON) -> bool:
     return isinstance(value, dict) and (
         value.get("role") in RESULT_ROLES
-        or str(value.get("type")).endswith(RESULT_TYPES)
+        or (isinstance(kind := value.get("type"), str) and kind.endswith(RESULT_TYPES))
         or not RESULT_KEYS.isdisjoint(value)
     )
 

@@ -14,7 +14,7 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
-from reports.analysis.message_view import format_json
+from capture.wire.json.lenient import dump_indented
 from reports.dashboard import formats
 from reports.dashboard.module_preload import find_imports
 from reports.dashboard.preferences import Preferences, zone_label
@@ -83,7 +83,7 @@ def shorten(text: str, limit: int) -> str:
 @register.filter
 def as_text(value: Any) -> str:
     """Returns a text unchanged, anything else as JSON."""
-    return value if isinstance(value, str) else format_json(value)
+    return value if isinstance(value, str) else dump_indented(value)
 
 
 @register.filter

@@ -67,6 +67,15 @@ def dump(value: JSON) -> str:
         return json.dumps(clean_json(value), ensure_ascii=False, separators=(",", ":"))
 
 
+def dump_indented(value: JSON) -> str:
+    """Returns the JSON text of a value that `load` gave, for readers; cleans the value."""
+    value = clean_json(value)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, indent=2)
+
+
 def clean(text: str) -> str:
     """Returns `text` as PostgreSQL accepts it: NUL and lone surrogates become U+FFFD.
 
