@@ -114,6 +114,14 @@ def name_list(value: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
+def origins(value: str) -> tuple[str, ...]:
+    """A browser's extension has an origin too, of a scheme of its own."""
+    listed = tuple(item.lower().rstrip("/") for item in name_list(value))
+    if not all(re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+", item) for item in listed):
+        raise Rejected("comma-separated origins, e.g. https://app.example.com, or *")
+    return listed
+
+
 def path_list(value: str) -> tuple[str, ...]:
     return tuple(item.strip("/") for item in name_list(value))
 

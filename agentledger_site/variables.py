@@ -17,6 +17,7 @@ from agentledger_site.parsers import (
     name_list,
     networks,
     one_of,
+    origins,
     path_list,
     redis_url,
     seconds,
@@ -112,6 +113,14 @@ class Variables:
         "",
         "comma-separated host names that the read endpoints accept in addition to localhost names"
         " and IP addresses; with a key set and this list empty, they accept any",
+    )
+    allow_browsers: tuple[str, ...] = variable(
+        "ALLOW_BROWSERS",
+        origins,
+        "",
+        "comma-separated origins, e.g. `https://app.example.com`, whose pages may send calls and"
+        " read their responses, like those of loopback origins; `*`: all"
+        " ([docs/access.md](docs/access.md#browsers))",
     )
     secret_key: str | None = variable(
         "SECRET_KEY",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from capture.admission.decision import Refused
 from capture.exchange import new_action_id
 from capture.proxy.begin_call import NotSpooled, RefusedCall, assess, begin_call
+from capture.proxy.browser_requests import BrowserRequest, find_browser_request, find_refusal
+from capture.proxy.browser_responses import add_headers, allow_preflight
 from capture.proxy.forward import forward
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
@@ -15,27 +17,52 @@ from capture.proxy.responses import unknown_upstream, unrecordable
 from capture.proxy.runtime import Runtime, ensure_running
 from capture.upstream.routing import UnknownUpstream
 from capture.wire import registry
+from capture.wire.paths import readings
 from capture.wire.types import WireFormat
+
+RAW = registry.by_name("raw")
 
 
 async def proxy(request: ProxyRequest) -> ProxyResponse:
     """Serves every request that is not for one of AgentLedger's own paths."""
+    browser_request = find_browser_request(request.method, request.raw_headers)
+    if browser_request is None:
+        return await serve(request)
+    return await serve_browser(request, browser_request)
+
+
+async def serve_browser(request: ProxyRequest, browser_request: BrowserRequest) -> ProxyResponse:
     runtime = ensure_running()
-    wire_format = format_to_record(request, runtime.config.extra_paths)
+    is_allowed = runtime.allowed_origins.include(browser_request.origin)
+    refused = find_refusal(browser_request, is_allowed=is_allowed)
+    if refused is not None:
+        runtime.counters.refused_pages += 1
+        _, wire_format = read_path(request, runtime.config.extra_paths)
+        response = refusal_response(wire_format or RAW, new_action_id(), refused)
+    elif is_allowed and browser_request.is_preflight:
+        response = allow_preflight(browser_request)
+    else:
+        response = await serve(request)
+    add_headers(browser_request, response, is_allowed=is_allowed)
+    return response
+
+
+async def serve(request: ProxyRequest) -> ProxyResponse:
+    runtime = ensure_running()
+    path, wire_format = read_path(request, runtime.config.extra_paths)
     try:
         call = identify_call(
             runtime,
             method=request.method,
-            path=request.path,
+            path=path,
             target=request.target,
             headers=request.raw_headers,
             wire_format=wire_format,
         )
     except EntryRefused as error:
-        error_format = wire_format or registry.by_name("raw")
-        return refusal_response(error_format, new_action_id(), error.refused)
+        return refusal_response(wire_format or RAW, new_action_id(), error.refused)
     except UnknownUpstream as error:
-        return unknown_upstream(wire_format or registry.by_name("raw"), error)
+        return unknown_upstream(wire_format or RAW, error)
     call.only_reads = request.method == "GET"
     if wire_format is None:
         return await forward_other_traffic(request, runtime, call)
@@ -44,19 +71,30 @@ async def proxy(request: ProxyRequest) -> ProxyResponse:
     return await record_and_forward(request, runtime, call)
 
 
-def format_to_record(request: ProxyRequest, extra_paths: tuple[str, ...]) -> WireFormat | None:
+def read_path(request: ProxyRequest, extra_paths: tuple[str, ...]) -> tuple[str, WireFormat | None]:
+    """Returns the path of a request, and its wire format if it is recorded. A path that can be read
+    in several ways is a call if one of them is: an upstream may read it that way too."""
+    possible = readings(request.path)
+    for path in possible:
+        wire_format = format_to_record(request.method.upper(), path, extra_paths)
+        if wire_format is not None:
+            return path, wire_format
+    return possible[0], None
+
+
+def format_to_record(method: str, path: str, extra_paths: tuple[str, ...]) -> WireFormat | None:
     """Returns the wire format of a request that is recorded; None for other traffic."""
-    if request.method == "POST":
-        wire_format = registry.for_path(request.path)
+    if method == "POST":
+        wire_format = registry.for_path(path)
         if wire_format is not None:
             return wire_format
-    elif request.method == "GET":
-        wire_format = registry.for_stored_response(request.path)
+    elif method == "GET":
+        wire_format = registry.for_stored_response(path)
         if wire_format is not None:
             return wire_format
-    path = "/" + request.path.strip("/")
-    if any(path.endswith("/" + extra) for extra in extra_paths):
-        return registry.by_name("raw")
+    path = "/" + path.strip("/").lower()
+    if any(path.endswith(f"/{extra.lower()}") for extra in extra_paths):
+        return RAW
     return None
 
 

@@ -10,6 +10,7 @@ from capture.exchange import new_action_id
 from capture.proxy import recorded_headers
 from capture.proxy.runtime import Runtime
 from capture.upstream.headers import RawHeaders
+from capture.upstream.own_secrets import without_tokens
 from capture.upstream.routing import Route
 from capture.wire import registry
 from capture.wire.types import WireFormat
@@ -32,7 +33,7 @@ class IncomingCall:
 
 
 class EntryRefused(Exception):
-    """The agent sent no valid ingest key."""
+    """The agent sent no valid ingest key, or it is a page that may not connect."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.message)
@@ -48,20 +49,22 @@ def identify_call(
     headers: RawHeaders,
     wire_format: WireFormat | None,
 ) -> IncomingCall:
-    """Returns what the request line and the headers say about a call. Raises EntryRefused and
-    UnknownUpstream. The body has not been read yet: an agent without a key fills no disk."""
+    """Returns what the request line and the headers say about a call, without what is ours in
+    them. Raises EntryRefused and UnknownUpstream. The body has not been read yet: an agent without
+    a key fills no disk."""
     refused = runtime.admission.check_key(headers)
     if refused is not None:
         runtime.counters.refused_keys += 1
         raise EntryRefused(refused)
-    route = runtime.destinations.route(path, target, headers, wire_format)
-    fields = recorded_headers.ledger_fields(headers)
+    passed, target = runtime.own_secrets.remove(headers, target)
+    route = runtime.destinations.route(path, target, passed, wire_format)
+    fields = recorded_headers.ledger_fields(passed)
     runtime.admission.ingest.add_token_field(headers, fields)
     return IncomingCall(
         method=method,
-        path=path,
+        path=without_tokens(path),
         target=target,
-        headers=headers,
+        headers=passed,
         wire_format=wire_format or registry.by_name("raw"),
         route=route,
         fields=fields,

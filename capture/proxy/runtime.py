@@ -25,12 +25,14 @@ from capture.admission.limiter import Limiter
 from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
 from capture.exchange import Outcome, new_action_id
+from capture.proxy.browser_requests import AllowedOrigins
 from capture.proxy.child_processes import GRACE_S, RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.sqlite.files import create_if_missing
 from capture.tasks import cancel_tasks
 from capture.upstream.client import UpstreamClient
+from capture.upstream.own_secrets import OwnSecrets
 from capture.upstream.routing import Destinations
 
 logger = logging.getLogger("agentledger.proxy")
@@ -67,6 +69,7 @@ class Counters:
     passed_through: int = 0  # traffic that is not recorded as calls
     refused: int = 0  # by a stop, a policy, a limit or a budget
     refused_keys: int = 0  # without the ingest key, or with a wrong one; these are not recorded
+    refused_pages: int = 0  # sent by browsers for what no page may have; these are not recorded
 
 
 @dataclass(slots=True)
@@ -80,6 +83,8 @@ class Runtime:
     sinks: SinksProcess
     admission: Admission
     limiter: Limiter
+    own_secrets: OwnSecrets
+    allowed_origins: AllowedOrigins
     lock: int  # descriptor of the lock that this process holds on the spool folder
     floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
@@ -189,6 +194,8 @@ def _begin() -> Runtime:
         sinks=SinksProcess(),
         admission=Admission.from_settings(ingest, stops, limits.state, limits.estimator),
         limiter=limits,
+        own_secrets=OwnSecrets((config.api_key, config.ingest_key)),
+        allowed_origins=AllowedOrigins(config.allow_browsers),
         lock=lock,
     )
 

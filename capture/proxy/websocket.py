@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from capture.exchange import Outcome, new_action_id
 from capture.proxy.asgi_types import Receive, Scope, Send
+from capture.proxy.browser_requests import find_socket_refusal
 from capture.proxy.http_messages import ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
 from capture.proxy.refusals import refusal_response, stop_response
@@ -37,15 +38,16 @@ from capture.upstream.websocket_client import (
     open_websocket,
 )
 from capture.wire import registry
+from capture.wire.paths import readings
 from capture.wire.types import WireFormat
 
 
 async def proxy_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Serves a WebSocket from its handshake to its end."""
     await receive()  # websocket.connect
-    socket = registry.for_socket(scope["path"].strip("/"))
+    path, socket = _read_path(scope["path"])
     wire_format, new_turns = socket or (None, None)
-    handshake = await _identify(scope, send, wire_format)
+    handshake = await _identify(scope, send, path, wire_format)
     if handshake is None:
         return
     runtime = ensure_running()
@@ -69,18 +71,33 @@ async def proxy_websocket(scope: Scope, receive: Receive, send: Send) -> None:
         upstream.transport.abort()
 
 
+def _read_path(path: str) -> tuple[str, registry.Socket | None]:
+    """Returns the path of a handshake, as over HTTP in the reading that is a call's if there is
+    one, and what is spoken there."""
+    possible = readings(path)
+    for reading in possible:
+        socket = registry.for_socket(reading.strip("/"))
+        if socket is not None:
+            return reading, socket
+    return possible[0], None
+
+
 async def _identify(
-    scope: Scope, send: Send, wire_format: WireFormat | None
+    scope: Scope, send: Send, path: str, wire_format: WireFormat | None
 ) -> IncomingCall | None:
     """Returns the handshake as a call; None where it must not go on: then it has been denied. Each
     of its turns is admitted or refused on its own."""
     error_format = wire_format or registry.by_name("raw")
     try:
         runtime = ensure_running()
+        refused = find_socket_refusal(scope["headers"], runtime.allowed_origins)
+        if refused is not None:
+            runtime.counters.refused_pages += 1
+            raise EntryRefused(refused)
         handshake = identify_call(
             runtime,
             method="GET",
-            path=scope["path"],
+            path=path,
             target=_target(scope),
             headers=scope["headers"],
             wire_format=wire_format,
@@ -119,7 +136,7 @@ async def _connect(
             destination,
             target,
             handshake.headers,
-            scope["subprotocols"],
+            [name for name in scope["subprotocols"] if not runtime.own_secrets.are_in(name)],
             timeout_s=runtime.config.upstream_connect_timeout_s,
             trust_env=runtime.config.upstream_trust_env,
         )

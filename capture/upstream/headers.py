@@ -29,6 +29,15 @@ HOP_BY_HOP = frozenset(
     )
 )
 
+# Our own cookies: those that our pages and the admin set. `agentledger` signs in; it and all that
+# begin with it are ours.
+_OWN_COOKIES = frozenset((b"csrftoken", b"sessionid", b"messages", b"theme", b"tz", b"keys"))
+_OWN_COOKIE_PREFIXES = (b"agentledger", b"trace_tree")
+
+
+def is_own_cookie(name: bytes) -> bool:
+    return name in _OWN_COOKIES or name.startswith(_OWN_COOKIE_PREFIXES)
+
 
 def headers_for_upstream(headers: RawHeaders) -> CIMultiDict[str]:
     """Returns the headers of a request as they go on. Latin-1 keeps each byte as one character; the
@@ -45,14 +54,21 @@ def headers_for_upstream(headers: RawHeaders) -> CIMultiDict[str]:
 
 
 def headers_for_agent(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """Returns the headers of a response as they go on, names in lower case."""
+    """Returns the headers of a response as they go on, names in lower case. No upstream sets a
+    cookie of ours: in a browser they share one address with it."""
     lowered = [(name.lower(), value) for name, value in headers]
     named_by_connection = _connection_names(lowered)
     return [
         (name, value)
         for name, value in lowered
-        if name not in HOP_BY_HOP and name not in named_by_connection
+        if name not in HOP_BY_HOP
+        and name not in named_by_connection
+        and not sets_own_cookie(name, value)
     ]
+
+
+def sets_own_cookie(name: bytes, value: bytes) -> bool:
+    return name == b"set-cookie" and is_own_cookie(value.partition(b"=")[0].strip())
 
 
 def content_length(headers: RawHeaders) -> int | None:

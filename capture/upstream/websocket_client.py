@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatu
 from websockets.typing import Subprotocol
 
 from capture.upstream.client import UpstreamError, describe
-from capture.upstream.headers import HOP_BY_HOP, RawHeaders, headers_for_upstream
+from capture.upstream.headers import HOP_BY_HOP, RawHeaders, headers_for_upstream, sets_own_cookie
 from capture.upstream.routing import Destination
 
 # These headers describe the handshake of one hop: the next hop has its own.
@@ -98,5 +98,7 @@ def handshake_headers_for_agent(headers: list[tuple[str, str]]) -> list[tuple[by
     return [
         (name, value)
         for name, value in raw
-        if name not in HOP_BY_HOP and not name.startswith(_HANDSHAKE_PREFIX.encode())
+        if name not in HOP_BY_HOP
+        and not name.startswith(_HANDSHAKE_PREFIX.encode())
+        and not sets_own_cookie(name, value)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeVar
 
 from capture.wire.formats import ollama, raw
@@ -29,6 +28,7 @@ from capture.wire.formats.openai import input_tokens as openai_input_tokens
 from capture.wire.formats.openai import moderations as openai_moderations
 from capture.wire.formats.openai import realtime as openai_realtime
 from capture.wire.formats.openai import responses as openai_responses
+from capture.wire.paths import cached_by_path
 from capture.wire.sockets.gemini_live import GeminiLiveTurnTracker
 from capture.wire.sockets.openai_realtime import RealtimeTurnTracker
 from capture.wire.sockets.openai_responses import ResponsesTurnTracker
@@ -85,7 +85,8 @@ STORED_RESPONSE_FORMATS = frozenset(found.NAME for _, found in _STORED_RESPONSE_
 """The formats whose responses the provider stores, to be fetched again by their id."""
 
 # By the path of a WebSocket.
-_SOCKETS: tuple[tuple[str, tuple[WireFormat, Callable[[], TurnTracker]]], ...] = (
+Socket = tuple[WireFormat, Callable[[], TurnTracker]]
+_SOCKETS: tuple[tuple[str, Socket], ...] = (
     (r"/realtime", (openai_realtime, RealtimeTurnTracker)),
     (r"/responses", (openai_responses, ResponsesTurnTracker)),
     # google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent, and Vertex's.
@@ -100,10 +101,11 @@ _T = TypeVar("_T")
 
 def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
     """Returns a function that finds the entry of a path: decoded, without its query, with or
-    without its first slash."""
-    patterns = [(re.compile(f".*{pattern}", re.DOTALL), found) for pattern, found in paths]
+    without its first slash. Some servers ignore case."""
+    rule = re.DOTALL | re.IGNORECASE
+    patterns = [(re.compile(f".*{pattern}", rule), found) for pattern, found in paths]
 
-    @lru_cache(1024)
+    @cached_by_path
     def find(path: str) -> _T | None:
         rooted = f"/{path}"
         return next((found for pattern, found in patterns if pattern.fullmatch(rooted)), None)

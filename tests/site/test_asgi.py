@@ -68,16 +68,18 @@ def test_it_is_imported_from_any_folder(tmp_path: Path, fresh: Ledger) -> None:
     assert said.stdout.strip() == "ProtocolTypeRouter"
 
 
-@pytest.mark.parametrize("path", ["/", "/dashboard/sessions/", "/ws/", "//ws", "/v1/realtime"])
+PAGES = ["/", "/dashboard/sessions/", "/ws/", "/WS", "/ws;x=1", "/%2577s", "/x/../ws"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/v1/realtime", "/to/x/ws", "/wsx"])
 def test_a_websocket_goes_upstream_unless_its_path_is_ours(
     stack: Ledger, provider: Provider, path: str
 ) -> None:
     with pytest.raises(InvalidStatus) as caught, connect(stack.url.replace("http", "ws") + path):
         pass
-    is_ours = path in ("/", "/dashboard/sessions/")
     seen = [request.target for request in provider.requests()]
-    assert seen == ([] if is_ours else [path])
-    if is_ours:
+    if path in PAGES:
         assert caught.value.response.status_code == 404
         body = json.loads(caught.value.response.body or b"")
         assert body == {"detail": "there is no WebSocket at this path"}
+    assert seen == ([] if path in PAGES or path.startswith("/to/") else [path])

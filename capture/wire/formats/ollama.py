@@ -36,7 +36,9 @@ _EMBEDDING_PATHS = ("/embed", "/embeddings")
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, ())
-    parsed_request.stream = bool(raw) and not path.endswith(_EMBEDDING_PATHS) and _streams(raw)
+    parsed_request.stream = (
+        bool(raw) and not path.lower().endswith(_EMBEDDING_PATHS) and _streams(raw)
+    )
     for name in ("stream", *_LEFT_OUT):
         parsed_request.params.pop(name, None)
     top = texts(load(raw["system"])[0]) if "system" in raw else []

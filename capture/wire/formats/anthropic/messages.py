@@ -29,7 +29,7 @@ _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 # Google's Vertex has the model in the path, not in the body.
-_model_in_path = re.compile(r"/models/([^/:]+):(?:rawPredict|streamRawPredict)$")
+_model_in_path = re.compile(r"/models/([^/:]+):(?:rawPredict|streamRawPredict)$", re.IGNORECASE)
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:

@@ -3,6 +3,7 @@ and its stream; the shapes are those of botocore's model of the service."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from capture.wire import errors
@@ -32,6 +33,7 @@ EVENTS = (
     "metadata",
 )
 
+_model_in_path = re.compile(r".*/model/(.*)/([^/]*)", re.DOTALL | re.IGNORECASE)
 _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "toolConfig": "tools"}
 
 
@@ -53,11 +55,11 @@ def set_model_from_path(parsed_request: ParsedRequest, path: str) -> None:
     The model may be an ARN with slashes and colons in it; the prefix of a profile (`us.`) is
     part of its name.
     """
-    before, _, operation = path.rpartition("/")
-    _, found, model = f"/{before}".rpartition("/model/")
+    found = _model_in_path.fullmatch(f"/{path}")
     if found:
+        model, operation = found.groups()
         parsed_request.model_id = text(model) or parsed_request.model_id
-        parsed_request.stream = operation.endswith("-stream")
+        parsed_request.stream = operation.lower().endswith("-stream")
 
 
 def set_limits(parsed_request: ParsedRequest, name: str, *max_tokens: str) -> None:

@@ -30,7 +30,9 @@ _parts: dict[str, PartKind] = {
 }
 
 # A gateway's name of a model may have slashes.
-_model_in_path = re.compile(r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$")
+_model_in_path = re.compile(
+    r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$", re.IGNORECASE
+)
 
 # These bill a grounded prompt once, later models bill each of its searches:
 # https://ai.google.dev/gemini-api/docs/pricing
@@ -40,7 +42,7 @@ _BILLED_ONCE_FOR_GROUNDING = ("gemini-1", "gemini-2")
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, ())
     parsed_request.model_id = model_in(path, parsed_request.model_id)
-    parsed_request.stream = parsed_request.stream or path.endswith(":streamGenerateContent")
+    parsed_request.stream = parsed_request.stream or path.lower().endswith(":streamgeneratecontent")
     prompts = [texts_in(load(raw[name])[0]) for name in raw if _parts.get(name) == "system"]
     parsed_request.system_prompt = requests.system_prompt(*prompts)
     params = parsed_request.params
@@ -92,7 +94,7 @@ def model_in(path: str, body_model: str | None) -> str | None:
     if found is None:
         return body_model.removeprefix("models/") if body_model else None
     kind, name = found.groups()
-    return text(name if kind == "models" else f"{kind}/{name}")
+    return text(name if kind.lower() == "models" else f"{kind}/{name}")
 
 
 def texts_in(content: JSON) -> list[str]:
