@@ -7,12 +7,8 @@ It is signed with the operator's key, or with one that is generated once and kep
 from __future__ import annotations
 
 import hmac
-import logging
-import os
-import secrets
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 
 from django.conf import settings
 from django.core.signing import BadSignature, TimestampSigner
@@ -22,10 +18,9 @@ from django.utils.timezone import now
 
 from access import tokens
 from access.actors import Actor, key_holder
+from access.local import key_file
 from access.models import Token
 from access.roles import Role
-
-logger = logging.getLogger("agentledger.access")
 
 NAME = "agentledger"
 MAX_AGE_S = 14 * 24 * 3600
@@ -33,17 +28,19 @@ KEY_FILE = "agentledger-secret-key"
 
 
 def set_cookie(request: HttpRequest, response: HttpResponseBase, actor: Actor) -> None:
-    value = f"key:{_key_digest()}"
-    if actor.token_id is not None:
-        value = f"token:{actor.token_id}"
     response.set_cookie(
         NAME,
-        _signer().sign(value),
+        _signer().sign(describe_credential(actor)),
         max_age=MAX_AGE_S,
         secure=request.is_secure(),
         httponly=True,
         samesite="Lax",
     )
+
+
+def describe_credential(actor: Actor) -> str:
+    """Returns what the actor was let in by, without any secret."""
+    return f"token:{actor.token_id}" if actor.token_id is not None else f"key:{_key_digest()}"
 
 
 def delete_cookie(response: HttpResponseBase) -> None:
@@ -84,36 +81,6 @@ def _key_digest() -> str:
 @cache
 def signing_key() -> str:
     config = settings.AGENTLEDGER
-    return config.secret_key or _read_key(config.spool_path.parent / KEY_FILE)
-
-
-def _read_key(file: Path) -> str:
-    """Returns the key in `file`. The first process generates it; all others read the same."""
-    try:
-        if not file.exists():
-            _generate_key(file)
-        key = file.read_text().strip()
-        if key:
-            return key
-        reason = "it is empty"
-    except OSError as error:
-        reason = str(error.strerror)
-    logger.warning(
-        "the key that signs cookies cannot be stored in %s (%s): browsers must sign in again after"
-        " each start; set AGENTLEDGER_SECRET_KEY",
-        *(file, reason),
-    )
-    return secrets.token_urlsafe(32)
-
-
-def _generate_key(file: Path) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(secrets.token_urlsafe(32) + "\n")
-    try:
-        os.link(temporary, file)  # atomic, and never in place of another process's key
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
+    advice = "browsers must sign in again after each start; set AGENTLEDGER_SECRET_KEY"
+    file = config.spool_path.parent / KEY_FILE
+    return config.secret_key or key_file.read_or_make(file, otherwise=advice)

@@ -50,30 +50,31 @@ class _Address:
 
 
 class LoginThrottle:
-    """Decides how long an address waits until its next key is checked."""
+    """Decides how long a source waits until its next key is checked: an address, or a browser that
+    is known by its device cookie."""
 
     def __init__(self) -> None:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, address: str | None, secret: str) -> float:
+    def wait_s(self, source: str | None, secret: str) -> float:
         """Returns the seconds until this key may be checked; 0 if it may be at once."""
         with self._lock:
-            known = self._addresses.get(_network(address))
+            known = self._addresses.get(_bucket(source))
             if known is None or _hash(secret) in known.right:
                 return 0.0
             return max(0.0, known.closed_until - time.monotonic())
 
-    def note_right(self, address: str | None, secret: str) -> None:
+    def note_right(self, source: str | None, secret: str) -> None:
         with self._lock:
-            is_known = _network(address) in self._addresses
+            is_known = _bucket(source) in self._addresses
             if is_known or len(self._addresses) < MAX_ADDRESSES:
-                _remember(self._find_or_add(address).right, secret)
+                _remember(self._find_or_add(source).right, secret)
 
-    def note_wrong(self, address: str | None, secret: str) -> bool:
-        """Returns whether the key differs from the last wrong ones of this address."""
+    def note_wrong(self, source: str | None, secret: str) -> bool:
+        """Returns whether the key differs from the last wrong ones of this source."""
         with self._lock:
-            known = self._find_or_add(address)
+            known = self._find_or_add(source)
             known.right.pop(_hash(secret), None)
             if _hash(secret) in known.wrong:
                 return False
@@ -88,8 +89,8 @@ class LoginThrottle:
                 known.closed_until = at + wait
             return True
 
-    def _find_or_add(self, address: str | None) -> _Address:
-        key = _network(address)
+    def _find_or_add(self, source: str | None) -> _Address:
+        key = _bucket(source)
         known = self._addresses.setdefault(key, _Address())
         self._addresses.move_to_end(key)
         if len(self._addresses) > MAX_ADDRESSES:
@@ -108,11 +109,11 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="replace")).digest()
 
 
-def _network(address: str | None) -> str:
-    """Returns the address, or the /64 network of an IPv6 one: one host has 2⁶⁴ of these."""
-    ip = parse_address(address)
+def _bucket(source: str | None) -> str:
+    """Returns the source, or the /64 network of an IPv6 address: one host has 2⁶⁴ of these."""
+    ip = parse_address(source)
     if ip is None:
-        return ""
+        return source or ""
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((ip, 64), strict=False))
     return str(ip)

@@ -20,6 +20,7 @@ from access import audit, cookie, forwarded, views
 from access.actors import Actor, actor_of, unknown_actor
 from access.admin_site import get_or_create_user
 from access.authentication import authenticate
+from access.browsers import device_cookie
 from access.request_checks import (
     DATABASE_UNAVAILABLE,
     KEY_HEADER,
@@ -138,13 +139,13 @@ def read_facts(request: HttpRequest) -> RequestFacts:
     """Also replaces the request's address and scheme by those that a trusted proxy names, for all
     views and middleware that follow."""
     headers = {name.lower(): value for name, value in request.headers.items()}
+    scope = cast(Any, request).scope
     address = request.META.get("REMOTE_ADDR")
     client = forwarded.read_client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     if client is not None:
         address = request.META["REMOTE_ADDR"] = client.address or ""
         if client.scheme is not None:
             # Django asks the server's scope whether a request came over TLS.
-            scope = cast(Any, request).scope
             cast(Any, request).scope = {**scope, "scheme": client.scheme}
     return RequestFacts(
         address=address,
@@ -152,8 +153,12 @@ def read_facts(request: HttpRequest) -> RequestFacts:
         headers=headers,
         key_parameter=request.GET.get(KEY_PARAMETER),
         cookie=request.COOKIES.get(cookie.NAME),
+        device_cookie=request.COOKIES.get(device_cookie.NAME),
         method=request.method or "",
+        http_version=scope.get("http_version", "1.1"),
         is_forwarded=client is not None and client.address is not None,
+        peer=scope.get("client"),
+        server=scope.get("server"),
     )
 
 

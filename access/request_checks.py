@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from access.local import forwarding
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 KEY_HEADER = "x-agentledger-api-key"
 KEY_PARAMETER = "api_key"
-# A request that came through a proxy comes from an unknown client, unless the operator trusts that
-# proxy: access.forwarded.
-PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 LOCAL_NAMES = ("localhost", "localhost.localdomain")
 
@@ -27,8 +26,13 @@ class RequestFacts:
     headers: Mapping[str, str]
     key_parameter: str | None = None
     cookie: str | None = None
+    device_cookie: str | None = None
     method: str = "GET"
+    http_version: str = "1.1"
     is_forwarded: bool = False  # by a trusted proxy, which says that the client is `address`
+    # Both ends of the connection, as in an ASGI scope: address and port.
+    peer: Sequence[object] | None = None
+    server: Sequence[object] | None = None
 
     @property
     def is_write(self) -> bool:
@@ -54,6 +58,9 @@ DATABASE_UNAVAILABLE = Denial(
 )
 
 
+KEY_MISSING = Denial(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
+
+
 def check_page(facts: RequestFacts) -> Denial | None:
     """Denies changes by pages of other sites."""
     if facts.is_write and _is_from_another_site(facts):
@@ -70,7 +77,7 @@ def check_socket(facts: RequestFacts) -> Denial | None:
 
 def check_host_with_key(facts: RequestFacts, allowed_hosts: tuple[str, ...]) -> Denial | None:
     """Denies Host names that are not in the operator's list, if there is one."""
-    if allowed_hosts and _host_name(facts.host) not in allowed_hosts:
+    if allowed_hosts and _split_host(facts.host)[0] not in allowed_hosts:
         return Denial(403, f"Host {facts.host!r} is not in AGENTLEDGER_ALLOWED_HOSTS")
     return None
 
@@ -83,23 +90,33 @@ def check_without_key(
     allowed_hosts: tuple[str, ...],
 ) -> Denial | None:
     """Denies requests that need a key or a token: all of them if the operator set a key, otherwise
-    those that do not come from this machine or a trusted network."""
+    those that do not come from this machine or a trusted network. Whose program it is on this
+    machine is not asked here: access.authentication."""
     if has_key:
-        return Denial(401, f"the API key is missing or wrong: send it as {KEY_HEADER}")
-    advice = (
-        f"set AGENTLEDGER_API_KEY, or send a token as {KEY_HEADER}, to read from other machines"
-    )
-    is_proxied = any(name in facts.headers for name in PROXY_HEADERS)
-    if is_proxied and not facts.is_forwarded:
-        reason = "without a key only this machine may read, not through a proxy"
-        return Denial(403, f"{reason}; {advice}")
-    if not _is_trusted(facts.address, trusted_networks):
-        return Denial(403, f"without a key only this machine may read; {advice}")
-    name = _host_name(facts.host)
-    # A page of another site that resolves its name to our address (DNS rebinding) sends its name.
-    if not (_is_local_name(name) or _is_address(name) or name in allowed_hosts):
+        return KEY_MISSING
+    # It comes from an unknown client, unless the operator trusts that proxy: access.forwarded.
+    if not facts.is_forwarded and forwarding.is_marked(facts.headers, facts.http_version):
+        return deny_place("without a key only this machine may read, not through a proxy")
+    is_in_network = is_in_networks(parse_address(facts.address), trusted_networks)
+    if not (is_in_network or is_loopback(facts)):
+        return deny_place("without a key only this machine may read")
+    name, port = _split_host(facts.host)
+    # A page of another site that resolves its name to our address (DNS rebinding) sends its name,
+    # and what forwards from elsewhere often the name and the port that were asked for there.
+    if not (
+        _is_local_name(name)
+        or name in allowed_hosts
+        or (_is_address(name) if is_in_network else _is_own_address(name))
+    ):
         return Denial(403, f"Host {name!r} is unknown; add it to AGENTLEDGER_ALLOWED_HOSTS")
+    if not is_in_network and not _is_own_port(port, facts):
+        return deny_place(f"without a key only this machine may read, and not as port {port}")
     return None
+
+
+def deny_place(reason: str) -> Denial:
+    advice = f"set AGENTLEDGER_API_KEY, or send a token as {KEY_HEADER}, to read from elsewhere"
+    return Denial(403, f"{reason}; {advice}")
 
 
 def parse_address(address: str | None) -> Address | None:
@@ -122,16 +139,20 @@ def is_in_networks(ip: Address | None, networks: tuple[Network, ...]) -> bool:
     return ip is not None and any(ip in network for network in networks)
 
 
-def _is_trusted(address: str | None, networks: tuple[Network, ...]) -> bool:
-    ip = parse_address(address)
-    return ip is not None and (ip.is_loopback or is_in_networks(ip, networks))
+def is_loopback(facts: RequestFacts) -> bool:
+    ip = parse_address(facts.address)
+    return ip is not None and ip.is_loopback
 
 
-def _host_name(host: str) -> str:
-    """Returns the Host without its port, in lower case: `[::1]:8000` is `::1`."""
+def _split_host(host: str) -> tuple[str, str]:
+    """Returns the name in lower case, and the port or "": `[::1]:8000` is `::1` and `8000`."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+        name, _, port = host[1:].partition("]")
+        return name.lower(), port.removeprefix(":")
+    if host.count(":") == 1:
+        name, _, port = host.partition(":")
+        return name.lower(), port
+    return host.lower(), ""
 
 
 def _is_local_name(name: str) -> bool:
@@ -139,8 +160,20 @@ def _is_local_name(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return _parse_name(name) is not None
+
+
+def _is_own_address(name: str) -> bool:
+    """Returns whether this address leads every machine to itself: 127.0.0.1, but also 0.0.0.0."""
+    ip = _parse_name(name)
+    return ip is not None and (ip.is_loopback or ip.is_unspecified)
+
+
+def _parse_name(name: str) -> Address | None:
+    return parse_address(name) if "%" not in name else None
+
+
+def _is_own_port(port: str, facts: RequestFacts) -> bool:
+    if not port or facts.server is None or facts.is_forwarded:
+        return True
+    return port == str(facts.server[1])

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access import audit, cookie
 from access.actors import Actor, actor_of
 from access.authentication import authenticate_secret
+from access.browsers import device_cookie
 from access.request_checks import DATABASE_UNAVAILABLE, KEY_PARAMETER, Denial
 from access.roles import Role
 
@@ -28,9 +29,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, 200, "", _safe_path(request.GET.get("next", "")), may_sign_in=True)
     target = _safe_path(request.POST.get("next", ""))
-    address = actor_of(request).address
+    address, device = actor_of(request).address, request.COOKIES.get(device_cookie.NAME)
     try:
-        found = authenticate_secret(request.POST.get(KEY_PARAMETER, ""), "form", address)
+        found = authenticate_secret(request.POST.get(KEY_PARAMETER, ""), "form", address, device)
         if isinstance(found, Actor) and not found.may(Role.VIEWER):
             found = INGEST_TOKEN
         if isinstance(found, Actor):
@@ -61,6 +62,7 @@ def redirect_with_cookie(request: HttpRequest, actor: Actor, target: str) -> Htt
     response = HttpResponseRedirect(target)
     response.status_code = 303
     cookie.set_cookie(request, response, actor)
+    device_cookie.set_cookie(request, response, actor)
     return response
 
 

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from access import cookie, forwarded
 from access.actors import Actor
 from access.authentication import authenticate
+from access.browsers import device_cookie
 from access.request_checks import (
     DATABASE_UNAVAILABLE,
     KEY_PARAMETER,
@@ -40,9 +41,11 @@ def authenticate_socket(scope: dict[str, Any], route: str) -> Actor | Denial:
 
 
 def _read_facts(scope: dict[str, Any]) -> RequestFacts:
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joint = "; " if name == "cookie" else ","  # for pages, Django joins them
+        headers[name] = f"{headers[name]}{joint}{value}" if name in headers else value
     address = (scope.get("client") or (None,))[0]
     client = forwarded.read_client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
@@ -51,14 +54,18 @@ def _read_facts(scope: dict[str, Any]) -> RequestFacts:
         host=headers.get("host", ""),
         headers=headers,
         key_parameter=query.get(KEY_PARAMETER, [None])[-1],
-        cookie=_read_cookie(headers.get("cookie", "")),
+        cookie=_read_cookie(cookie.NAME, headers.get("cookie", "")),
+        device_cookie=_read_cookie(device_cookie.NAME, headers.get("cookie", "")),
+        http_version=scope.get("http_version", "1.1"),
         is_forwarded=client is not None and client.address is not None,
+        peer=scope.get("client"),
+        server=scope.get("server"),
     )
 
 
-def _read_cookie(header: str) -> str | None:
+def _read_cookie(name: str, header: str) -> str | None:
     try:
-        found = SimpleCookie(header).get(cookie.NAME)
+        found = SimpleCookie(header).get(name)
     except CookieError:
         return None
     return found.value if found is not None else None

@@ -1,7 +1,7 @@
 """The ASGI application: Django serves our own paths, the proxy forwards everything else.
 
 Runs under `manage.py runproxy` (Daphne) or any ASGI server, with or without lifespan:
-`uvicorn agentledger_site.asgi:application --no-date-header --no-server-header`.
+`uvicorn agentledger_site.asgi:application --no-date-header --no-server-header --no-proxy-headers`.
 """
 
 # ruff: noqa: E402 (Django must be set up before its users are imported)
@@ -26,11 +26,16 @@ from access import garbage_collection
 django.setup(set_prefix=False)
 garbage_collection.pause()  # until all views are loaded
 
+from agentledger_site import made_key
+
+made_key.make_if_needed()
+
 from asgiref.sync import sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver, re_path
 
+from access.local import startup_notes
 from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
 from capture.proxy import runtime
@@ -131,6 +136,7 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
             except SpoolError as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            startup_notes.log_sign_in()
             await send({"type": "lifespan.startup.complete"})
         else:
             await runtime.drain()

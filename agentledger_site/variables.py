@@ -70,9 +70,18 @@ class Variables:
         "API_KEY",
         text,
         None,
-        "key for all read endpoints, with the role `admin`; without one they are open only to"
-        " loopback and `AGENTLEDGER_TRUSTED_NETWORKS`. The proxy path stays open"
+        "key for all read endpoints, with the role `admin`; without one they are open only to the"
+        " local operator and `AGENTLEDGER_TRUSTED_NETWORKS`. The proxy path stays open"
         " ([docs/access.md](docs/access.md))",
+    )
+    local_operator: bool = variable(
+        "LOCAL_OPERATOR",
+        flag,
+        "1",
+        "`1`: without `AGENTLEDGER_API_KEY`, programs of the user who runs AgentLedger, on the same"
+        " machine, are the local operator, who may do everything; `0`, as in the image: nobody is,"
+        " and a key is made, stored beside the spool folder (`agentledger-api-key`, mode 0600) and"
+        " shown as a link at the start",
     )
     ingest_key: str | None = variable(
         "INGEST_KEY",
@@ -98,7 +107,8 @@ class Variables:
         "TRUSTED_NETWORKS",
         networks,
         "",
-        "comma-separated addresses and networks that may read without a key, like loopback",
+        "comma-separated addresses and networks that may read without a key, whichever program it"
+        " is; `AGENTLEDGER_API_KEY` overrides it",
     )
     trusted_proxies: tuple[Network, ...] = variable(
         "TRUSTED_PROXIES",

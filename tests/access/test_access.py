@@ -77,6 +77,30 @@ CASES: list[tuple[dict[str, str], dict[str, object], int | None]] = [
     ({}, {**LOOPBACK, "headers": {"x-forwarded-for": "127.0.0.1"}}, 403),
     ({}, {**LOOPBACK, "headers": {"forwarded": "for=127.0.0.1"}}, 403),
     ({}, {**LOOPBACK, "headers": {"via": "1.1 x"}}, 403),
+    ({}, {**LOOPBACK, "headers": {"x-forwarded-for": "127.0.0.1"}, "is_forwarded": True}, None),
+    ({}, {**LOOPBACK, "http_version": "1.0"}, 403),
+    ({}, {**LOOPBACK, "http_version": "2"}, None),
+    # Host: loopback, 0.0.0.0 for short, and the port that the connection was made to
+    ({}, {"address": "127.0.0.1", "host": "0.0.0.0:8000"}, None),
+    ({}, {"address": "127.0.0.1", "host": "[::]:8000"}, None),
+    ({}, {"address": "127.0.0.1", "host": "10.0.0.1"}, 403),
+    ({}, {"address": "127.0.0.1", "host": "[2001:db8::1]:8000"}, 403),
+    ({}, {**LOOPBACK, "server": ("127.0.0.1", 8000)}, None),
+    ({}, {**LOOPBACK, "server": ("127.0.0.1", 8001)}, 403),
+    ({}, {**LOOPBACK, "host": "localhost", "server": ("127.0.0.1", 8001)}, None),
+    ({}, {**LOOPBACK, "host": "localhost:", "server": ("127.0.0.1", 8001)}, None),
+    ({}, {**LOOPBACK, "host": "localhost:x", "server": ("127.0.0.1", 8001)}, 403),
+    ({}, {**LOOPBACK, "host": "[::1]:8000", "server": ("::1", 8001)}, 403),
+    (
+        {"TRUSTED_NETWORKS": "10.0.0.0/8"},
+        {"address": "10.1.2.3", "host": "10.0.0.1:9", "server": ("10.0.0.1", 8)},
+        None,
+    ),
+    (
+        {"TRUSTED_NETWORKS": "10.0.0.0/8"},
+        {"address": "10.1.2.3", "host": "10.0.0.1", "http_version": "1.0"},
+        403,
+    ),
     ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "10.1.2.3", "host": "10.0.0.1"}, None),
     ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "11.1.2.3", "host": "10.0.0.1"}, 403),
     ({"TRUSTED_NETWORKS": "10.0.0.0/8"}, {"address": "10.1.2.3", "host": "ledger.lan"}, 403),
@@ -250,6 +274,7 @@ def test_a_trusted_proxy_says_who_reads(fresh: Ledger) -> None:
         for header, status in (("8.8.8.8", 403), ("127.0.0.1", 200), ("127.0.0.1, 8.8.8.8", 403)):
             response = fresh.get("/api/sessions", headers={"x-forwarded-for": header})
             assert response.status_code == status
+        # It is a program of our own user, and says that a local one is behind it.
         secure = {"x-forwarded-for": "::1", "x-forwarded-proto": "https"}
         assert fresh.get("/", headers=secure).json()["sessions"].startswith("https://")
 

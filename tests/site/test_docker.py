@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from docker import entrypoint
+from access.request_checks import KEY_HEADER
 from tests.support.ledger import PROJECT, Ledger, wait_until
 from tests.support.provider import Provider
 
@@ -69,6 +69,33 @@ def test_it_starts_from_what_is_copied_alone(
     assert process.wait(30) == 0
 
 
+def image_environment() -> dict[str, str]:
+    """The variables that the image sets, apart from its paths."""
+    lines = re.findall(r"^ENV (.+)$", DOCKERFILE, re.MULTILINE)
+    values = dict(entry.split("=", 1) for line in lines for entry in line.split())
+    return {name: value for name, value in values.items() if "/data" not in value}
+
+
+def test_in_the_image_the_printed_link_signs_in_and_loopback_alone_does_not(
+    fresh: Ledger,
+) -> None:
+    """The first commands of the README: `docker run`, a look at the dashboard, a call."""
+    fresh.env |= image_environment()
+    with fresh:
+        said = fresh.log.read_text()
+        [link] = re.findall(r"Sign in +(\S+)", said)
+        assert f"stored in {fresh.folder}/agentledger-api-key" in said
+        browser = {"accept": "text/html"}
+        assert httpx.get(fresh.url, headers=browser).status_code == 401
+        assert fresh.get("/api/sessions").status_code == 401
+        with httpx.Client(headers=browser, follow_redirects=True) as client:
+            page = client.get(link)
+            assert (page.status_code, page.url.query) == (200, b"")
+        assert fresh.post().status_code == 200
+        key = (fresh.folder / "agentledger-api-key").read_text().strip()
+        assert fresh.get("/api/sessions", headers={KEY_HEADER: key}).status_code == 200
+
+
 # --- health ---
 
 
@@ -88,15 +115,6 @@ def test_health_of_nothing_is_bad(provider: Provider) -> None:
 
 
 # --- the entry point ---
-
-
-def test_the_gateway_is_read_from_the_routes() -> None:
-    routes = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0
-eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-"""
-    assert entrypoint.gateway(routes) == "172.17.0.1"
-    assert entrypoint.gateway(routes.splitlines()[0]) is None
 
 
 @pytest.fixture
@@ -142,10 +160,9 @@ def test_a_folder_that_is_not_there_is_made(data: Path) -> None:
     assert (data / "new").exists()
 
 
-def test_the_host_may_read_and_a_choice_of_its_own_stays(data: Path) -> None:
+def test_no_address_may_read_unless_the_operator_says_so(data: Path) -> None:
     script = 'echo "$AGENTLEDGER_TRUSTED_NETWORKS"'
-    gateway = entrypoint.gateway(Path("/proc/net/route").read_text())
-    assert run_entrypoint(data, script) == ([gateway] if gateway else [])
+    assert run_entrypoint(data, script) == []
     given = {"AGENTLEDGER_TRUSTED_NETWORKS": "10.0.0.0/8"}
     assert run_entrypoint(data, script, **given) == ["10.0.0.0/8"]
 

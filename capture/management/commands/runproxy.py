@@ -18,6 +18,7 @@ from django.db.models import F
 from django.utils.module_loading import import_string
 
 from access import garbage_collection
+from access.local import startup_notes
 from access.redaction import redact_error, redact_url
 from capture.demo import provider
 from capture.models import Ledger
@@ -174,6 +175,7 @@ def announce(port: int, *, is_demo: bool, write_line: Callable[[str], None]) -> 
     """Writes where this process can be reached, and starts the demo's agents."""
     for line in describe_addresses(port):
         write_line(line)
+    startup_notes.warn_of_open_doors()
     if is_demo:
         from capture.demo import play  # loads a client that only the demo needs
 
@@ -185,15 +187,15 @@ def describe_addresses(port: int) -> list[str]:
     config = settings.AGENTLEDGER
     host = "localhost" if config.host in ("0.0.0.0", "::", "") else config.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    key = "set" if config.api_key else "not set: only this machine may read"
     upstreams = Destinations(config.upstreams, config.default_upstream_url).urls()
     return [
         f"AgentLedger {settings.VERSION}",
         f"  Dashboard           {url}/",
+        *startup_notes.describe_sign_in(url),
         f"  OpenAI base URL     {url}/v1",
         f"  Anthropic base URL  {url}",
         *(f"  {f'Upstream {name}':<18}  {url}" for name, url in upstreams.items()),
         f"  Database            {redact_url(config.dsn)}",
         f"  Spool               {config.spool_path}",
-        f"  API key             {key}",
+        f"  API key             {startup_notes.describe_key()}",
     ]

@@ -1,0 +1,1 @@
+"""What browsers keep of a sign-in beyond its cookie."""

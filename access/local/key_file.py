@@ -1,0 +1,40 @@
+"""Keys that are made once and kept in a file that nobody else may read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from pathlib import Path
+
+logger = logging.getLogger("agentledger.access")
+
+
+def read_or_make(file: Path, *, otherwise: str) -> str:
+    """Returns the key in `file`. The first process makes it; all others read the same. Where it
+    cannot be stored, a key for this process alone is returned, and the log says so; `otherwise` is
+    what that means for the operator."""
+    try:
+        if not file.exists():
+            _make(file)
+        key = file.read_text().strip()
+        if key:
+            return key
+        reason = "it is empty"
+    except OSError as error:
+        reason = str(error.strerror)
+    logger.warning("no key can be stored in %s (%s): %s", file, reason, otherwise)
+    return secrets.token_urlsafe(32)
+
+
+def _make(file: Path) -> None:
+    temporary = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(secrets.token_urlsafe(32) + "\n")
+    try:
+        os.link(temporary, file)  # atomic, and never in place of another process's key
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

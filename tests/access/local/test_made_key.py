@@ -1,0 +1,85 @@
+"""The key that is made where nobody can be told to be the local operator, and the start's notes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from access.request_checks import KEY_HEADER
+from tests.conftest import running_on
+from tests.support.ledger import Ledger, wait_until
+
+NOBODY_IS_LOCAL = {"AGENTLEDGER_LOCAL_OPERATOR": "0"}
+LINK = re.compile(r"(http://\S+/\?api_key=\S+)")
+
+
+def file_of(ledger: Ledger) -> str:
+    return (ledger.folder / "agentledger-api-key").read_text().strip()
+
+
+def test_a_key_is_made_once_kept_and_shown_as_a_link(fresh: Ledger) -> None:
+    fresh.env |= NOBODY_IS_LOCAL
+    with fresh:
+        key = file_of(fresh)
+        assert LINK.findall(fresh.log.read_text()) == [f"{fresh.url}/?api_key={key}"]
+        assert (fresh.folder / "agentledger-api-key").stat().st_mode & 0o777 == 0o600
+        refused = fresh.get("/api/sessions")
+        assert (refused.status_code, KEY_HEADER in refused.json()["detail"]) == (401, True)
+        assert fresh.get("/api/audit", headers={KEY_HEADER: key}).status_code == 200
+    with fresh:
+        assert file_of(fresh) == key
+        assert fresh.get("/api/sessions", headers={KEY_HEADER: key}).status_code == 200
+    # The networks that the operator trusts stay trusted.
+    fresh.env["AGENTLEDGER_TRUSTED_NETWORKS"] = "127.0.0.0/8"
+    with fresh:
+        assert fresh.get("/api/sessions").status_code == 200
+        forwarded = fresh.get("/api/sessions", headers={"x-forwarded-for": "127.0.0.1"})
+        assert forwarded.status_code == 401
+        assert "every user of this machine" in fresh.log.read_text()
+
+
+def test_the_operators_own_key_is_neither_replaced_nor_shown(fresh: Ledger) -> None:
+    fresh.env |= {**NOBODY_IS_LOCAL, "AGENTLEDGER_API_KEY": "k-123"}
+    with fresh:
+        assert "k-123" not in fresh.log.read_text()
+        assert not (fresh.folder / "agentledger-api-key").exists()
+        assert fresh.get("/api/sessions", headers={KEY_HEADER: "k-123"}).status_code == 200
+
+
+def test_other_servers_show_the_link_too(request: pytest.FixtureRequest) -> None:
+    with running_on("uvicorn-sqlite", request, AGENTLEDGER_LOCAL_OPERATOR="0") as ledger:
+        [link] = wait_until(lambda: LINK.findall(ledger.log.read_text()))
+        assert link.endswith(f"/?api_key={file_of(ledger)}")
+        assert ledger.get("/api/sessions").status_code == 401
+
+
+def test_a_user_namespace_does_not_tell_users_apart(fresh: Ledger) -> None:
+    """As in a rootless container: one user there may be many outside."""
+    separate = ["unshare", "--user", "--map-root-user"]
+    if not shutil.which("unshare") or subprocess.run([*separate, "true"]).returncode != 0:
+        pytest.skip("user namespaces are not allowed here")
+    ask = "from access.local import connection_owner; print(connection_owner.is_known())"
+    for prefix, known in ((separate, "False"), ([], "True")):
+        command = [*prefix, sys.executable, "-c", ask]
+        said = subprocess.run(
+            command, env=fresh.environment(), capture_output=True, text=True, timeout=60
+        )
+        assert said.stdout.strip() == known, said.stderr
+
+
+def test_the_start_warns_when_others_can_connect_without_a_key(fresh: Ledger) -> None:
+    warning = "AGENTLEDGER_API_KEY is not set, and other machines can connect"
+    fresh.env["AGENTLEDGER_HOST"] = "0.0.0.0"
+    with fresh:
+        wait_until(lambda: warning in fresh.log.read_text())
+        assert httpx.get(f"{fresh.url}/api/sessions").status_code == 200
+    fresh.log.write_text("")
+    fresh.env["AGENTLEDGER_API_KEY"] = "k"
+    with fresh:
+        assert fresh.get("/health").status_code == 200
+    assert warning not in fresh.log.read_text()

@@ -1,0 +1,192 @@
+"""Reverse proxies on the same machine with their default settings, and no key: nobody reads
+through them, whatever Host they send along."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from access.request_checks import KEY_HEADER
+from tests.access.local.test_connection_owner import NOBODY, as_root, make_socket
+from tests.support.ledger import Ledger, wait_until
+from tests.support.raw import read_response
+
+# Debian's nginx runs its workers as www-data, HAProxy as haproxy.
+NGINX = """
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://127.0.0.1:{ledger};
+      {more}
+    }}
+  }}
+}}
+"""
+HAPROXY = """
+global
+  user haproxy
+  group haproxy
+defaults
+  mode {mode}
+  timeout connect 5s
+  timeout client 50s
+  timeout server 50s
+frontend public
+  bind 127.0.0.1:{port}
+  default_backend ledger
+backend ledger
+  server ledger 127.0.0.1:{ledger}
+"""
+HTTP_1_1 = """proxy_http_version 1.1;
+      proxy_set_header Connection $http_connection;
+      proxy_set_header Upgrade $http_upgrade;"""
+HANDSHAKE = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+SERVERS = {
+    "nginx": NGINX.replace("{more}", ""),
+    "nginx, HTTP/1.1": NGINX.replace("{more}", HTTP_1_1),
+    "nginx, Host": NGINX.replace("{more}", HTTP_1_1 + "proxy_set_header Host $http_host;"),
+    "HAProxy": HAPROXY.replace("{mode}", "http"),
+    "HAProxy, TCP": HAPROXY.replace("{mode}", "tcp"),
+    # Started by root without a user of its own it stays root, as AgentLedger is in this test.
+    "HAProxy as root": HAPROXY.replace("{mode}", "http").replace("user haproxy", "user root"),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def reverse_proxy(name: str, ledger: Ledger, folder: Path) -> Iterator[str]:
+    """Yields the URL of a reverse proxy in front of the ledger."""
+    program = shutil.which("nginx" if name.startswith("nginx") else "haproxy", path="/usr/sbin")
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    port, target = free_port(), ledger.url.rsplit(":", 1)[1]
+    folder.chmod(0o755)
+    config = folder / "proxy.conf"
+    config.write_text(SERVERS[name].format(folder=folder, port=port, ledger=target))
+    flags = ["-g", "daemon off;"] if name.startswith("nginx") else ["-db"]
+    command = [program, *flags, "-c" if name.startswith("nginx") else "-f", str(config)]
+    with (folder / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: process.poll() is not None or listens(port))
+        assert process.poll() is None, (folder / "proxy.log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@as_root
+@pytest.mark.parametrize("name", SERVERS)
+def test_nobody_reads_through_a_reverse_proxy(ledger: Ledger, tmp_path: Path, name: str) -> None:
+    port = ledger.url.rsplit(":", 1)[1]
+    # Root's own HAProxy looks like any program of root that asks for our port.
+    forged = [] if name == "HAProxy as root" else ["localhost", f"localhost:{port}", "127.0.0.1"]
+    with reverse_proxy(name, ledger, tmp_path) as url, httpx.Client(base_url=url) as visitor:
+        for headers in ({}, *({"host": host} for host in forged)):
+            for path in ("/", "/api/sessions", "/api/audit", "/dashboard/sessions/", "/admin/"):
+                page = {**headers, "accept": "text/html"}
+                assert visitor.get(path, headers=page).status_code == 403, (path, headers)
+            json = {**headers, "accept": "application/json"}
+            assert "AGENTLEDGER_API_KEY" in visitor.get("/api/sessions", headers=json).text
+            assert visitor.delete("/api/sessions/x", headers=headers).status_code == 403
+            stop = {"scope": "all", "reason": "x"}
+            assert visitor.post("/api/stops", json=stop, headers=headers).status_code == 403
+            assert visitor.get("/readyz", headers=headers).json() == {"status": "ready"}
+            assert visitor.get("/ws", headers={**headers, **HANDSHAKE}).status_code == 403
+        token = ledger.command("token", "create", name.replace(",", ""), "--role", "viewer")
+        with_token = visitor.get("/api/sessions", headers={KEY_HEADER: token.stdout.strip()})
+        assert with_token.status_code == 200
+        assert visitor.get("/v1/models").status_code == 200  # agents need no key
+
+
+@as_root
+def test_another_users_program_does_not_read(ledger: Ledger) -> None:
+    port = int(ledger.url.rsplit(":", 1)[1])
+    for user, status in ((NOBODY, 403), (os.geteuid(), 200)):
+        with make_socket(socket.AF_INET, user) as connection:
+            connection.connect(("127.0.0.1", port))
+            for _ in range(2):
+                line = f"GET /api/sessions HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n"
+                connection.sendall(line.encode())
+                assert read_response(connection).status == status
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_the_readme_work_for_our_own_user(ledger: Ledger) -> None:
+    for path in ("/api/sessions", "/"):
+        said = subprocess.run(["curl", "-sf", ledger.url + path], capture_output=True, timeout=30)
+        assert (said.returncode, said.stderr) == (0, b"")
+    browser = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-site": "none"}
+    assert httpx.get(ledger.url, headers=browser).status_code == 200
+
+
+def test_what_is_forwarded_is_not_local(ledger: Ledger) -> None:
+    own = {"host": f"localhost:{ledger.url.rsplit(':', 1)[1]}"}
+    assert ledger.get("/api/sessions", headers=own).status_code == 200
+    for mark in (
+        *({name: "127.0.0.1"} for name in MARKS.split()),
+        {"host": "ledger.example"},
+        {"host": "localhost.example"},
+        {"host": "203.0.113.7"},
+        {"host": "localhost:1"},
+        {"host": "127.0.0.1:80"},
+        {"host": ""},
+    ):
+        response = ledger.get("/api/sessions", headers={**own, **mark})
+        assert response.status_code == 403, mark
+
+
+def test_http_1_0_is_not_local(ledger: Ledger) -> None:
+    address = ("127.0.0.1", int(ledger.url.rsplit(":", 1)[1]))
+    for version, status in ((b"1.0", 403), (b"1.1", 200)):
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(b"GET /api/sessions HTTP/%s\r\nhost: localhost\r\n\r\n" % version)
+            assert read_response(connection).status == status
+
+
+MARKS = """
+forwarded via x-forwarded-for x-forwarded x-forwarded-host x-forwarded-proto x-forwarded-port
+x-forwarded-server x-forwarded-by x-forwarded-prefix x-forwarded-scheme x-forwarded-ssl x-real-ip
+x-client-ip true-client-ip client-ip cf-connecting-ip cf-connecting-ipv6 cf-ray cf-visitor cdn-loop
+fastly-client-ip fly-client-ip x-cluster-client-ip x-original-for x-original-host x-original-proto
+x-original-forwarded-for x-original-url x-envoy-external-address x-azure-clientip
+x-appengine-user-ip x-vercel-forwarded-for x-nf-client-connection-ip incap-client-ip
+x-proxyuser-ip x-remote-addr tailscale-user-login cloudfront-viewer-address front-end-https
+"""
