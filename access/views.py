@@ -16,6 +16,7 @@ from access import audit, cookie
 from access.actors import Actor, actor_of
 from access.authentication import authenticate_secret
 from access.browsers import device_cookie
+from access.local import made_key
 from access.request_checks import DATABASE_UNAVAILABLE, KEY_PARAMETER, Denial
 from access.roles import Role
 
@@ -83,7 +84,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
 def _page(
     request: HttpRequest, status: int, reason: str, target: str, *, may_sign_in: bool
 ) -> HttpResponse:
-    context = {"reason": reason, "next": target, "may_sign_in": may_sign_in}
+    has_link = may_sign_in and made_key.is_in_use()
+    context = {"reason": reason, "next": target, "may_sign_in": may_sign_in, "has_link": has_link}
     response = render(request, "access/sign_in.html", context, status=status)
     response["Cache-Control"] = "no-store"
     return response

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from django.conf import settings
+
 from access.local import connection_owner, key_file
 
 FILE = "agentledger-api-key"
@@ -14,6 +16,11 @@ FILE = "agentledger-api-key"
 def is_needed(*, may_be_local: bool) -> bool:
     """`may_be_local` is what the operator chose: whether there is a local operator at all."""
     return not (may_be_local and connection_owner.is_known()) or _is_windows_beside()
+
+
+def is_in_use() -> bool:
+    config = settings.AGENTLEDGER
+    return config.api_key is not None and not config.is_given("api_key")
 
 
 def path_beside(spool: Path) -> Path:

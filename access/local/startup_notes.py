@@ -20,19 +20,19 @@ LOOPBACK = ("127.0.0.1", "::1")
 def describe_sign_in(url: str) -> list[str]:
     """Returns the line with the link that signs a browser in, if the key was made here. The
     operator's own key is never shown."""
-    return [f"  Sign in             {_link(url)}"] if _has_made_key() else []
+    return [f"  Sign in             {_link(url)}"] if made_key.is_in_use() else []
 
 
 def log_sign_in() -> None:
     """Says the same on servers other than `runproxy`, which know their own port."""
-    if _has_made_key():
+    if made_key.is_in_use():
         link = _link(f"http://localhost:{settings.AGENTLEDGER.port}")
         logger.info("AGENTLEDGER_API_KEY is %s; sign in at %s", describe_key(), link)
 
 
 def describe_key() -> str:
     config = settings.AGENTLEDGER
-    if _has_made_key():
+    if made_key.is_in_use():
         return f"made here, stored in {made_key.path_beside(config.spool_path)}"
     if config.api_key is not None:
         return "set"
@@ -55,11 +55,6 @@ def warn_of_open_doors() -> None:
             "AGENTLEDGER_TRUSTED_NETWORKS has loopback in it: every user of this machine, and"
             " everybody whom a reverse proxy on it lets through, may read and change everything"
         )
-
-
-def _has_made_key() -> bool:
-    config = settings.AGENTLEDGER
-    return config.api_key is not None and not config.is_given("api_key")
 
 
 def _link(url: str) -> str:

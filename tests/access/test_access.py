@@ -30,8 +30,9 @@ from tests.support.raw import exchange, request
 OURS = "/ /ws /health /readyz /metrics /api/ /api/sessions /api/sessions/x /api/search /session/a/b"
 OURS += " /api/analytics /api/limits /api/stops /api/stops/1"
 OURS += " /explain/x /export/x /dashboard/calls /admin /admin/x /static/x.css /mcp"
-PROVIDERS = "/v1 /v1/models /v1/sessions /api /api/chat /api/tags /api/generate /sessions /session"
-PROVIDERS += " /healthz /health/ /readyz/x /mcp/x /x/health /v1/mcp /dashboard //"
+OURS += " /api /session /dashboard /health/ //"
+PROVIDERS = "/v1 /v1/models /v1/sessions /api/chat /api/tags /api/generate /sessions"
+PROVIDERS += " /healthz /readyz/x /mcp/x /x/health /v1/mcp"
 
 
 def test_the_table_of_paths() -> None:

@@ -86,7 +86,8 @@ def test_in_the_image_the_printed_link_signs_in_and_loopback_alone_does_not(
         [link] = re.findall(r"Sign in +(\S+)", said)
         assert f"stored in {fresh.folder}/agentledger-api-key" in said
         browser = {"accept": "text/html"}
-        assert httpx.get(fresh.url, headers=browser).status_code == 401
+        refused = httpx.get(fresh.url, headers=browser)
+        assert (refused.status_code, "wrote a link" in refused.text) == (401, True)
         assert fresh.get("/api/sessions").status_code == 401
         with httpx.Client(headers=browser, follow_redirects=True) as client:
             page = client.get(link)

@@ -16,6 +16,7 @@ import pytest
 
 from access.request_checks import KEY_HEADER
 from tests.access.local.test_connection_owner import NOBODY, as_root, make_socket
+from tests.conftest import running_on
 from tests.support.ledger import Ledger, wait_until
 from tests.support.raw import read_response
 
@@ -136,16 +137,27 @@ def test_nobody_reads_through_a_reverse_proxy(ledger: Ledger, tmp_path: Path, na
         assert visitor.get("/v1/models").status_code == 200  # agents need no key
 
 
+@pytest.fixture(scope="module", params=["daphne-sqlite", "uvicorn-sqlite"])
+def server(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    with running_on(request.param, request) as ledger:
+        yield ledger
+
+
 @as_root
-def test_another_users_program_does_not_read(ledger: Ledger) -> None:
-    port = int(ledger.url.rsplit(":", 1)[1])
-    for user, status in ((NOBODY, 403), (os.geteuid(), 200)):
+def test_another_users_program_does_not_read(server: Ledger) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    fields = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+    page = f"GET /api/sessions HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n".encode()
+    handshake = f"GET /ws HTTP/1.1\r\nhost: localhost:{port}\r\n{fields}\r\n".encode()
+    for user, statuses in ((NOBODY, (403, 403, 403)), (os.geteuid(), (200, 200, 101))):
         with make_socket(socket.AF_INET, user) as connection:
             connection.connect(("127.0.0.1", port))
-            for _ in range(2):
-                line = f"GET /api/sessions HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n"
-                connection.sendall(line.encode())
-                assert read_response(connection).status == status
+            connection.sendall(page)
+            first = read_response(connection).status
+            connection.sendall(page)
+            second = read_response(connection).status
+            connection.sendall(handshake)
+            assert (first, second, int(connection.recv(4096).split()[1])) == statuses
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -157,9 +169,9 @@ def test_the_commands_of_the_readme_work_for_our_own_user(ledger: Ledger) -> Non
     assert httpx.get(ledger.url, headers=browser).status_code == 200
 
 
-def test_what_is_forwarded_is_not_local(ledger: Ledger) -> None:
-    own = {"host": f"localhost:{ledger.url.rsplit(':', 1)[1]}"}
-    assert ledger.get("/api/sessions", headers=own).status_code == 200
+def test_what_is_forwarded_is_not_local(server: Ledger) -> None:
+    own = {"host": f"localhost:{server.url.rsplit(':', 1)[1]}"}
+    assert server.get("/api/sessions", headers=own).status_code == 200
     for mark in (
         *({name: "127.0.0.1"} for name in MARKS.split()),
         {"host": "ledger.example"},
@@ -169,12 +181,12 @@ def test_what_is_forwarded_is_not_local(ledger: Ledger) -> None:
         {"host": "127.0.0.1:80"},
         {"host": ""},
     ):
-        response = ledger.get("/api/sessions", headers={**own, **mark})
+        response = server.get("/api/sessions", headers={**own, **mark})
         assert response.status_code == 403, mark
 
 
-def test_http_1_0_is_not_local(ledger: Ledger) -> None:
-    address = ("127.0.0.1", int(ledger.url.rsplit(":", 1)[1]))
+def test_http_1_0_is_not_local(server: Ledger) -> None:
+    address = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
     for version, status in ((b"1.0", 403), (b"1.1", 200)):
         with socket.create_connection(address, timeout=30) as connection:
             connection.sendall(b"GET /api/sessions HTTP/%s\r\nhost: localhost\r\n\r\n" % version)
