@@ -243,6 +243,15 @@ class Variables:
         "when limits and budgets cannot be checked (Redis is unavailable): `pass` forwards calls,"
         " `block` refuses them with 503",
     )
+    max_decoded_mb: int = variable(
+        "MAX_DECODED_MB",
+        whole_number(1, 1024),
+        "64",
+        "maximum size in MB of a request or response body, decompressed, that the recorder parses;"
+        " a larger one is recorded raw, and no more of it than that"
+        " ([docs/fields.md](docs/fields.md#limits-of-parsing)). The recorder may need 400 MB and"
+        " four times as much memory",
+    )
     spool_dir: str | None = variable(
         "SPOOL_DIR",
         text,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -77,9 +78,28 @@ class End:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WholeBody:
+    """The size and the SHA-256 of a body, of which perhaps only the beginning is in memory."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, pieces: Iterable[bytes]) -> WholeBody:
+        digest, size = hashlib.sha256(), 0
+        for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+        return cls(size, digest.hexdigest())
+
+
 @dataclass(slots=True)
 class Exchange:
-    """One call as read back from the spool. A part that is damaged or never came is None."""
+    """One call as read back from the spool. A part that is damaged or never came is None.
+
+    Of bodies that are too long to be parsed, only the beginnings are here.
+    """
 
     action_id: UUID
     request: RequestHead | None = None
@@ -89,6 +109,8 @@ class Exchange:
     piece_times_ns: list[int] = field(default_factory=list)  # since the call began
     end: End | None = None
     is_damaged: bool = False
+    whole_body: WholeBody | None = None  # None: all of the request's body is in `body`
+    whole_response: WholeBody | None = None  # None: all of it is in `pieces`
 
 
 def _randomness() -> Iterator[int]:

@@ -16,7 +16,6 @@ from capture.ledger.compression import unpack_text
 from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
-from capture.parsing.request_body import MAX_DECODED
 from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import billing_of, cost_of
 from capture.pricing.cost import FETCHED, Cost
@@ -24,6 +23,7 @@ from capture.pricing.prices import Prices
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
+from capture.wire.limits import DEFAULT
 from capture.wire.types import ParsedResponse, Usage
 
 AT_ONCE = 200
@@ -79,7 +79,7 @@ def _parse_response(call: Call) -> ParsedResponse:
     encoding = None if text.is_decoded else headers.get("content-encoding")
     return parse_decoded(
         registry.by_name(call.wire_format),
-        decode([text.data], encoding, MAX_DECODED).body,
+        decode([text.data], encoding, DEFAULT.decoded_limit(len(text.data))).body,
         status=call.status_code or 0,
         content_type=headers.get("content-type", ""),
         headers=headers.items(),

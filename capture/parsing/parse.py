@@ -3,12 +3,13 @@ always give an equal parsed call."""
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 
-from capture.exchange import Exchange, Outcome
+from capture.exchange import Exchange, Outcome, WholeBody
 from capture.parsing import usage_estimate
+from capture.parsing.guard import Guard, Stopped, unguarded
 from capture.parsing.parsed_call import (
     ParsedCall,
     StoredPart,
@@ -26,28 +27,34 @@ from capture.parsing.raw_facts import (
     parent_of,
     timestamp_of,
 )
-from capture.parsing.request_body import parse_request_body
+from capture.parsing.request_body import StoredRequest, parse_request_body
 from capture.parsing.response_body import parse_response_body
 from capture.wire import registry
+from capture.wire.limits import DEFAULT, Limits
 from capture.wire.types import ParsedRequest, ParsedResponse, Usage, WireFormat
 
 
-def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall:
+def parse_call(
+    exchange: Exchange,
+    *,
+    keep_binaries: bool = False,
+    limits: Limits = DEFAULT,
+    guard: Guard = unguarded,
+) -> ParsedCall:
     """With `keep_binaries`, those binaries of the request are left in its text that could not be
-    put back byte for byte. Empties `exchange.pieces`."""
+    put back byte for byte. A side of the call that is above a limit, or that the guard stops, is
+    kept raw. Empties `exchange.pieces`."""
     request = exchange.request
     wire_format = registry.by_name(request.wire_format if request else "raw")
-    request_body = parse_request_body(wire_format, request, exchange.body, exact=keep_binaries)
-    response_body = parse_response_body(wire_format, exchange)
+    request_body = parse_request_body(
+        wire_format, exchange, exact=keep_binaries, limits=limits, guard=guard
+    )
+    response_body = parse_response_body(wire_format, exchange, limits=limits, guard=guard)
     parsed_request, parsed_response = request_body.parsed, response_body.parsed
     outcome = outcome_of(exchange, parsed_response)
-    usage, usage_source = _usage(
-        wire_format, parsed_request, request_body.parts, parsed_response, outcome
-    )
-    if usage_source == "estimated" and is_fetch(request):
-        usage, usage_source = None, "none"  # it belongs to the call that began the response
+    usage, usage_source = _find_usage(wire_format, exchange, request_body, parsed_response, guard)
+    whole = exchange.whole_response or WholeBody.of([response_body.raw])
     binaries = [*request_body.binaries, *response_body.binaries]
-    of_request = [note for note in (request_body.note, parsed_request.note) if note]
     return ParsedCall(
         action_id=exchange.action_id,
         request=request,
@@ -66,17 +73,35 @@ def parse_call(exchange: Exchange, *, keep_binaries: bool = False) -> ParsedCall
         prompt=request_body.prompt,
         frame=request_body.frame,
         frame_is_whole=request_body.frame_is_whole,
-        request_sha256=request_sha256(request, exchange.body),
-        request_bytes=request_size(request, exchange.body),
+        request_sha256=request_sha256(exchange),
+        request_bytes=request_size(exchange),
         response=response_body.stored,
-        response_bytes=len(response_body.raw),
-        response_sha256=hashlib.sha256(response_body.raw).hexdigest(),
+        response_bytes=whole.size,
+        response_sha256=whole.sha256,
         usage=usage,
         usage_source=usage_source,
         binaries={binary.digest: binary for binary in binaries},
         parent_action_id=parent_of(exchange),
-        notes=[*damage_notes(exchange), *of_request, *response_body.notes],
+        notes=[*damage_notes(exchange), *request_body.notes(), *response_body.notes],
     )
+
+
+def _find_usage(
+    wire_format: WireFormat,
+    exchange: Exchange,
+    request_body: StoredRequest,
+    parsed_response: ParsedResponse,
+    guard: Guard,
+) -> tuple[Usage | None, str]:
+    usage, source = None, "none"
+    outcome = outcome_of(exchange, parsed_response)
+    with suppress(Stopped), guard():
+        usage, source = _usage(
+            wire_format, request_body.parsed, request_body.parts, parsed_response, outcome
+        )
+    if source == "estimated" and is_fetch(exchange.request):
+        return None, "none"  # it belongs to the call that began the response
+    return usage, source
 
 
 def _usage(
@@ -90,7 +115,8 @@ def _usage(
     usage = parsed_response.usage
     if usage is None and parsed_request.units and outcome is Outcome.COMPLETED:
         return Usage(units=dict(parsed_request.units)), "estimated"  # speech is billed by its text
-    if wire_format.NAME in usage_estimate.FORMATS and outcome is not Outcome.REFUSED:
+    is_whole = not (parsed_request.is_raw or parsed_response.is_raw)
+    if is_whole and wire_format.NAME in usage_estimate.FORMATS and outcome is not Outcome.REFUSED:
         request_parts = ((part.kind, part.data) for part in parts)
         usage, is_estimated = usage_estimate.complete_usage(usage, request_parts, parsed_response)
         if is_estimated:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from capture.exchange import Outcome, RequestHead, ResponseHead
+from capture.exchange import Exchange, Outcome, RequestHead, ResponseHead
 from capture.wire.binaries.references import EmbeddedBinary, Reference, ReferencingText, StoredText
 from capture.wire.types import (
     JSON,
@@ -160,15 +160,20 @@ def header_value(head: RequestHead | ResponseHead | None, name: str) -> str | No
     return None
 
 
-def request_sha256(request: RequestHead | None, body: bytes | None) -> str | None:
+def request_sha256(exchange: Exchange) -> str | None:
     """Returns the digest of the body as it was sent; None if it was lost."""
+    request, body = exchange.request, exchange.body
     if request and request.refusal and request.refusal.body_sha256:
         return request.refusal.body_sha256
+    if exchange.whole_body is not None:
+        return exchange.whole_body.sha256
     return hashlib.sha256(body).hexdigest() if body is not None else None
 
 
-def request_size(request: RequestHead | None, body: bytes | None) -> int | None:
+def request_size(exchange: Exchange) -> int | None:
     """Returns the size of the body as it was sent; None if it was lost."""
-    if request and request.refusal:
-        return request.body_size
-    return len(body) if body is not None else None
+    if exchange.request and exchange.request.refusal:
+        return exchange.request.body_size
+    if exchange.whole_body is not None:
+        return exchange.whole_body.size
+    return len(exchange.body) if exchange.body is not None else None

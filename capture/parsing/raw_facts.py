@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from uuid import UUID
 
-from capture.exchange import Exchange, Outcome, datetime_from_id, datetime_from_ns
+from capture.exchange import Exchange, Outcome, WholeBody, datetime_from_id, datetime_from_ns
 from capture.parsing.parsed_call import ParsedCall, header_value, request_sha256, request_size
 from capture.wire import registry
 from capture.wire.binaries.references import StoredText
@@ -28,9 +27,7 @@ def parse_raw_facts(exchange: Exchange, *notes: str, keep_bodies: bool = False) 
     request, response = exchange.request, exchange.response
     refusal = request.refusal if request else None
     body = exchange.body if keep_bodies else None
-    response_digest = hashlib.sha256()
-    for piece in exchange.pieces:
-        response_digest.update(piece)
+    whole = exchange.whole_response or WholeBody.of(exchange.pieces)
     outcome = outcome_of(exchange, ParsedResponse())
     return ParsedCall(
         action_id=exchange.action_id,
@@ -46,11 +43,11 @@ def parse_raw_facts(exchange: Exchange, *notes: str, keep_bodies: bool = False) 
         latency_ms=latency_ms(exchange),
         first_byte_ms=first_byte_ms(exchange),
         frame=StoredText(body) if body is not None else None,
-        request_sha256=request_sha256(request, exchange.body),
-        request_bytes=request_size(request, exchange.body),
+        request_sha256=request_sha256(exchange),
+        request_bytes=request_size(exchange),
         response=StoredText(b"".join(exchange.pieces) if keep_bodies else b""),
-        response_bytes=sum(map(len, exchange.pieces)),
-        response_sha256=response_digest.hexdigest(),
+        response_bytes=whole.size,
+        response_sha256=whole.sha256,
         parent_action_id=parent_of(exchange),
         notes=[*damage_notes(exchange), *notes],
     )

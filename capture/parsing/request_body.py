@@ -6,22 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from capture.exchange import RequestHead
+from capture.exchange import Exchange, RequestHead
+from capture.parsing.guard import Guard, Stopped
 from capture.parsing.parsed_call import StoredPart, header_value, is_fetch
+from capture.parsing.small_fields import parse_small_request
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import (
     EmbeddedBinary,
     ReferencingText,
     StoredText,
-    insert_references,
 )
 from capture.wire.framing import multipart
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import clean
+from capture.wire.limits import Limits, TooMuch
 from capture.wire.shared.slices import join_parts, make_frame
 from capture.wire.types import ParsedRequest, WireFormat
-
-MAX_DECODED = 256 * 1024 * 1024
 
 
 class StoredRequest(NamedTuple):
@@ -33,18 +33,84 @@ class StoredRequest(NamedTuple):
     binaries: list[EmbeddedBinary]
     note: str | None
 
+    def notes(self) -> list[str]:
+        return [note for note in (self.note, self.parsed.note) if note]
+
 
 def parse_request_body(
-    wire_format: WireFormat, request: RequestHead | None, body: bytes | None, *, exact: bool
+    wire_format: WireFormat, exchange: Exchange, *, exact: bool, limits: Limits, guard: Guard
 ) -> StoredRequest:
-    """With `exact`, only those binaries are replaced that give the same bytes again."""
-    parsed, decoded, text, note = _parse(wire_format, request, body, exact=exact)
+    """With `exact`, only those binaries are replaced that give the same bytes again. A body that is
+    above a limit is stored as it came."""
+    request, body = exchange.request, exchange.body
+    if body is None:
+        return _without_body(ParsedRequest(), "the request's body was lost", frame=None)
+    refusal = request.refusal if request else None
+    if request and refusal and len(body) < request.body_size:
+        sizes = f"{len(body):,} of a refused call's {request.body_size:,} bytes"
+        note = f"only the first {sizes} are stored"
+        return _without_body(ParsedRequest(model_id=refusal.model), note, frame=StoredText(body))
+    if is_fetch(request):
+        return _without_body(ParsedRequest(), None, frame=StoredText(body))
+    if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
+        nothing = ParsedRequest(model_id=refusal.model)
+        return _without_body(nothing, None, frame=StoredText(body))
+    decoded = DecodedBody(body, [])
+    try:
+        with guard():
+            decoded = _decode(exchange, body, limits)
+            return _understand(wire_format, request, body, decoded, exact=exact)
+    except (TooMuch, Stopped, RecursionError, MemoryError) as reason:
+        note = f"the request is recorded raw: {reason or type(reason).__name__}"
+    path = request.path if request else ""
+    parsed = parse_small_request(wire_format, decoded.body, path=path)
+    parsed.model_id = parsed.model_id or (refusal.model if refusal else None)
+    return _without_body(parsed, note, frame=StoredText(body))
+
+
+def _without_body(
+    parsed: ParsedRequest, note: str | None, *, frame: StoredText | None
+) -> StoredRequest:
+    """Returns a request whose body is stored as it came, if at all."""
+    return StoredRequest(parsed, [], None, frame, True, [], note)
+
+
+def _decode(exchange: Exchange, body: bytes, limits: Limits) -> DecodedBody:
+    """Raises TooMuch."""
+    if exchange.whole_body is not None or len(body) > limits.max_decoded:
+        raise limits.too_long()
+    encoding = header_value(exchange.request, "content-encoding")
+    if not encoding:
+        return DecodedBody(body, [])
+    decoded = decode([body], encoding, limits.decoded_limit(len(body)))
+    if decoded.is_over:
+        raise limits.too_large(len(body))
+    return decoded
+
+
+def _understand(
+    wire_format: WireFormat,
+    request: RequestHead | None,
+    body: bytes,
+    decoded: DecodedBody,
+    *,
+    exact: bool,
+) -> StoredRequest:
+    content_type = header_value(request, "content-type") or ""
+    text = finder.reference_binaries(decoded.body, content_type, exact=exact)
+    # The wire formats recognize the files of a form by their own bytes.
+    is_form = multipart.is_multipart(decoded.body, content_type)
+    parsed = wire_format.parse_request(
+        decoded.body if is_form else text.text,
+        path=request.path if request else "",
+        content_type=content_type,
+    )
     parts: list[StoredPart]
     if text.references:
-        parts = [StoredPart.from_referring(part, text, decoded) for part in parsed.parts]
+        parts = [StoredPart.from_referring(part, text, decoded.body) for part in parsed.parts]
     else:
-        parts = [StoredPart.from_bytes(p.kind, decoded[p.start : p.end]) for p in parsed.parts]
-    frame, is_whole = _frame(body, decoded, text, parsed, parts, exact=exact)
+        parts = [StoredPart.from_bytes(p.kind, text.text[p.start : p.end]) for p in parsed.parts]
+    frame, is_whole = _frame(body, decoded.body, text, parsed, parts, exact=exact)
     prompt = clean(parsed.system_prompt) if parsed.system_prompt else None
     return StoredRequest(
         parsed,
@@ -53,53 +119,21 @@ def parse_request_body(
         frame,
         is_whole,
         text.binaries,
-        note,
+        decoded.note,
     )
 
 
-def _parse(
-    wire_format: WireFormat, request: RequestHead | None, body: bytes | None, *, exact: bool
-) -> tuple[ParsedRequest, bytes, ReferencingText, str | None]:
-    """Returns the parsed request, the body without its content-encoding, the text that replaces
-    this body (its binaries are references; the parsed parts are ranges of it), and a note."""
-    if body is None:
-        return ParsedRequest(), b"", insert_references(b"", ()), "the request's body was lost"
-    if is_fetch(request):
-        return ParsedRequest(), body, insert_references(body, ()), None
-    refusal = request.refusal if request else None
-    if request and refusal and len(body) < request.body_size:
-        sizes = f"{len(body):,} of a refused call's {request.body_size:,} bytes"
-        note = f"only the first {sizes} are stored"
-        return ParsedRequest(model_id=refusal.model), b"", insert_references(b"", ()), note
-    if refusal and refusal.n_calls > 1:  # the calls of a flood have no body in common
-        return ParsedRequest(model_id=refusal.model), b"", insert_references(b"", ()), None
-    encoding = header_value(request, "content-encoding")
-    path = request.path if request else ""
-    content_type = header_value(request, "content-type") or ""
-    decoding_note = None
-    if encoding:
-        decoded = decode([body], encoding, MAX_DECODED)
-        body, decoding_note = decoded.body, decoded.note
-    text = finder.reference_binaries(body, content_type, exact=exact)
-    # The wire formats recognize the files of a form by their own bytes.
-    readable = body if multipart.is_multipart(body, content_type) else text.text
-    parsed = wire_format.parse_request(readable, path=path, content_type=content_type)
-    return parsed, body, text, decoding_note
-
-
 def _frame(
-    body: bytes | None,
+    body: bytes,
     decoded: bytes,
     text: ReferencingText,
     parsed: ParsedRequest,
     parts: list[StoredPart],
     *,
     exact: bool,
-) -> tuple[StoredText | None, bool]:
+) -> tuple[StoredText, bool]:
     """Returns the request without its parts and False, or all of it and True where the parts and
     the frame would not give the same bytes again."""
-    if body is None:
-        return None, True
     if body is not decoded:  # compressed again, it would be other bytes
         if exact or not text.references:
             return StoredText(body), True

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import NamedTuple
 
 from capture.exchange import Exchange
+from capture.parsing.guard import Guard, Stopped
 from capture.parsing.parsed_call import header_value
-from capture.parsing.request_body import MAX_DECODED
+from capture.parsing.small_fields import parse_small_response
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
 from capture.wire.formats.bedrock.usage import usage_from_headers
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.content_encoding import DecodedBody, decode
+from capture.wire.json.lenient import dump
+from capture.wire.limits import MAX_USAGE, Limits, TooMuch, check
 from capture.wire.types import ParsedResponse, WireFormat
 
 STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
@@ -26,18 +30,47 @@ class StoredResponse(NamedTuple):
     notes: list[str]
 
 
-def parse_response_body(wire_format: WireFormat, exchange: Exchange) -> StoredResponse:
-    """Empties `exchange.pieces`, so that there is only one copy of a long response in memory."""
+def parse_response_body(
+    wire_format: WireFormat, exchange: Exchange, *, limits: Limits, guard: Guard
+) -> StoredResponse:
+    """A body that is above a limit is stored as it came. Empties `exchange.pieces`, so that there
+    is only one copy of a long response in memory."""
+    raw = b"".join(exchange.pieces)
+    decoded = DecodedBody(raw, list(accumulate(map(len, exchange.pieces))))
     encoding = header_value(exchange.response, "content-encoding")
-    content_type = header_value(exchange.response, "content-type") or ""
-    decoded = decode(exchange.pieces, encoding, MAX_DECODED)
-    raw = b"".join(exchange.pieces) if encoding else decoded.body
+    pieces = exchange.pieces[:] if encoding else []
     exchange.pieces.clear()
+    try:
+        with guard():
+            if exchange.whole_response is not None or len(raw) > limits.max_decoded:
+                raise limits.too_long()
+            if encoding:
+                decoded = decode(pieces, encoding, limits.decoded_limit(len(raw)))
+                pieces.clear()
+                if decoded.is_over:
+                    raise limits.too_large(len(raw))
+            return _understand(wire_format, exchange, raw, decoded)
+    except (TooMuch, Stopped, RecursionError, MemoryError) as reason:
+        note = raw_note(reason)
+    parsed = _parse_small(wire_format, exchange, decoded.body)
+    return StoredResponse(parsed, raw, StoredText(raw), decoded.piece_ends, [], [note])
+
+
+def raw_note(reason: BaseException) -> str:
+    return f"the response is recorded raw: {reason or type(reason).__name__}"
+
+
+def _understand(
+    wire_format: WireFormat, exchange: Exchange, raw: bytes, decoded: DecodedBody
+) -> StoredResponse:
+    content_type = header_value(exchange.response, "content-type") or ""
     text = finder.reference_binaries(decoded.body, content_type)
     if exchange.response is None and not raw:
         parsed = ParsedResponse()
     else:
         parsed = _parse(wire_format, exchange, text, content_type)
+    if parsed.usage is not None:
+        check(len(dump(parsed.usage.raw)), MAX_USAGE, "bytes of usage")
     notes = [note for note in (decoded.note, parsed.note) if note]
     if not text.references:
         stored = StoredText(raw)
@@ -60,6 +93,15 @@ def _parse(
     return parsed
 
 
+def _parse_small(wire_format: WireFormat, exchange: Exchange, body: bytes) -> ParsedResponse:
+    status = exchange.response.status if exchange.response else 0
+    content_type = header_value(exchange.response, "content-type") or ""
+    parsed = parse_small_response(wire_format, body, status=status, content_type=content_type)
+    headers = exchange.response.headers if exchange.response else ()
+    parsed.usage = parsed.usage or usage_from_headers(dict(headers))
+    return parsed
+
+
 def parse_decoded(
     wire_format: WireFormat,
     body: bytes,
@@ -68,9 +110,13 @@ def parse_decoded(
     content_type: str,
     headers: Iterable[tuple[str, str]],
 ) -> ParsedResponse:
-    """Parses a body without its content-encoding. If the body has no usage, the headers may have
-    it."""
-    parsed = wire_format.parse_response(body, status=status, content_type=content_type)
+    """Parses a body without its content-encoding; of one that is above a limit, what is cheaply
+    known. If the body has no usage, the headers may have it."""
+    try:
+        parsed = wire_format.parse_response(body, status=status, content_type=content_type)
+    except TooMuch as reason:
+        parsed = parse_small_response(wire_format, body, status=status, content_type=content_type)
+        parsed.note = raw_note(reason)
     if parsed.usage is None:
         parsed.usage = usage_from_headers(dict(headers))
     return parsed

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from capture.wire.binaries.references import EmbeddedBinary
@@ -21,6 +22,7 @@ LONGEST_SIDE = 160
 MAX_THUMBNAIL = 8 * 1024
 MAX_IMAGE = 32 * 1024 * 1024  # bytes
 MAX_PIXELS = 24_000_000  # 4 bytes each when decoded
+MAX_IMAGES = 500  # of one call
 REMEMBERED = 500  # 4 MB at the most
 _QUALITIES = (70, 40, 10)
 _FORMATS = {
@@ -45,10 +47,10 @@ class Thumbnails:
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, Thumbnail | None] = OrderedDict()
 
-    def make(self, binaries: Iterable[EmbeddedBinary]) -> dict[bytes, Thumbnail]:
-        """Returns thumbnails by digest, of those binaries that are images."""
-        found = {}
-        for binary in binaries:
+    def make(self, binaries: Iterable[EmbeddedBinary], found: dict[bytes, Thumbnail]) -> None:
+        """Adds thumbnails by digest, of those binaries that are images: the first MAX_IMAGES."""
+        images = (one for one in binaries if media_types.sniff(one.data) in _FORMATS)
+        for binary in islice(images, MAX_IMAGES):
             if binary.digest not in self._seen:
                 self._seen[binary.digest] = thumbnail_of(binary.data)
                 while len(self._seen) > REMEMBERED:
@@ -56,7 +58,6 @@ class Thumbnails:
             seen = self._seen.get(binary.digest)
             if seen is not None:
                 found[binary.digest] = seen
-        return found
 
 
 def thumbnail_of(data: bytes) -> Thumbnail | None:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from django.conf import settings
@@ -19,10 +19,8 @@ from capture.exchange import Outcome
 from capture.ledger import store
 from capture.ledger.entry import Entry
 from capture.ledger.store import LedgerMemory
-from capture.parsing.parse import parse_call
-from capture.parsing.thumbnails import Thumbnails
-from capture.pricing.call_cost import cost_of_call
 from capture.recorder.doorbell import Doorbell
+from capture.recorder.entry_maker import EntryMaker, size_in_memory
 from capture.recorder.maintenance import Purge, keep_wal_short, migrate
 from capture.recorder.state_file import StateFile
 from capture.recorder.unavailable_database import (
@@ -39,6 +37,7 @@ logger = logging.getLogger("agentledger.recorder")
 
 MAX_CALLS = 500
 MAX_BYTES = 16 * 1024 * 1024
+MAX_HELD = 32 * 1024 * 1024
 # Waiting a little makes batches: a transaction costs as much as some calls.
 GATHER_S = 0.05
 # While calls are under way their writer may die, which rings no bell.
@@ -54,8 +53,7 @@ class Recorder:
     def __init__(self, folder: Folder, *, until_stdin_closes: bool) -> None:
         self.folder = folder
         self._memory = LedgerMemory()
-        self._thumbnails = Thumbnails()
-        self._read_prices()
+        self._maker = EntryMaker()
         self._doorbell = Doorbell(folder.doorbell, until_stdin_closes=until_stdin_closes)
         self._state = StateFile(folder.recorder_state)
         self._database = DatabaseRetry(self._doorbell, self._state)
@@ -106,12 +104,14 @@ class Recorder:
             self._doorbell.wait(CHECK_OPEN_CALLS_S if reader.has_open_calls() else None)
 
     def _record(self, reader: Reader, calls: Sequence[SpooledCall]) -> None:
-        entries = self._make_entries(reader, calls)
         positions = reader.positions()
         if calls:
-            if settings.AGENTLEDGER.redis_url is not None:
-                self._keep_charges(entry for _, entry in entries)
-            self._database.run(lambda: self._store(reader, entries, positions))
+            self._maker.begin_batch()
+            for entries, is_last in self._make_entries(reader, calls):
+                if settings.AGENTLEDGER.redis_url is not None:
+                    self._keep_charges(entry for _, entry in entries)
+                # Positions only with the last ones: they speak for the whole batch.
+                self._run_store(reader, entries, positions if is_last else {})
             keep_wal_short()
         gone = reader.release(calls)
         if gone:
@@ -120,28 +120,35 @@ class Recorder:
 
     # --- calls become entries ---
 
-    def _make_entries(self, reader: Reader, calls: Sequence[SpooledCall]) -> list[SpooledEntry]:
-        if calls and settings.AGENTLEDGER.price_sources.published_version() != self._prices_version:
-            self._read_prices()
+    def _make_entries(
+        self, reader: Reader, calls: Sequence[SpooledCall]
+    ) -> Iterator[tuple[list[SpooledEntry], bool]]:
+        """Yields entries in groups that memory can hold, and whether a group is the last one: what
+        is small in the spool may be far larger when it is decoded."""
         entries: list[SpooledEntry] = []
+        size = 0
         for call in calls:
             try:
-                entries.append((call, self._make_entry(reader, call)))
+                exchange = reader.load(call, max_body=self._maker.limits.max_decoded)
+                entry = self._maker.make(exchange, call.size)
+                del exchange
             except OSError:  # the disk failed: this process is restarted, and reads the call again
                 raise
             except Exception as error:  # whatever a call holds, the others go on
                 self._quarantine(reader, call, error)
-        return entries
+                continue
+            entries.append((call, entry))
+            size += size_in_memory(entry)
+            del entry
+            if size > MAX_HELD:
+                yield entries, False
+                entries, size = [], 0
+        yield entries, True
 
-    def _make_entry(self, reader: Reader, call: SpooledCall) -> Entry:
-        parsed = parse_call(reader.load(call), keep_binaries=settings.AGENTLEDGER.capture_binary)
-        # Outside the transaction: a large image takes its time.
-        thumbnails = self._thumbnails.make(parsed.binaries.values()) if parsed.binaries else {}
-        return Entry(parsed, cost_of_call(self._prices, parsed), thumbnails)
-
-    def _read_prices(self) -> None:
-        self._prices_version = settings.AGENTLEDGER.price_sources.published_version()
-        self._prices = settings.AGENTLEDGER.price_sources.read()
+    def _run_store(
+        self, reader: Reader, entries: Sequence[SpooledEntry], positions: dict[str, int]
+    ) -> None:
+        self._database.run(lambda: self._store(reader, entries, positions))
 
     def _keep_charges(self, entries: Iterable[Entry]) -> None:
         """Leaves what interrupted calls cost for the next proxy: Redis holds their reservations."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
@@ -13,8 +14,9 @@ from capture.exchange import Exchange
 from capture.spool import frames
 from capture.spool.folder import Folder, SegmentName, SpoolError
 from capture.spool.frames import Frame, Kind
-from capture.spool.segment_reader import SegmentReader
+from capture.spool.segment_reader import BLOCK, SegmentReader
 from capture.spool.spooled_call import (
+    Beginning,
     PayloadRef,
     SpooledCall,
     copy_as_segment,
@@ -161,15 +163,26 @@ class Reader:
 
     # --- the payloads of a call ---
 
-    def load(self, call: SpooledCall) -> Exchange:
-        """Returns the exchange of a call; reads what is not in memory."""
-        exchange = exchange_of(call, self._payloads(call))
+    def load(self, call: SpooledCall, *, max_body: int = sys.maxsize) -> Exchange:
+        """Returns the exchange of a call; reads what is not in memory. Of a body of more than
+        `max_body` bytes, only the beginning is returned."""
+        exchange = exchange_of(call, self._payloads(call), max_bytes=max_body)
         if exchange.request is None or exchange.request.has_body_file:
-            try:
-                exchange.body = self.folder.body_path(call.action_id).read_bytes()
-            except FileNotFoundError:
-                exchange.body = None
+            self._read_body_file(exchange, max_body)
         return exchange
+
+    def _read_body_file(self, exchange: Exchange, max_body: int) -> None:
+        exchange.body = None
+        beginning = Beginning(max_body)
+        with (
+            contextlib.suppress(FileNotFoundError),
+            self.folder.body_path(exchange.action_id).open("rb") as file,
+        ):
+            size = os.fstat(file.fileno()).st_size
+            exchange.body = beginning.add(file.read(min(size, max_body)))
+            while block := file.read(BLOCK):
+                beginning.add(block)
+        exchange.whole_body = beginning.whole_body()
 
     def forget(self, call: SpooledCall) -> None:
         """Drops the payloads that are in memory."""

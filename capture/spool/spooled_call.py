@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
 
-from capture.exchange import End, Exchange, RequestHead, ResponseHead
+from capture.exchange import End, Exchange, RequestHead, ResponseHead, WholeBody
 from capture.spool import frames
 from capture.spool.frames import Kind
 
@@ -52,9 +54,13 @@ def has_body_in_record(begin: bytes | memoryview) -> bool:
     return 4 + int(length) < len(begin)
 
 
-def exchange_of(call: SpooledCall, payloads: Iterable[bytes]) -> Exchange:
-    """Returns what the records say; a body in a file of its own is not read."""
+def exchange_of(
+    call: SpooledCall, payloads: Iterable[bytes], *, max_bytes: int = sys.maxsize
+) -> Exchange:
+    """Returns what the records say, with at most `max_bytes` of the response in memory; a body in a
+    file of its own is not read."""
     exchange = Exchange(call.action_id, is_damaged=call.is_damaged)
+    response = Beginning(max_bytes)
     for ref, payload in zip(call.payloads, payloads, strict=True):
         if ref.kind == Kind.BEGIN:
             (length,) = _unpack_length(payload)
@@ -64,11 +70,40 @@ def exchange_of(call: SpooledCall, payloads: Iterable[bytes]) -> Exchange:
             exchange.response = _decode_response(payload)
         elif ref.kind == Kind.PIECE:
             exchange.piece_times_ns.append(_unpack_time(payload)[0])
-            exchange.pieces.append(payload[8:])
+            exchange.pieces.append(response.add(payload[8:]))
         else:
             exchange.end = _decode_end(payload)
     exchange.is_damaged |= exchange.request is None
+    exchange.whole_response = response.whole_body()
     return exchange
+
+
+class Beginning:
+    """The beginning of a body, up to a limit. Only a body that is longer is hashed here."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._kept: list[bytes] = []
+        self._digest = hashlib.sha256()
+
+    def add(self, piece: bytes) -> bytes:
+        """Returns what is kept of the next piece."""
+        room = max(self._limit - self._size, 0)
+        self._size += len(piece)
+        self._kept.append(piece)
+        if self._size <= self._limit:
+            return piece
+        for kept in self._kept:
+            self._digest.update(kept)
+        self._kept.clear()
+        return piece[:room]
+
+    def whole_body(self) -> WholeBody | None:
+        """Returns None if the body is not longer than the limit."""
+        if self._size <= self._limit:
+            return None
+        return WholeBody(self._size, self._digest.hexdigest())
 
 
 def copy_as_segment(

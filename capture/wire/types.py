@@ -104,6 +104,8 @@ class ParsedRequest:
     # In the order of the body, without overlaps.
     parts: list[BodyPart] = field(default_factory=list)
     note: str | None = None
+    # True: it is above a limit, and only what is cheaply known of it was read.
+    is_raw: bool = False
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class ParsedResponse:
     # complete; None when there was none, or the response was not a stream.
     first_content_end: int | None = None
     note: str | None = None
+    is_raw: bool = False  # as above
 
 
 class WireFormat(Protocol):

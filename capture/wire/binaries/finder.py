@@ -21,6 +21,7 @@ from capture.wire.binaries.references import (
     insert_references,
 )
 from capture.wire.framing import aws_event_stream, media_types, multipart
+from capture.wire.limits import MAX_BINARIES, check
 
 SHORTEST = 256
 """Characters of base64. A shorter binary stays where it is."""
@@ -81,7 +82,12 @@ def find_binaries(text: bytes, *, exact: bool = False) -> list[FoundBinary]:
     sampled = text[::_STEP].translate(_marks)
     if _RUN not in sampled:
         return []
-    return [found for found in _find(text, sampled) if not exact or _is_exact(text, found)]
+    binaries = []
+    for found in _find(text, sampled):
+        if not exact or _is_exact(text, found):
+            binaries.append(found)
+            check(len(binaries), MAX_BINARIES, "images, sounds and files")
+    return binaries
 
 
 def _is_exact(text: bytes, found: FoundBinary) -> bool:

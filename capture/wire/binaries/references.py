@@ -9,11 +9,11 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 PREFIX = "agentledger-binary:"
@@ -93,6 +93,9 @@ class Reference(NamedTuple):
     digest: bytes
 
 
+_offset_of = attrgetter("offset")
+
+
 class ReferencingText(NamedTuple):
     """A text in which references stand in place of the binaries of the original."""
 
@@ -111,10 +114,11 @@ class ReferencingText(NamedTuple):
 
     def references_between(self, start: int, end: int) -> list[Reference]:
         """Returns the references in `text[start:end]`, with offsets from its beginning."""
+        first = bisect_left(self.references, start, key=_offset_of)
+        last = bisect_left(self.references, end, key=_offset_of)
         return [
             reference._replace(offset=reference.offset - start)
-            for reference in self.references
-            if start <= reference.offset < end
+            for reference in self.references[first:last]
         ]
 
 

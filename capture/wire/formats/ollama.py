@@ -6,6 +6,7 @@ from capture.wire import errors
 from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
+from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices
 from capture.wire.types import (
@@ -110,6 +111,7 @@ class _OllamaResponse:
         parsed_response.usage = _read_usage(piece) or parsed_response.usage
         message = fields(piece.get("message"))
         calls = objects(message.get("tool_calls"))
+        check(len(calls), MAX_TOOL_CALLS, "tool calls")
         # Each is complete; the indexes that newer servers give them begin anew with each line.
         numbered = [{**call, "index": self._n_calls + number} for number, call in enumerate(calls)]
         self._n_calls += len(calls)

@@ -14,6 +14,7 @@ from zlib import crc32
 from capture.wire import errors
 from capture.wire.json import lenient
 from capture.wire.json.lenient import clean, load
+from capture.wire.limits import MAX_EVENTS, TooMuch
 from capture.wire.types import JSON
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
@@ -23,6 +24,10 @@ ERROR = "error"
 
 _prelude = Struct("!III")
 _SMALLEST = _prelude.size + 4
+# AWS's own limit on the headers of one frame.
+_MAX_HEADERS = 128 * 2**10
+# Headers that are remembered, since most frames have those of another.
+_MAX_KNOWN = 1_000
 
 # The bytes of a value by the type of its header. The other two types have a length.
 _WIDTHS = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
@@ -43,9 +48,14 @@ def frames(body: bytes, notes: list[str]) -> Iterator[EventFrame]:
     """Yields the sound frames, up to the first that is not: only its length could say where the
     next one begins. The reason is added to `notes`."""
     view = memoryview(body)
-    known: dict[bytes, dict[str, str] | None] = {}  # most frames have the headers of another
-    start = 0
+    known: dict[bytes, dict[str, str] | None] = {}
+    start = n_frames = 0
     while start < len(body):
+        n_frames += 1
+        if n_frames > MAX_EVENTS:
+            raise TooMuch("frames", MAX_EVENTS)
+        if len(known) > _MAX_KNOWN:
+            known.clear()
         if len(body) - start < _prelude.size:
             notes.append(_CUT)
             return
@@ -70,7 +80,9 @@ def frames(body: bytes, notes: list[str]) -> Iterator[EventFrame]:
 
 
 def _is_sound(view: memoryview, start: int, total: int, size_of_headers: int, crc: int) -> bool:
-    return crc32(view[start : start + 8]) == crc and size_of_headers + _SMALLEST <= total
+    if size_of_headers > _MAX_HEADERS or size_of_headers + _SMALLEST > total:
+        return False
+    return crc32(view[start : start + 8]) == crc
 
 
 def _headers(raw: bytes) -> dict[str, str] | None:

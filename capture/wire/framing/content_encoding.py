@@ -31,12 +31,13 @@ _broken = (zlib.error, brotli.error, zstandard.ZstdError)
 class DecodedBody:
     """A body, and its length after each of the pieces that brought it.
 
-    `note` says why the body is not complete.
+    `note` says why the body is not complete. `is_over`: it has more bytes than the limit.
     """
 
     body: bytes
     piece_ends: list[int]
     note: str | None = None
+    is_over: bool = False
 
 
 class _Decoder(Protocol):
@@ -56,6 +57,7 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     An unknown one leaves the bytes as they are. No coding yields more than `limit` bytes.
     """
     notes: list[str] = []
+    is_over = False
     names = [name.strip().lower() for name in (encoding or "").split(",")]
     codings = [name for name in names if name not in ("", "identity")]
     if len(codings) > MOST_CODINGS:
@@ -66,11 +68,12 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
         if start is None:
             notes.append(f"content-encoding {name[:40]!r} is unknown")
             break
-        pieces, note = _decode_one(pieces, start, limit)
+        pieces, note, is_cut = _decode_one(pieces, start, limit)
+        is_over |= is_cut
         if note:
             notes.append(f"content-encoding {name}: {note}")
     ends = list(accumulate(map(len, pieces)))
-    return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None)
+    return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None, is_over)
 
 
 class Undecodable(Exception):
@@ -161,8 +164,9 @@ def _starter(name: str, pieces: list[bytes]) -> Callable[[], _Decoder] | None:
 
 def _decode_one(
     pieces: list[bytes], start: Callable[[], _Decoder], limit: int
-) -> tuple[list[bytes], str | None]:
-    """Returns a decoded piece for each piece, and a note of what was wrong."""
+) -> tuple[list[bytes], str | None, bool]:
+    """Returns a decoded piece for each piece, a note of what was wrong, and whether that is the
+    limit."""
     decoder = start()
     decoded = [b""] * len(pieces)
     total = 0
@@ -176,14 +180,15 @@ def _decode_one(
                     total += len(got[-1])
                     if len(got[-1]) < len(out):
                         decoded[number] = b"".join(got)
-                        return decoded, f"more than {limit:,} bytes, cut off there"
+                        return decoded, f"more than {limit:,} bytes, cut off there", True
             except _broken:
                 before = [*pieces[:number], piece[:offset]]
                 got.append(_salvage(start(), before, step, total, limit - total))
                 decoded[number] = b"".join(got)
-                return decoded, "broken"
+                return decoded, "broken", False
         decoded[number] = b"".join(got)
-    return decoded, None if decoder.is_finished() or not any(pieces) else "cut short"
+    is_whole = decoder.is_finished() or not any(pieces)
+    return decoded, None if is_whole else "cut short", False
 
 
 def _salvage(decoder: _Decoder, before: list[bytes], step: bytes, known: int, room: int) -> bytes:
@@ -264,11 +269,12 @@ class _Brotli:
     def feed(self, data: bytes) -> Iterator[bytes]:
         while not self.is_finished():
             out: bytes = self._decompressor.process(data, output_buffer_limit=_STEP_BYTES)
+            # It may have taken all that came in, and hold more than the limit of what comes out.
+            if not out and self._decompressor.can_accept_more_data():
+                return
             if out:
                 yield out
             data = b""
-            if self._decompressor.can_accept_more_data():
-                return
 
     def is_finished(self) -> bool:
         return bool(self._decompressor.is_finished())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from capture.wire.json import lenient
+from capture.wire.limits import MAX_EVENTS, TooMuch, check_values
 from capture.wire.types import JSON
 
 _items_of = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -29,7 +30,11 @@ def read_objects(
 
     The ends of items that are not objects are added to `unread`.
     """
-    for begin, end in _spans_of_array(body, start) or _spans_of_cut_array(body, start):
+    check_values(body)
+    spans = _spans_of_array(body, start) or _spans_of_cut_array(body, start)
+    for number, (begin, end) in enumerate(spans):
+        if number == MAX_EVENTS:
+            raise TooMuch("items", MAX_EVENTS)
         value, _ = lenient.load(body[begin:end])
         if isinstance(value, dict):
             yield value, end

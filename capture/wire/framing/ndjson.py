@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from capture.wire.json import lenient
+from capture.wire.limits import MAX_EVENTS, TooMuch
 from capture.wire.types import JSON
 
 CONTENT_TYPE = "application/x-ndjson"
@@ -16,13 +17,16 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSO
     A last line without a line end counts too. The ends of the lines that are not objects are added
     to `unread`.
     """
-    start = 0
+    start = n_lines = 0
     while start < len(body):
         end = body.find(b"\n", start) + 1 or len(body)
         line = body[start:end].strip()
         start = end
         if not line:
             continue
+        n_lines += 1
+        if n_lines > MAX_EVENTS:
+            raise TooMuch("lines", MAX_EVENTS)
         value, _ = lenient.load(line)
         if isinstance(value, dict):
             yield value, end

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from capture.wire.json import lenient
+from capture.wire.limits import MAX_EVENT_LINES, MAX_EVENTS, TooMuch, check
 from capture.wire.types import JSON
 
 Event = tuple[bytes, bytes, int]
@@ -57,6 +58,8 @@ def _blank_line_of(body: bytes) -> bytes | None:
 def _event(block: bytes, end: int) -> Iterator[Event]:
     name = b""
     data: list[bytes] = []
+    if len(block) > MAX_EVENT_LINES:
+        check(block.count(b"\n") + block.count(b"\r"), MAX_EVENT_LINES, "lines in one event")
     for line in _line_end.split(block):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -76,7 +79,9 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
     to `unread`.
     """
     load = lenient.load
-    for name, data, end in split_events(body):
+    for number, (name, data, end) in enumerate(split_events(body)):
+        if number == MAX_EVENTS:
+            raise TooMuch("events", MAX_EVENTS)
         value, _ = load(data)
         if isinstance(value, dict):
             if not name or name == b"message":  # the name that an event without one has

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from capture.wire.limits import TooMuch, check_json
 from capture.wire.types import JSON
 
 DEEPEST = 200
@@ -22,6 +23,7 @@ _decode = msgspec.json.Decoder().decode
 _refused = (ValueError, RecursionError)  # ValueError: msgspec's, json's and Unicode's own errors
 _surrogate = re.compile("[\ud800-\udfff]")
 _blank = b" \t\r\n"
+_LONG = 2**20  # a shorter text cannot have too many values
 
 
 def load(data: bytes) -> tuple[JSON, str | None]:
@@ -29,6 +31,11 @@ def load(data: bytes) -> tuple[JSON, str | None]:
 
     Accepted too: a BOM, NaN and infinities, lone surrogates, bytes that are not UTF-8 (as U+FFFD).
     """
+    if len(data) > _LONG:
+        try:
+            check_json(data)
+        except TooMuch as reason:
+            return None, str(reason)
     try:
         return _decode(data), None
     except _refused:

@@ -7,9 +7,10 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/function-callin
 from __future__ import annotations
 
 import re
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from capture.wire.json.fields import text
+from capture.wire.limits import MAX_STEPS
 from capture.wire.types import JSON
 
 _step = re.compile(r"""\.([^.\[]+)|\[([0-9]{1,9})\]|\['([^']*)'\]|\["([^"]*)"\]""")
@@ -41,7 +42,7 @@ class PartialArguments:
 
 def _put(top: dict[str, JSON], path: str, value: JSON) -> None:
     steps: list[str | int] = []
-    for step in _step.finditer(path):
+    for step in islice(_step.finditer(path), MAX_STEPS):
         steps.append(int(step[2]) if step[2] else step[1] or step[3] or step[4] or "")
     container: JSON = top
     for step_here, step_next in zip_longest(steps, steps[1:]):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump
+from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
 _LEGACY = -1
@@ -56,6 +57,7 @@ class Choice:
     def add_whole(self, message: dict[str, JSON]) -> None:
         """Adds the message of a response that was not streamed, whose tool calls are complete."""
         calls = objects(message.get("tool_calls"))
+        check(len(calls), MAX_TOOL_CALLS, "tool calls")
         numbered = [{**call, "index": index} for index, call in enumerate(calls)]
         self.add({**message, "tool_calls": numbered})
 
@@ -117,6 +119,7 @@ class Choice:
         if call is None:
             call = _PartialCall()
             self._calls.append(call)
+            check(len(self._calls), MAX_TOOL_CALLS, "tool calls")
         self._latest[index] = call
         if id and not call.id:
             call.id = id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from capture.wire.json.fields import fields, objects, text, texts
+from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.types import JSON
 
 TOOL_CALLS = {
@@ -108,6 +109,7 @@ class OutputItems:
         number = event.get(target.number) if isinstance(target, _TextField) else None
         key = (target, number if isinstance(number, int) else None)
         item = self._item(event)
+        check(len(item.pieces), MAX_BLOCKS, "texts in one item")
         if step == "delta":
             item.pieces.setdefault(key, []).append(piece)
         else:
@@ -125,6 +127,7 @@ class OutputItems:
         item = self._items.get(key)
         if item is None:
             item = self._items[key] = _Item()
+            check(len(self._items), MAX_BLOCKS, "items in the output")
         return item
 
 

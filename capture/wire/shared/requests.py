@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, load
+from capture.wire.limits import MAX_PARAMS, check, check_json
 from capture.wire.shared.slices import slice_body
 from capture.wire.types import JSON, BodyPart, ParsedRequest, PartKind
 
@@ -26,11 +27,14 @@ def read_common(
 
     `max_tokens` are the names of that limit, in the order of precedence.
     """
+    check_json(body)
     found = slice_body(body, kinds)
     if found is None:
         _, note = load(body)
         return ParsedRequest(note=f"request: {note or 'not a JSON object'}"), {}
     others = {name: value for name, value in found.fields.items() if name not in kinds}
+    if kinds:
+        check(sum(map(len, others.values())), MAX_PARAMS, "bytes of parameters")
     limits = (_take(others, name, count) for name in max_tokens)
     parsed_request = ParsedRequest(
         model_id=_take(others, "model", text),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from capture.wire import errors
 from capture.wire.framing import sse
 from capture.wire.json.lenient import load
+from capture.wire.limits import check_json
 from capture.wire.types import JSON, ParsedResponse
 
 
@@ -26,6 +27,7 @@ def read_response(
     if is_stream(body, content_type):
         parsed_response = parse_stream(body)
     else:
+        check_json(body)
         value, note = load(body)
         parsed_response = (
             parse_json(value) if note is None else ParsedResponse(note=f"response: {note}")

@@ -11,6 +11,7 @@ from itertools import groupby
 import msgspec
 
 from capture.wire.json import scanner
+from capture.wire.limits import MAX_PARTS, check
 from capture.wire.types import BodyPart, PartKind
 
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -68,7 +69,9 @@ def _is_part(kind: PartKind, value: bytes) -> bool:
 def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart]) -> int:
     end = position + len(array)
     gap = 1  # between most items it is the same: a comma, a comma and a blank
-    for raw in _items_of(array):
+    items = _items_of(array)
+    check(len(items), MAX_PARTS, "messages")
+    for raw in items:
         item = bytes(raw)
         start = _find(body, item, position + gap, position)
         gap = start - position
@@ -113,7 +116,9 @@ def _slice_scanned(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None
         if kind is None or not _is_part(kind, value):
             continue
         if kind == "message" and value.startswith(b"["):
-            for item in scanner.children(value) or ():
+            items = scanner.children(value) or []
+            check(len(items), MAX_PARTS, "messages")
+            for item in items:
                 found.parts.append(BodyPart(kind, start + item.start, start + item.end))
         else:
             found.parts.append(BodyPart(kind, start, end))

@@ -92,6 +92,16 @@ def test_unknown_encoding_leaves_the_bytes() -> None:
 
 
 @codings
+def test_body_that_compresses_well_is_whole(
+    encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    body = b'{"role":"user","content":"x"},' * 100_000
+    for size in (10, 10**9):
+        decoded = decode(in_pieces(encode(body), size), encoding)
+        assert (decoded.body == body, decoded.note) == (True, None)
+
+
+@codings
 def test_cut_body_yields_its_beginning(encoding: str, encode: Callable[[bytes], bytes]) -> None:
     encoded = encode(NOISE)
     for cut in (1, 5, len(encoded) // 2, len(encoded) - 1):

@@ -10,6 +10,7 @@ from capture.wire.formats.anthropic import usage as anthropic_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
+from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
 from capture.wire.types import (
     JSON,
@@ -104,10 +105,9 @@ def read_json(value: JSON) -> ParsedResponse:
     parsed_response = ParsedResponse(usage=anthropic_usage.read_usage(message.get("usage")))
     _set_message(parsed_response, message)
     _set_tier(parsed_response, fields(message.get("usage")))
-    _set_blocks(
-        parsed_response,
-        [_ContentBlock(start, ended=True) for start in objects(message.get("content"))],
-    )
+    starts = objects(message.get("content"))
+    check(len(starts), MAX_BLOCKS, "content blocks")
+    _set_blocks(parsed_response, [_ContentBlock(start, ended=True) for start in starts])
     return parsed_response
 
 
@@ -133,6 +133,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "content_block_start" and isinstance(index, int):
             block = by_index[index] = _ContentBlock(fields(event.get("content_block")))
             blocks.append(block)
+            check(len(blocks), MAX_BLOCKS, "content blocks")
         elif name == "content_block_stop" and block:
             block.ended = True
         elif name == "message_start":

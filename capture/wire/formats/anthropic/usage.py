@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
+from capture.wire.limits import MAX_ITERATIONS, check
 from capture.wire.shared.usage import COUNTS, add_unit, add_up, reported_cost
 from capture.wire.types import JSON, BilledUsage, Usage
 
@@ -23,6 +24,7 @@ def read_usage(raw: JSON) -> Usage | None:
     usage = _read_counts(raw)
     usage.tokens_reasoning = count(fields(raw.get("output_tokens_details")).get("thinking_tokens"))
     iterations = objects(raw.get("iterations"))
+    check(len(iterations), MAX_ITERATIONS, "iterations in the usage")
     within = [i for i in iterations if i.get("type") not in _BESIDE_THE_TOTALS]
     beside = [i for i in iterations if i.get("type") in _BESIDE_THE_TOTALS]
     totals = usage

@@ -11,6 +11,7 @@ from capture.wire.formats.bedrock import usage as bedrock_usage
 from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
+from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
 from capture.wire.types import (
     JSON,
@@ -172,6 +173,7 @@ def read_json(value: JSON) -> ParsedResponse:
         block.add(content)
         block.ended = True
         blocks.append(block)
+        check(len(blocks), MAX_BLOCKS, "content blocks")
     _set_blocks(parsed_response, blocks)
     return parsed_response
 
@@ -194,6 +196,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             block = blocks.get(number)
             if block is None:
                 block = blocks[number] = _ConverseBlock()
+                check(len(blocks), MAX_BLOCKS, "content blocks")
             brought = block.add(fields(event.get("delta")) or fields(event.get("start")))
             if brought and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end

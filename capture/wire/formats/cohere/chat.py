@@ -7,6 +7,7 @@ from capture.wire.formats.cohere import usage as cohere_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, load
+from capture.wire.limits import MAX_BLOCKS, MAX_TOOL_CALLS, check
 from capture.wire.shared import requests, responses
 from capture.wire.types import (
     JSON,
@@ -85,6 +86,7 @@ class _Message:
             return self._add_thought(_PLAN, delta.get("tool_plan"))
         if name == "tool-call-start":
             self.calls[index] = _CohereCall(fields(delta.get("tool_calls")))
+            check(len(self.calls), MAX_TOOL_CALLS, "tool calls")
             return True
         if name == "tool-call-delta" and index in self.calls:
             function = fields(fields(delta.get("tool_calls")).get("function"))
@@ -97,14 +99,15 @@ class _Message:
         self.content = texts(message.get("content"))
         for index, block in enumerate(objects(message.get("content"))):
             self._add_thought(index, block.get("thinking"))
-        self.calls = {
-            i: _CohereCall(call) for i, call in enumerate(objects(message.get("tool_calls")))
-        }
+        calls = objects(message.get("tool_calls"))
+        check(len(calls), MAX_TOOL_CALLS, "tool calls")
+        self.calls = {i: _CohereCall(call) for i, call in enumerate(calls)}
 
     def _add_thought(self, index: int, thought: JSON) -> bool:
         pieces = texts(thought)
         if pieces:
             self._thoughts.setdefault(index, []).extend(pieces)
+            check(len(self._thoughts), MAX_BLOCKS, "content blocks")
         return bool(pieces)
 
     def write_to(self, parsed_response: ParsedResponse) -> None:

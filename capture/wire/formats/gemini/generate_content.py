@@ -15,6 +15,7 @@ from capture.wire.json import lenient
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.json.partial_arguments import PartialArguments
+from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
@@ -185,6 +186,7 @@ class _GeminiResponse:
             candidate = self.candidates.get(key)
             if candidate is None:
                 candidate = self.candidates[key] = _Candidate()
+                check(len(self.candidates), MAX_CHOICES, "candidates")
             has_content |= candidate.add_candidate(entry)
         return has_content
 

@@ -8,6 +8,7 @@ from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
+from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
 from capture.wire.types import (
     JSON,
@@ -136,6 +137,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             step.ended = True
         elif name == "interaction.completed":
             final = _steps_of(interaction)
+            step = next(filter(_InteractionStep.has_content, final), None)
             _set_end(parsed_response, interaction)
             parsed_response.complete = True
         elif name == sse.DONE:
@@ -144,8 +146,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.error = errors.message_of_event(event)
             parsed_response.complete = True
         _set_interaction(parsed_response, interaction)
-        has_content = step.has_content() if step else any(map(_InteractionStep.has_content, final))
-        if has_content and parsed_response.first_content_end is None:
+        check(len(steps), MAX_BLOCKS, "steps")
+        if parsed_response.first_content_end is None and step and step.has_content():
             parsed_response.first_content_end = end
     parsed_response.usage = gemini_usage.read_interaction_usage(counts)
     parsed_response.note = sse.note(unread, body)
@@ -154,7 +156,9 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 
 
 def _steps_of(interaction: dict[str, JSON]) -> list[_InteractionStep]:
-    return [_InteractionStep(start, ended=True) for start in objects(interaction.get("steps"))]
+    starts = objects(interaction.get("steps"))
+    check(len(starts), MAX_BLOCKS, "steps")
+    return [_InteractionStep(start, ended=True) for start in starts]
 
 
 def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:

@@ -12,6 +12,7 @@ from capture.wire.formats.gemini.generate_content import error_body, parse_reque
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.json.lenient import clean, dump
+from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import responses
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
@@ -56,10 +57,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
                 (thoughts if part.get("thought") is True else written).append(piece)
         for call in objects(fields(message.get("toolCall")).get("functionCalls")):
             has_content = True
-            arguments = clean(dump(call.get("args") or {}))
-            parsed_response.tool_calls.append(
-                ParsedToolCall(text(call.get("id")), text(call.get("name")), arguments)
-            )
+            parsed_response.tool_calls.append(_tool_call(call))
+            check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
         counts.update(fields(message.get("usageMetadata")))
         if message.get("error"):
             parsed_response.error = errors.message_of_event(message)
@@ -79,3 +78,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response.usage = gemini_usage.read_usage(counts)
     parsed_response.note = sse.note(unread, body)
     return parsed_response
+
+
+def _tool_call(call: dict[str, JSON]) -> ParsedToolCall:
+    arguments = clean(dump(call.get("args") or {}))
+    return ParsedToolCall(text(call.get("id")), text(call.get("name")), arguments)

@@ -13,6 +13,7 @@ from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
+from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
@@ -65,6 +66,7 @@ def read_json(value: JSON) -> ParsedResponse:
     choices: dict[int, Choice] = {}
     for number, entry in enumerate(objects(response.get("choices"))):
         choices[number] = choice = Choice()
+        check(number, MAX_CHOICES, "choices")
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
     set_choices(parsed_response, choices)
@@ -103,6 +105,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             choice = choices.get(number)
             if choice is None:
                 choice = choices[number] = Choice()
+                check(len(choices), MAX_CHOICES, "choices")
             if choice.add(fields(entry.get("delta"))) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
             choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason

@@ -11,6 +11,7 @@ from capture.wire.formats.openai.chat import tier_in
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
+from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.output_items import TEXT_FIELDS, TOOL_CALLS, OutputItems, has_output
 from capture.wire.types import (
@@ -121,6 +122,7 @@ def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) 
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
         elif isinstance(kind, str) and kind in TOOL_CALLS:
             parsed_response.tool_calls.append(_tool_call(item, kind))
+            check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
     parsed_response.content = join_text(content)
     parsed_response.reasoning = join_text(reasoning, "\n\n")
 
