@@ -49,6 +49,11 @@ class Config(Variables):
         return Path.cwd() / self.dsn.removeprefix("sqlite:///")
 
     @property
+    def database_url(self) -> str:
+        """The DSN, which names the same SQLite file in whatever folder a command is started."""
+        return f"sqlite:///{self.sqlite_path.resolve()}" if self.sqlite_path else self.dsn
+
+    @property
     def spool_path(self) -> Path:
         if self.spool_dir is not None:
             return Path.cwd() / self.spool_dir

@@ -289,8 +289,7 @@ class Binary(models.Model):
     height = models.IntegerField(null=True)
     thumbnail = models.BinaryField(null=True)  # WebP: capture.parsing.thumbnails
     data = models.BinaryField(null=True)  # null unless AGENTLEDGER_CAPTURE_BINARY is set
-    # The first call that brought it, of those that were not removed.
-    action_id = models.UUIDField()
+    action_id = models.UUIDField()  # as in Message
 
     class Meta:
         verbose_name_plural = "binaries"
@@ -355,10 +354,11 @@ class TakenOver(models.Model):
 
 
 class DeletedSession(models.Model):
-    """A session that was deleted. Its calls that began before that time are not recorded: they were
+    """A session that was deleted. Its calls that began before that are not recorded: they were
     running, or waited in the spool."""
 
     digest = models.CharField(max_length=64, primary_key=True)  # SHA-256 of its session id
+    number = models.BigIntegerField(default=1)  # of deletions, this one included
     deleted_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -412,8 +412,7 @@ class Spend(models.Model):
     ALL_DAYS = date.min
 
     budget = models.CharField(max_length=16)  # session | agent | user | token | daily
-    # The session, agent, user or token; "" for "daily".
-    key = models.CharField(max_length=FIELD_LENGTH)
+    key = models.CharField(max_length=FIELD_LENGTH)  # session, agent, user or token; "" for daily
     day = models.DateField()  # UTC; ALL_DAYS for a session
     usd = models.DecimalField(max_digits=20, decimal_places=10)
 
@@ -478,7 +477,9 @@ class Rollup(models.Model):
 class Ledger(models.Model):
     """The one row whose lock makes recorders take turns, with the last numbers assigned."""
 
+    identity = models.UUIDField(null=True)  # capture.ledger.identity
     last_seq = models.BigIntegerField(default=0)
+    n_deletions = models.BigIntegerField(default=0)  # of sessions
     last_message_id = models.BigIntegerField(default=0)
     last_session_id = models.BigIntegerField(default=0)
     last_rollup_key_id = models.BigIntegerField(default=0)

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from capture.ledger.batch import Batch
 from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.entry import Entry
+from capture.ledger.identity import LedgerState
 from capture.ledger.parts import PartMemory
 from capture.ledger.rollups import RollupKeyMemory
 from capture.ledger.tombstones import find_deleted, insert_tombstones
@@ -17,9 +18,10 @@ from capture.models import Call, Ledger, SpoolPosition, Tombstone
 
 
 class LedgerMemory:
-    """A recorder's memory of rows that the ledger holds, which saves looking them up."""
+    """A recorder's memory of the ledger and of rows that it holds, which saves looking them up."""
 
     def __init__(self) -> None:
+        self.state = LedgerState()
         self.parts = PartMemory()
         self.rollup_keys = RollupKeyMemory()
 
@@ -34,10 +36,12 @@ def record(
     """Adds the entries that the ledger does not hold yet, and the positions in the spool after
     them. With `keep_binaries`, the bytes of their binaries are stored too.
 
-    Returns how many were added. Either all of it is committed or nothing.
+    Returns how many were added. Either all of it is committed or nothing. Raises LedgerReplaced if
+    this is not the ledger that `memory` is of, or if it is gone with what was committed.
     """
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
+        memory.state.follow(ledger)
         memory.parts.follow(ledger)
         new = _not_recorded(entries)
         calls = [entry.call for entry in new]
@@ -48,6 +52,7 @@ def record(
         batch.add(new)
         batch.write()
         _save_positions(positions)
+    memory.state.learn(ledger)
     memory.parts.learn(batch.parts.learned)
     memory.rollup_keys.learn(batch.rollups.learned)
     return len(new)

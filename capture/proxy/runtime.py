@@ -25,8 +25,9 @@ from capture.admission.limiter import Limiter
 from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
 from capture.exchange import Outcome, new_action_id
+from capture.proxy import own_spool
 from capture.proxy.browser_requests import AllowedOrigins
-from capture.proxy.child_processes import GRACE_S, RecorderProcess, SinksProcess
+from capture.proxy.child_processes import RecorderProcess, SinksProcess
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.sqlite.files import create_if_missing
@@ -173,9 +174,10 @@ def _begin() -> Runtime:
     garbage_collection.exclude_current_objects()
     folder = Folder(config.spool_path)
     folder.prepare()
-    lock = _lock(folder)
+    lock = own_spool.lock(folder)
     with contextlib.suppress(OSError):  # the recorder reports it
         create_if_missing(config.sqlite_path)
+    own_spool.claim(folder)
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     stops.begin()
@@ -200,20 +202,6 @@ def _begin() -> Runtime:
     )
 
 
-def _lock(folder: Folder) -> int:
-    """Returns the descriptor of the lock of the spool folder, which names this process. Raises
-    SpoolError."""
-    # A proxy that is being restarted may still be ending its calls.
-    lock = folder.lock("proxy", wait_s=settings.AGENTLEDGER.shutdown_s + GRACE_S + 1)
-    if lock is None:
-        raise SpoolError(
-            f"another proxy process uses the spool folder {folder.path}: one process at a time"
-        )
-    os.truncate(lock, 0)
-    os.write(lock, b"%d\n" % os.getpid())
-    return lock
-
-
 def _new_client() -> UpstreamClient:
     config = settings.AGENTLEDGER
     return UpstreamClient(
@@ -229,6 +217,7 @@ async def drain() -> None:
     are served, and their connections closed."""
     if _runtime is not None:
         _runtime.stopping = True
+        own_spool.mark_stopping(_runtime.lock)
         await _runtime.wait_for_calls(_runtime.config.shutdown_s)
 
 

@@ -15,20 +15,23 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from access.redaction import redact_url
 from capture.exchange import Outcome
 from capture.ledger import store
 from capture.ledger.entry import Entry
+from capture.ledger.identity import LedgerReplaced, identify
 from capture.ledger.store import LedgerMemory
 from capture.recorder.doorbell import Doorbell
 from capture.recorder.entry_maker import EntryMaker, size_in_memory
 from capture.recorder.maintenance import Purge, keep_wal_short, migrate
 from capture.recorder.state_file import StateFile
 from capture.recorder.unavailable_database import (
+    DATABASE_RETRY_S,
     DatabaseRetry,
     StoppedWaiting,
     is_caused_by_call,
 )
-from capture.spool import interrupted
+from capture.spool import interrupted, ownership
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
 from capture.spool.spooled_call import SpooledCall
@@ -65,14 +68,40 @@ class Recorder:
         empty."""
         os.nice(NICENESS)
         self._doorbell.catch_signals()
-        try:
-            self._database.run(migrate)
-            positions = self._database.run(store.spool_positions)
-        except StoppedWaiting:
-            return
         with contextlib.suppress(StoppedWaiting):
-            self._drain(Reader(self.folder, positions))
+            self._database.run(migrate)
+            while not self._drain_into_ledger():
+                self._memory = LedgerMemory()
+                self._doorbell.wait(DATABASE_RETRY_S)
         self._state.write("ended")
+
+    def _drain_into_ledger(self) -> bool:
+        """Returns false if the ledger was replaced meanwhile."""
+        self._database.run(self._claim_spool)
+        reader = Reader(self.folder, self._database.run(store.spool_positions))
+        try:
+            self._drain(reader)
+        except LedgerReplaced as error:
+            logger.warning("%s", error)
+            return False
+        finally:
+            reader.close()
+        return True
+
+    def _claim_spool(self) -> None:
+        ledger = identify()
+        url = redact_url(settings.AGENTLEDGER.database_url)
+        n_left = ownership.claim(self.folder, ledger.id, url, is_unused=ledger.is_unused)
+        if n_left:
+            logger.warning(
+                "%d segments in %s hold calls of another ledger and are left alone: they are"
+                " recorded when AgentLedger runs with its database again. To record them in this"
+                " one, stop AgentLedger and delete %s; to keep the two apart, set"
+                " AGENTLEDGER_SPOOL_DIR",
+                n_left,
+                self.folder.path,
+                ownership.file_of(self.folder),
+            )
 
     def _drain(self, reader: Reader) -> None:
         while not self._doorbell.is_stopping:

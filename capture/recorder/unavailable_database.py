@@ -13,15 +13,18 @@ from django.conf import settings
 from django.db import DataError, Error, IntegrityError, ProgrammingError, connection
 
 from access.redaction import redact_error
+from capture.ledger.identity import LedgerReplaced
 from capture.models import Ledger
 from capture.recorder.doorbell import Doorbell
 from capture.recorder.state_file import StateFile
+from capture.spool.ownership import ForeignSpool
 
 logger = logging.getLogger("agentledger.recorder")
 
 DATABASE_RETRY_S = 1.0
 # The ledger's row is missing from a database that was not migrated, or only in part.
 DATABASE_ERRORS = (Error, Ledger.DoesNotExist)
+UNAVAILABLE = (*DATABASE_ERRORS, ForeignSpool)
 
 T = TypeVar("T")
 
@@ -39,11 +42,14 @@ class DatabaseRetry:
     def run(self, work: Callable[[], T]) -> T:
         """Runs `work` until the database can do it. Raises StoppedWaiting if the recorder has to
         end first. It does not wait if its proxy is gone: what is in the spool is recorded at the
-        next start."""
+        next start. Raises LedgerReplaced."""
         while True:
             try:
                 result = work()
-            except DATABASE_ERRORS as error:
+            except LedgerReplaced:
+                connection.close()
+                raise
+            except UNAVAILABLE as error:
                 self._report(error)
                 connection.close()
                 if self._doorbell.is_proxy_gone or self._doorbell.is_stopping:

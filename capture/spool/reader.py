@@ -14,6 +14,7 @@ from capture.exchange import Exchange
 from capture.spool import frames
 from capture.spool.folder import Folder, SegmentName, SpoolError
 from capture.spool.frames import Frame, Kind
+from capture.spool.ownership import foreign_writers
 from capture.spool.segment_reader import BLOCK, SegmentReader
 from capture.spool.spooled_call import (
     Beginning,
@@ -43,6 +44,7 @@ class Reader:
         self.folder = folder
         self._is_recorder = is_recorder
         self._positions = positions
+        self._foreign = foreign_writers(folder)
         self._segments: dict[str, SegmentReader] = {}
         self._open: dict[bytes, SpooledCall] = {}
         self._bytes_in_memory = 0
@@ -63,7 +65,7 @@ class Reader:
         """Returns calls that have ended, or whose writer has ended; empty if there is nothing
         new."""
         self.is_caught_up = False
-        names = self.folder.segments()
+        names = self._own_segments()
         # Checked before reading: a writer that is dead now adds nothing to what is read next.
         alive = self._living_writers(names)
         ready: list[SpooledCall] = []
@@ -79,6 +81,9 @@ class Reader:
             ready.append(call)
         self.is_caught_up = True
         return ready
+
+    def _own_segments(self) -> list[SegmentName]:
+        return [name for name in self.folder.segments() if name.writer not in self._foreign]
 
     def _living_writers(self, names: list[SegmentName]) -> set[str]:
         """Returns the writers whose newest segment is locked. Looks twice, since a writer may begin
@@ -231,7 +236,9 @@ class Reader:
         open_bodies = {self.folder.body_path(call.action_id).name for call in self._open.values()}
         recent = time.time() - ABANDONED_AFTER_S
         for path in self.folder.path.iterdir():
-            if path.suffix in (".new", ".body") and path.name not in open_bodies:
+            # Bodies of another ledger's calls are not known from here.
+            suffixes = (".new",) if self._foreign else (".new", ".body")
+            if path.suffix in suffixes and path.name not in open_bodies:
                 with contextlib.suppress(FileNotFoundError):
                     if path.stat().st_mtime < recent:
                         path.unlink()

@@ -3,14 +3,16 @@ path names any more.
 
 A connection goes on in the file that it opened, even after that was deleted: what it writes is then
 lost, and what it reads is old. So each statement outside a transaction first compares the open
-files with the path. A file that is missing is a database that is unavailable; another file is
-opened in its place. What was written in a transaction counts only if `is_current` afterwards.
+file with the path. A file that is missing is a database that is unavailable; another file is opened
+in its place. What was written in a transaction counts only if `is_current` afterwards.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import sqlite3
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
@@ -18,7 +20,9 @@ from weakref import WeakSet
 from django.db.backends.sqlite3 import base, features
 from django.db.utils import OperationalError
 
-from capture.sqlite.files import Files, remove_log_of
+from capture.sqlite.files import FileId, Files, remove_log_of
+
+logger = logging.getLogger("agentledger.database")
 
 NOTHING = Files(None, None, None)
 _wrappers: WeakSet[DatabaseWrapper] = WeakSet()
@@ -36,11 +40,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._path = str(self.settings_dict["NAME"])
         self._files = NOTHING  # that the connection has open
+        self._left: dict[FileId | None, tuple[Any, Files]] = {}  # connections to replaced files
+        self._has_warned = False
         _wrappers.add(self)
 
     def is_current(self) -> bool:
-        """Returns whether what this connection wrote is in the files that the path names."""
-        return self.connection is not None and Files.at(self._path) == self._files
+        """Returns whether what this connection wrote is in the files that the path names.
+
+        A log that was deleted is still the one of all connections that are open. They go on with
+        it, since one that began another would damage the file; but what is to last must be in the
+        file itself.
+        """
+        found = Files.at(self._path)
+        if found.main is None or found.main != self._files.main:
+            return False
+        if self._files.is_part_of(found):
+            return True
+        self._warn_of_lost_log()
+        return self._complete_file()
 
     def get_connection_params(self) -> dict[str, Any]:
         # "rw": without it, SQLite would create the file.
@@ -50,17 +67,28 @@ class DatabaseWrapper(base.DatabaseWrapper):
         before = Files.at(self._path)
         if before.main is None:
             raise self._missing()
+        if any(one._files.left_log_to(before) for one in list(_wrappers)):
+            raise self._being_replaced()  # whoever has the other one open removes its log
+        if before.main in self._left:
+            found, self._files = self._left.pop(before.main)
+            return found
+        if any(one._has_lost_log_to(before) for one in list(_wrappers)):
+            raise OperationalError(self._lost_log())
         found = super().get_new_connection(conn_params)
         self._files = Files.at(self._path)
         if self._files.main != before.main:
             found.close()
-            raise OperationalError(f"the database file {self._path} was replaced as it was opened")
+            raise self._being_replaced()
         return found
 
     def ensure_connection(self) -> None:
         if self.connection is not None and not self.in_atomic_block:
             self._follow_path()
         super().ensure_connection()
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        with suppress(OperationalError):  # the next statement meets it again
+            super().close_if_unusable_or_obsolete()
 
     def _follow_path(self) -> None:
         """Raises OperationalError if the path names no file. The connection is kept, since the same
@@ -74,27 +102,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._leave_replaced_file()
         elif self._files.is_part_of(found):
             self._files = found
-        else:
-            self._leave_lost_log()
 
     def _leave_replaced_file(self) -> None:
         """Completes the file that was replaced, and leaves it. The new one is opened next."""
         if not self._complete_file():
-            raise OperationalError(f"the database file {self._path} is being replaced")
+            raise self._being_replaced()
         self.close()
         remove_log_of(self._files, self._path)
-
-    def _leave_lost_log(self) -> None:
-        """Saves what was committed to a log that was deleted, and begins another one."""
-        self._complete_file()
-        left = self._files
-        self.close()
-        # Connections of one process share the index, which no longer fits the log.
-        others = [one for one in list(_wrappers) if one.connection is not None]
-        if any(other._files == left for other in others):
-            raise OperationalError(
-                f"the log of {self._path} was deleted while it was in use: restart AgentLedger"
-            )
 
     def _complete_file(self) -> bool:
         """Copies all commits from the log to the file itself. Returns whether they are there."""
@@ -105,13 +119,38 @@ class DatabaseWrapper(base.DatabaseWrapper):
         is_busy, n_frames, n_copied = row
         return not is_busy and n_frames == n_copied
 
+    def close(self) -> None:
+        """Does nothing while the path names no file: if another one comes, this connection is
+        needed to leave the first in order."""
+        is_missing = Files.at(self._path).main is None
+        if self.in_atomic_block or not is_missing:
+            super().close()
+
     def _close(self) -> None:
         if Files.at(self._path).main in (None, self._files.main):
             super()._close()  # type: ignore[misc]  # the stubs lack it
         else:
             # SQLite removes the log at the path with the last connection of a file, and the log may
-            # be the new file's. So this one stays open, even as the interpreter ends.
+            # be the new file's. So this one stays open, even as the interpreter ends. It is used
+            # again if its file comes back: another one would share its index, but not its log.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
+            self._left[self._files.main] = self.connection, self._files
+
+    def _has_lost_log_to(self, found: Files) -> bool:
+        return found.main in self._left or (
+            self.connection is not None and self._files.lost_log_to(found)
+        )
+
+    def _warn_of_lost_log(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.error("%s", self._lost_log())
+
+    def _lost_log(self) -> str:
+        return f"the log of {self._path} was deleted while it was in use: restart AgentLedger"
+
+    def _being_replaced(self) -> OperationalError:
+        return OperationalError(f"the database file {self._path} is being replaced")
 
     def _missing(self) -> OperationalError:
         return OperationalError(

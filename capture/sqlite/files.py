@@ -28,6 +28,15 @@ class Files(NamedTuple):
         """Returns whether `other` has these files, and perhaps more."""
         return all(mine in (None, its) for mine, its in zip(self, other, strict=True))
 
+    def left_log_to(self, other: Files) -> bool:
+        """Returns whether `other` is another database, at whose path the log is still this one's:
+        SQLite would apply it to the other."""
+        return self.wal is not None and self.wal == other.wal and self.main != other.main
+
+    def lost_log_to(self, other: Files) -> bool:
+        """Returns whether `other` is the same database without the log that this one has."""
+        return self.main == other.main and not self.is_part_of(other)
+
 
 def create_if_missing(path: Path | None) -> None:
     """Creates an empty database; None: it is not a SQLite file. Connections never do: a file that
@@ -40,8 +49,8 @@ def create_if_missing(path: Path | None) -> None:
 
 
 def remove_log_of(left: Files, path: str) -> None:
-    """Removes the log and its index, if they are still those that belong to a database which
-    another one has replaced: SQLite would apply them to that one."""
+    """Removes the log and its index, if the path still has those of a database that another one
+    has replaced."""
     with _alone_in_folder(path):
         for name, id_ in zip(_paths(path)[1:], left[1:], strict=True):
             if id_ is not None and _file_id(name) == id_:
