@@ -95,8 +95,10 @@ def check_without_key(
     if has_key:
         return KEY_MISSING
     # It comes from an unknown client, unless the operator trusts that proxy: access.forwarded.
-    if not facts.is_forwarded and forwarding.is_marked(facts.headers, facts.http_version):
-        return deny_place("without a key only this machine may read, not through a proxy")
+    mark = forwarding.find_mark(facts.headers, facts.http_version)
+    if mark is not None and not facts.is_forwarded:
+        reason = "without a key only this machine may read, not through a proxy"
+        return deny_place(f"{reason}, which {mark} is a sign of")
     is_in_network = is_in_networks(parse_address(facts.address), trusted_networks)
     if not (is_in_network or is_loopback(facts)):
         return deny_place("without a key only this machine may read")

@@ -18,11 +18,12 @@ PREFIXES = (
 )
 
 
-def is_marked(headers: Mapping[str, str], http_version: str) -> bool:
-    """Returns whether a request came through something that forwards. Names are in lower case.
+def find_mark(headers: Mapping[str, str], http_version: str) -> str | None:
+    """Returns what says that a request came through something that forwards; None if nothing does.
+    Names of headers are in lower case.
 
     Browsers and programs have spoken HTTP/1.1 for decades; nginx forwards by HTTP/1.0.
     """
     if http_version in ("0.9", "1.0"):
-        return True
-    return any(name in HEADERS or name.startswith(PREFIXES) for name in headers)
+        return f"HTTP/{http_version}"
+    return next((name for name in headers if name in HEADERS or name.startswith(PREFIXES)), None)

@@ -203,6 +203,16 @@ def is_probe(path: str, method: str, response: httpx.Response) -> bool:
     return path == "/" and method == "GET" and response.text == "AgentLedger is running"
 
 
+def test_without_a_key_nothing_is_served_through_a_proxy(ledger: Ledger) -> None:
+    forwarded = {**PROGRAM, "x-forwarded-for": "127.0.0.1", "host": "localhost"}
+    with httpx.Client(base_url=ledger.url, headers=forwarded) as client:
+        for path in ALL:
+            for method in ("GET", "POST", "DELETE"):
+                if resolve(path).view_name not in OPEN:
+                    response = client.request(method, path)
+                    assert response.status_code == 403 or is_probe(path, method, response), path
+
+
 def test_paths_without_a_route_need_the_role_of_a_reader(keyed: Ledger) -> None:
     for path in ("/api/sessions/x/y", "/export/x", "/dashboard/x", "/static/x"):
         assert keyed.get(path).status_code == 401

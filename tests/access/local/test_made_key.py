@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from access.request_checks import KEY_HEADER
+from tests.access.local.test_connection_owner import NOBODY, as_root
 from tests.conftest import running_on
 from tests.support.ledger import Ledger, wait_until
 
@@ -58,18 +59,29 @@ def test_other_servers_show_the_link_too(request: pytest.FixtureRequest) -> None
         assert ledger.get("/api/sessions").status_code == 401
 
 
+def is_known_in(ledger: Ledger, *prefix: str, before: str = "pass") -> str:
+    """What a process with this user and in this namespace finds out about itself."""
+    # What Python imports only when it is needed, another user may not be able to read.
+    script = "import os, encodings.idna; from access.local import connection_owner as owner"
+    command = [*prefix, sys.executable, "-c", f"{script}; {before}; print(owner.is_known())"]
+    said = subprocess.run(command, env=ledger.environment(), capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    return said.stdout.strip()
+
+
 def test_a_user_namespace_does_not_tell_users_apart(fresh: Ledger) -> None:
     """As in a rootless container: one user there may be many outside."""
     separate = ["unshare", "--user", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*separate, "true"]).returncode != 0:
         pytest.skip("user namespaces are not allowed here")
-    ask = "from access.local import connection_owner; print(connection_owner.is_known())"
-    for prefix, known in ((separate, "False"), ([], "True")):
-        command = [*prefix, sys.executable, "-c", ask]
-        said = subprocess.run(
-            command, env=fresh.environment(), capture_output=True, text=True, timeout=60
-        )
-        assert said.stdout.strip() == known, said.stderr
+    assert is_known_in(fresh) == "True"
+    assert is_known_in(fresh, *separate) == "False"
+
+
+@as_root
+def test_nobody_is_no_user_of_our_own(fresh: Ledger) -> None:
+    assert is_known_in(fresh, before=f"os.setuid({NOBODY})") == "False"
+    assert is_known_in(fresh, before="os.setuid(12345)") == "True"
 
 
 def test_the_start_warns_when_others_can_connect_without_a_key(fresh: Ledger) -> None:

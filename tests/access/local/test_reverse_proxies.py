@@ -160,6 +160,20 @@ def test_another_users_program_does_not_read(server: Ledger) -> None:
             assert (first, second, int(connection.recv(4096).split()[1])) == statuses
 
 
+@as_root
+def test_a_trusted_proxy_of_another_user_names_no_local_operator(fresh: Ledger) -> None:
+    """What is in front of it may come from loopback, too, whoever sends it."""
+    fresh.env["AGENTLEDGER_TRUSTED_PROXIES"] = "127.0.0.1"
+    with fresh:
+        port = int(fresh.url.rsplit(":", 1)[1])
+        for user, status in ((NOBODY, 403), (os.geteuid(), 200)):
+            with make_socket(socket.AF_INET, user) as connection:
+                connection.connect(("127.0.0.1", port))
+                line = f"GET /api/sessions HTTP/1.1\r\nhost: localhost:{port}\r\n"
+                connection.sendall(f"{line}x-forwarded-for: 127.0.0.1\r\n\r\n".encode())
+                assert read_response(connection).status == status
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_commands_of_the_readme_work_for_our_own_user(ledger: Ledger) -> None:
     for path in ("/api/sessions", "/"):
