@@ -81,7 +81,7 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 if AGENTLEDGER.redis_url is not None:
     _host = {"address": AGENTLEDGER.redis_url, "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
     CHANNEL_LAYERS["default"] = {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "reports.live.redis_layer.WaitingChannelLayer",
         "CONFIG": {"hosts": [_host], "prefix": "agentledger"},
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

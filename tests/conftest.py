@@ -51,6 +51,7 @@ END_TO_END = (
     "reports/live/test_running_elsewhere.py",
     "reports/search/test_search_rules.py",
     "reports/sinks",
+    "site/test_rest.py",
 )
 BROWSER = "chromium"
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from access.background_writer import BackgroundWriter
 from access.models import Token
 from access.roles import Role
 from capture.admission.decision import TokenBudget
-from capture.admission.polled_cache import PolledCache
+from capture.admission.ledger_cache import LedgerCache
 
 
 class IngestToken(msgspec.Struct, frozen=True):
@@ -36,12 +35,11 @@ class KnownTokens(msgspec.Struct, frozen=True):
     in_force: list[IngestToken] = []
 
 
-class IngestTokens(PolledCache[KnownTokens]):
+class IngestTokens(LedgerCache[KnownTokens]):
     def __init__(self, file: Path) -> None:
         self._by_hash: Mapping[str, IngestToken] = {}
         # By the token's name. Those of revoked tokens stay: their connections may still be open.
         self._budgets: dict[str, TokenBudget] = {}
-        self._writer = BackgroundWriter()
         super().__init__("ingest tokens", file, KnownTokens, KnownTokens())
 
     @property
@@ -75,9 +73,3 @@ class IngestTokens(PolledCache[KnownTokens]):
                 self._budgets.pop(token.name, None)
             else:
                 self._budgets[token.name] = TokenBudget(token.name, token.daily_budget_usd)
-
-    def after_reading(self, *, is_last: bool) -> None:
-        if is_last:
-            self._writer.write(is_last=True)
-        else:
-            self._writer.write_if_due()

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from capture.admission.decision import Refused
-from capture.admission.polled_cache import PolledCache
+from capture.admission.ledger_cache import LedgerCache
 from capture.models import Stop
 
 # The field of a call that a stop of each scope is compared with.
@@ -40,7 +40,7 @@ class ActiveStop(msgspec.Struct, frozen=True):
         )
 
 
-class Stops(PolledCache[list[ActiveStop]]):
+class Stops(LedgerCache[list[ActiveStop]]):
     def __init__(self, file: Path) -> None:
         super().__init__("stops", file, list[ActiveStop], [])
 

@@ -21,6 +21,7 @@ from access import garbage_collection
 from capture.admission.gate import Admission
 from capture.admission.ingest_keys import IngestKeys
 from capture.admission.ingest_tokens import IngestTokens
+from capture.admission.ledger_watch import LedgerWatch
 from capture.admission.limiter import Limiter
 from capture.admission.refusal_floods import Floods
 from capture.admission.stops import Stops
@@ -86,6 +87,7 @@ class Runtime:
     limiter: Limiter
     own_secrets: OwnSecrets
     allowed_origins: AllowedOrigins
+    watch: LedgerWatch
     lock: int  # descriptor of the lock that this process holds on the spool folder
     floods: Floods = field(default_factory=Floods)
     counters: Counters = field(default_factory=Counters)
@@ -180,9 +182,9 @@ def _begin() -> Runtime:
     own_spool.claim(folder)
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
-    stops.begin()
     ingest = IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
-    ingest.tokens.begin()
+    watch = LedgerWatch([stops, ingest.tokens])
+    watch.begin()
     limits = Limiter.begin(folder, has_token_budgets=ingest.tokens.have_budgets)
     return Runtime(
         config=ProxyConfig.from_settings(),
@@ -198,6 +200,7 @@ def _begin() -> Runtime:
         limiter=limits,
         own_secrets=OwnSecrets((config.api_key, config.ingest_key)),
         allowed_origins=AllowedOrigins(config.allow_browsers),
+        watch=watch,
         lock=lock,
     )
 
@@ -233,8 +236,7 @@ async def end() -> None:
     await runtime.upstream.close()
     await runtime.wait_for_rest()
     await runtime.limiter.close()
-    runtime.admission.stops.end()
-    runtime.admission.ingest.tokens.end()
+    runtime.watch.end()
     with contextlib.suppress(SpoolError):
         runtime.record_floods(all_=True)
     runtime.writer.close()

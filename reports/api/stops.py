@@ -75,4 +75,4 @@ def _apply_now() -> None:
     """Makes this process apply the stops at once; the others read them within half a second."""
     process = runtime.current()
     if process is not None:
-        process.admission.stops.read_now()
+        process.watch.ask_now()

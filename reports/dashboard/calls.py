@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.timezone import now
 
+from capture.ledger.changes import newest_position
 from capture.models import Call
 from reports.dashboard.calls_page import (
     NEWEST_FIRST,
@@ -23,7 +24,7 @@ from reports.dashboard.links import change_query
 from reports.json_encoding import encode
 from reports.output.csv_table import Table, csv_text
 from reports.queries.call_list import FIELDS, CallFilter, short_calls
-from reports.queries.ledger_position import live_figures, newest_position, stops_in_force
+from reports.queries.ledger_position import live_figures, stops_in_force
 from reports.queries.parameters import NamesParameter, TextParameter
 
 COLUMNS = {

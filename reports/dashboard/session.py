@@ -10,6 +10,7 @@ from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
 
 from capture.admission.decision import Standing
+from capture.ledger.changes import newest_position
 from capture.models import Call, Session
 from reports.analysis.transcript import read_transcript
 from reports.dashboard.calls_page import PAGE_SIZE, read_calls_page
@@ -19,7 +20,7 @@ from reports.queries import records
 from reports.queries.budget_usage import current_standing
 from reports.queries.call_list import WARNED
 from reports.queries.cursors import CursorParameter
-from reports.queries.ledger_position import newest_position, stops_in_force
+from reports.queries.ledger_position import stops_in_force
 from reports.queries.parameters import (
     ChoiceParameter,
     FlagParameter,

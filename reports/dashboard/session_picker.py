@@ -13,9 +13,9 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from capture.ledger.changes import newest_position
 from capture.models import Session
 from reports.queries import records
-from reports.queries.ledger_position import newest_position
 from reports.queries.session_calls import MAX_CALLS
 
 N_OTHERS = 30

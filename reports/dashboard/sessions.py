@@ -7,9 +7,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from capture.ledger.changes import newest_position
 from reports.dashboard.errors import page
 from reports.dashboard.links import change_query, to_api_query
-from reports.queries.ledger_position import newest_position
 from reports.queries.session_list import ORDERS, SessionsParameters, session_page
 
 PAGE_SIZE = 50

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from access.redaction import redact_error
+from capture.ledger.changes import LedgerPosition, newest_position
 from capture.proxy import runtime
 from reports.live.ledger_reader import FAILURES, LedgerReader, News, read_missed
 from reports.live.mailbox import GAP, Mailbox
@@ -29,7 +30,7 @@ from reports.live.running import running_calls
 from reports.live.running_elsewhere import RunningElsewhere
 from reports.live.watch import MAX_LIMIT, Since, Watch
 from reports.queries.call_list import ShortCall
-from reports.queries.ledger_position import LedgerPosition, newest_position, stops_in_force
+from reports.queries.ledger_position import stops_in_force
 
 logger = logging.getLogger("agentledger.live")
 

@@ -17,16 +17,12 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils.timezone import now
 
 from access.models import AuditEntry
+from capture.ledger.changes import ChangeProbe, LedgerPosition, newest_position
 from capture.models import Call, Session
 from reports.live.watch import MAX_LIMIT, Since
 from reports.output.call_json import session_json
 from reports.queries.call_list import CallFilter, ShortCall, short_calls
-from reports.queries.ledger_position import (
-    LedgerPosition,
-    live_figures,
-    newest_position,
-    stops_in_force,
-)
+from reports.queries.ledger_position import live_figures, stops_in_force
 
 # More calls than this at once are a backlog: clients are better served by the list of calls.
 MAX_CALLS = 2000
@@ -63,7 +59,9 @@ class LedgerReader:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
+        self._probe = ChangeProbe()
         self._figures_at = datetime.min.replace(tzinfo=UTC)
+        self._figures_position: LedgerPosition | None = None
         self._figures: dict[str, Any] = {}
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
@@ -75,7 +73,8 @@ class LedgerReader:
         self._thread.shutdown(wait=False)
 
     def read_news(self, since: LedgerPosition, with_sessions: bool) -> News:
-        news = News(newest_position())
+        has_changed = self._probe.may_have_changed()
+        news = News(newest_position() if has_changed else since)
         last_seq = news.position.seq
         changed: set[str] = set()
         if news.position.audit_id > since.audit_id:
@@ -88,20 +87,27 @@ class LedgerReader:
         if with_sessions:
             changed.update(call["session_id"] for call in news.calls if call["session_id"])
             news.sessions = read_sessions(changed)
-        news.figures = self._new_figures()
+        news.figures = self._new_figures(news.position)
         return news
 
-    def _new_figures(self) -> dict[str, Any] | None:
+    def _new_figures(self, position: LedgerPosition) -> dict[str, Any] | None:
         """Returns None where they are the same, or were read within the last second."""
         at = now()
         if at - self._figures_at < FIGURES_INTERVAL:
             return None
-        self._figures_at = at
+        if position == self._figures_position and not self._have_figures_passed(at):
+            return None
+        self._figures_at, self._figures_position = at, position
         figures = live_figures(at)
         if figures == self._figures:
             return None
         self._figures = figures
         return figures
+
+    def _have_figures_passed(self, at: datetime) -> bool:
+        """Returns whether they may be others by now, although no call came: a minute and a day pass
+        by themselves."""
+        return bool(self._figures["calls_per_minute"]) or at.date() > self._figures_at.date()
 
 
 def read_missed(filter: CallFilter, since: Since, until: LedgerPosition) -> News | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
+from capture.ledger.changes import LedgerPosition
 from reports.json_encoding import encode
 from reports.live.ledger_reader import News
 from reports.live.watch import MAX_LIMIT, Watch
 from reports.queries.call_list import ShortCall
-from reports.queries.ledger_position import LedgerPosition
 
 Fields = dict[str, Any]
 RenderRows = Callable[[Iterable[ShortCall], tzinfo], list[str]]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from django.http import QueryDict
 
+from capture.ledger.changes import LedgerPosition
 from reports.queries.call_list import CallFilter, CallsParameters
-from reports.queries.ledger_position import LedgerPosition
 from reports.queries.parameters import FlagParameter, NumberParameter, Parameter, TextParameter
 from reports.queries.time_zones import parse_zone
 

@@ -1,36 +1,14 @@
-"""The end of the ledger, and what holds there: stops in force and the figures of today."""
+"""What holds at the end of the ledger: stops in force and the figures of today."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from access.models import AuditChain
 from capture.ledger.rollup_sums import ERRORS, REFUSED, hour_of
-from capture.models import Call, Ledger, Spend, Stop
+from capture.models import Call, Spend, Stop
 from reports.queries.call_list import WARNED
 from reports.queries.rollups import Period, summary, total_of
-
-
-class LedgerPosition(NamedTuple):
-    """A position in the ledger: its last call, and the last entry of the audit log, which records
-    what has no seq (deletions, labels, stops)."""
-
-    seq: int
-    audit_id: int
-
-    def text(self) -> str:
-        """Returns it as clients get it: `place` in the live feed's messages."""
-        return f"{self.seq}.{self.audit_id}"
-
-
-def newest_position() -> LedgerPosition:
-    """Returns the ledger's end. A reader that saw a call has seen all calls before it, because a
-    seq is assigned under a lock."""
-    return LedgerPosition(
-        Ledger.objects.values_list("last_seq", flat=True).get(pk=1),
-        AuditChain.objects.values_list("last_id", flat=True).get(),
-    )
 
 
 def stops_in_force() -> list[dict[str, Any]]:

@@ -66,12 +66,13 @@ class SearchIndex:
     def take(self, work: list[Any]) -> None:
         self.index.add(work)
 
-    def rest(self) -> None:
-        self._index_taken_over()
-        self._forget_deleted()
+    def rest(self) -> bool:
+        has_more = self._index_taken_over()
+        return self._forget_deleted() or has_more
 
-    def _index_taken_over(self) -> None:
-        """Indexes calls again that took over the messages of deleted calls, a few at a time."""
+    def _index_taken_over(self) -> bool:
+        """Indexes calls again that took over the messages of deleted calls, a few at a time.
+        Returns whether there were any: there may be more."""
         passed = TakenOver.objects.filter(call_seq__lte=cursor.position(NAME)).order_by("id")
         # Read before the calls: messages that pass to them meanwhile leave rows of their own.
         found = list(passed[:CALLS_AT_ONCE])
@@ -79,6 +80,7 @@ class SearchIndex:
         for document in build_documents(list(select_searched(calls))):
             self._index_again(document)
         TakenOver.objects.filter(pk__in=[one.pk for one in found]).delete()
+        return bool(found)
 
     def _index_again(self, document: Document) -> None:
         rows = self.index.rows(document)
@@ -90,23 +92,25 @@ class SearchIndex:
             with transaction.atomic():
                 self.index.add([row])
 
-    def _forget_deleted(self) -> None:
+    def _forget_deleted(self) -> bool:
         """Removes calls that are no longer in the ledger. After a deletion it checks all calls, a
-        few at a time."""
+        few at a time. Returns whether there are more to check."""
         if self._checked_to == 0:
             newest = Tombstone.objects.order_by("-deleted_at").first()
             self._checking_since = newest.deleted_at if newest else None
             if has_unpurged():
                 self._checking_since = None
             elif self._checking_since == self._clean_since:
-                return
+                return False
         first, last = self._checked_to + 1, self._checked_to + CHECKED_AT_ONCE
         held = self.index.seqs(first, last)
         existing = Call.objects.filter(seq__gte=first, seq__lte=last).values_list("seq", flat=True)
         forget(held.difference(existing))
         self._checked_to = last if last < cursor.position(NAME) else 0
-        if self._checked_to == 0:
-            self._clean_since = self._checking_since
+        if self._checked_to:
+            return True
+        self._clean_since = self._checking_since
+        return False
 
 
 def forget(seqs: Collection[int]) -> None:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from capture.ledger.changes import query_row
+from capture.models import Ledger
 from reports.models import SinkCursor
 
 # After a process was killed, the others wait this long.
@@ -15,6 +17,19 @@ LEASE = timedelta(seconds=15)
 
 class LeaseLost(Exception):
     """Another process has the lease of this sink: it will do what was not committed."""
+
+
+def positions(name: str) -> tuple[int, int]:
+    """Returns the position of the sink and the ledger's last seq, in one query. Raises
+    Ledger.DoesNotExist while the tables are being created."""
+    row = query_row(
+        "SELECT s.seq, l.last_seq FROM capture_ledger l"
+        " LEFT JOIN reports_sinkcursor s ON s.name = %s",
+        (name,),
+    )
+    if row is None:
+        raise Ledger.DoesNotExist
+    return row[0] or 0, row[1]
 
 
 def position(name: str) -> int:

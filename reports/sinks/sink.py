@@ -35,5 +35,6 @@ class Sink(Protocol):
 
     def take(self, work: Any) -> None: ...
 
-    def rest(self) -> None:
-        """Is called now and then while there is nothing to take."""
+    def rest(self) -> bool:
+        """Is called now and then while there is nothing to take. Returns whether it has more to do
+        the next time, even if nobody writes to the database until then."""

@@ -6,13 +6,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from capture.spool.folder import Folder
 
+# What changes is written that often; what does not is repeated, as a sign of life.
 WRITE_EVERY_S = 2.0
+REPEAT_EVERY_S = 10.0
 SILENT_FOR_S = 30.0
 FAR_BEHIND_S = 60.0
 
@@ -32,11 +34,21 @@ def _path(folder: Folder) -> Path:
     return folder.path / "sinks.json"
 
 
-def write_states(folder: Folder, states: list[SinkState]) -> None:
-    target = _path(folder)
-    new = target.with_suffix(".new")
-    new.write_text(json.dumps({"at": time.time(), "sinks": [asdict(one) for one in states]}))
-    new.rename(target)
+class StateFile:
+    def __init__(self, folder: Folder) -> None:
+        self._path = _path(folder)
+        self._last: list[SinkState] = []
+        self._repeat_at = 0.0  # monotonic
+
+    def write(self, states: list[SinkState]) -> None:
+        if states == self._last and time.monotonic() < self._repeat_at:
+            return
+        self._last = [replace(one) for one in states]
+        self._repeat_at = time.monotonic() + REPEAT_EVERY_S
+        content = {"at": time.time(), "sinks": [asdict(one) for one in states]}
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(content))
+        new.rename(self._path)
 
 
 def read_states(folder: Folder) -> dict[str, Any]:
