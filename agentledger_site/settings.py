@@ -1,5 +1,6 @@
 """Django's settings, derived from `conf`: nothing here reads the environment."""
 
+import os
 import secrets
 from typing import Any
 
@@ -12,6 +13,9 @@ from agentledger_site.database import databases
 from agentledger_site.static_url import PROJECT, content_digest
 
 garbage_collection.pause()  # until the apps are ready
+# Whatever a process of ours creates holds what agents said, or says who may read it. Here, since
+# every process reads the settings first, whoever starts it.
+os.umask(0o077)
 
 django_stubs_ext.monkeypatch()
 

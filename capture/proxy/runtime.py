@@ -29,6 +29,7 @@ from capture.exchange import Outcome, new_action_id
 from capture.proxy import own_spool
 from capture.proxy.browser_requests import AllowedOrigins
 from capture.proxy.child_processes import RecorderProcess, SinksProcess
+from capture.spool.file_modes import close_to_others, database_files, spool_files
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.writer import Writer
 from capture.sqlite.files import create_if_missing
@@ -180,6 +181,8 @@ def _begin() -> Runtime:
     with contextlib.suppress(OSError):  # the recorder reports it
         create_if_missing(config.sqlite_path)
     own_spool.claim(folder)
+    keys = config.spool_path.parent.glob("agentledger-*-key")
+    close_to_others([*database_files(config.sqlite_path), *spool_files(folder), *keys])
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     ingest = IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))

@@ -37,19 +37,3 @@ def test_stops_of_a_file_that_replaces_the_ledger_are_in_force(fresh: Ledger) ->
         assert status(fresh) == 200
         other.replace(fresh.folder / "agentledger.db")
         wait_until(lambda: status(fresh) == 403)
-
-
-def test_a_file_that_is_gone_is_an_outage_and_is_not_created_again(fresh: Ledger) -> None:
-    with fresh:
-        body = {"scope": "everything", "reason": "night"}
-        httpx.post(f"{fresh.url}/api/stops", json=body).raise_for_status()
-        wait_until(lambda: status(fresh) == 403, deadline_s=1.0)
-        database = fresh.folder / "agentledger.db"
-        moved = database.rename(fresh.folder / "moved.db")
-        wait_until(lambda: "stops cannot be read" in str(fresh.get("/readyz").json()["reasons"]))
-        assert status(fresh) == 403
-        moved.rename(database)
-        wait_until(
-            lambda: "stops cannot be read" not in str(fresh.get("/readyz").json()["reasons"])
-        )
-        assert status(fresh) == 403
