@@ -20,6 +20,8 @@ FIRST_OUTPUT_TOKENS = 500
 N_RECENT = 64
 MAX_MODELS = 1000
 BYTES_PER_TOKEN = 4
+# No model reads more, whatever a body holds.
+MOST_TOKENS_IN = 2_000_000
 # Some prices have tiers that begin above this many tokens.
 LONG_PROMPT = 100_000
 
@@ -40,6 +42,12 @@ class TokenPrices(NamedTuple):
     token_in: Decimal
     token_out: Decimal
     call: Decimal
+
+
+class PricedModel(NamedTuple):
+    token_in: Decimal  # USD
+    model: str
+    provider: str
 
 
 class RecentMeans:
@@ -72,6 +80,7 @@ class CostEstimator:
 
     def __init__(self, prices: Prices) -> None:
         self._tokens_out = RecentMeans()
+        self._most_expensive: PricedModel | None = None
         self._costs = RecentMeans()  # for what is not priced by tokens alone: images, audio
         self.use_prices(prices)
 
@@ -97,8 +106,11 @@ class CostEstimator:
         at: datetime,
         billing: Billing = Billing.METERED,
     ) -> Decimal | None:
-        """Returns None if the model has no price."""
+        """Returns None if the model has no price. Of a body that cannot be read, and names none
+        before, the model counts that has been the most expensive so far."""
         model = summary.model
+        if model is None and summary.unread is not None and self._most_expensive is not None:
+            model, provider = self._most_expensive.model, self._most_expensive.provider
         terms = BillingTerms(model, provider=provider, billing=billing)
         if billing is not Billing.METERED:
             return self.prices.cost(None, terms._replace(provider=None), at=at).total_usd
@@ -114,7 +126,7 @@ class CostEstimator:
             recent = self._tokens_out.mean(model)
             typical_out = round(recent) if recent is not None else None
             tokens_out = estimate_tokens_out(summary.max_tokens, typical_out)
-        tokens_in = summary.text_bytes // BYTES_PER_TOKEN
+        tokens_in = min(summary.text_bytes // BYTES_PER_TOKEN, MOST_TOKENS_IN)
         if prices is None:
             # The cost of audio or images is known once a call has been made.
             is_priced = self.prices.explain(terms, at=at).prices
@@ -136,4 +148,7 @@ class CostEstimator:
         call, of_input, of_output = usd(0, 0), usd(10_000, 0), usd(0, 10_000)
         if call is None or of_input is None or of_output is None:
             return None
-        return TokenPrices((of_input - call) / 10_000, (of_output - call) / 10_000, call)
+        token_in = (of_input - call) / 10_000
+        if self._most_expensive is None or token_in > self._most_expensive.token_in:
+            self._most_expensive = PricedModel(token_in, model, provider)
+        return TokenPrices(token_in, (of_output - call) / 10_000, call)

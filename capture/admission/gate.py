@@ -70,7 +70,8 @@ class Admission:
         The ingest key was checked before. `summary` is None where bodies are not inspected."""
         refused = self.check_stops(fields)
         if refused is None and self.models is not None:
-            refused = self.models.refusal((summary or RequestSummary()).models)
+            summary = summary or RequestSummary()
+            refused = self.models.refusal(summary.models, unread=summary.unread)
         return refused or await self.state.admit(request)
 
     def new_request(

@@ -9,6 +9,9 @@ from functools import lru_cache
 
 from capture.admission.decision import Refused
 
+UNKNOWN = "the model of the call cannot be determined"
+WHAT_TO_SEND = "send a body that is complete JSON or a form, without an unusual content-encoding"
+
 
 class ModelPolicy:
     """`allow` and `deny` are globs over model names, in any case. An empty `allow` admits all
@@ -20,12 +23,16 @@ class ModelPolicy:
         # Bounded, since agents can make up any number of names.
         self._cached_refusal = lru_cache(1024)(self._refusal_of)
 
-    def refusal(self, models: tuple[str, ...]) -> Refused | None:
+    def refusal(self, models: tuple[str, ...], *, unread: str | None = None) -> Refused | None:
         """`models` are those that the call names: any of them may respond, so each must be allowed.
-        A call whose model is not known is not denied, but not allowed either."""
-        if not models and self._allow:
-            return _refusal("model_not_allowed", None, "the model of the call cannot be determined")
-        return next(filter(None, map(self._cached_refusal, models)), None)
+        `unread` says why there may be others: then none of them is known to be allowed. A call that
+        names no model is not denied, but not allowed either."""
+        refused = next(filter(None, map(self._cached_refusal, models)), None)
+        if refused is None and unread is not None:
+            return _refusal("model_unknown", None, f"{UNKNOWN}: {unread}; {WHAT_TO_SEND}")
+        if refused is None and not models and self._allow:
+            return _refusal("model_not_allowed", None, UNKNOWN)
+        return refused
 
     def _refusal_of(self, model: str) -> Refused | None:
         name = model.lower()

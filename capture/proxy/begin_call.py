@@ -3,10 +3,10 @@ admitted or refused, and its request is spooled."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
+from capture.admission.body_inspection import inspect_body
 from capture.admission.charge import Charge
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
 from capture.exchange import RequestHead
@@ -18,11 +18,7 @@ from capture.proxy.refusals import refuse, warnings_as_json
 from capture.proxy.request_body import RequestBody
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
-from capture.wire.framing.content_encoding import decode
-from capture.wire.request_summary import RequestSummary, summarize_request
-
-# A body that names its model only after this many bytes counts as one that names none.
-MAX_INSPECTED = 64 * 1024 * 1024
+from capture.wire.request_summary import RequestSummary
 
 
 @dataclass(slots=True)
@@ -81,10 +77,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
     admission = runtime.admission
     summary = None
     if admission.inspects_bodies:
-        if body.file is None:
-            summary = inspect_body(call, body)
-        else:  # a large body takes its time: other calls go on meanwhile
-            summary = await asyncio.to_thread(inspect_body, call, body)
+        summary = await inspect_body(body, call.headers, call.wire_format, call.path)
     head = request_head(call, body)
     if call.only_reads:
         return Assessment(head, summary, admission.check_stops(call.fields) or NOTHING_APPLIES)
@@ -99,20 +92,6 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
             admission_request, head, body.data, is_complete=body.is_in_memory
         )
     return assessment
-
-
-def inspect_body(call: IncomingCall, body: RequestBody) -> RequestSummary:
-    """Returns what admission needs to know of the body: models, maximum of tokens, length."""
-    headers = dict(call.headers)
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
-    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
-    data = body.data
-    if body.file is not None:
-        with body.file.open("rb") as file:
-            data = file.read(MAX_INSPECTED) + data
-    if encoding:
-        data = decode([data], encoding, MAX_INSPECTED).body
-    return summarize_request(data, call.wire_format, path=call.path, content_type=content_type)
 
 
 def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -14,9 +14,11 @@ from uuid import UUID
 from capture.proxy.asgi_types import Receive
 from capture.spool.folder import SpoolError
 from capture.spool.writer import SpoolFull, Writer
+from capture.wire.types import Unreadable
 
 MAX_IN_MEMORY = 1024 * 1024
 READ_SIZE = 256 * 1024
+PIECE = 64 * 1024
 
 
 class AgentHungUp(Exception):
@@ -39,6 +41,17 @@ class RequestBody:
 
     def content(self) -> bytes | AsyncIterator[bytes]:
         return self.data if self.file is None else self._read_file(self.file)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yields the body in small pieces. Raises Unreadable where the rest is still to come."""
+        if self.file is not None:
+            with self.file.open("rb") as file:
+                while piece := file.read(PIECE):
+                    yield piece
+        for start in range(0, len(self.data), PIECE):
+            yield self.data[start : start + PIECE]
+        if self.has_more:
+            raise Unreadable("only its beginning can be read while the spool is full")
 
     async def _read_file(self, path: Path) -> AsyncIterator[bytes]:
         with path.open("rb") as file:

@@ -16,6 +16,10 @@ JSON = Any
 PartKind = Literal["message", "system", "tools"]
 
 
+class Unreadable(Exception):
+    """The rest of a body cannot be read, or not in bounds. The message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class BodyPart:
     """A slice of a request body that is stored once per session: `body[start:end]`.

@@ -12,6 +12,8 @@ from typing import Protocol
 import brotli  # type: ignore[import-untyped]  # it has no types
 import zstandard
 
+from capture.wire.types import Unreadable
+
 LIMIT_BYTES = 256 * 2**20
 MOST_CODINGS = 4
 """The most content-encodings of one body that are decoded; servers send one."""
@@ -76,8 +78,8 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None, is_over)
 
 
-class Undecodable(Exception):
-    """The rest of a body cannot be decoded, or not in bounds. The message says why."""
+class Undecodable(Unreadable):
+    """The rest of a body cannot be decoded, or not in bounds."""
 
 
 def iter_decode(pieces: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:

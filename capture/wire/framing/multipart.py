@@ -1,6 +1,7 @@
 """Reads multipart/form-data, RFC 7578: small fields as text, files as name, type, size and SHA-256.
 
-The body is searched once and never copied; a note says what is not read.
+The body is searched once and never copied; a note says what is not read. `iter_values` reads one
+that comes in pieces.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 
 from capture.wire.json.fields import number, text
 from capture.wire.json.lenient import clean
-from capture.wire.types import JSON, ParsedRequest
+from capture.wire.types import JSON, ParsedRequest, Unreadable
 
 FIELD_BYTES = 64 * 2**10
 """A longer field is described like a file."""
@@ -89,6 +90,72 @@ def files(body: bytes, content_type: str) -> Iterator[tuple[int, int, str | None
     for part in _parts(body, content_type, FormData()):
         if part.is_file:
             yield part.start, part.end, part.content_type
+
+
+def iter_values(pieces: Iterator[bytes], content_type: str, name: str) -> Iterator[str]:
+    """Yields the values of the fields of one name, of a form that comes in pieces.
+
+    Raises Unreadable where that is not a form from its first byte to its last, or one with too many
+    or too long parts.
+    """
+    body = _Pieces(pieces)
+    body.look_ahead(_HEADERS_BYTES)
+    delimiter = _delimiter(body.data[1:], content_type)
+    if len(_boundary.findall(content_type)) > 1:
+        raise Unreadable("it has more than one boundary")
+    # What stands before the first boundary is ignored by readers of forms, but not by others.
+    if delimiter is None or not body.data.lstrip(b"\r\n").startswith(delimiter):
+        raise Unreadable("it is not a form that begins with its boundary")
+    for _ in range(MOST_PARTS):
+        if body.pass_delimiter(delimiter):
+            body.look_ahead(_HEADERS_BYTES)
+            if body.data[body.at :].strip():
+                raise Unreadable("something follows its last boundary")
+            return
+        body.look_ahead(FIELD_BYTES + 2 * _HEADERS_BYTES)
+        end, following, _ = _next_delimiter(body.data, delimiter, body.at)
+        part = _part(body.data, body.at, end, FIELD_BYTES)
+        if part.name == name:
+            if part.is_file:
+                raise Unreadable(f"its {name} is a file, or longer than {FIELD_BYTES:,} bytes")
+            if following is None:
+                raise Unreadable("the multipart body is cut short")
+            yield clean(body.data[part.start : part.end].decode("utf-8", "replace"))
+        body.at = part.start
+    raise Unreadable(f"it has more than {MOST_PARTS:,} parts")
+
+
+class _Pieces:
+    """The bytes of a form from `data[at]` on, as far as they have been read; one byte at least
+    stands before them."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.data = b"\n"  # the first delimiter begins a line, as all of them do
+        self.at = 1
+
+    def look_ahead(self, n_bytes: int) -> bool:
+        """Reads until there are so many bytes; returns whether any came."""
+        missing = n_bytes - (len(self.data) - self.at)
+        read = []
+        while missing > 0 and (piece := next(self._pieces, None)) is not None:
+            read.append(piece)
+            missing -= len(piece)
+        if read:
+            self.data, self.at = b"".join([self.data[self.at - 1 :], *read]), 1
+        return bool(read)
+
+    def pass_delimiter(self, delimiter: bytes) -> bool:
+        """Goes behind the next delimiter; returns whether it is the last one."""
+        line = b"\n" + delimiter
+        while True:
+            found = self.data.find(line, self.at - 1)
+            self.at = max(len(self.data) - len(line), self.at) if found < 0 else found + len(line)
+            if not self.look_ahead(_HEADERS_BYTES) and found < 0:
+                raise Unreadable("the multipart body is cut short")
+            if found >= 0 and (rest := _rest_of_line.match(self.data, self.at)):
+                self.at = rest.end()
+                return rest[1] is not None
 
 
 class _FormPart(NamedTuple):

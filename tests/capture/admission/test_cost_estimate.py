@@ -10,6 +10,7 @@ import pytest
 from capture.admission.cost_estimate import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
+    MOST_TOKENS_IN,
     N_RECENT,
     CostEstimator,
     RecentMeans,
@@ -110,6 +111,20 @@ def test_an_image_in_a_prompt_is_not_counted_as_text() -> None:
     looked = summarize_request(body, CHAT, path="/v1/chat/completions")
     assert 50 < looked.text_bytes < 100
     assert summarize_request(b'{"model": "mine"}', CHAT, path="/x").text_bytes == 17
+
+
+def test_a_body_that_cannot_be_read_is_estimated_by_the_most_expensive_model() -> None:
+    estimator = CostEstimator(PRICES)
+
+    def estimate_unread(text_bytes: int) -> Decimal | None:
+        summary = RequestSummary(max_tokens=0, text_bytes=text_bytes, unread="it is cut short")
+        return estimator.estimate_usd(CHAT, summary, provider="openai", at=AT)
+
+    assert estimate_unread(4_000) is None
+    known = estimate(estimator, "mine", max_tokens=0, text_bytes=4_000)
+    assert known and estimate_unread(4_000) == known
+    most = 4 * MOST_TOKENS_IN
+    assert estimate_unread(100 * most) == estimate_unread(most)
 
 
 def test_the_mean_is_that_of_the_last_numbers() -> None:
