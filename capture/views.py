@@ -13,8 +13,9 @@ from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_cal
 from capture.proxy.passthrough import pass_through
 from capture.proxy.refusals import refusal_response, stop_response
 from capture.proxy.request_body import NoRoom, RequestBody, read_beginning, read_body
-from capture.proxy.responses import unknown_upstream, unrecordable
+from capture.proxy.responses import log_detail, unknown_upstream, unrecordable
 from capture.proxy.runtime import Runtime, ensure_running
+from capture.spool.folder import SpoolError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire import registry
 from capture.wire.paths import readings
@@ -124,9 +125,10 @@ async def record_and_forward(
     return await forward(request, begun, body)
 
 
-def refuse_unrecordable(runtime: Runtime, call: IncomingCall, error: Exception) -> ProxyResponse:
+def refuse_unrecordable(runtime: Runtime, call: IncomingCall, error: SpoolError) -> ProxyResponse:
     runtime.counters.refused_full += 1
-    return unrecordable(call.wire_format, call.action_id, error, may_retry=True)
+    log_detail(error.summary, str(error))
+    return unrecordable(call.wire_format, call.action_id, error.summary, may_retry=True)
 
 
 async def forward_unrecorded(

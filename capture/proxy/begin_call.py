@@ -44,6 +44,7 @@ class NotSpooled(SpoolError):
 
     def __init__(self, reason: SpoolError, charge: Charge | None) -> None:
         super().__init__(str(reason))
+        self.summary = reason.summary
         self.charge = charge
 
 

@@ -37,7 +37,7 @@ async def forward(request: ProxyRequest, call: ForwardedCall, body: RequestBody)
         call.settle_later(Outcome.INTERRUPTED)
         response.close()
         incoming = call.incoming
-        return unrecordable(incoming.wire_format, incoming.action_id, aborted, may_retry=False)
+        return unrecordable(incoming.wire_format, incoming.action_id, str(aborted), may_retry=False)
     except BaseException:  # cancelled, as above
         call.settle_later(outcome_of_cancellation(request))
         response.close()

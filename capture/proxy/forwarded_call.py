@@ -12,7 +12,7 @@ from capture.exchange import Outcome
 from capture.pricing.cost import exact_usd
 from capture.proxy.http_messages import ResponseAborted
 from capture.proxy.incoming_call import IncomingCall
-from capture.proxy.responses import ACTION_ID
+from capture.proxy.responses import ACTION_ID, log_detail
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.spool.writer import CallWriter
@@ -39,7 +39,8 @@ class ForwardedCall:
         except SpoolError as error:
             if self.runtime.config.on_full == "block":
                 self.spool_failure = str(error)
-                raise ResponseAborted(str(error)) from error
+                log_detail(error.summary, str(error))
+                raise ResponseAborted(error.summary) from error
             if not self.is_unrecorded:
                 self.is_unrecorded = True
                 self.runtime.counters.unrecorded += 1

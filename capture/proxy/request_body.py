@@ -71,6 +71,7 @@ class NoRoom(SpoolError):
 
     def __init__(self, reason: SpoolError, received: RequestBody) -> None:
         super().__init__(str(reason))
+        self.summary = reason.summary
         self.received = received
 
 

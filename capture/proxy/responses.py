@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -11,8 +13,23 @@ from capture.upstream.client import UpstreamError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire.types import WireFormat
 
+logger = logging.getLogger("agentledger.proxy")
+
 ACTION_ID = b"x-agentledger-action-id"
 DO_NOT_RETRY = (b"x-should-retry", b"false")
+
+# An agent that tries again and again fills no log.
+LOG_PAUSE_S = 60.0
+_logged: dict[str, float] = {}
+
+
+def log_detail(summary: str, detail: str) -> None:
+    """Logs what an agent is not told: paths, addresses, an upstream's bytes. Of several failures
+    with one summary within a minute only the first is logged; a call's record has its own."""
+    now = time.monotonic()
+    if now - _logged.get(summary, float("-inf")) > LOG_PAUSE_S:
+        _logged[summary] = now
+        logger.warning("%s", detail)
 
 
 def error_response(
@@ -45,11 +62,12 @@ def error_response(
 def upstream_failed(
     wire_format: WireFormat, action_id: UUID, error: UpstreamError
 ) -> ProxyResponse:
+    log_detail(error.summary, str(error))
     return error_response(
         wire_format,
         action_id,
         status=error.status,
-        message=f"AgentLedger: {error}",
+        message=f"AgentLedger: {error.summary}",
         code="upstream_timeout" if error.status == 504 else "upstream_unreachable",
         # SDKs try again by themselves. Where the upstream may have worked, that would cost twice.
         may_retry=not error.may_have_worked,
@@ -68,13 +86,14 @@ def unknown_upstream(wire_format: WireFormat, error: UnknownUpstream) -> ProxyRe
 
 
 def unrecordable(
-    wire_format: WireFormat, action_id: UUID, error: Exception, *, may_retry: bool
+    wire_format: WireFormat, action_id: UUID, summary: str, *, may_retry: bool
 ) -> ProxyResponse:
+    """`summary` is that of a SpoolError."""
     return error_response(
         wire_format,
         action_id,
         status=503,
-        message=f"AgentLedger: calls cannot be recorded now: {error}",
+        message=f"AgentLedger: calls cannot be recorded now: {summary}",
         code="ledger_full",
         may_retry=may_retry,
     )

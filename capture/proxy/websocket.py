@@ -18,6 +18,7 @@ from capture.proxy.browser_requests import find_socket_refusal
 from capture.proxy.http_messages import ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
 from capture.proxy.refusals import refusal_response, stop_response
+from capture.proxy.responses import log_detail
 from capture.proxy.runtime import Runtime, ShuttingDown, ensure_running
 from capture.proxy.websocket_calls import WebSocketCalls
 from capture.proxy.websocket_close import (
@@ -146,7 +147,8 @@ async def _connect(
         return None
     except UpstreamError as error:
         wire_format = handshake.wire_format
-        body = await _deny_ourselves(scope, send, wire_format, error.status, str(error))
+        log_detail(error.summary, str(error))
+        body = await _deny_ourselves(scope, send, wire_format, error.status, error.summary)
         calls.record_failure(error.status, [], body, error=str(error))
         return None
     assert upstream.response is not None

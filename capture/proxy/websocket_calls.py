@@ -10,6 +10,7 @@ from capture.proxy.begin_call import NotSpooled, RefusedCall, begin_call, reques
 from capture.proxy.forwarded_call import ForwardedCall
 from capture.proxy.incoming_call import IncomingCall
 from capture.proxy.request_body import RequestBody
+from capture.proxy.responses import log_detail
 from capture.proxy.runtime import Runtime
 from capture.proxy.websocket_close import POLICY, TRY_AGAIN_LATER, SocketClosed
 from capture.spool.folder import SpoolError
@@ -69,7 +70,8 @@ class WebSocketCalls:
                 self.end(Outcome.INTERRUPTED, str(error))
             else:
                 counters.refused_full += 1
-                reason = f"AgentLedger: calls cannot be recorded now: {error}"
+                log_detail(error.summary, str(error))
+                reason = f"AgentLedger: calls cannot be recorded now: {error.summary}"
                 raise SocketClosed(Outcome.INTERRUPTED, TRY_AGAIN_LATER, reason) from error
         return ended
 

@@ -20,7 +20,10 @@ COUNTED_SUFFIXES = (".spool", ".carried", ".body")
 
 
 class SpoolError(Exception):
-    """The spool cannot be used; the message is one sentence that names the path."""
+    """The spool cannot be used; the message is one sentence that names the path. `summary` is for
+    agents, whom paths do not concern."""
+
+    summary = "the spool cannot be written"
 
 
 @dataclass(frozen=True, slots=True, order=True)

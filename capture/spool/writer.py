@@ -43,6 +43,8 @@ class RunningCall(NamedTuple):
 class SpoolFull(SpoolError):
     """There is no room for another call; running ones may go on."""
 
+    summary = "the spool is full, or its disk is"
+
 
 class Writer:
     """Appends the records of this process's calls. It must not be used from several threads.

@@ -6,11 +6,14 @@ aiohttp is used directly (docs/decisions/aiohttp-without-httpx.md).
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
+from websockets.exceptions import InvalidHandshake
 
 from capture.upstream.headers import (
     HEADER_LIMIT,
@@ -28,16 +31,42 @@ from capture.upstream.transparent_aiohttp import (
 
 KEEP_ALIVE_S = 15
 
+# What an agent is told of a failure.
+_KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((aiohttp.ClientSSLError, ssl.SSLError), "TLS failed"),
+    ((aiohttp.ClientConnectorDNSError, socket.gaierror), "its name is not known"),
+    (aiohttp.ClientConnectorError, "the connection was not accepted"),
+    (ConnectionRefusedError, "the connection was not accepted"),
+    ((aiohttp.ServerDisconnectedError, ConnectionError, EOFError), "it closed the connection"),
+    (
+        (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, InvalidHandshake),
+        "its response is not valid HTTP",
+    ),
+)
+
 # To a proxy, `@elsewhere/` after the origin names another host; a blank ends the request line.
 _is_target = re.compile(rb"/\S*").fullmatch
 
 
 class UpstreamError(Exception):
     """The upstream gave no response. `status` is that of our own; `may_have_worked`: the upstream
-    may have begun to work on the request."""
+    may have begun to work on the request. `summary` is for the agent; the message, for the record
+    and the log, also has what `error` says, such as an upstream's bytes."""
 
-    def __init__(self, message: str, *, status: int, may_have_worked: bool) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        summary: str,
+        error: BaseException | None = None,
+        *,
+        status: int,
+        may_have_worked: bool,
+    ) -> None:
+        self.summary = summary
+        if error is not None:
+            self.summary += next(
+                (f": {kind}" for types, kind in _KINDS if isinstance(error, types)), ""
+            )
+        super().__init__(f"{self.summary} ({describe(error)})" if error is not None else summary)
         self.status = status
         self.may_have_worked = may_have_worked
 
@@ -138,14 +167,14 @@ class UpstreamClient:
             message = f"no connection to {name} within {self._connect_timeout_s:g} s"
             raise UpstreamError(message, status=504, may_have_worked=False) from None
         except aiohttp.ClientConnectorError as error:
-            message = f"{name} cannot be reached: {describe(error)}"
-            raise UpstreamError(message, status=502, may_have_worked=False) from error
+            message = f"{name} cannot be reached"
+            raise UpstreamError(message, error, status=502, may_have_worked=False) from error
         except TimeoutError:
             message = f"{name} did not respond within {self._read_timeout_s:g} s"
             raise UpstreamError(message, status=504, may_have_worked=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = f"{name} did not respond: {describe(error)}"
-            raise UpstreamError(message, status=502, may_have_worked=True) from error
+            message = f"{name} did not respond"
+            raise UpstreamError(message, error, status=502, may_have_worked=True) from error
         passed = headers_for_agent(response.raw_headers)
         return UpstreamResponse(response.status, passed, content_length(passed), response)
 

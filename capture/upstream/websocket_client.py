@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.typing import Subprotocol
 
-from capture.upstream.client import UpstreamError, describe
+from capture.upstream.client import UpstreamError
 from capture.upstream.headers import HOP_BY_HOP, RawHeaders, headers_for_upstream, sets_own_cookie
 from capture.upstream.routing import Destination
 
@@ -77,8 +77,8 @@ async def open_websocket(
         message = f"no WebSocket to {name} within {timeout_s:g} s"
         raise UpstreamError(message, status=504, may_have_worked=False) from None
     except (InvalidHandshake, InvalidMessage, OSError, EOFError, ValueError) as error:
-        message = f"{name} cannot be reached: {describe(error)}"
-        raise UpstreamError(message, status=502, may_have_worked=False) from error
+        message = f"{name} cannot be reached"
+        raise UpstreamError(message, error, status=502, may_have_worked=False) from error
 
 
 def _handshake_headers_for_upstream(headers: RawHeaders) -> list[tuple[str, str]]:

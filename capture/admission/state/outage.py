@@ -54,7 +54,7 @@ class Outage:
         return Refused(
             status=503,
             code="limiter_unavailable",
-            message=f"Limits and budgets cannot be checked just now ({self.reason or self._what}).",
+            message="Limits and budgets cannot be checked just now.",
             retry_after_s=PAUSE_S,
             may_retry=True,
             facts={"reason": self.reason},
