@@ -5,10 +5,9 @@ import secrets
 from typing import Any
 
 import django_stubs_ext
-from csp.constants import NONE, SELF
 
 from access import garbage_collection
-from agentledger_site import conf, permissions
+from agentledger_site import conf, content_security, permissions
 from agentledger_site.database import databases
 from agentledger_site.static_url import PROJECT, content_digest
 
@@ -51,7 +50,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Before access: the files that come with AgentLedger are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "agentledger_site.content_security.ContentSecurity",
     "access.middleware.Access",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "access.middleware.Csrf",
@@ -107,21 +106,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/"
 
-# Pages load scripts and styles from the files that come with AgentLedger, and nothing else.
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "connect-src": [SELF],
-        "font-src": [SELF],
-        "worker-src": [SELF],
-        "base-uri": [NONE],
-        "frame-ancestors": [NONE],
-        "form-action": [SELF],
-    }
-}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": content_security.DIRECTIVES}
 
 REST_FRAMEWORK = {
     # Who may read is decided before a view is reached: access.

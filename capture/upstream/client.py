@@ -61,12 +61,8 @@ class UpstreamError(Exception):
         status: int,
         may_have_worked: bool,
     ) -> None:
-        self.summary = summary
-        if error is not None:
-            self.summary += next(
-                (f": {kind}" for types, kind in _KINDS if isinstance(error, types)), ""
-            )
-        super().__init__(f"{self.summary} ({describe(error)})" if error is not None else summary)
+        self.summary = summary + _kind_of(error)
+        super().__init__(self.summary + (f" ({describe(error)})" if error is not None else ""))
         self.status = status
         self.may_have_worked = may_have_worked
 
@@ -180,6 +176,10 @@ class UpstreamClient:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _kind_of(error: BaseException | None) -> str:
+    return next((f": {kind}" for types, kind in _KINDS if isinstance(error, types)), "")
 
 
 def describe(error: BaseException) -> str:

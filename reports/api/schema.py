@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.renderers import TemplateHTMLRenderer
 
 from reports.api.renderers import LedgerJSONRenderer
@@ -14,10 +14,11 @@ class Schema(SpectacularAPIView):
     renderer_classes = [LedgerJSONRenderer]
 
 
-class SchemaPage(SpectacularSwaggerSplitView):
-    """Loads its script from a URL of its own: only CSS is inline."""
+class SchemaPage(SpectacularSwaggerView):
+    """Its scripts are files."""
 
     url_name = "schema"
+    template_name = "api/schema.html"
     renderer_classes = [TemplateHTMLRenderer]
 
 
