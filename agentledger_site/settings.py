@@ -103,6 +103,7 @@ TIME_ZONE = "UTC"
 STATIC_URL = f"/static/{content_digest()}/"
 STATICFILES_DIRS = [PROJECT / "static"]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ROOT = PROJECT / "static" / "root"  # /favicon.ico, which browsers ask for by themselves
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/"
 
