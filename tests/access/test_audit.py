@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from psycopg.types.json import Json
 
 from access.request_checks import KEY_HEADER
 from tests.conftest import KEY, create_database
@@ -198,6 +203,76 @@ def test_a_changed_log_is_refused_or_found_out(
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.count("\n") == 1 and finding in done.stderr, done.stderr
     assert "5 entries" in fresh.command("verify_audit").stdout
+    for forge, finding in (
+        (rewrite_the_last, "entry 5 is not the one that was last appended"),
+        (append_one, "entry 6 was not appended by AgentLedger"),
+        (slip_one_in, "entry 5 is not the one that was last appended"),
+    ):
+        with broken(fresh, *GATES[database]) as ledger:
+            change(ledger, forge)
+            done = ledger.command("verify_audit")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert finding in done.stderr, done.stderr
+    assert "5 entries" in fresh.command("verify_audit").stdout
+
+
+# --- forgers who know how entries are hashed ---
+
+Row = dict[str, Any]
+COLUMNS = ("id", "at", "actor", "address", "action", "object", "details", "previous_hash", "hash")
+
+
+def with_hash(row: Row) -> Row:
+    """The entry with the hash that the documented rule gives it, written down once more."""
+    at = row["at"]
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    details = row["details"]
+    facts = {
+        **{name: value for name, value in row.items() if name != "hash"},
+        "at": at.isoformat(timespec="microseconds"),
+        "details": json.loads(details) if isinstance(details, str) else details,
+    }
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {**row, "hash": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
+def rewrite_the_last(rows: list[Row]) -> list[Row]:
+    return [*rows[:-1], with_hash({**rows[-1], "actor": "nobody"})]
+
+
+def append_one(rows: list[Row]) -> list[Row]:
+    last = rows[-1]
+    more = {**last, "id": last["id"] + 1, "previous_hash": last["hash"], "object": "user forged"}
+    return [*rows, with_hash(more)]
+
+
+def slip_one_in(rows: list[Row]) -> list[Row]:
+    """An entry after the third, and all that follow it numbered, linked and hashed anew. Whoever
+    changes the end of the chain as well leaves no trace: docs/access.md says so."""
+    forged = [*rows[:3], {**rows[2], "object": "user forged"}, *rows[3:]]
+    for n in range(3, len(forged)):
+        linked = {**forged[n], "id": n + 1, "previous_hash": forged[n - 1]["hash"]}
+        forged[n] = with_hash(linked)
+    return forged
+
+
+def change(ledger: Ledger, forge: Callable[[list[Row]], list[Row]]) -> None:
+    dsn = ledger.env.get("AGENTLEDGER_DSN")
+    file = ledger.folder / "agentledger.db"
+    names = ", ".join(COLUMNS)
+    connection: Any = psycopg.connect(dsn) if dsn else sqlite3.connect(file)
+    with closing(connection), connection:
+        found = connection.execute(f"SELECT {names} FROM access_auditentry ORDER BY id").fetchall()
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in found]
+        assert [with_hash(row)["hash"] for row in rows] == [row["hash"] for row in rows]
+        connection.execute("DELETE FROM access_auditentry")
+        for row in forge(rows):
+            if dsn:
+                row = {**row, "details": Json(row["details"])}
+            marks = ", ".join(["%s" if dsn else "?"] * len(COLUMNS))
+            insert = f"INSERT INTO access_auditentry ({names}) VALUES ({marks})"
+            connection.execute(insert, [row[name] for name in COLUMNS])
 
 
 def execute(ledger: Ledger, *statements: str) -> None:

@@ -250,7 +250,9 @@ def test_hanging_up_repeatedly_is_no_way_round_a_budget(dime: Ledger, provider: 
     found = settled(dime, "budget_session", session_id=session)
     assert found["used"] >= 10 * CENT
     left = [c for c in dime.get(f"/session/{session}").json() if c["outcome"] == "client_left"]
-    assert all(c["usage_source"] == "estimated" and c["cost_usd"] > 0 for c in left)
+    assert len(left) >= 3
+    assert {c["usage_source"] for c in left} == {"estimated"}
+    assert min(c["cost_usd"] for c in left) > 0
 
 
 def test_hanging_up_before_a_response_costs_the_estimate(dime: Ledger, provider: Provider) -> None:

@@ -93,12 +93,20 @@ Use = Callable[[Charge], Coroutine[Any, Any, None]]
 
 
 def charges_of(
-    use: Use, *outcomes: Outcome, expected: Decimal | None = EXPECTED
+    use: Use,
+    *outcomes: Outcome,
+    expected: Decimal | None = EXPECTED,
+    has_whole_body: bool = True,
 ) -> list[Decimal | None]:
     till = Till()
     request = AdmissionRequest(action_id=new_action_id(), model="gpt-4o", expected_usd=expected)
     charge = Charge(
-        till, CostEstimator(PRICES), request, request_head(BODY), BODY, is_complete=True
+        till,
+        CostEstimator(PRICES),
+        request,
+        request_head(BODY),
+        BODY,
+        is_complete=has_whole_body,
     )
 
     async def whole() -> None:
@@ -175,6 +183,25 @@ def test_an_error_of_the_provider_is_not_charged() -> None:
 
     assert charges_of(use, Outcome.COMPLETED) == [None]
     assert charges_of(nothing) == [None]
+
+
+def test_without_usage_a_request_that_lies_in_a_file_is_charged_what_was_expected() -> None:
+    """An estimate from the part of it in memory would be far too low."""
+
+    async def tell(charge: Charge, headers: list[tuple[str, str]], pieces: list[bytes]) -> None:
+        charge.begin_response(200, headers)
+        for piece in pieces:
+            charge.add_piece(piece)
+
+    def charge_of(headers: list[tuple[str, str]], pieces: list[bytes]) -> list[Decimal | None]:
+        return charges_of(
+            lambda charge: tell(charge, headers, pieces), Outcome.COMPLETED, has_whole_body=False
+        )
+
+    assert charge_of(SSE_HEAD, NO_USAGE) == [EXPECTED]
+    # A response that says what it used needs no estimate.
+    for headers, pieces in ((JSON_HEAD, WHOLE), (SSE_HEAD, STREAM)):
+        assert charge_of(headers, pieces) == [recorder_cost(headers, pieces, Outcome.COMPLETED)]
 
 
 def test_a_response_too_long_to_parse_is_charged_the_estimate() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from capture.admission.budgets import Budgets
 from capture.admission.cost_estimate import (
     FIRST_OUTPUT_TOKENS,
     MAX_MODELS,
@@ -16,6 +18,13 @@ from capture.admission.cost_estimate import (
     RecentMeans,
     estimate_tokens_out,
 )
+from capture.admission.gate import Admission
+from capture.admission.ingest_keys import IngestKeys
+from capture.admission.ingest_tokens import IngestTokens
+from capture.admission.rate_limits import Limits
+from capture.admission.state.memory import MemoryState
+from capture.admission.stops import Stops
+from capture.exchange import new_action_id
 from capture.pricing.overrides import read_operator_prices
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing
@@ -103,6 +112,29 @@ def test_models_priced_by_the_minute_are_estimated_by_recent_costs() -> None:
     estimator.learn(AUDIO, "whisper-1", None, Decimal("0.02"))
     # Keywords differ by model.
     assert estimate(estimator, "whisper-1", **whisper) == Decimal("0.04")  # type: ignore[arg-type]
+
+
+# The providers' lists, as genai-prices 0.2.3 has them (read 2026-11-24): https://groq.com/pricing,
+# https://www.together.ai/pricing, https://www.cerebras.ai/pricing. None: OpenAI's, by the format.
+@pytest.mark.parametrize(
+    ("provider", "usd"),
+    [("groq", "0.00075"), ("together", "0.00075"), ("cerebras", "0.0011"), (None, "0.000219")],
+)
+def test_a_call_reserves_by_the_prices_of_the_upstreams_provider(
+    tmp_path: Path, provider: str | None, usd: str
+) -> None:
+    budgets = Budgets(daily=Decimal(1))
+    admission = Admission(
+        IngestKeys(None, IngestTokens(tmp_path / "tokens")),
+        Stops(tmp_path / "stops"),
+        None,
+        budgets,
+        MemoryState(Limits(), budgets),
+        CostEstimator(Prices()),
+    )
+    summary = RequestSummary(("openai/gpt-oss-120b",), 1000, 4000)
+    request = admission.new_request(new_action_id(), {}, summary, CHAT, provider)
+    assert request.expected_usd == Decimal(usd)
 
 
 def test_an_image_in_a_prompt_is_not_counted_as_text() -> None:

@@ -401,11 +401,15 @@ def test_times_of_day_change_at_full_minutes() -> None:
     """Prices are looked up for each minute."""
     from genai_prices.types import ModelPrice, TimeOfDateConstraint
 
-    for provider in providers:
-        for model in provider.models:
-            for price in [] if isinstance(model.prices, ModelPrice) else model.prices:
-                if isinstance(limit := price.constraint, TimeOfDateConstraint):
-                    assert limit.start_time.second == limit.end_time.second == 0
+    limits = [
+        limit
+        for provider in providers
+        for model in provider.models
+        for price in ([] if isinstance(model.prices, ModelPrice) else model.prices)
+        if isinstance(limit := price.constraint, TimeOfDateConstraint)
+    ]
+    assert limits
+    assert {(limit.start_time.second, limit.end_time.second) for limit in limits} == {(0, 0)}
 
 
 # o3 became five times cheaper on 10 June 2025: https://x.com/OpenAI/status/1932434865838784914
@@ -763,6 +767,95 @@ def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
     found = cost(anthropic_usage.read_usage(raw), "claude-haiku-4-5", "anthropic", prices=prices)
     assert found.total_usd == million((10, "1"), (1, "5"), (9, "100"), (9, "200"))
     assert found.source == f"{SOURCE}, operator"
+
+
+def test_parts_that_round_up_by_themselves_add_up_to_the_total() -> None:
+    """At 6e-11 USD a token, each of these parts alone would be rounded up to 1e-10."""
+    prices = operator('{"tiny": {"input": 0.00006, "output": 0.00006, "cache_read": 0.00006}}')
+    for usage, total in (
+        (tokens(1, 1), "1e-10"),
+        (tokens(2, 1, tokens_cache_read=1), "2e-10"),
+        (tokens(3, 5, tokens_cache_read=1), "5e-10"),
+        (tokens(1, 0), "1e-10"),
+    ):
+        found = cost(usage, "tiny", prices=prices)
+        assert found.total_usd == Decimal(total), usage
+        assert found.parts is not None
+        assert sum(astuple(found.parts)) == found.total_usd
+        assert min(astuple(found.parts)) >= 0
+
+
+# https://docs.claude.com/en/docs/about-claude/pricing (read 2026-11-24), USD per million tokens:
+# Haiku 4.5 1 in, 5 out, 0.10 from the cache; Opus 4.5 5, 25 and 0.50.
+HAIKU, OPUS = "claude-haiku-4-5", "claude-opus-4-5"
+
+
+def test_the_savings_of_a_call_that_is_billed_in_shares_are_those_of_its_shares() -> None:
+    raw = {
+        "input_tokens": 10,
+        "cache_read_input_tokens": 1000,
+        "output_tokens": 1,
+        "iterations": [
+            iteration("message", HAIKU, 10, 1, cache_read_input_tokens=1000),
+            iteration("advisor_message", OPUS, 7, 2, cache_read_input_tokens=500),
+        ],
+    }
+    found = cost(anthropic_usage.read_usage(raw), HAIKU, "anthropic")
+    assert found.cache_savings_usd == million((1000, "0.90"), (500, "4.50"))
+    assert found.parts == CostParts(
+        input=million((10, "1"), (7, "5")),
+        cache_read=million((1000, "0.10"), (500, "0.50")),
+        output=million((1, "5"), (2, "25")),
+    )
+    assert found.total_usd == sum(astuple(found.parts))
+
+
+def iteration(
+    kind: str, model: str | None, n_in: int, n_out: int, **more: int
+) -> dict[str, object]:
+    named = {"type": kind, "input_tokens": n_in, "output_tokens": n_out, **more}
+    return named if model is None else {**named, "model": model}
+
+
+@pytest.mark.parametrize(
+    ("totals", "iterations", "expected"),
+    [
+        pytest.param(
+            (10, 1),
+            [iteration("message", OPUS, 100, 50)],
+            million((100, "5"), (50, "25")),
+            id="iterations beyond the totals leave no rest, nor a negative one",
+        ),
+        pytest.param(
+            (100, 50),
+            [iteration("message", OPUS, 60, 10)],
+            million((60, "5"), (10, "25"), (40, "1"), (40, "5")),
+            id="a total that is larger for another reason: the rest is the call's own model's",
+        ),
+        pytest.param(
+            (100, 50),
+            [iteration("message", None, 60, 10), iteration("compaction", None, 7, 3)],
+            million((107, "1"), (53, "5")),
+            id="without models, a compaction is added to the totals",
+        ),
+        pytest.param(
+            (100, 50),
+            [
+                iteration("message", OPUS, 60, 10),
+                iteration("compaction", OPUS, 7, 3),
+                iteration("advisor_message", OPUS, 2, 1),
+            ],
+            million((69, "5"), (14, "25"), (40, "1"), (40, "5")),
+            id="what lies beside the totals takes nothing from them",
+        ),
+    ],
+)
+def test_iterations_are_billed_once(
+    totals: tuple[int, int], iterations: list[dict[str, object]], expected: Decimal
+) -> None:
+    raw = {"input_tokens": totals[0], "output_tokens": totals[1], "iterations": iterations}
+    found = cost(anthropic_usage.read_usage(raw), HAIKU, "anthropic")
+    assert found.total_usd == expected, found
 
 
 def test_the_model_that_responded_is_priced() -> None:
@@ -1292,6 +1385,7 @@ def ours(shape: dict[str, Any]) -> Usage:
 @pytest.mark.parametrize("provider", sorted({provider for provider, _ in all_models()}))
 def test_costs_agree_with_the_library(provider: str) -> None:
     """Every model of the data, in every shape: the same, or a gap that is named."""
+    n_compared = 0
     for model in [model for of, model in all_models() if of == provider]:
         for shape in SHAPES:
             found = cost(ours(shape), model, provider)
@@ -1301,15 +1395,18 @@ def test_costs_agree_with_the_library(provider: str) -> None:
                 ).total_price
             except (ValueError, LookupError):
                 continue
+            n_compared += 1
             if found.total_usd is None:
                 assert found.why and any(gap in found.why for gap in _KNOWN_GAPS), (model, found)
             else:
                 assert found.total_usd == as_billed(theirs), (model, shape)
+    assert n_compared
 
 
 @pytest.mark.parametrize("tier", ["flex", "priority", "fast", "batch"])
 def test_costs_agree_with_the_library_in_each_tier(tier: str) -> None:
     kind = "processing" if tier == "batch" else "service_tier"
+    n_priced = 0
     for provider in providers:
         for model in provider.models:
             if not any(v.when == {kind: tier} for v in model.price_variants or ()):
@@ -1327,9 +1424,11 @@ def test_costs_agree_with_the_library_in_each_tier(tier: str) -> None:
                 continue
             found = cost(ours(shape), model.id, provider.id, **{kind: tier})
             if found.total_usd is not None:
+                n_priced += 1
                 assert found.total_usd == as_billed(theirs), model.id
             else:
                 assert found.why and ("priced by" in found.why or "for" in found.why), model.id
+    assert n_priced
 
 
 # --- explained, and lazily -----------------------------------------------------------------------

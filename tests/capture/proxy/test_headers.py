@@ -11,12 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from capture.proxy.recorded_headers import LEDGER_FIELDS, LEDGER_PREFIX, MAX_FIELD
 from tests.support import canned
 from tests.support.ledger import Ledger, wait_until
 from tests.support.provider import Provider
 from tests.support.raw import exchange, request
 
+# What docs/fields.md and README.md promise, written down once more.
+LEDGER_PREFIX = "x-agentledger-"
+MAX_FIELD = 512
+LEDGER_FIELDS = {
+    "session-id": "session_id",
+    "user-id": "user_id",
+    "agent-name": "agent_name",
+    "app-id": "app_id",
+    "parent-action-id": "parent_action_id",
+    "environment": "environment",
+    "handoff-from": "handoff_from",
+    "handoff-to": "handoff_to",
+}
 PATH = "/v1/chat/completions"
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
 JSON: list[tuple[str, str | bytes]] = [("content-type", "application/json")]
@@ -106,6 +118,26 @@ def test_no_header_fails_a_call(
 
 
 # --- credentials ---
+
+# RFC 9110 sections 7.6.1 and 11.7: these are for us as a proxy, whatever `connection` says.
+FOR_ONE_HOP = (
+    *("keep-alive", "te", "trailer", "upgrade", "proxy-connection", "proxy-authenticate"),
+    *("proxy-authorization", "proxy-authentication-info"),
+)
+
+
+@pytest.mark.parametrize("name", FOR_ONE_HOP)
+def test_what_is_meant_for_a_proxy_never_reaches_the_provider(
+    proxy: Ledger, provider: Provider, name: str
+) -> None:
+    value = {"te": "trailers", "upgrade": "foo/2"}.get(name, "Basic c2VjcmV0OnNlY3JldA==")
+    record(proxy, [(name.title(), value), ("x-custom", "kept")])
+    [received] = provider.requests()
+    names = {header.lower() for header, _ in received.headers}
+    assert "x-custom" in names
+    assert name not in names
+    assert value not in {content for _, content in received.headers}
+
 
 SECRET = "sk-secret-0123456789"
 

@@ -101,7 +101,7 @@ def test_the_agent_sees_no_usage_and_the_ledger_does(
     ) as client:
         chunks = list(client.chat.completions.create(model="m", messages=[USER], stream=True))
     assert len(chunks) == len(CHUNKS)
-    assert all(chunk.usage is None for chunk in chunks)
+    assert [chunk.usage for chunk in chunks] == [None] * len(CHUNKS)
     [received] = provider.requests()
     assert json.loads(received.body)["stream_options"] == {"include_usage": True}
     call = injecting.call(session)

@@ -199,6 +199,32 @@ async def test_a_call_that_stays_open_does_not_keep_its_segments() -> None:
         writer.close()
 
 
+async def test_a_call_that_was_carried_over_is_read_once() -> None:
+    """The recorder may be killed after it has carried a call over, and before it removes the
+    segments that the call was in: then each of its records is there twice."""
+    with spool() as folder:
+        writer = Writer(folder, max_bytes=100 * MB, segment_bytes=SMALL)
+        action_id = new_action_id()
+        long = writer.begin(action_id, head(), b"long")
+        long.write_head(200, [])
+        long.write_piece(b"first ")
+        for _ in range(10):
+            write_call(writer.begin(new_action_id(), head(), b"x"), [bytes(10_000)])
+        reader = Reader(folder, {})
+        while reader.read(max_calls=100, max_bytes=MB):
+            pass
+        reader.carry_over()
+        reader.close()
+        assert [name.is_carried for name in folder.segments()].count(True) == 1
+        assert folder.segment_path(writer.id, 1).exists()
+        long.write_piece(b"last")
+        long.end(Outcome.COMPLETED)
+        writer.close()
+        [exchange] = [e for e in read_all(folder) if e.action_id == action_id]
+        assert (exchange.body, exchange.pieces) == (b"long", [b"first ", b"last"])
+        assert exchange.end is not None and not exchange.is_damaged
+
+
 async def test_an_unfinished_record_is_awaited_and_a_torn_one_is_set_aside() -> None:
     with spool() as folder:
         writer = Writer(folder, max_bytes=100 * MB)

@@ -13,6 +13,10 @@ from capture.wire.framing import sse
         (b"", []),
         (b"data: a\n\n", [(b"", b"a", 9)]),
         (b"data:a\n\ndata:  b\n\n", [(b"", b"a", 8), (b"", b" b", 18)]),
+        # One space belongs to the field, whichever way the lines end; more are data.
+        (b"data:  b", [(b"", b" b", 8)]),
+        (b"data:  a\r\n\r\ndata:   b\r\n\r\n", [(b"", b" a", 12), (b"", b"  b", 25)]),
+        (b"event:  e\ndata:  a\ndata: \t b\n\n", [(b" e", b" a\n\t b", 30)]),
         (b"data: a", [(b"", b"a", 7)]),
         (b"data: a\ndata: b\n\n", [(b"", b"a\nb", 17)]),
         (b"data\ndata:\n\n", [(b"", b"\n", 12)]),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.analysis.flow import Graph, build_flow, sibling_groups
+from reports.dashboard.flow_data import flow_json_data
 from reports.queries.session_calls import SessionCall, ToolResultLink
 
 BEGIN = datetime(2026, 4, 3, 12, tzinfo=UTC)
@@ -62,6 +63,18 @@ def by_agent(
 
 
 BOSS, FINDER, WRITER = "orchestrator", "researcher", "writer"
+
+
+def test_an_agent_is_there_since_its_first_call_and_until_its_last() -> None:
+    calls = [call(n, agent) for n, agent in enumerate((BOSS, FINDER, BOSS, FINDER, FINDER))]
+    boss, finder = build_flow(calls, ()).by_agent.nodes
+    assert (boss.name, boss.first, boss.last) == (BOSS, calls[0].timestamp, calls[2].timestamp)
+    assert (finder.first, finder.last) == (calls[1].timestamp, calls[4].timestamp)
+    data = flow_json_data(build_flow(calls, ()))
+    assert [node["since"] for node in data["agents"]["nodes"]] == [
+        calls[0].timestamp.isoformat(),
+        calls[1].timestamp.isoformat(),
+    ]
 
 
 @pytest.mark.parametrize(

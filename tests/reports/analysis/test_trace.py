@@ -103,6 +103,17 @@ def test_five_of_one_name_are_folded_and_tell_what_they_hide() -> None:
     assert FOLD not in four.call
 
 
+def test_five_of_one_name_alone_stay_unfolded() -> None:
+    """A single fold would hide everything."""
+    alone = build_trace([call(n, BOSS, ms=5000) for n in range(6)], ()).rows
+    assert alone.call == [0, 1, 2, 3, 4, 5]
+    assert alone.n_folded == alone.depth == [0] * 6
+    with_others = build_trace([*(call(n, BOSS, ms=9000) for n in range(5)), call(5, FINDER)], ())
+    assert FOLD in with_others.rows.call
+    below_one = build_trace([call(0, BOSS), *(call(n, FINDER, parent=0) for n in range(1, 6))], ())
+    assert below_one.rows.call == [0, FOLD, 1, 2, 3, 4, 5]
+
+
 def test_the_critical_path_goes_back_from_what_ended_last() -> None:
     #            0──5   5──────20   6──8   21──30
     begins, ends = [0.0, 5.0, 6.0, 21.0], [5.0, 20.0, 8.0, 30.0]

@@ -289,7 +289,9 @@ def test_a_browser_gets_a_page_and_a_program_json(
         response = ledger.get(path, headers={"accept": accept})
         assert response.headers["content-type"] == "application/json"
         response.json()
-    for style_sheet in set(re.findall(r'/static/[^"]+', page.text)):
+    style_sheets = set(re.findall(r'/static/[^"]+', page.text))
+    assert style_sheets
+    for style_sheet in style_sheets:
         assert ledger.get(style_sheet).status_code == 200
 
 

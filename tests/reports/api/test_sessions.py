@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 
 from tests.conftest import create_database
@@ -139,6 +142,45 @@ def test_an_unreadable_parameter_is_refused_by_name(
     [(given, [message])] = response.json().items()
     assert given == name
     assert accepted in message
+
+
+def cursor_of(value: object, id: int = 1, order: str = "-total_cost_usd") -> str:
+    """A cursor as the API makes them, of values that it would never put there."""
+    packed = msgspec.msgpack.encode((order, value, id))
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+BEYOND = 2**63  # the first integer that no column holds
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        pytest.param(cursor_of(float("nan")), id="NaN"),
+        pytest.param(cursor_of(float("inf")), id="infinity"),
+        pytest.param(cursor_of(float("-inf")), id="minus infinity"),
+        pytest.param(cursor_of(1e300), id="a huge number"),
+        pytest.param(cursor_of(BEYOND), id="2^63"),
+        pytest.param(cursor_of(0.5, BEYOND), id="the id 2^63"),
+        pytest.param(cursor_of(0.5, -1), id="a negative id"),
+        pytest.param(cursor_of(datetime(1, 1, 1, tzinfo=UTC)), id="the year 1"),
+        pytest.param(cursor_of(datetime(9999, 12, 31, tzinfo=UTC)), id="the year 9999"),
+        pytest.param(cursor_of("text"), id="a text"),
+        pytest.param(cursor_of(None), id="nothing"),
+    ],
+)
+def test_a_cursor_that_no_database_can_compare_is_refused(filled: Ledger, cursor: str) -> None:
+    for limit in (1, 100):
+        response = filled.get(f"/api/sessions?order=-total_cost_usd&limit={limit}&cursor={cursor}")
+        assert (response.status_code, list(response.json())) == (400, ["cursor"])
+
+
+def test_the_largest_values_that_a_column_holds_make_a_cursor(filled: Ledger) -> None:
+    for value in (0, 0.5, -1.5, BEYOND - 1, 1 - BEYOND):
+        for id in (0, BEYOND - 1):
+            cursor = cursor_of(value, id)
+            response = filled.get(f"/api/sessions?order=-total_cost_usd&cursor={cursor}")
+            assert response.status_code == 200, (value, id)
 
 
 def test_the_key_is_a_parameter_everywhere(filled: Ledger) -> None:

@@ -129,13 +129,13 @@ def test_cost_is_rate_times_tokens(pages: Ledger, open_page: Open) -> None:
     call = pages.call("cost")
     page = open_page(address(pages, call["action_id"]))
     rows = page.locator("aside section").first.locator("tbody tr")
+    assert rows.count() >= 2
     for row in rows.all():
         tokens, rate, usd = (
             float((cell.get_attribute("title") or cell.inner_text()).split()[0].replace(",", ""))
             for cell in (row.locator("td").nth(0), *row.locator("td span").all())
         )
         assert tokens * rate / 1e6 == pytest.approx(usd, rel=1e-6)
-    assert rows.count() >= 2
 
 
 def test_budgets_say_what_was_used_before_and_after(

@@ -47,11 +47,13 @@ def test_durations(ms: float | None, shown: str) -> None:
 
 
 def test_sizes_and_counts() -> None:
-    assert [formats.size(n) for n in (None, 0, 999, 64_000, 1_234_567)] == [
+    assert [formats.size(n) for n in (None, 0, 999, 1000, 64_000, 10**6, 1_234_567)] == [
         "—",
         "0 bytes",
         "999 bytes",
+        "1.0 KB",
         "64.0 KB",
+        "1.0 MB",
         "1.2 MB",
     ]
     assert [formats.count(n) for n in (None, 0, 1234567)] == ["—", "0", "1,234,567"]

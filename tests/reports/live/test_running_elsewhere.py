@@ -6,13 +6,15 @@ import asyncio
 import json
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from capture.tasks import cancel_tasks
 from reports.live.running_elsewhere import (
@@ -25,7 +27,7 @@ from reports.queries.call_list import ShortCall
 from tests.conftest import create_database
 from tests.support import canned
 from tests.support.ledger import Ledger, ServerName
-from tests.support.live import listen
+from tests.support.live import Listener, listen
 from tests.support.provider import Provider
 from tests.support.redis_server import RedisServer
 
@@ -101,6 +103,43 @@ def test_they_are_shown_as_soon_as_redis_is_available(
             log = ledger.log.read_text()
             assert "calls that run in other processes are not shown" in log
             assert "Traceback" not in log
+
+
+def test_a_recorded_call_of_which_another_process_still_tells_does_not_start_again(
+    fresh: Ledger,
+) -> None:
+    """The last snapshot of another process may be older than the ledger."""
+    with RedisServer() as redis_server:
+        fresh.env["AGENTLEDGER_REDIS_URL"] = redis_server.url
+        with fresh, listen(fresh) as (listener, _):
+            fresh.post("s")
+            [recorded] = listener.calls(1)
+            listener.messages.clear()  # that it started while it ran
+            told = [
+                {"action_id": id_, "timestamp": "2026-01-02T03:04:05+00:00"}
+                for id_ in (recorded["action_id"], "the witness")
+            ]
+            message = {"type": SNAPSHOT, "process": "other", "calls": json.dumps(told).encode()}
+
+            async def tell_until(heard: Future[Any]) -> None:
+                layer = RedisPubSubChannelLayer(hosts=[redis_server.url], prefix="agentledger")
+                while not heard.done():
+                    await layer.group_send(GROUP, message)
+                    await asyncio.sleep(0.1)
+                await layer.flush()
+
+            with ThreadPoolExecutor(1) as pool:
+                heard = pool.submit(next_witness, listener)
+                asyncio.run(tell_until(heard))
+            assert recorded["action_id"] not in heard.result()
+
+
+def next_witness(listener: Listener) -> list[str]:
+    """The calls that start until the witness does, by action_id."""
+    started: list[str] = []
+    while "the witness" not in started:
+        started += [call["action_id"] for call in listener.wait_for("started", 60)["started"]]
+    return started
 
 
 def test_snapshots_are_kept_by_process_until_they_expire() -> None:

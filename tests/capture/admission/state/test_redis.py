@@ -14,14 +14,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from capture.admission.budgets import Budgets
-from capture.admission.decision import Admitted, Keys, Refused
+from capture.admission.decision import AccountSpend, Admitted, Keys, Refused
 from capture.admission.rate_limits import Limits
+from capture.admission.state.outage import Outage
 from capture.admission.state.redis import RedisState
+from capture.admission.state.redis_client import RedisClient
+from capture.admission.state.redis_upkeep import EndedCall, Upkeep
 from capture.ledger.accounts import Account
 from tests.capture.admission.state.states import (
     admission_of,
@@ -35,6 +38,7 @@ from tests.support.redis_server import RedisServer
 
 LIMITS = Limits(overall=1000)
 BUDGETS = Budgets(session=Decimal(10))
+SESSION = Account("session", "s", None)
 
 
 @asynccontextmanager
@@ -109,6 +113,37 @@ def test_the_start_of_one_process_does_not_reset_what_another_has_counted(
             assert admission_of(await one.admit(call)).remaining_usd == 7
             await one.settle(call, Decimal(2))
             assert admission_of(await other.admit(new_request(session="s"))).remaining_usd == 5
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["looked up", "seeded"])
+def test_a_sum_of_the_ledger_is_not_charged_again_for_a_call_that_it_holds(
+    redis_server: RedisServer, how: str
+) -> None:
+    """A call that Redis never knew of, since it was away, is settled once it is back. By then the
+    ledger's sum, which has the call in it, may have been taken over."""
+    recorded = AccountSpend(SESSION, Decimal(3))
+
+    async def prior_spend(_: Account) -> Decimal:
+        return recorded.usd
+
+    async def scenario() -> None:
+        async with state(redis_server, prior_spend=prior_spend) as one:
+            ended = time.monotonic() - 1
+            if how == "seeded":
+                await one.seed([recorded])
+            admission_of(await one.admit(new_request(session="s")))
+            client = RedisClient(redis_server.url, Outage("Redis", "pass"), timeout_s=20, idle_s=0)
+            upkeep = Upkeep(client, lease_s=600)
+            await upkeep.settle(EndedCall(uuid4(), Decimal(2), [SESSION], ended))
+            assert await of_session(one) == (3, 1)
+            later = EndedCall(uuid4(), Decimal(2), [SESSION], time.monotonic())
+            await upkeep.settle(later)
+            await upkeep.settle(later)
+            assert await of_session(one) == (5, 1)
+            await upkeep.close()
+            await client.close()
 
     asyncio.run(scenario())
 

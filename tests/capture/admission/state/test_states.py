@@ -81,6 +81,27 @@ def test_a_limit_has_no_window_edge_at_which_more_pass(bench: MakeBench) -> None
         assert isinstance(b.run(b.state.admit(new_request())), Admitted) is passes, at
 
 
+def test_a_limit_resets_when_the_first_call_of_its_window_leaves_it(bench: MakeBench) -> None:
+    b = bench(Limits(session=3))
+
+    def standing() -> tuple[object, object, datetime | None]:
+        [one] = b.run(b.state.standing(Keys(session_id="s")))
+        assert (one.name, one.key, int(one.limit)) == ("rate_limit_session_rpm", "s", 3)
+        return one.used, one.left, one.resets_at
+
+    assert standing() == (0, 3, None)
+    for after_s in (0, 20, 5):
+        b.now += after_s
+        admission_of(b.run(b.state.admit(new_request(session="s"))))
+    assert standing() == (3, 0, datetime(2026, 3, 14, 12, 1, tzinfo=UTC))
+    b.now = NOON + 60
+    assert standing() == (2, 1, datetime(2026, 3, 14, 12, 1, 20, tzinfo=UTC))
+    b.now = NOON + 80.5
+    assert standing() == (1, 2, datetime(2026, 3, 14, 12, 1, 25, tzinfo=UTC))
+    b.now = NOON + 85
+    assert standing() == (0, 3, None)
+
+
 def test_retry_after_says_when_the_next_call_passes(bench: MakeBench) -> None:
     b = bench(Limits(overall=2, session=1))
     admission_of(b.run(b.state.admit(new_request(session="s"))))
@@ -273,6 +294,22 @@ def test_a_model_without_a_price_is_refused_if_configured(bench: MakeBench) -> N
     response = refusal_of(b.run(b.state.admit(new_request(None, session="s"))))
     assert (response.code, response.may_retry) == ("budget_unpriced", False)
     admission_of(b.run(b.state.admit(new_request(None))))
+
+
+def test_where_budgets_only_warn_a_model_without_a_price_passes_whatever_is_configured(
+    bench: MakeBench,
+) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1), action="warn", unpriced="block"))
+    response = admission_of(b.run(b.state.admit(new_request(None, session="s"))))
+    assert response.warnings == (BudgetWarning("unpriced", "gpt-4o", Decimal(0), None),)
+
+
+def test_where_budgets_both_warn_and_block_a_model_without_a_price_is_refused(
+    bench: MakeBench,
+) -> None:
+    b = bench(budgets=Budgets(session=Decimal(1), action="both", unpriced="block"))
+    response = refusal_of(b.run(b.state.admit(new_request(None, session="s"))))
+    assert response.code == "budget_unpriced"
 
 
 def test_a_running_call_may_hold_more_while_enough_is_left(bench: MakeBench) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
 from capture.wire.formats.anthropic import messages as anthropic_messages
-from capture.wire.types import ParsedToolResult
+from capture.wire.types import ParsedToolResult, Usage
 from tests.capture.wire.corpus.anthropic import EXCHANGES
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -13,6 +14,32 @@ from tests.capture.wire.corpus.exchanges import Exchange
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)
 def test_response_is_read(exchange: Exchange) -> None:
     assert exchange.parse() == exchange.expected_with_first_content()
+
+
+def test_a_cut_stream_bills_nobody_by_the_placeholders_of_its_beginning() -> None:
+    usage = {
+        "input_tokens": 10,
+        "output_tokens": 1,
+        "iterations": [
+            {"type": "message", "model": "claude-opus-4-5", "input_tokens": 10, "output_tokens": 1}
+        ],
+    }
+    start = {"type": "message_start", "message": {"model": "claude-haiku-4-5", "usage": usage}}
+    delta = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 7}}
+
+    def read(*events: Mapping[str, object]) -> Usage:
+        body = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
+        parsed = anthropic_messages.parse_response(
+            body, status=200, content_type="text/event-stream"
+        )
+        assert parsed.usage is not None
+        return parsed.usage
+
+    cut = read(start)
+    assert (cut.tokens_in, cut.tokens_out, cut.billed) == (10, None, [])
+    whole = read(start, delta)
+    assert (whole.tokens_in, whole.tokens_out) == (10, 7)
+    assert [share.model for share in whole.billed] == ["claude-opus-4-5", None]
 
 
 def test_request_is_read() -> None:
