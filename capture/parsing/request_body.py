@@ -19,7 +19,7 @@ from capture.wire.binaries.references import (
 from capture.wire.framing import multipart
 from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import clean
-from capture.wire.limits import Limits, TooMuch
+from capture.wire.limits import MAX_PARTS, Limits, TooMuch, check
 from capture.wire.shared.slices import join_parts, make_frame
 from capture.wire.types import ParsedRequest, WireFormat
 
@@ -105,6 +105,7 @@ def _understand(
         path=request.path if request else "",
         content_type=content_type,
     )
+    check(len(parsed.parts), MAX_PARTS, "messages")
     parts: list[StoredPart]
     if text.references:
         parts = [StoredPart.from_referring(part, text, decoded.body) for part in parsed.parts]

@@ -15,7 +15,7 @@ MB = 2**20
 SETTING = "AGENTLEDGER_MAX_DECODED_MB"
 
 # A context of a million tokens holds fewer messages, and OpenAI takes 2,048 inputs of embeddings.
-MAX_PARTS = 50_000
+MAX_PARTS = 20_000
 # No model writes more than 128,000 tokens, and none of them comes in several events.
 MAX_EVENTS = 250_000
 # JSON arrays, objects, strings, numbers: a value takes up to 200 bytes in memory.
@@ -42,7 +42,7 @@ MAX_STEPS = 200
 # A body compresses to a fortieth where every chunk repeats its head, silence in base64 to a
 # thousandth. What is small once decoded may have any ratio.
 MAX_RATIO = 200
-ANY_RATIO = MB
+ANY_RATIO = 4 * MB
 
 # CPU seconds for one call, half of it for its request and half for its response.
 MAX_CPU_S = 1.8

@@ -9,6 +9,7 @@ from reports.analysis.message_view import MessageView, view_message
 from reports.queries.records import Record
 
 PROMPT = 0
+MAX_MESSAGES = 2_000
 
 
 class MessageShare(NamedTuple):
@@ -24,11 +25,13 @@ def message_shares(
 
     The keys are the messages' numbers, from 1 on, and PROMPT for a system prompt that is not among
     them. Returns an empty dict where the estimate would be meaningless: the input tokens are
-    unknown, or the messages hold images, audio or files.
+    unknown, the messages hold images, audio or files, or a page does not show all of them.
     """
     tokens = record.row["tokens_in"]
+    if not tokens or len(record.refs) > MAX_MESSAGES:
+        return {}
     views = {n: view_message(message) for n, message in enumerate(record.messages, 1)}
-    if not tokens or any(block.binary for view in views.values() for block in view.blocks):
+    if any(block.binary for view in views.values() for block in view.blocks):
         return {}
     if prompt is not None:
         views[PROMPT] = prompt

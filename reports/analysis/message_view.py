@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from capture.wire.binaries.references import PREFIX
@@ -16,6 +17,7 @@ from capture.wire.json.lenient import dump_indented, load
 from capture.wire.types import JSON
 
 UNKNOWN = "—"
+MAX_BLOCKS = 500  # of one message
 BlockKind = Literal["text", "thinking", "tool_call", "tool_result", "binary", "json"]
 _REFERENCE = re.compile(
     re.escape(PREFIX) + r"([a-z0-9.+/_-]+);bytes=([0-9]+);sha256=([0-9a-f]{64})"
@@ -60,9 +62,16 @@ def view_message(message: bytes) -> MessageView:
     if note:
         return MessageView(UNKNOWN, [MessageBlock("text", message.decode(errors="replace"))])
     if not isinstance(value, dict):
-        return MessageView("user", list(_content_blocks(value)))
+        return MessageView("user", _shown(_content_blocks(value)))
     role = text(value.get("role")) or text(value.get("type")) or UNKNOWN
-    return MessageView(role, list(_message_blocks(value)))
+    return MessageView(role, _shown(_message_blocks(value)))
+
+
+def _shown(blocks: Iterator[MessageBlock]) -> list[MessageBlock]:
+    found = list(islice(blocks, MAX_BLOCKS + 1))
+    if len(found) > MAX_BLOCKS:
+        found[-1] = MessageBlock("text", "… (more blocks are left out)")
+    return found
 
 
 def format_text(text: str) -> str:

@@ -10,9 +10,12 @@ from uuid import UUID
 from capture.models import Call, Session
 from reports.analysis.message_view import MessageBlock, MessageView, format_text, view_message
 from reports.queries import records as queries
-from reports.queries.records import Record
+from reports.queries.records import Record, Selection
 
 CALLS_PER_PAGE = 40
+MESSAGES_PER_CALL, MESSAGES_PER_PAGE = 200, 1_000
+# It shows no bodies.
+_SELECTION = Selection(texts=False, raw=False, price_corrections=False)
 RESPONSE_ROLES = ("assistant", "model")
 SYSTEM_ROLES = ("system", "developer")
 
@@ -24,6 +27,7 @@ class TranscriptEntry:
     call: dict[str, Any]
     messages: list[MessageView] = field(default_factory=list)
     n_hidden: int = 0  # messages that earlier calls had added
+    n_left_out: int = 0  # messages that are too many for one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def read_transcript(session: Session, *, agent: str | None, after: UUID | None) 
     if after is not None:
         place = Call.objects.values("timestamp", "seq").get(pk=after, session=session)
         calls = queries.later_than(calls, place)
-    records = list(queries.read_records(calls, limit=CALLS_PER_PAGE + 1))
+    records = list(queries.read_records(calls, _SELECTION, limit=CALLS_PER_PAGE + 1))
     shown = records[:CALLS_PER_PAGE]
     more = len(records) > CALLS_PER_PAGE
     return Transcript(list(_entries(shown)), shown[-1].row["action_id"] if more else None)
@@ -53,6 +57,7 @@ def read_transcript(session: Session, *, agent: str | None, after: UUID | None) 
 def _entries(records: list[Record]) -> Iterator[TranscriptEntry]:
     known: set[int] = set()
     responses: set[str] = set()
+    n_shown = 0
     for record in records:
         entry = TranscriptEntry(record.row)
         if record.prompt is not None and record.row["prompt_ref"] not in known:
@@ -66,6 +71,9 @@ def _entries(records: list[Record]) -> Iterator[TranscriptEntry]:
                 entry.n_hidden += 1
                 continue
             known.add(ref)
+            if len(entry.messages) > MESSAGES_PER_CALL or n_shown > MESSAGES_PER_PAGE:
+                entry.n_left_out += 1
+                continue
             message = view_message(part.json)
             if message.role in SYSTEM_ROLES and record.prompt is not None:
                 continue  # the system prompt, shown above
@@ -78,6 +86,7 @@ def _entries(records: list[Record]) -> Iterator[TranscriptEntry]:
         if response.blocks:
             responses.add(response.text.strip())
             entry.messages.append(response)
+        n_shown += len(entry.messages)
         yield entry
 
 

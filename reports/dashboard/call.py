@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
@@ -24,7 +25,7 @@ from reports.dashboard.call_messages import response_message, view_history
 from reports.dashboard.calls_page import CallsPageParameters, find_adjacent_calls
 from reports.dashboard.errors import not_found, page
 from reports.dashboard.links import change_query
-from reports.output.call_json import call_json
+from reports.output.call_json import FIELDS, call_json
 from reports.queries import records
 from reports.queries.budget_usage import budgets_of
 from reports.queries.neighbours import Neighbours, find_neighbours
@@ -35,12 +36,16 @@ from reports.queries.parameters import (
     TextParameter,
     UuidParameter,
 )
-from reports.queries.records import Record
+from reports.queries.records import Record, Selection
 
 VIEWS = ("new", "full", "raw")
 # Characters of one text: as many as a page shows at first, and with `all`.
 TEXT_LIMIT, MAX_TEXT_LIMIT = 64_000, 10_000_000
 _DIGEST = re.compile("[0-9a-f]{64}")
+SHOWN_FIELDS = frozenset(FIELDS) - {"messages", "raw_request", "raw_response"}
+# The texts of longer bodies are not read for a page that does not show them.
+LONG_BODY = 1024 * 1024
+WITHOUT_TEXTS = Selection(texts=False, raw=False)
 
 
 class CallParameters(Parameters):
@@ -55,12 +60,12 @@ class CallParameters(Parameters):
 @page
 def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
     parameters = CallParameters.parse(request.GET)
-    record = records.find_record(action_id)
+    view = parameters.get("view", "new")
+    record = _find_record(action_id, view)
     if record is None:
         return not_found(request, f"call {action_id}")
-    view = parameters.get("view", "new")
     limit = MAX_TEXT_LIMIT if parameters.get("all") else TEXT_LIMIT
-    shown = call_json(record)
+    shown = call_json(record, SHOWN_FIELDS)
     context: dict[str, Any] = {
         **_facts(request, record, shown, limit),
         **_navigation(request, record, shown, parameters.get("from", "")),
@@ -75,7 +80,7 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
     }
     if view == "raw":
-        context |= _raw_texts(record)
+        context |= _raw_texts(record, limit)
     else:
         context |= view_history(record, view, parameters.get("cmp"))
     if view == "full":
@@ -95,6 +100,13 @@ def thumbnail(request: HttpRequest, action_id: UUID, digest: str) -> HttpRespons
     return HttpResponse(bytes(found), content_type="image/webp")
 
 
+def _find_record(action_id: UUID, view: str) -> Record | None:
+    """Reads the texts of long bodies only for the view that shows them."""
+    is_long = Q(request_bytes__gt=LONG_BODY) | Q(response_bytes__gt=LONG_BODY)
+    needs_none = view != "raw" and Call.objects.filter(is_long, pk=action_id).exists()
+    return records.find_record(action_id, WITHOUT_TEXTS if needs_none else records.EVERYTHING)
+
+
 def _facts(
     request: HttpRequest, record: Record, shown: dict[str, Any], limit: int
 ) -> dict[str, Any]:
@@ -103,7 +115,7 @@ def _facts(
         "budgets": budgets_of(record.row),
         "rate": tokens_per_second(shown),
         "offered": names_of_tools_offered(record),
-        "curl": curl_command(request, record, limit),
+        "curl": curl_command(request, record, limit) if "frame" in record.row else None,
     }
 
 
@@ -150,13 +162,23 @@ def _call_url(action_id: UUID | None) -> str | None:
     return f"/dashboard/calls/{action_id}/" if action_id else None
 
 
-def _raw_texts(record: Record) -> dict[str, Any]:
+def _raw_texts(record: Record, limit: int) -> dict[str, Any]:
+    """Returns the beginnings of both bodies, one character more than are shown."""
     body = records.rebuild_request(record)
     text = record.request()
+    request = body or (text.data if text else b"")
+    response = record.response().data
     return {
         "is_exact": body is not None,
-        "request_text": (body or (text.data if text else b"")).decode(errors="replace"),
-        "response_text": record.response().data.decode(errors="replace"),
+        "request_text": _beginning(request, limit),
+        "request_size": len(request),
+        "response_text": _beginning(response, limit),
+        "response_size": len(response),
         "request_headers": record.row["heads"]["request"] or [],
         "response_headers": record.row["heads"]["response"] or [],
     }
+
+
+def _beginning(body: bytes, limit: int) -> str:
+    # A character takes four bytes at most.
+    return body[: 4 * (limit + 1)].decode(errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from django.http import HttpRequest
@@ -21,6 +22,7 @@ COST_TITLES = {
     "output": "Output",
     "other": "Other",
 }
+MAX_TOOLS = 1_000
 INPUT_ITEMS = ("input", "cache_read", "cache_write")
 
 
@@ -60,7 +62,8 @@ def names_of_tools_offered(record: Record) -> list[str]:
     value = load(tools.json)[0] if tools else None
     if isinstance(value, dict):
         value = value.get("tools", [value])
-    return [name for tool in objects(value) for name in _tool_names(tool)]
+    names = (name for tool in objects(value) for name in _tool_names(tool))
+    return list(islice(names, MAX_TOOLS))
 
 
 def _tool_names(tool: dict[str, JSON]) -> list[str]:

@@ -3,6 +3,7 @@ the response."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from reports.queries.records import Record
 
 # System messages are looked for among so many at the beginning.
 MAX_SYSTEM_MESSAGES = 3
+# Messages that a page shows, of those that the other call has, and of all others.
+MAX_SAME, MAX_SHOWN = 300, 500
 
 
 def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[str, Any]:
@@ -46,9 +49,26 @@ def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[s
         "prompt_is_same": other_record is not None
         and record.row["prompt_ref"] == other_record.row["prompt_ref"],
         "other": other,
-        "steps": [_describe_step(step, messages) for step in steps],
+        "steps": list(_describe_steps(steps, messages)),
         "n_messages": len(messages),
     }
+
+
+def _describe_steps(steps: Iterable[DiffStep], messages: list[bytes]) -> Iterator[dict[str, Any]]:
+    """Yields steps until a page has enough messages, then one of the kind `left_out`."""
+    room, room_of_same = MAX_SHOWN, MAX_SAME
+    n_left_out = 0
+    for step in steps:
+        if step.kind == "same":
+            yield _describe_step(step, messages[step.begin : step.end][:room_of_same])
+            room_of_same = max(room_of_same - (step.end - step.begin), 0)
+        elif room:
+            yield _describe_step(step, messages[step.begin : step.end])
+            room -= 1
+        else:
+            n_left_out += 1
+    if n_left_out:
+        yield {"kind": "left_out", "count": n_left_out}
 
 
 def _describe_step(step: DiffStep, messages: list[bytes]) -> dict[str, Any]:
@@ -56,7 +76,7 @@ def _describe_step(step: DiffStep, messages: list[bytes]) -> dict[str, Any]:
         "kind": step.kind,
         "count": step.end - step.begin,
         "number": step.begin + 1,
-        "messages": [view_message(message) for message in messages[step.begin : step.end]],
+        "messages": [view_message(message) for message in messages],
         "removed": view_message(step.removed) if step.kind == "removed" else None,
         "diff": [(line[:1], line[1:]) for line in step.diff],
     }

@@ -14,6 +14,7 @@ from capture.models import Binary, Session
 from capture.wire.binaries.references import StoredText
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import load
+from capture.wire.limits import DEFAULT
 from reports.json_encoding import Spliced
 from reports.queries.records import Record, Row, Selection, is_shown_raw, readable_json
 
@@ -43,8 +44,6 @@ BODY_FIELDS = (
 CORRECTION_FIELDS = (
     "corrected_at old_cost_usd new_cost_usd old_price_source new_price_source".split()
 )
-
-MAX_RAW = 256 * 1024 * 1024
 
 
 def session_json(session: Session) -> dict[str, JSON]:
@@ -201,7 +200,8 @@ def _text(text: StoredText | None, headers: list[list[str]] | None) -> str | Non
         return None
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
-    return decode([text.data], encoding, MAX_RAW).body.decode(errors="replace")
+    limit = DEFAULT.decoded_limit(len(text.data))
+    return decode([text.data], encoding, limit).body.decode(errors="replace")
 
 
 DERIVED = {

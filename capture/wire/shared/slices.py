@@ -5,13 +5,14 @@ An agent sends its growing history with every call; in slices, each message is s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 import msgspec
 
 from capture.wire.json import scanner
-from capture.wire.limits import MAX_PARTS, check
+from capture.wire.limits import MAX_PARTS, TooMuch
 from capture.wire.types import BodyPart, PartKind
 
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -70,7 +71,7 @@ def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart])
     end = position + len(array)
     gap = 1  # between most items it is the same: a comma, a comma and a blank
     items = _items_of(array)
-    check(len(items), MAX_PARTS, "messages")
+    _check_items(items)
     for raw in items:
         item = bytes(raw)
         start = _find(body, item, position + gap, position)
@@ -80,6 +81,12 @@ def _find_items(body: bytes, array: bytes, position: int, parts: list[BodyPart])
             raise _NotFound
         parts.append(BodyPart("message", start, position))
     return end
+
+
+def _check_items(items: Sequence[bytes | msgspec.Raw]) -> None:
+    """Token numbers, as embeddings take them, become one part later."""
+    if len(items) > MAX_PARTS and not bytes(items[0])[:1].isdigit():
+        raise TooMuch("messages", MAX_PARTS)
 
 
 def _after_key(body: bytes, name: str, position: int) -> int:
@@ -117,7 +124,7 @@ def _slice_scanned(body: bytes, kinds: dict[str, PartKind]) -> SlicedBody | None
             continue
         if kind == "message" and value.startswith(b"["):
             items = scanner.children(value) or []
-            check(len(items), MAX_PARTS, "messages")
+            _check_items([value[item.start : item.start + 1] for item in items])
             for item in items:
                 found.parts.append(BodyPart(kind, start + item.start, start + item.end))
         else:
