@@ -199,9 +199,7 @@ def test_an_honest_long_call_is_parsed(limited: Ledger, provider: Provider) -> N
     history = b",".join(turn % n for n in range(5_000))
     request = b'{"model":"gpt-4o","messages":[' + history + b"]}"
     response = bombs.gzip([events, b"data: {" + USAGE + b"}\n\ndata: [DONE]\n\n"])
-    one = Input(
-        "", "", request, response=response, response_headers=[("content-type", SSE), GZIP]
-    )
+    one = Input("", "", request, response=response, response_headers=[("content-type", SSE), GZIP])
     call = send(limited, provider, one, "honest")
     assert call["notes"] is None
     assert len(call["messages"]) == 5_000
