@@ -139,7 +139,7 @@ def read_facts(request: HttpRequest) -> RequestFacts:
     """Also replaces the request's address and scheme by those that a trusted proxy names, for all
     views and middleware that follow."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    scope = cast(Any, request).scope
+    scope: dict[str, Any] = getattr(request, "scope", {})  # none without a server
     address = request.META.get("REMOTE_ADDR")
     client = forwarded.read_client(address, headers, settings.AGENTLEDGER.trusted_proxies)
     if client is not None:

@@ -54,6 +54,8 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["AGENTLEDGER_DSN"] = options.dsn
     os.environ["DJANGO_SETTINGS_MODULE"] = "agentledger_site.settings"
+    # Django's client makes no connection whose user could be asked for.
+    os.environ["AGENTLEDGER_TRUSTED_NETWORKS"] = "127.0.0.1"
     import django
 
     django.setup(set_prefix=False)

@@ -63,6 +63,8 @@ for n in range(*map(int, sys.argv[1:])):
 
 def in_django(ledger: Ledger, program: str, *arguments: str) -> str:
     env = {**ledger.environment(), "DJANGO_SETTINGS_MODULE": "agentledger_site.settings"}
+    # Django's client makes no connection whose user could be asked for.
+    env["AGENTLEDGER_TRUSTED_NETWORKS"] = "127.0.0.1"
     command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=ledger.folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -73,6 +73,8 @@ asyncio.run(listen())
 def test_a_client_that_may_not_listen_any_more_is_closed(fresh: Ledger) -> None:
     with fresh:  # makes its tables
         pass
+    # There is no connection whose user could be asked for.
+    fresh.env["AGENTLEDGER_TRUSTED_NETWORKS"] = "127.0.0.1"
     result = subprocess.run(
         [sys.executable, "-c", RECHECK],
         cwd=fresh.folder,
