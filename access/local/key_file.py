@@ -17,6 +17,8 @@ def read_or_make(file: Path, *, otherwise: str) -> str:
     try:
         if not file.exists():
             _make(file)
+        elif file.stat().st_mode & 0o077:
+            _close_to_others(file)
         key = file.read_text().strip()
         if key:
             return key
@@ -39,3 +41,10 @@ def _make(file: Path) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def _close_to_others(file: Path) -> None:
+    try:
+        file.chmod(0o600)
+    except OSError:  # it is a mounted secret, or belongs to another user
+        logger.warning("other users may read the key in %s", file)

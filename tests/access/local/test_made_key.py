@@ -32,8 +32,10 @@ def test_a_key_is_made_once_kept_and_shown_as_a_link(fresh: Ledger) -> None:
         refused = fresh.get("/api/sessions")
         assert (refused.status_code, KEY_HEADER in refused.json()["detail"]) == (401, True)
         assert fresh.get("/api/audit", headers={KEY_HEADER: key}).status_code == 200
+    (fresh.folder / "agentledger-api-key").chmod(0o644)
     with fresh:
         assert file_of(fresh) == key
+        assert (fresh.folder / "agentledger-api-key").stat().st_mode & 0o777 == 0o600
         assert fresh.get("/api/sessions", headers={KEY_HEADER: key}).status_code == 200
     # The networks that the operator trusts stay trusted.
     fresh.env["AGENTLEDGER_TRUSTED_NETWORKS"] = "127.0.0.0/8"
