@@ -51,8 +51,10 @@ class ChildProcess:
             [sys.executable, "-m", "django", self.command, "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             env=environment,
-            # Ctrl-C in the terminal is for the proxy alone, which then stops its children.
-            start_new_session=True,
+            # Ctrl-C in the terminal is for the proxy alone, which then stops its children. They
+            # stay in its session: Linux shares out the CPU by sessions first (man 7 sched,
+            # autogroup), and would give them as much as the proxy, however nice they are.
+            process_group=0,
         )
 
     def _watch(self) -> None:

@@ -36,6 +36,8 @@ class Doorbell:
         self._selector.register(woken, selectors.EVENT_READ)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
+        # A terminal with `stty tostop` would stop what logs in the background.
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 
     def _stop(self) -> None:
         self.is_stopping = True
