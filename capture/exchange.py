@@ -61,6 +61,7 @@ class RequestHead:
     refusal: Refusal | None = None
     budget_warning: list[dict[str, Any]] | None = None  # budgets that are spent, but only warn
     reserved_usd: Decimal | None = None  # None: no budget applies, or the model has no price
+    n_deletions: int = 0  # of sessions, as far as the proxy knew: capture.deletion_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Limiter:
 
     async def tick(self) -> None:
         """Must be called every few seconds."""
-        ago_s = time.time() - self.folder.recorded_until()
+        ago_s = time.monotonic() - self.folder.recorded_until()
         self.state.mark_recorded(ago_s)
         self.prior_spend.mark_recorded(ago_s)
         version = self.price_sources.published_version()

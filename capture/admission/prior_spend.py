@@ -41,7 +41,7 @@ class PriorSpend:
         self._thread = ThreadPoolExecutor(1, "prior-spend")
         self._unrecorded: dict[Account, dict[UUID, Decimal]] = defaultdict(dict)
         self._reserved: list[tuple[UUID, Decimal]] = []
-        self._began = time.time()
+        self._began = time.monotonic()
 
     def begin(self, prices: Prices) -> None:
         """Must be called before calls are taken."""
@@ -68,7 +68,7 @@ class PriorSpend:
 
     def mark_recorded(self, ago_s: float) -> None:
         """See `State.mark_recorded`."""
-        if time.time() - ago_s > self._began:
+        if time.monotonic() - ago_s > self._began:
             self._unrecorded.clear()
 
     def close(self) -> None:

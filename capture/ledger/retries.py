@@ -39,4 +39,4 @@ class Retries:
             request_sha256=call.request_sha256,
             attempt__lt=attempt,
         )
-        return earlier.order_by("-timestamp", "-seq").values_list("pk", flat=True).first()
+        return earlier.order_by("-seq").values_list("pk", flat=True).first()

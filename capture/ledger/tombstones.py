@@ -18,19 +18,26 @@ from capture.parsing.parsed_call import ParsedCall
 
 def find_deleted(calls: Sequence[ParsedCall]) -> dict[UUID, datetime]:
     """Returns, of calls that are to be recorded, those that began before their session was deleted,
-    and when it was."""
+    and when it was.
+
+    A call whose proxy knew of the deletion came after it, whatever the clocks say. Another one came
+    before it, or within the second in which its proxy learned of a deletion elsewhere.
+    """
     digests = {
         call.action_id: session_digest(session_id)
         for call in calls
         if (session_id := call.ledger_field("session_id"))
     }
     found = DeletedSession.objects.filter(digest__in=set(digests.values()))
-    deleted_at = dict(found.values_list("digest", "deleted_at"))
-    return {
-        call.action_id: at
-        for call in calls
-        if (at := deleted_at.get(digests.get(call.action_id, ""))) and call.timestamp <= at
-    }
+    rows = found.values_list("digest", "number", "deleted_at")
+    deletions = {digest: (number, at) for digest, number, at in rows}
+    deleted_at = {}
+    for call in calls:
+        number, at = deletions.get(digests.get(call.action_id, ""), (0, call.timestamp))
+        n_known = call.request.n_deletions if call.request else 0
+        if n_known < number and call.timestamp <= at:
+            deleted_at[call.action_id] = at
+    return deleted_at
 
 
 def insert_tombstones(calls: Sequence[ParsedCall], deleted_at: dict[UUID, datetime]) -> None:

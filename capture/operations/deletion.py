@@ -14,6 +14,7 @@ from django.utils.timezone import now
 
 from access import audit
 from access.actors import Actor
+from capture.deletion_count import deletion_count
 from capture.exchange import Outcome
 from capture.ledger.sessions import LISTS, MAX_TOTAL, session_names
 from capture.ledger.tombstones import session_digest
@@ -34,16 +35,20 @@ def delete_session(actor: Actor, session_id: str) -> bool:
     """Returns whether there was a session of this name."""
     with transaction.atomic():
         # Recorders hold this lock for each batch, so later batches see the deletion.
-        Ledger.objects.select_for_update().get(pk=1)
-        at = now()
+        ledger = Ledger.objects.select_for_update().get(pk=1)
+        at = deletion_count.after_all_calls(now())
         found = Session.objects.not_deleted().filter(session_id=session_id)
         was_there = found.update(deleted_at=at) > 0
         if was_there:
+            ledger.n_deletions += 1
+            ledger.save(update_fields=["n_deletions"])
             DeletedSession.objects.update_or_create(
-                digest=session_digest(session_id), defaults={"deleted_at": at}
+                digest=session_digest(session_id),
+                defaults={"number": ledger.n_deletions, "deleted_at": at},
             )
             audit.record(actor, "session.delete", session_id)
     if was_there:
+        deletion_count.known = ledger.n_deletions
         _wake_recorder()
     return was_there
 

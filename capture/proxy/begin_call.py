@@ -3,12 +3,12 @@ admitted or refused, and its request is spooled."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from capture.admission.body_inspection import inspect_body
 from capture.admission.charge import Charge
 from capture.admission.decision import NOTHING_APPLIES, Admitted, Refused
+from capture.deletion_count import deletion_count
 from capture.exchange import RequestHead
 from capture.proxy import recorded_headers, usage_injection
 from capture.proxy.forwarded_call import ForwardedCall
@@ -98,7 +98,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
 def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:
     destination = call.route.destination
     return RequestHead(
-        started_ns=time.time_ns(),
+        started_ns=deletion_count.start_call(),
         method=call.method,
         path=call.path,
         target=recorded_headers.target(call.target),
@@ -110,4 +110,5 @@ def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:
         ledger=call.fields,
         body_size=body.size,
         has_body_file=body.file is not None,
+        n_deletions=deletion_count.known,
     )

@@ -45,6 +45,7 @@ def mark_stopping(descriptor: int) -> None:
 def claim(folder: Folder) -> None:
     """Must be called before this process spools calls. Those that another ledger has left are left
     alone; if the database is unavailable, the recorder will find them."""
+    folder.forget_recorded()
     ledger = _identity()
     with contextlib.suppress(OSError):  # the disk is full: the recorder tries again
         if ledger is None:

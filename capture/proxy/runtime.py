@@ -18,6 +18,7 @@ from typing import Any, Literal
 from django.conf import settings
 
 from access import garbage_collection
+from capture.admission.deletions import Deletions
 from capture.admission.gate import Admission
 from capture.admission.ingest_keys import IngestKeys
 from capture.admission.ingest_tokens import IngestTokens
@@ -186,7 +187,8 @@ def _begin() -> Runtime:
     recorder = RecorderProcess()
     stops = Stops(folder.path / "stops.json")
     ingest = IngestKeys(config.ingest_key, IngestTokens(folder.path / "ingest-tokens.json"))
-    watch = LedgerWatch([stops, ingest.tokens])
+    deletions = Deletions("deletions", folder.path / "deletions.json", int, 0)
+    watch = LedgerWatch([stops, ingest.tokens, deletions])
     watch.begin()
     limits = Limiter.begin(folder, has_token_budgets=ingest.tokens.have_budgets)
     return Runtime(

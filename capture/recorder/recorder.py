@@ -105,7 +105,7 @@ class Recorder:
 
     def _drain(self, reader: Reader) -> None:
         while not self._doorbell.is_stopping:
-            began_ns = time.time_ns()
+            began_ns = time.monotonic_ns()
             calls = reader.read(max_calls=MAX_CALLS, max_bytes=MAX_BYTES)
             self._record(reader, calls)
             if self._doorbell.is_stopping or (self._doorbell.is_proxy_gone and not calls):

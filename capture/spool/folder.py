@@ -99,7 +99,9 @@ class Folder:
         return self.path / "recorder.json"
 
     def mark_recorded(self, at_ns: int) -> None:
-        """Notes that all calls that ended before `at_ns` (since 1970) are in the ledger."""
+        """Notes that all calls that ended before `at_ns` are in the ledger. The file's time says
+        when, by the monotonic clock: it counts from the start of the machine, for all processes,
+        and nobody sets it."""
         mark = self.path / "recorded"
         try:
             os.utime(mark, ns=(at_ns, at_ns))
@@ -108,11 +110,15 @@ class Folder:
             os.utime(mark, ns=(at_ns, at_ns))
 
     def recorded_until(self) -> float:
-        """Returns seconds since 1970; 0 when no recorder has run yet."""
+        """Returns seconds of the monotonic clock; 0 when no recorder has run yet."""
         try:
             return (self.path / "recorded").stat().st_mtime
         except FileNotFoundError:
             return 0.0
+
+    def forget_recorded(self) -> None:
+        """Must be called before calls are taken: the machine may have been started again."""
+        (self.path / "recorded").unlink(missing_ok=True)
 
     def size(self) -> int:
         """Returns the bytes of all that is not recorded yet."""

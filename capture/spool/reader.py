@@ -30,7 +30,7 @@ logger = logging.getLogger("agentledger.spool")
 # Payloads of short calls stay in memory, so that most calls are read from the disk once.
 MEMORY_PER_CALL = 64 * 1024
 MEMORY_IN_ALL = 64 * 1024 * 1024
-# A file that nobody has written to for this long has no proxy any more.
+# A file that did not change for this long, as far as this process saw, has no proxy any more.
 ABANDONED_AFTER_S = 3600.0
 
 
@@ -48,6 +48,8 @@ class Reader:
         self._segments: dict[str, SegmentReader] = {}
         self._open: dict[bytes, SpooledCall] = {}
         self._bytes_in_memory = 0
+        # Files without a call, with what they were like and since when (monotonic).
+        self._unfinished: dict[str, tuple[tuple[int, int], float]] = {}
         self.n_damaged = 0  # gaps that were set aside
         self.is_caught_up = False  # whether the last read reached the end of all segments
 
@@ -234,13 +236,21 @@ class Reader:
         """Removes unfinished files of processes that died: no call refers to them. May be called
         only when the reader has caught up."""
         open_bodies = {self.folder.body_path(call.action_id).name for call in self._open.values()}
-        recent = time.time() - ABANDONED_AFTER_S
+        now, seen = time.monotonic(), self._unfinished
+        self._unfinished = {}
         for path in self.folder.path.iterdir():
             # Bodies of another ledger's calls are not known from here.
             suffixes = (".new",) if self._foreign else (".new", ".body")
             if path.suffix in suffixes and path.name not in open_bodies:
                 with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime < recent:
+                    found = path.stat()
+                    state = (found.st_mtime_ns, found.st_size)
+                    before, since = seen.get(path.name, (state, now))
+                    if before != state:
+                        since = now
+                    if now - since < ABANDONED_AFTER_S:
+                        self._unfinished[path.name] = (state, since)
+                    else:
                         path.unlink()
 
     def _finished_segments(self) -> list[SegmentReader]:

@@ -64,7 +64,7 @@ class Writer:
         self.folder = folder
         self.max_bytes = max_bytes
         self.fsync = fsync
-        self.id = f"{time.time_ns():016x}"[-16:] + secrets.token_hex(2)
+        self.id = _new_id(folder)
         segment_bytes = min(segment_bytes, max(max_bytes // 4, 64 * 1024))
         self._segments = SegmentWriter(folder, self.id, segment_bytes=segment_bytes, fsync=fsync)
         self._unrecorded = 0  # bytes in the folder when last measured, and written since then
@@ -151,6 +151,12 @@ class Writer:
     def _ring_now(self) -> None:
         self._ring = None
         self.folder.ring_doorbell()
+
+
+def _new_id(folder: Folder) -> str:
+    """Returns an id that sorts after those of earlier writers, even if the clock was set back."""
+    newest = max((int(name.writer[:16], 16) for name in folder.segments()), default=0)
+    return f"{max(time.time_ns(), newest + 1):016x}"[-16:] + secrets.token_hex(2)
 
 
 class CallWriter:

@@ -7,10 +7,11 @@ followed by the ids of its entries.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -27,7 +28,7 @@ from reports.queries.ledger_position import live_figures, stops_in_force
 # More calls than this at once are a backlog: clients are better served by the list of calls.
 MAX_CALLS = 2000
 MAX_SESSIONS = 200
-FIGURES_INTERVAL = timedelta(seconds=1)
+FIGURES_INTERVAL_S = 1.0
 FAILURES = (DatabaseError, InterfaceError)
 
 T = TypeVar("T")
@@ -60,7 +61,8 @@ class LedgerReader:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live")
         self._probe = ChangeProbe()
-        self._figures_at = datetime.min.replace(tzinfo=UTC)
+        self._figures_at = float("-inf")  # monotonic
+        self._figures_day: date | None = None
         self._figures_position: LedgerPosition | None = None
         self._figures: dict[str, Any] = {}
 
@@ -92,22 +94,23 @@ class LedgerReader:
 
     def _new_figures(self, position: LedgerPosition) -> dict[str, Any] | None:
         """Returns None where they are the same, or were read within the last second."""
-        at = now()
-        if at - self._figures_at < FIGURES_INTERVAL:
+        at = time.monotonic()
+        if at - self._figures_at < FIGURES_INTERVAL_S:
             return None
-        if position == self._figures_position and not self._have_figures_passed(at):
+        today = now().date()
+        if position == self._figures_position and not self._have_figures_passed(today):
             return None
-        self._figures_at, self._figures_position = at, position
-        figures = live_figures(at)
+        self._figures_at, self._figures_day, self._figures_position = at, today, position
+        figures = live_figures(now())
         if figures == self._figures:
             return None
         self._figures = figures
         return figures
 
-    def _have_figures_passed(self, at: datetime) -> bool:
+    def _have_figures_passed(self, today: date) -> bool:
         """Returns whether they may be others by now, although no call came: a minute and a day pass
         by themselves."""
-        return bool(self._figures["calls_per_minute"]) or at.date() > self._figures_at.date()
+        return bool(self._figures["calls_per_minute"]) or today != self._figures_day
 
 
 def read_missed(filter: CallFilter, since: Since, until: LedgerPosition) -> News | None:

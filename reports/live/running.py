@@ -49,7 +49,7 @@ def _short_call(action_id: UUID, call: RunningCall) -> ShortCall:
         "provider": head.provider or by_name(head.wire_format).PROVIDER,
         "outcome": RUNNING,
         "budget_warning": head.budget_warning,
-        "latency_ms": (time.time_ns() - head.started_ns) / 1e6,
+        "latency_ms": max(0, time.time_ns() - head.started_ns) / 1e6,
     }
 
 

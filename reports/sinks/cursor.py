@@ -40,7 +40,9 @@ def position(name: str) -> int:
 def acquire(name: str, holder: str) -> bool:
     """Takes the lease, or renews it, and returns whether `holder` has it. An expired lease goes to
     the first process that asks for it."""
-    free = SinkCursor.objects.filter(Q(holder=holder) | Q(held_until__lt=Now()), pk=name)
+    # One that ends later than a new one would was made before the clock was set back.
+    has_expired = Q(held_until__lt=Now()) | Q(held_until__gt=Now() + LEASE)
+    free = SinkCursor.objects.filter(Q(holder=holder) | has_expired, pk=name)
     if free.update(holder=holder, held_until=Now() + LEASE) == 1:
         return True
     made = SinkCursor(name=name, holder=holder, held_until=Now() + LEASE)

@@ -83,6 +83,23 @@ end
 ADMIT = (
     _COMMON
     + """
+-- After the clock of Redis was set back, times in the future become the present.
+local function follow_clock(key)
+  local newest = redis.call('LINDEX', key, 0)
+  if newest and tonumber(newest) > now then
+    local times = redis.call('LRANGE', key, 0, -1)
+    redis.call('DEL', key)
+    for _, at in ipairs(times) do redis.call('RPUSH', key, text(at - newest + now)) end
+    redis.call('PEXPIRE', key, text(WINDOW_US / 1e3))
+  end
+end
+for _, limit in ipairs(a.limits) do follow_clock(PREFIX .. limit.key) end
+local latest = now + a.lease_us
+local after = '(' .. text(latest)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, after, '+inf', 'LIMIT', 0, 100)) do
+  redis.call('ZADD', LEASES, text(latest), id)
+end
+
 local wait, worst = 0, 0
 for i, limit in ipairs(a.limits) do
   local nth = redis.call('LINDEX', PREFIX .. limit.key, limit.n - 1)

@@ -225,6 +225,28 @@ def test_a_call_that_was_taken_for_lost_is_corrected_when_it_ends(
     asyncio.run(scenario())
 
 
+def test_a_clock_that_is_set_back_holds_nobody_up(redis_server: RedisServer) -> None:
+    redis_server.empty()
+    now = time.time()
+
+    async def scenario() -> None:
+        nonlocal now
+        async with state(redis_server, Limits(overall=2), lease_s=30, unix=lambda: now) as one:
+            admission_of(await one.admit(new_request(session="s")))
+            now += 10
+            admission_of(await one.admit(new_request(session="s")))
+            now -= 3600
+            refused = refusal_of(await one.admit(new_request(session="s")))
+            assert refused.retry_after_s == pytest.approx(50)
+            now += 51
+            admission_of(await one.admit(new_request(session="s")))
+            refusal_of(await one.admit(new_request(session="s")))
+            # The leases of the first two are over, as they would be without the change.
+            assert await of_session(one) == (2, 1)
+
+    asyncio.run(scenario())
+
+
 def test_scripts_that_redis_has_forgotten_are_loaded_again(redis_server: RedisServer) -> None:
     async def scenario() -> None:
         async with state(redis_server) as one:
