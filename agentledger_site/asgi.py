@@ -36,8 +36,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.urls import get_resolver, re_path
 
 from access.local import startup_notes
-from agentledger_site.owned_paths import is_owned
 from agentledger_site.page_threads import PageThreads
+from agentledger_site.sides import Side, find_side
 from capture.proxy import runtime
 from capture.proxy.asgi_types import Receive, Scope, Send
 from capture.proxy.handler import ProxyHandler
@@ -81,18 +81,32 @@ forward = ProxyHandler(proxy)
 
 async def http(scope: Scope, receive: Receive, send: Send) -> None:
     begin()
-    if is_owned(scope["path"]):
-        await pages(scope, receive, send)
-    else:
-        await forward(scope, receive, send)
+    match find_side(scope):
+        case Side.OURS:
+            await pages(scope, receive, send)
+        case Side.PROVIDERS:
+            await forward(scope, receive, send)
+        case Side.NEITHER:
+            await nothing_here(scope, receive, send)
 
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     begin()
-    if is_owned(scope["path"]):
-        await owned_websocket(scope, receive, send)
-    else:
-        await proxy_websocket(scope, receive, send)
+    match find_side(scope):
+        case Side.OURS:
+            await owned_websocket(scope, receive, send)
+        case Side.PROVIDERS:
+            await proxy_websocket(scope, receive, send)
+        case Side.NEITHER:
+            await no_websocket(scope, receive, send)
+
+
+async def nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    """Responds to what belongs to the other port, where there are two."""
+    body = encode({"detail": "not at this port: AgentLedger serves pages and proxy at two"})
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,8 +116,7 @@ async def no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await deny(scope, send, 404, [(b"content-type", b"application/json")], body)
 
 
-# Not for every WebSocket: it takes //ws, which is the provider's, for /ws. The cast is for django's
-# types, which know views alone.
+# The cast is for django's types, which know views alone.
 owned_websocket = URLRouter([*websocket_urlpatterns, re_path("", cast(Any, no_websocket))])
 
 

@@ -71,6 +71,12 @@ class Config(Variables):
         each provider's calls go to that provider."""
         return self.upstream_url if self.is_given("upstream_url") else None
 
+    def refuse_one_port(self) -> None:
+        """Raises BadValue if pages and proxy are to have the same port."""
+        if self.dashboard_port == self.port != 0:
+            name = f"{PREFIX}DASHBOARD_PORT"
+            raise BadValue(name, str(self.port), "another port than AGENTLEDGER_PORT")
+
     def is_given(self, field: str) -> bool:
         return field in self.given
 

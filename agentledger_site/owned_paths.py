@@ -23,7 +23,7 @@ OWNED_PREFIXES = (
     "/admin/",
     "/static/",
 )
-# Those that are served on the agents' port where the read side has a port of its own.
+# Those that are served at the agents' port where pages have a port of their own.
 PROBES = frozenset(("/health", "/readyz"))
 
 

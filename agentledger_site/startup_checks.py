@@ -17,6 +17,7 @@ def check() -> None:
         hint = f"; did you mean {nearest}?" if nearest else ""
         print(f"warning: {name} is not a variable of AgentLedger{hint}", file=sys.stderr)
     try:
+        conf.config().refuse_one_port()
         databases(conf.config())
         conf.config().price_sources.read_operators()
     except (conf.BadValue, ValueError) as bad:

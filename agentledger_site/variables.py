@@ -66,6 +66,13 @@ class Variables:
     )
     host: str = variable("HOST", text, "0.0.0.0", "address to bind")
     port: int = variable("PORT", whole_number(0, 65535), "8000", "port to bind; 0: any free port")
+    dashboard_port: int | None = variable(
+        "DASHBOARD_PORT",
+        whole_number(0, 65535),
+        None,
+        "port of its own for the pages and the API; `AGENTLEDGER_PORT` then has the proxy,"
+        " `/health` and `/readyz` ([docs/access.md](docs/access.md#two-ports))",
+    )
     api_key: str | None = variable(
         "API_KEY",
         text,

@@ -26,7 +26,8 @@ def describe_sign_in(url: str) -> list[str]:
 def log_sign_in() -> None:
     """Says the same on servers other than `runproxy`, which know their own port."""
     if made_key.is_in_use():
-        link = _link(f"http://localhost:{settings.AGENTLEDGER.port}")
+        config = settings.AGENTLEDGER
+        link = _link(f"http://localhost:{config.dashboard_port or config.port}")
         logger.info("AGENTLEDGER_API_KEY is %s; sign in at %s", describe_key(), link)
 
 

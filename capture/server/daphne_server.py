@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -30,13 +30,20 @@ APPLICATION_CLOSE_TIMEOUT_S = 3600
 
 
 class Server(DaphneServer):  # type: ignore[misc]  # Daphne has no types
-    """Serves from `run()` until `stop()`. `on_ready` is called with the port once it listens."""
+    """Serves from `run()` until `stop()`. `on_ready` is called with the ports once all listen."""
 
-    def __init__(self, application: Any, *, host: str, port: int, on_ready: Callable[[int], None]):
+    def __init__(
+        self,
+        application: Any,
+        *,
+        host: str,
+        ports: Sequence[int],
+        on_ready: Callable[[list[int]], None],
+    ):
         address = host.replace(":", r"\:")
         super().__init__(
             application,
-            endpoints=[f"tcp:port={port}:interface={address}:backlog=1024"],
+            endpoints=[f"tcp:port={port}:interface={address}:backlog=1024" for port in ports],
             signal_handlers=False,
             server_name="",
             application_close_timeout=APPLICATION_CLOSE_TIMEOUT_S,
@@ -52,7 +59,9 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne has no types
         self.ws_factory.protocol = AgentWebSocket
         self.ws_factory.setProtocolOptions(maxMessagePayloadSize=0, maxFramePayloadSize=0)
         port.transport = AgentConnection
-        reactor.callWhenRunning(self.on_ready, port.getHost().port)
+        if len(self._ports) == len(self.endpoints):  # they listen in the order of the endpoints
+            numbers = [listening.getHost().port for listening in self._ports]
+            reactor.callWhenRunning(self.on_ready, numbers)
 
     def listen_error(self, failure: Any) -> None:
         self.listen_failure = failure.getErrorMessage()

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.middleware import may_read, wants_page
+from reports.addresses import proxy_url
 from reports.api.readiness import readiness
 from reports.dashboard.calls import calls
 from reports.queries.parameters import NoParameters
@@ -27,12 +28,12 @@ def index(request: Request) -> HttpResponseBase:
     if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
     NoParameters.parse(request.query_params)
-    base = request.build_absolute_uri("/")
+    base, proxy = request.build_absolute_uri("/"), proxy_url(request._request)
     return Response(
         {
             "version": settings.VERSION,
-            "openai_base_url": f"{base}v1",
-            "anthropic_base_url": base.rstrip("/"),
+            "openai_base_url": f"{proxy}/v1",
+            "anthropic_base_url": proxy,
             "sessions": f"{base}api/sessions",
             "schema": f"{base}api/schema/view",
             "health": f"{base}health",

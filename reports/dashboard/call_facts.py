@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.types import JSON
+from reports.addresses import proxy_url
 from reports.queries import records
 from reports.queries.records import Record
 
@@ -86,7 +87,7 @@ def curl_command(request: HttpRequest, record: Record, limit: int) -> str | None
     body = records.rebuild_request(record)
     if body is None or len(body) > limit or not body.isascii():
         return None
-    url = request.build_absolute_uri("/").rstrip("/") + (record.row["heads"]["target"] or "")
+    url = proxy_url(request) + (record.row["heads"]["target"] or "")
     header = "x-api-key: $API_KEY"
     if record.row["provider"] != "anthropic":
         header = "authorization: Bearer $API_KEY"

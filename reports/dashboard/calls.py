@@ -12,6 +12,7 @@ from django.utils.timezone import now
 
 from capture.ledger.changes import newest_position
 from capture.models import Call
+from reports.addresses import proxy_url
 from reports.dashboard.calls_page import (
     NEWEST_FIRST,
     CallsPage,
@@ -80,7 +81,7 @@ def calls(request: HtmxRequest) -> HttpResponse:
         "figures": live_figures(now()),
         "today": f"{now():%Y-%m-%d}",
         "stops": stops_in_force(),
-        "base_url": request.build_absolute_uri("/").rstrip("/"),
+        "base_url": proxy_url(request),
         "is_ledger_empty": not found.calls and not filters and position.seq == 0,
     }
     return render(request, "dashboard/calls.html", context)

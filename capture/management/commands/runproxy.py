@@ -41,7 +41,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, demo: bool, **options: Any) -> None:
-        refuse_used_port(settings.AGENTLEDGER.host, settings.AGENTLEDGER.port)
+        config = settings.AGENTLEDGER
+        refuse_used_port(config.host, config.port, "AGENTLEDGER_PORT")
+        if config.dashboard_port is not None:
+            refuse_used_port(config.host, config.dashboard_port, "AGENTLEDGER_DASHBOARD_PORT")
         prepare_database()
         if demo:
             settings.AGENTLEDGER = dataclasses.replace(
@@ -56,7 +59,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def refuse_used_port(host: str, port: int) -> None:
+def refuse_used_port(host: str, port: int, variable: str) -> None:
     """Raises CommandError if the port cannot be bound, before anything is started."""
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -68,7 +71,7 @@ def refuse_used_port(host: str, port: int) -> None:
     except OSError as error:
         raise CommandError(
             f"cannot listen on {host} port {port}: {error.strerror};"
-            " choose another with AGENTLEDGER_PORT or AGENTLEDGER_HOST"
+            f" choose another with {variable} or AGENTLEDGER_HOST"
         ) from None
 
 
@@ -135,7 +138,7 @@ def serve(*, is_demo: bool, write_line: Callable[[str], None]) -> None:
     server = Server(
         import_string(settings.ASGI_APPLICATION),
         host=config.host,
-        port=config.port,
+        ports=[port for port in (config.port, config.dashboard_port) if port is not None],
         on_ready=partial(announce, is_demo=is_demo, write_line=write_line),
     )
     try:
@@ -171,9 +174,14 @@ def stop_at_signals(server: Any) -> None:
         loop.add_signal_handler(number, on_signal)
 
 
-def announce(port: int, *, is_demo: bool, write_line: Callable[[str], None]) -> None:
+def announce(ports: list[int], *, is_demo: bool, write_line: Callable[[str], None]) -> None:
     """Writes where this process can be reached, and starts the demo's agents."""
-    for line in describe_addresses(port):
+    # A port 0 is known only now; the application tells a request by its port.
+    port, *more = ports
+    settings.AGENTLEDGER = dataclasses.replace(
+        settings.AGENTLEDGER, port=port, dashboard_port=more[0] if more else None
+    )
+    for line in describe_addresses():
         write_line(line)
     startup_notes.warn_of_open_doors()
     if is_demo:
@@ -183,15 +191,16 @@ def announce(port: int, *, is_demo: bool, write_line: Callable[[str], None]) -> 
         threading.Thread(target=play.play, args=arguments, daemon=True).start()
 
 
-def describe_addresses(port: int) -> list[str]:
+def describe_addresses() -> list[str]:
     config = settings.AGENTLEDGER
     host = "localhost" if config.host in ("0.0.0.0", "::", "") else config.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    origin = f"http://{f'[{host}]' if ':' in host else host}"
+    url, dashboard = f"{origin}:{config.port}", f"{origin}:{config.dashboard_port or config.port}"
     upstreams = Destinations(config.upstreams, config.default_upstream_url).urls()
     return [
         f"AgentLedger {settings.VERSION}",
-        f"  Dashboard           {url}/",
-        *startup_notes.describe_sign_in(url),
+        f"  Dashboard           {dashboard}/",
+        *startup_notes.describe_sign_in(dashboard),
         f"  OpenAI base URL     {url}/v1",
         f"  Anthropic base URL  {url}",
         *(f"  {f'Upstream {name}':<18}  {url}" for name, url in upstreams.items()),
