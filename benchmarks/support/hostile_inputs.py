@@ -132,6 +132,7 @@ def _embeddings(size: int) -> Iterator[bytes]:
 
 MESSAGES = bombs.request_of_messages
 INPUTS = (
+    HostileInput("nothing hostile"),
     HostileInput("messages, gzip", MESSAGES, "gzip"),
     HostileInput("messages, deflate", MESSAGES, "deflate"),
     HostileInput("messages, brotli", MESSAGES, "br"),

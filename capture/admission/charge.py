@@ -4,6 +4,8 @@ recorder. Both read the same bytes by the same rules, and arrive at the same cos
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
@@ -17,13 +19,22 @@ from capture.pricing.call_cost import billing_of, charge_usd, cost_of, cost_of_c
 from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
+from capture.wire.limits import Limits
 
-# Bytes of a response. A call with a longer one is charged what it reserved.
+# Bytes of a response, as it came and decoded. A call with a longer one is charged what it reserved.
 MAX_PARSED = 8 * 1024 * 1024
-# A longer response is parsed in a thread, so that other calls do not wait for it.
-MAX_PARSED_INLINE = 256 * 1024
+# A longer response, decoded, is parsed in a thread, so that other calls do not wait for it: events
+# of 64 KB take 10 ms.
+MAX_PARSED_INLINE = 64 * 1024
+# So is a longer request, where the response has no usage. It is parsed in a millisecond.
+MAX_REQUEST_INLINE = 256 * 1024
 # Bytes of a stream after which its cost is first estimated in mid-stream.
 FIRST_ESTIMATE_AT = 2 * 1024
+
+
+_LIMITS = Limits(MAX_PARSED, "a fixed limit")
+# Of their own: pages must not wait for calls, nor calls for pages.
+_threads = ThreadPoolExecutor(2, thread_name_prefix="charge")
 
 
 class Measured(NamedTuple):
@@ -57,6 +68,7 @@ class Charge:
         self._size = 0
         self._next_estimate_at = FIRST_ESTIMATE_AT
         self._held_usd = request.expected_usd or Decimal(0)
+        self._content: bytes | None = None  # of the response that has ended, if it is small
         self._has_ended = False
         self._ending: asyncio.Future[None] | None = None  # the settling, where it takes time
 
@@ -67,8 +79,8 @@ class Charge:
         if self._size < self._next_estimate_at or self._size > MAX_PARSED:
             return False
         self._next_estimate_at = max(FIRST_ESTIMATE_AT, self._size * 5 // 4)
-        usd = self._cost_so_far()
-        if usd is None or usd <= self._held_usd:
+        usd = await self._cost_so_far()
+        if usd is None or usd <= self._held_usd or self._has_ended:
             return False
         if not await self._state.extend(self._request, usd):
             return True
@@ -105,7 +117,8 @@ class Charge:
                 await asyncio.shield(self._ending)
             return
         self._has_ended = True
-        if self._state.is_local and self._size <= MAX_PARSED_INLINE:
+        self._content = self._decode_small()
+        if self._state.is_local and self._content is not None:
             await self._settle(outcome)  # it is never suspended, so nothing can come in between
         else:
             self._ending = asyncio.ensure_future(self._settle(outcome))
@@ -123,10 +136,10 @@ class Charge:
         measured = Measured(None)
         if response is not None and self._size <= MAX_PARSED:
             self._exchange.end = End(outcome, 0)
-            if self._size <= MAX_PARSED_INLINE:
-                measured = self._measure()
+            if self._content is not None:
+                measured = self._measure(self._content)
             else:
-                measured = await asyncio.to_thread(self._measure)
+                measured = await _in_thread(self._measure_large)
         if measured.usd is not None and outcome == Outcome.COMPLETED and self._request.model:
             wire_format = registry.by_name(self._head.wire_format)
             self._estimator.learn(
@@ -140,11 +153,39 @@ class Charge:
         assert self._exchange.request is not None
         return self._exchange.request
 
-    def _measure(self) -> Measured:
+    def _decode_small(self) -> bytes | None:
+        """Returns the content of a small response to a small request; None: one of them is not
+        small, or not once it is decoded."""
+        if not self._is_small:
+            return None
+        encoding = self._encoding
+        if not encoding:
+            return b"".join(self._exchange.pieces)
+        decoded = decode(self._exchange.pieces, encoding, MAX_PARSED_INLINE)
+        return None if decoded.is_over else decoded.body
+
+    @property
+    def _is_small(self) -> bool:
+        """Says so of what came, before anything is decoded."""
+        return (
+            self._size <= MAX_PARSED_INLINE
+            and self._head.body_size <= MAX_REQUEST_INLINE
+            and not any(name == "content-encoding" for name, _ in self._head.headers)
+        )
+
+    @property
+    def _encoding(self) -> str | None:
+        response = self._exchange.response
+        return dict(response.headers).get("content-encoding") if response else None
+
+    def _measure_large(self) -> Measured:
+        decoded = decode(self._exchange.pieces, self._encoding, MAX_PARSED)
+        return Measured(None) if decoded.is_over else self._measure(decoded.body)
+
+    def _measure(self, content: bytes) -> Measured:
         exchange, head = self._exchange, self._head
         assert exchange.response is not None and exchange.end is not None
         wire_format, headers = registry.by_name(head.wire_format), dict(exchange.response.headers)
-        content = decode(exchange.pieces, headers.get("content-encoding"), MAX_PARSED * 4).body
         parsed_response = parse_decoded(
             wire_format,
             content,
@@ -154,7 +195,9 @@ class Charge:
         )
         usage = parsed_response.usage
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
-            return self._measure_as_recorder()  # which may be able to estimate it
+            return self._measure_as_recorder(
+                self._snapshot(exchange.end)
+            )  # which may be able to estimate it
         terms = BillingTerms(
             requested_model=self._request.model,
             response_model=parsed_response.response_model,
@@ -172,14 +215,23 @@ class Charge:
         )
         return Measured(cost.total_usd, usage.tokens_out)
 
-    def _measure_as_recorder(self) -> Measured:
+    def _snapshot(self, end: End) -> Exchange:
+        return replace(self._exchange, pieces=list(self._exchange.pieces), end=end)
+
+    def _measure_as_recorder(self, exchange: Exchange) -> Measured:
         """Parses the request too, as the recorder does; this takes longer."""
-        call = parse_call(replace(self._exchange, pieces=list(self._exchange.pieces)))
+        call = parse_call(exchange, limits=_LIMITS)
         if not self._has_whole_request and call.usage_source == "estimated":
             return Measured(None)
         tokens_out = call.usage.tokens_out if call.usage else None
         return Measured(cost_of_call(self._estimator.prices, call).total_usd, tokens_out)
 
-    def _cost_so_far(self) -> Decimal | None:
-        self._exchange.end = End(Outcome.CLIENT_LEFT, 0)
-        return self._measure_as_recorder().usd
+    async def _cost_so_far(self) -> Decimal | None:
+        exchange = self._snapshot(End(Outcome.CLIENT_LEFT, 0))
+        if self._is_small:
+            return self._measure_as_recorder(exchange).usd
+        return (await _in_thread(lambda: self._measure_as_recorder(exchange))).usd
+
+
+async def _in_thread(measure: Callable[[], Measured]) -> Measured:
+    return await asyncio.get_running_loop().run_in_executor(_threads, measure)

@@ -138,6 +138,8 @@ async def _read_into_file(
                 body.size += len(body.data)
                 if not body.has_more:
                     break
+                # What has come is there at once: other calls go on between two blocks.
+                await asyncio.sleep(0)
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise AgentHungUp

@@ -12,6 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -163,11 +164,9 @@ def test_the_refusal_of_what_cannot_be_read_says_what_to_do(guarded: Ledger) -> 
     assert call["request_sha256"] == hashlib.sha256(body).hexdigest()
 
 
-def slowest_call_s(ledger: Ledger, body: bytes, *, at_once: int, **headers: str) -> float:
-    """Returns how long the slowest call of another agent took while `body` was sent."""
-    callers = [
-        threading.Thread(target=ask, args=(ledger, body), kwargs=headers) for _ in range(at_once)
-    ]
+def slowest_call_s(ledger: Ledger, attack: Callable[[], Any], *, at_once: int) -> float:
+    """Returns how long the slowest call of another agent took while some attacked."""
+    callers = [threading.Thread(target=attack) for _ in range(at_once)]
     slowest = 0.0
     with httpx.Client(base_url=ledger.url, timeout=60) as other:
         other.post(CHAT, json=CALL).raise_for_status()
@@ -191,7 +190,23 @@ def test_others_do_not_wait_while_messages_are_counted(
     guarded: Ledger, provider: Provider, encoding: str
 ) -> None:
     body = ENCODERS[encoding](bombs.request_of_messages(8 * MB, model=b"denied"))
-    assert slowest_call_s(guarded, body, at_once=4, content_encoding=encoding) < STALL_S
+    attack = partial(ask, guarded, body, content_encoding=encoding)
+    assert slowest_call_s(guarded, attack, at_once=4) < STALL_S
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_others_do_not_wait_while_a_response_is_charged(
+    guarded: Ledger, provider: Provider, encoding: str
+) -> None:
+    events = ENCODERS[encoding](bombs.stream_of_deltas(3 * MB))
+    headers = [*canned.SSE_TYPE, ("content-encoding", encoding)]
+    provider.response(*canned.whole(events, headers=headers), path="/bomb/")
+
+    def stream() -> None:
+        response = httpx.post(f"{guarded.url}/bomb{CHAT}", json=CALL, timeout=60)
+        assert response.status_code == 200
+
+    assert slowest_call_s(guarded, stream, at_once=4) < STALL_S
 
 
 @pytest.mark.soak
@@ -202,7 +217,8 @@ def test_others_do_not_wait_at_full_size(
 ) -> None:
     messages = bombs.request_of_messages(64 * MB, model=b"denied")
     body = ENCODERS[encoding](itertools.chain([b'{"x":', value, b","], skip_first(messages)))
-    assert slowest_call_s(guarded, body, at_once=4, content_encoding=encoding) < STALL_S
+    attack = partial(ask, guarded, body, content_encoding=encoding)
+    assert slowest_call_s(guarded, attack, at_once=4) < STALL_S
 
 
 def skip_first(pieces: Iterator[bytes]) -> Iterator[Any]:
