@@ -43,7 +43,7 @@ from benchmarks.support.traffic import (
     N_USERS,
     SESSIONS_AT_ONCE,
 )
-from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
+from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
 from capture.ledger.compression import pack_text
@@ -216,7 +216,7 @@ def _template() -> tuple[Row, Row, Row]:
         ResponseHead(200, [("content-type", "application/json")], 10**9),
         [orjson.dumps(response)],
         [10**9],
-        End("completed", 10**9),
+        End(Outcome.COMPLETED, 10**9),
     )
     record([Entry(parse_call(exchange), Cost.unknown("it was not priced"))], {}, LedgerMemory())
     call = Call.objects.filter(pk=exchange.action_id)

@@ -57,7 +57,7 @@ def nothing_in_common(number: int) -> Names:
 
 
 def entry(number: int, names: Names, prices: Prices) -> Entry:
-    from capture.exchange import End, Exchange, RequestHead, ResponseHead, new_action_id
+    from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
     from capture.ledger.entry import Entry
     from capture.parsing.parse import parse_call
 
@@ -89,7 +89,7 @@ def entry(number: int, names: Names, prices: Prices) -> Entry:
             response=ResponseHead(200, [("content-type", "application/json")], latency_ns // 2),
             pieces=[json.dumps(response).encode()],
             piece_times_ns=[latency_ns],
-            end=End("completed", latency_ns),
+            end=End(Outcome.COMPLETED, latency_ns),
         )
     )
     from capture.pricing.terms import BillingTerms

@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from msgspec import Meta
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS = 253_402_300_799_999  # of the year 9999
+# As many nanoseconds, bytes and statuses as columns hold: what a damaged record says may be more.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Status = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class Outcome(StrEnum):
@@ -45,7 +51,7 @@ class Refusal:
 class RequestHead:
     """A request without its body, as far as it is recorded. Times are nanoseconds."""
 
-    started_ns: int  # since 1970
+    started_ns: Count  # since 1970
     method: str
     path: str  # decoded; `target` is what was sent
     target: str
@@ -55,7 +61,7 @@ class RequestHead:
     provider: str | None  # of the upstream; None: its host is not a known provider's
     headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
-    body_size: int
+    body_size: Count
     has_body_file: bool  # the body is in a file of its own beside the segments
     usage_injected: bool = False  # the proxy asked for usage on the agent's behalf
     refusal: Refusal | None = None
@@ -66,16 +72,16 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    status: int
+    status: Status
     headers: list[tuple[str, str]]
-    at_ns: int  # since the call began
+    at_ns: Count  # since the call began
     is_ours: bool = False  # we responded, not the upstream
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    outcome: str
-    at_ns: int  # since the call began
+    outcome: Outcome
+    at_ns: Count  # since the call began
     error: str | None = None
 
 
@@ -134,7 +140,7 @@ def new_action_id() -> UUID:
 
 
 def datetime_from_id(action_id: UUID) -> datetime:
-    return _EPOCH + timedelta(milliseconds=action_id.int >> 80)
+    return _EPOCH + timedelta(milliseconds=min(action_id.int >> 80, _LAST_MS))
 
 
 def datetime_from_ns(ns: int) -> datetime:

@@ -14,10 +14,12 @@ from capture.exchange import Outcome
 from capture.ledger.accounts import Account, accounts_of
 from capture.parsing.parse import parse_call
 from capture.parsing.parsed_call import ParsedCall
+from capture.parsing.raw_facts import parse_raw_facts
 from capture.pricing.call_cost import charge_usd, cost_of_call
 from capture.pricing.prices import Prices
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
+from capture.spool.spooled_call import LARGE, SpooledCall
 
 logger = logging.getLogger("agentledger.proxy")
 
@@ -44,7 +46,7 @@ def read_unrecorded_calls(
         while not reader.is_caught_up:
             for spooled in reader.read(max_calls=READ_CALLS, max_bytes=READ_BYTES):
                 try:
-                    call = parse_call(reader.load(spooled))
+                    call = _parse(reader, spooled)
                 except Exception:  # it is damaged in some way: the recorder reports it
                     continue
                 finally:
@@ -60,6 +62,14 @@ def read_unrecorded_calls(
                 )
     finally:
         reader.close()
+
+
+def _parse(reader: Reader, spooled: SpooledCall) -> ParsedCall:
+    """What a large call holds may take more memory than there is: the recorder tries it in a
+    process apart, here it costs what it reserved."""
+    if spooled.size >= LARGE:
+        return parse_raw_facts(reader.load(spooled, max_body=0))
+    return parse_call(reader.load(spooled))
 
 
 def _call_if_charged(call: ParsedCall, prices: Prices) -> UnrecordedCall | None:

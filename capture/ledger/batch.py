@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from uuid import UUID
 
 from capture.ledger import bulk_sql
 from capture.ledger.binaries import BinaryRows
-from capture.ledger.bulk_sql import Row
+from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.call_rows import body_row, call_row, is_stored
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory, PartRows
 from capture.ledger.retries import Retries
+from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
 from capture.ledger.stored_responses import FetchedResponses
 from capture.ledger.tool_results import BroughtResult, ToolCallRows, results_of
-from capture.models import Call, CallBody, Ledger
+from capture.models import Call, CallBody, Ledger, PriceCorrection
+from capture.pricing.call_cost import charge_usd
 
 
 class Batch:
@@ -42,9 +46,12 @@ class Batch:
         self.rollups = Rollups(ledger, key_memory)
         self._fetched = FetchedResponses(self._sessions, self._spending, self.rollups)
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[Entry], replaced: Mapping[UUID, Row]) -> None:
+        """`replaced` are the columns of those that the ledger has the raw facts of."""
         calls = [entry.call for entry in entries]
         self._sessions.find(calls)
+        if replaced:
+            take_out(replaced, entries, self._sessions, self._spending, self.rollups)
         scopes = [self._sessions.scope_of(call) for call in calls]
         new_scopes = self._sessions.new_ids
         self.parts.find(calls, scopes, new_scopes)
@@ -94,3 +101,53 @@ class Batch:
         self.rollups.write()
         if self._calls:
             self._ledger.save()
+
+
+# --- calls that are recorded anew: the ledger has their raw facts ---
+
+_OF_CALL = {"action_id", "session_id", "method", "wire_format"}
+_COUNTED = {*_OF_CALL, "outcome", "status_code", "latency_ms", "ttft_ms", *FACTS}
+
+
+def find_replaced(entries: Iterable[Entry]) -> dict[UUID, Row]:
+    """Returns, of the calls that were requeued, the columns of those that the ledger has the raw
+    facts of. What brought no texts has nothing that other calls refer to. Calls that were recorded
+    in full, or deleted, are not replaced."""
+    ids = [entry.call.action_id for entry in entries if entry.is_requeued]
+    found: dict[UUID, Row] = {}
+    for some in chunks(ids):
+        facts = Call.objects.not_deleted().filter(
+            pk__in=some, body__frame=None, body__part_refs=b"", body__response=b""
+        )
+        found.update({row["action_id"]: row for row in facts.values(*_COUNTED)})
+    return found
+
+
+def take_out(
+    replaced: Mapping[UUID, Row],
+    entries: Sequence[Entry],
+    sessions: SessionRows,
+    spending: Spending,
+    rollups: Rollups,
+) -> None:
+    """Takes these calls out of all sums, and deletes their rows. `entries` have them anew."""
+    for entry in entries:
+        row = replaced.get(entry.call.action_id)
+        if row is not None:
+            n_calls = entry.call.n_calls
+            if (session := sessions.find_by_id(row["session_id"])) is not None:
+                sessions.take_out(session, row, n_calls=n_calls)
+            spending.take_out(entry.call, _charged(row, entry))
+            rollups.take_out(row, n_calls)
+    ids = list(replaced)
+    for model in (PriceCorrection, CallBody):
+        bulk_sql.delete(model, "call_id", ids)
+    bulk_sql.delete(Call, "action_id", ids)
+
+
+def _charged(row: Row, entry: Entry) -> Decimal | None:
+    """Returns what budgets were charged for the raw facts."""
+    request = entry.call.request
+    had_heads = row["method"] != ""
+    reserved = request.reserved_usd if request and had_heads else None
+    return charge_usd(row["cost_usd"], reserved, status=row["status_code"], outcome=row["outcome"])

@@ -17,6 +17,7 @@ class Entry(NamedTuple):
     call: ParsedCall
     cost: Cost
     thumbnails: Mapping[bytes, Thumbnail] = MappingProxyType({})  # by the binary's digest
+    is_requeued: bool = False  # it replaces the raw facts that the ledger may have of the call
 
     @property
     def charge_usd(self) -> Decimal | None:

@@ -58,6 +58,19 @@ def add_durations(stored: bytes, buckets: Sequence[int]) -> bytes:
     return bytes((width, first)) + counts.tobytes()
 
 
+def remove_durations(stored: bytes, buckets: Sequence[int]) -> bytes:
+    """Returns `stored` without one of the durations in each of `buckets`; those that it does not
+    have are ignored."""
+    if not stored or not buckets:
+        return stored
+    width, first = stored[0], stored[1]
+    counts = array(_WIDTHS[width], stored[2:])
+    for bucket in buckets:
+        if 0 <= bucket - first < len(counts) and counts[bucket - first]:
+            counts[bucket - first] -= 1
+    return bytes((width, first)) + counts.tobytes() if any(counts) else NOTHING
+
+
 def to_integer(stored: bytes) -> int:
     """Returns the histogram as one integer, 64 bits a bucket; 0 if it is empty."""
     if not stored:

@@ -11,7 +11,7 @@ from typing import Any
 
 from capture.exchange import Outcome
 from capture.ledger.bulk_sql import Row
-from capture.ledger.histogram import add_durations, bucket_of
+from capture.ledger.histogram import add_durations, bucket_of, remove_durations
 from capture.wire.json.lenient import clean
 from capture.wire.registry import FREE_FORMATS
 
@@ -60,7 +60,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Sums:
     """Sums over some calls. Durations of refused calls are not counted."""
 
-    __slots__ = ("corrects", "counts", "latency", "ttft")
+    __slots__ = ("corrects", "counts", "gone_latency", "gone_ttft", "latency", "ttft")
 
     def __init__(
         self, counts: Counts = NO_CALLS, latency: Buckets = (), ttft: Buckets = ()
@@ -68,11 +68,15 @@ class Sums:
         self.counts = counts
         self.latency = latency
         self.ttft = ttft
+        self.gone_latency: Buckets = ()
+        self.gone_ttft: Buckets = ()
         self.corrects = False
 
     def __add__(self, other: Sums) -> Sums:
         counts = add_counts(self.counts, other.counts)
         sums = Sums(counts, self.latency + other.latency, self.ttft + other.ttft)
+        sums.gone_latency = self.gone_latency + other.gone_latency
+        sums.gone_ttft = self.gone_ttft + other.gone_ttft
         sums.corrects = self.corrects or other.corrects
         return sums
 
@@ -99,6 +103,14 @@ class Sums:
         tokens = NO_TOKENS if row["wire_format"] in FREE_FORMATS else tokens_of(row)
         more = (n_calls, errors, refused, unknown, *tokens, cost, savings)
         self.counts = more if self.counts is NO_CALLS else add_counts(self.counts, more)
+
+    def take_out(self, row: Row, n_calls: int) -> None:
+        """Takes out a call that was counted before."""
+        gone = Sums()
+        gone.count(row, n_calls)
+        self.counts = add_counts(self.counts, tuple(n and -n for n in gone.counts))
+        self.gone_latency += gone.latency
+        self.gone_ttft += gone.ttft
 
     def take_back(self, row: Row) -> None:
         """Takes out the estimated usage of a call, whose cost is 0 from now on."""
@@ -207,7 +219,11 @@ def add_to_columns(had: Columns | None, more: Sums) -> Columns:
         counts = _forget_taken_back(counts, more)
     if max(map(abs, filter(None, counts)), default=0) > MAX_SUM:
         counts = tuple(n and max(-MAX_SUM, min(n, MAX_SUM)) for n in counts)
-    return (*counts, add_durations(latency, more.latency), add_durations(ttft, more.ttft))
+    return (
+        *counts,
+        remove_durations(add_durations(latency, more.latency), more.gone_latency),
+        remove_durations(add_durations(ttft, more.ttft), more.gone_ttft),
+    )
 
 
 def _forget_taken_back(now: Counts, more: Sums) -> Counts:

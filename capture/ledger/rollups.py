@@ -66,6 +66,10 @@ class Rollups:
     def count(self, row: Row, n_calls: int) -> None:
         self._traffic.sums_for(row).count(row, n_calls)
 
+    def take_out(self, row: Row, n_calls: int) -> None:
+        """Takes a recorded call out of all sums: it is to be recorded anew."""
+        self._traffic.sums_for(row).take_out(row, n_calls)
+
     def take_back(self, row: Row) -> None:
         """Takes back what was estimated for a call: another call has brought the actual usage."""
         self._traffic.sums_for(row).take_back(row)
@@ -92,7 +96,7 @@ class Rollups:
                         room = max(0, MOST_KEYS - rows.n_rows(slot))
                     used: Key = (kind, None)
                     # A correction goes to "other" if the call was counted there.
-                    if room and more.counts[CALLS]:
+                    if room and more.counts[CALLS] > 0:
                         room, used = room - 1, (kind, names)
                     key = keys.get(used)
                     if key is None:
@@ -169,6 +173,9 @@ class _RollupRows:
                 f" ON CONFLICT (id) DO UPDATE SET {changes}",
                 list(self._changed.values()),
             )
+        # The names of a call that was taken out may have had no other.
+        empty = [id_ for id_, row in self._changed.items() if not any(row[3:])]
+        bulk_sql.delete(Rollup, "id", empty)
 
 
 def key_digest(key: Key) -> bytes:

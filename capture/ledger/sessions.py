@@ -85,6 +85,17 @@ class SessionRows:
         for name, value in add_to_totals(session, row, n_calls=n_calls):
             self._values.append({"session_id": session.id, "name": name, "value": value})
 
+    def take_out(self, session: Session, row: Row, *, n_calls: int) -> None:
+        """Takes a recorded call out of the totals. It is to be recorded anew, so the names and the
+        times of the session stay."""
+        session.call_count -= n_calls
+        session.refused_count -= n_calls if row["outcome"] == Outcome.REFUSED else 0
+        session.error_count -= row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
+        for name in MAX_TOTAL:
+            if row[name] is not None:
+                total = getattr(session, f"total_{name}") or 0
+                setattr(session, f"total_{name}", total - row[name])
+
     def take_back(self, row: Row) -> None:
         """Takes the estimated usage and cost of a recorded call out of its session's totals."""
         totals = {f"total_{name}": row[name] or 0 for name in _CORRECTED_TOTALS}

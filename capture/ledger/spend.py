@@ -13,6 +13,7 @@ from capture.ledger.accounts import Account, accounts_by_name, accounts_of
 from capture.ledger.bulk_sql import Row, table_name
 from capture.ledger.entry import Entry
 from capture.models import Spend
+from capture.parsing.parsed_call import ParsedCall
 
 ZERO = Decimal(0)
 # The largest sum that the column holds. No real spending comes near it.
@@ -30,6 +31,12 @@ class Spending:
         if usd:
             for account in accounts_of(entry.call):
                 self._usd[account] += usd
+
+    def take_out(self, call: ParsedCall, usd: Decimal | None) -> None:
+        """Takes out what a call was charged, which is to be recorded anew."""
+        if usd:
+            for account in accounts_of(call):
+                self._usd[account] -= usd
 
     def take_back(self, row: Row, session_id: str | None) -> None:
         """Takes back the cost of a recorded call, which was an estimate: another call has brought

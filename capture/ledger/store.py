@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from capture.ledger.batch import Batch
+from capture.ledger.batch import Batch, find_replaced
 from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.entry import Entry
 from capture.ledger.identity import LedgerState
@@ -43,13 +43,14 @@ def record(
         ledger = Ledger.objects.select_for_update().get(pk=1)
         memory.state.follow(ledger)
         memory.parts.follow(ledger)
-        new = _not_recorded(entries)
+        replaced = find_replaced(entries)
+        new = _not_recorded(entries, replaced)
         calls = [entry.call for entry in new]
         deleted_at = find_deleted(calls)
         insert_tombstones(calls, deleted_at)
         new = [entry for entry in new if entry.call.action_id not in deleted_at]
         batch = Batch(ledger, memory.parts, memory.rollup_keys, keep_binaries=keep_binaries)
-        batch.add(new)
+        batch.add(new, replaced)
         batch.write()
         _save_positions(positions)
     memory.state.learn(ledger)
@@ -75,12 +76,13 @@ def forget_segments(names: Iterable[str]) -> None:
     SpoolPosition.objects.filter(segment__in=list(names)).delete()
 
 
-def _not_recorded(entries: Sequence[Entry]) -> list[Entry]:
+def _not_recorded(entries: Sequence[Entry], replaced: Collection[UUID]) -> list[Entry]:
     """A spool that is read again after a crash yields calls that were recorded before it."""
     seen: set[UUID] = set()
     for some in chunks([entry.call.action_id for entry in entries]):
         for model in (Call, Tombstone):
             seen.update(model.objects.filter(pk__in=some).values_list("pk", flat=True))
+    seen.difference_update(replaced)
     new = []
     for entry in entries:
         if entry.call.action_id not in seen:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from capture.exchange import Exchange, Outcome, WholeBody, datetime_from_id, datetime_from_ns
+from capture.exchange import (
+    Exchange,
+    Outcome,
+    RequestHead,
+    WholeBody,
+    datetime_from_id,
+    datetime_from_ns,
+)
 from capture.parsing.parsed_call import ParsedCall, header_value, request_sha256, request_size
 from capture.wire import registry
 from capture.wire.binaries.references import StoredText
+from capture.wire.formats import raw
 from capture.wire.json.lenient import clean
-from capture.wire.types import ParsedRequest, ParsedResponse
+from capture.wire.types import ParsedRequest, ParsedResponse, WireFormat
 
 MAX_ERROR = 2000  # characters
 DAMAGED = "some of this call's records in the spool were damaged"
@@ -18,22 +26,18 @@ DAMAGED = "some of this call's records in the spool were damaged"
 _STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
 
 
-def parse_raw_facts(exchange: Exchange, *notes: str, keep_bodies: bool = False) -> ParsedCall:
+def parse_raw_facts(exchange: Exchange, *notes: str) -> ParsedCall:
     """Returns the call as it is recorded when its bodies cannot be understood; `notes` say why.
-    Takes no more memory than the bodies do, and the time that hashing them takes.
-
-    With `keep_bodies`, the ledger stores both bodies as they came. Leaves `exchange` as it is.
-    """
+    Takes the time that hashing the bodies takes, and leaves `exchange` as it is."""
     request, response = exchange.request, exchange.response
     refusal = request.refusal if request else None
-    body = exchange.body if keep_bodies else None
     whole = exchange.whole_response or WholeBody.of(exchange.pieces)
     outcome = outcome_of(exchange, ParsedResponse())
     return ParsedCall(
         action_id=exchange.action_id,
         request=request,
         response_head=response,
-        wire_format=registry.by_name(request.wire_format if request else "raw"),
+        wire_format=_wire_format(request),
         parsed_request=ParsedRequest(model_id=refusal.model if refusal else None),
         parsed_response=ParsedResponse(),
         timestamp=timestamp_of(exchange),
@@ -42,15 +46,23 @@ def parse_raw_facts(exchange: Exchange, *notes: str, keep_bodies: bool = False) 
         streaming=is_stream(exchange),
         latency_ms=latency_ms(exchange),
         first_byte_ms=first_byte_ms(exchange),
-        frame=StoredText(body) if body is not None else None,
+        frame=None,
         request_sha256=request_sha256(exchange),
         request_bytes=request_size(exchange),
-        response=StoredText(b"".join(exchange.pieces) if keep_bodies else b""),
+        response=StoredText(b""),
         response_bytes=whole.size,
         response_sha256=whole.sha256,
         parent_action_id=parent_of(exchange),
         notes=[*damage_notes(exchange), *notes],
     )
+
+
+def _wire_format(request: RequestHead | None) -> WireFormat:
+    """Returns `raw` also for a format that only another version of AgentLedger knows."""
+    try:
+        return registry.by_name(request.wire_format if request else raw.NAME)
+    except KeyError:
+        return registry.by_name(raw.NAME)
 
 
 def timestamp_of(exchange: Exchange) -> datetime:

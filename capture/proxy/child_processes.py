@@ -12,12 +12,16 @@ from pathlib import Path
 
 from django.conf import settings
 
+from capture.spool.folder import Folder
+
 logger = logging.getLogger("agentledger.proxy")
 
 PROJECT = Path(__file__).resolve().parents[2]
 # A process that keeps ending is restarted at longer and longer intervals.
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
+STABLE_AFTER_S = 60.0
+MANY_ENDS = 3
 GRACE_S = 10.0
 
 
@@ -29,15 +33,23 @@ class ChildProcess:
     grace_s: float
     late_warning: str  # logged if it does not end within grace_s
     delay_s = 0.0  # before it is started the first time
+    n_ends = 0  # since it last ran for a minute
+    last_code: int | None = None  # with which it ended last
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._spawning = threading.Lock()
+        self._started = time.monotonic()
         self._process = self._spawn() if self.delay_s == 0 else None
         self._watcher = threading.Thread(
             target=self._watch, name=f"{self.command}-watch", daemon=True
         )
         self._watcher.start()
+
+    @property
+    def keeps_ending(self) -> bool:
+        """Returns true if it ends again and again soon after it was started."""
+        return self.n_ends >= MANY_ENDS and time.monotonic() - self._started < STABLE_AFTER_S
 
     def is_running(self) -> bool:
         """Returns true also for a process that is not due yet."""
@@ -62,12 +74,13 @@ class ChildProcess:
         if self._process is None and not self._start_after(self.delay_s):
             return
         while True:
-            started = time.monotonic()
+            self._started = time.monotonic()
             code = self._process.wait() if self._process else None
             if self._stopping.is_set():
                 return
-            if time.monotonic() - started > 60:
-                pause_s = FIRST_PAUSE_S
+            if time.monotonic() - self._started > STABLE_AFTER_S:
+                pause_s, self.n_ends = FIRST_PAUSE_S, 0
+            self.n_ends, self.last_code = self.n_ends + 1, code
             logger.warning("%s ended with code %s; restarting it in %s s", self.name, code, pause_s)
             if not self._start_after(pause_s):
                 return
@@ -85,8 +98,12 @@ class ChildProcess:
                 logger.error("%s cannot be started: %s", self.name, error)
             return True
 
+    def before_stop(self) -> None:
+        pass
+
     def stop(self) -> None:
         """Asks the process to end, and kills it when its time is up."""
+        self.before_stop()
         with self._spawning:
             self._stopping.set()
             process = self._process
@@ -109,6 +126,9 @@ class RecorderProcess(ChildProcess):
     command = "runrecorder"
     grace_s = GRACE_S
     late_warning = "the recorder was stopped early; what is left in the spool is recorded next time"
+
+    def before_stop(self) -> None:
+        Folder(settings.AGENTLEDGER.spool_path).ask_to_stop()
 
 
 class SinksProcess(ChildProcess):

@@ -7,16 +7,19 @@ import os
 import selectors
 import signal
 import sys
-from pathlib import Path
+
+from capture.spool.folder import Folder
 
 
 class Doorbell:
     """A FIFO in the spool's folder that the proxy writes to, together with what ends the recorder:
     signals and, if wanted, the end of standard input."""
 
-    def __init__(self, path: Path, *, until_stdin_closes: bool) -> None:
+    def __init__(self, folder: Folder, *, until_stdin_closes: bool) -> None:
         self.is_stopping = False  # by a signal: the recorder ends after this batch
         self.is_proxy_gone = False  # standard input closed: it ends when the spool is empty
+        self._folder = folder
+        path = folder.doorbell
         if not path.exists():
             os.mkfifo(path, 0o600)
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,6 +44,7 @@ class Doorbell:
 
     def _stop(self) -> None:
         self.is_stopping = True
+        self._folder.ask_to_stop()
 
     def wait(self, timeout_s: float | None) -> None:
         """Returns when it rings, when a signal arrives, when standard input closes, or after the

@@ -12,6 +12,7 @@ from capture.ledger.entry import Entry
 from capture.parsing.guard import ResourceGuard, Stopped
 from capture.parsing.parse import parse_call
 from capture.parsing.parsed_call import ParsedCall
+from capture.parsing.raw_facts import parse_raw_facts
 from capture.parsing.thumbnails import Thumbnail, Thumbnails
 from capture.pricing.call_cost import cost_of_call
 from capture.wire.limits import MAX_CPU_S, MB, Limits
@@ -58,6 +59,11 @@ class EntryMaker:
         entry = Entry(call, cost_of_call(self._prices, call), thumbnails)
         self._cpu_left_s -= max(time.process_time() - began - SLOW_CPU_S, 0)
         return entry
+
+    def make_raw(self, exchange: Exchange, note: str) -> Entry:
+        """Returns an entry of raw facts only."""
+        call = parse_raw_facts(exchange, note)
+        return Entry(call, cost_of_call(self._prices, call))
 
     def _make_thumbnails(self, call: ParsedCall) -> dict[bytes, Thumbnail]:
         found: dict[bytes, Thumbnail] = {}

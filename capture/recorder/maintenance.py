@@ -10,8 +10,12 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from capture.ledger.bulk_sql import chunks
 from capture.ledger.purge import purge_step
+from capture.models import Tombstone
 from capture.recorder.unavailable_database import DATABASE_ERRORS
+from capture.spool import quarantine
+from capture.spool.folder import Folder
 
 logger = logging.getLogger("agentledger.recorder")
 
@@ -26,26 +30,35 @@ def migrate() -> None:
 
 
 class Purge:
-    """Removes calls and sessions that were deleted, one step at a time."""
+    """Removes calls and sessions that were deleted, one step at a time, and what the quarantine has
+    of them."""
 
-    def __init__(self) -> None:
-        self._has_removed = False
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._has_removed = True  # the recorder before this one may have died in between
 
     def step(self) -> bool:
         """Returns whether there may be more to remove at once. What fails is tried again when the
         recorder wakes up next."""
         try:
             removed = purge_step()
+            if self._has_removed and not removed:
+                self._remove_from_quarantine()
         except DATABASE_ERRORS as error:
             connection.close()
             logger.warning("deleted calls could not be erased yet: %s", error)
             return False
-        if removed:
-            self._has_removed = True
-        elif self._has_removed:  # the log still has the pages as they were
-            self._has_removed = False
-            _truncate_wal()
+        if self._has_removed and not removed:
+            _truncate_wal()  # the log still has the pages as they were
+        self._has_removed = removed
         return removed
+
+    def _remove_from_quarantine(self) -> None:
+        calls = [call.action_id for call in quarantine.set_aside_calls(self._folder)]
+        for some in chunks(calls):
+            deleted = Tombstone.objects.filter(pk__in=some).values_list("pk", flat=True)
+            for action_id in deleted:
+                quarantine.remove(self._folder, action_id)
 
 
 def keep_wal_short() -> None:

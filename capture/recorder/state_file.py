@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
+
+logger = logging.getLogger("agentledger.recorder")
 
 
 class StateFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: dict[str, object] = {}
-        self.n_quarantined = 0
+        self._is_failing = False
 
     def write(self, state: str, **facts: object) -> None:
-        """`state` is recording, waiting or ended. Nothing is written while nothing changes."""
-        content: dict[str, object] = {"state": state, "quarantined": self.n_quarantined, **facts}
+        """`state` is recording, waiting (for the database), stuck (on the disk) or ended. Nothing
+        is written while nothing changes. A state that cannot be written stops nothing."""
+        content: dict[str, object] = {"state": state, **facts}
         if content == self._last:
             return
-        self._last = content
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps({**content, "pid": os.getpid(), "since": time.time()}))
-        new.rename(self._path)
+        try:
+            new.write_text(json.dumps({**content, "pid": os.getpid(), "since": time.time()}))
+            new.rename(self._path)
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("the recorder's state cannot be written, it goes on: %s", error)
+            self._is_failing = True
+        else:
+            self._last, self._is_failing = content, False

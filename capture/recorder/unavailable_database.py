@@ -61,6 +61,13 @@ class DatabaseRetry:
                     logger.warning("the database is available again")
                 return result
 
+    def pause(self, reason: str) -> None:
+        """Waits before work that failed elsewhere is tried again. Raises StoppedWaiting."""
+        self._state.write("waiting", reason=reason)
+        self._doorbell.wait(DATABASE_RETRY_S)
+        if self._doorbell.is_proxy_gone or self._doorbell.is_stopping:
+            raise StoppedWaiting
+
     def _report(self, error: Exception) -> None:
         reason = redact_error(error, settings.AGENTLEDGER.dsn)
         if not self._is_waiting:

@@ -16,7 +16,10 @@ logger = logging.getLogger("agentledger.proxy")
 
 WORLD, GROUP = 0o007, 0o070
 # Files of the spool's folder. Whoever keeps other things there sets their modes himself.
-OURS = re.compile(r".*\.(spool|carried|body|json|new|lock)|recorded|interrupted|doorbell")
+OURS = re.compile(
+    r".*\.(spool|carried|requeued|body|gap|json|new|lock)"
+    r"|recorded|progress|attempts|stop-asked|interrupted|doorbell"
+)
 
 
 def close_to_others(files: Iterable[Path]) -> None:

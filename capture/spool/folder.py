@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -14,9 +15,10 @@ from uuid import UUID
 # The name of a segment has its writer and its number. A carried call is in a file of its own, which
 # has the name of its writer too, since the call lives as long as its writer does.
 SEGMENT = re.compile(r"(?P<writer>[0-9a-f]{20})-(?P<number>\d{6})\.spool")
-CARRIED = re.compile(r"(?P<writer>[0-9a-f]{20})-(?P<action_id>[0-9a-f]{32})\.carried")
+# A requeued call was set aside, and is to be read again.
+CARRIED = re.compile(r"(?P<writer>[0-9a-f]{20})-(?P<action_id>[0-9a-f]{32})\.(carried|requeued)")
 
-COUNTED_SUFFIXES = (".spool", ".carried", ".body")
+COUNTED_SUFFIXES = (".spool", ".carried", ".requeued", ".body")
 
 
 class SpoolError(Exception):
@@ -44,25 +46,40 @@ class SegmentName:
     def is_carried(self) -> bool:
         return self.number == 0
 
+    @property
+    def is_requeued(self) -> bool:
+        return self.name.endswith(".requeued")
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
     path: Path
 
-    def prepare(self) -> None:
-        """Creates the folder and checks that it can be written. Raises SpoolError."""
+    def make(self) -> None:
+        """Creates the folder if there is none. Raises SpoolError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def prepare(self) -> None:
+        """Creates the folder and checks that it can be written. Raises SpoolError."""
+        self.make()
+        try:
             probe = self.path / f".probe-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise SpoolError(f"the spool folder {self.path} cannot be written: {error}") from None
+            raise self._error(error) from None
+
+    def _error(self, error: OSError) -> SpoolError:
+        return SpoolError(f"the spool folder {self.path} cannot be written: {error}")
 
     def segments(self) -> list[SegmentName]:
         """Returns all segments and carried calls, in the order in which they were begun."""
-        names = (SegmentName.parse(name) for name in os.listdir(self.path))
-        return sorted(name for name in names if name is not None)
+        with os.scandir(self.path) as entries:
+            found = ((SegmentName.parse(entry.name), entry) for entry in entries)
+            return sorted(name for name, entry in found if name is not None and entry.is_file())
 
     def segment_path(self, writer: str, number: int) -> Path:
         return self.path / f"{writer}-{number:06}.spool"
@@ -98,6 +115,25 @@ class Folder:
     def recorder_state(self) -> Path:
         return self.path / "recorder.json"
 
+    @property
+    def attempts(self) -> Path:
+        """Where the recorder notes what it is about to record: capture.recorder.attempts."""
+        return self.path / "attempts"
+
+    def ask_to_stop(self) -> None:
+        """Notes that the recorder is asked to end, however it ends then: its death is no call's
+        fault."""
+        with contextlib.suppress(OSError):  # the disk is full
+            (self.path / "stop-asked").touch(0o600)
+
+    def take_stop_asked(self) -> bool:
+        """Returns whether the last recorder was asked to end, and forgets it."""
+        try:
+            (self.path / "stop-asked").unlink()
+        except OSError:
+            return False
+        return True
+
     def mark_recorded(self, at_ns: int) -> None:
         """Notes that all calls that ended before `at_ns` are in the ledger. The file's time says
         when, by the monotonic clock: it counts from the start of the machine, for all processes,
@@ -108,6 +144,23 @@ class Folder:
         except FileNotFoundError:
             mark.touch(0o600)
             os.utime(mark, ns=(at_ns, at_ns))
+
+    def mark_progress(self) -> None:
+        """Notes that calls were recorded just now, by the monotonic clock."""
+        mark = self.path / "progress"
+        now = time.monotonic_ns()
+        try:
+            os.utime(mark, ns=(now, now))
+        except FileNotFoundError:
+            mark.touch(0o600)
+            os.utime(mark, ns=(now, now))
+
+    def progress_at(self) -> float:
+        """Returns when calls were recorded last, in seconds of the monotonic clock; 0: never."""
+        try:
+            return (self.path / "progress").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def recorded_until(self) -> float:
         """Returns seconds of the monotonic clock; 0 when no recorder has run yet."""
@@ -157,7 +210,7 @@ class Folder:
         segment."""
         try:
             descriptor = os.open(self.path / name, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return False
         try:
             return not try_lock(descriptor)

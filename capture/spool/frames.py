@@ -35,6 +35,7 @@ class Kind(IntEnum):
 
 
 KINDS = frozenset(Kind)
+_SHORTEST_PAYLOADS = (2, 4, 2, 8, 2)  # by kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Frame:
     payload: memoryview
     start: int  # offset of the frame
     end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
 
 
 def encode_header(kind: Kind, action_id: bytes, number: int, payload: bytes) -> bytes:
@@ -58,8 +63,12 @@ def segment_header() -> bytes:
 
 
 def format_version(frame: Frame) -> int:
-    (number,) = struct.unpack(">H", frame.payload)
-    return int(number)
+    return int.from_bytes(frame.payload[:2])
+
+
+def is_well_formed(frame: Frame) -> bool:
+    """Returns false for a frame whose checksum is right but that no writer of ours makes."""
+    return len(frame.payload) >= _SHORTEST_PAYLOADS[frame.kind]
 
 
 def frame_at(buffer: memoryview, position: int, base: int) -> Frame | None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from capture.exchange import Exchange
-from capture.spool import frames
-from capture.spool.folder import Folder, SegmentName, SpoolError
-from capture.spool.frames import Frame, Kind
+from capture.spool import frames, quarantine
+from capture.spool.folder import Folder, SegmentName
+from capture.spool.frames import FORMAT_VERSION, Frame, Kind
 from capture.spool.ownership import foreign_writers
 from capture.spool.segment_reader import BLOCK, SegmentReader
 from capture.spool.spooled_call import (
@@ -50,8 +50,19 @@ class Reader:
         self._bytes_in_memory = 0
         # Files without a call, with what they were like and since when (monotonic).
         self._unfinished: dict[str, tuple[tuple[int, int], float]] = {}
-        self.n_damaged = 0  # gaps that were set aside
+        self._damaged: set[tuple[str, int]] = set()
+        self._left_alone: set[str] = set()
         self.is_caught_up = False  # whether the last read reached the end of all segments
+
+    @property
+    def n_damaged(self) -> int:
+        """The gaps and records that were set aside."""
+        return len(self._damaged)
+
+    @property
+    def n_left_alone(self) -> int:
+        """The segments that this version cannot read, or may not."""
+        return len(self._left_alone)
 
     def has_open_calls(self) -> bool:
         return bool(self._open)
@@ -98,6 +109,8 @@ class Reader:
         return alive
 
     def _read_segment(self, name: SegmentName, *, may_grow: bool) -> Iterator[SpooledCall]:
+        if name.name in self._left_alone:
+            return
         segment = self._segments.get(name.name)
         if segment is None:
             offset = self._positions.get(name.name, 0)
@@ -105,13 +118,34 @@ class Reader:
                 segment = self._open_segment(name, offset)
             except FileNotFoundError:
                 return
+            except PermissionError as error:
+                self._leave_alone(name, f"it cannot be read: {error}")
+                return
         if segment.is_at_end:
             return
         for frame in segment.frames(may_grow=may_grow):
-            call = self._add_frame(segment, frame)
-            if call is not None:
-                yield call
+            if not frames.is_well_formed(frame):
+                self._set_aside(name, frame.start, segment.payload(frame.start, frame.size))
+            elif frame.kind != Kind.SEGMENT:
+                call = self._add_frame(segment, frame)
+                if call is not None:
+                    yield call
+            elif frame.start == 0 and (version := frames.format_version(frame)) != FORMAT_VERSION:
+                del self._segments[name.name]
+                segment.close()
+                self._leave_alone(
+                    name,
+                    f"its format is version {version}, and this AgentLedger reads {FORMAT_VERSION}:"
+                    " start the version of AgentLedger that wrote it, which records it",
+                )
+                return
         segment.is_at_end = not may_grow
+
+    def _leave_alone(self, name: SegmentName, reason: str) -> None:
+        """The segment stays as it is, and the others are read."""
+        self._left_alone.add(name.name)
+        if self._is_recorder:
+            logger.error("%s is left alone: %s", self.folder.path / name.name, reason)
 
     def _open_segment(
         self, name: SegmentName, offset: int, *, is_at_end: bool = False
@@ -122,27 +156,27 @@ class Reader:
         return segment
 
     def _set_aside(self, name: SegmentName, offset: int, gap: bytes) -> None:
-        if not self._is_recorder:
+        if not self._is_recorder or (name.name, offset) in self._damaged:
             return
-        self.n_damaged += 1
-        self.folder.quarantine.mkdir(mode=0o700, exist_ok=True)
-        target = self.folder.quarantine / f"{name.name}-{offset}.gap"
-        target.write_bytes(gap)
+        self._damaged.add((name.name, offset))
+        target = quarantine.add_gap(self.folder, f"{name.name}-{offset}", gap)
         logger.error("%d damaged bytes of the spool were set aside in %s", len(gap), target)
+
+    def _set_aside_record(self, ref: PayloadRef, payload: bytes) -> None:
+        name = SegmentName.parse(ref.segment)
+        assert name is not None
+        self._set_aside(name, ref.offset, payload)
 
     def _add_frame(self, segment: SegmentReader, frame: Frame) -> SpooledCall | None:
         """Returns the frame's call if this frame was its last."""
         name = segment.name.name
-        if frame.kind == Kind.SEGMENT:
-            if frames.format_version(frame) != frames.FORMAT_VERSION:
-                raise SpoolError(
-                    f"{name} was written by another version of AgentLedger: let that version record"
-                    " it, or set AGENTLEDGER_SPOOL_DIR to another folder"
-                )
-            return None
         call = self._open.get(frame.action_id)
         if call is None:
-            call = SpooledCall(UUID(bytes=frame.action_id), segment.name.writer)
+            call = SpooledCall(
+                UUID(bytes=frame.action_id),
+                segment.name.writer,
+                is_requeued=segment.name.is_requeued,
+            )
             self._open[frame.action_id] = call
         call.first_offsets.setdefault(name, frame.start)
         if frame.number < call.next_number:  # the call was carried over: this was read already
@@ -173,7 +207,8 @@ class Reader:
     def load(self, call: SpooledCall, *, max_body: int = sys.maxsize) -> Exchange:
         """Returns the exchange of a call; reads what is not in memory. Of a body of more than
         `max_body` bytes, only the beginning is returned."""
-        exchange = exchange_of(call, self._payloads(call), max_bytes=max_body)
+        payloads = self._payloads(call)
+        exchange = exchange_of(call, payloads, self._set_aside_record, max_bytes=max_body)
         if exchange.request is None or exchange.request.has_body_file:
             self._read_body_file(exchange, max_body)
         return exchange
@@ -264,11 +299,12 @@ class Reader:
 
     # --- calls in files of their own ---
 
-    def copy(self, call: SpooledCall) -> bytes:
-        """Returns the call's records as a segment of their own."""
-        name = self.folder.carried_path(call.writer, call.action_id.bytes).name
+    def set_aside(self, call: SpooledCall, reason: str) -> None:
+        """Copies the call's records to the quarantine. Its body's own file stays in the spool too,
+        until the ledger's position has passed the call."""
         payloads = self._payloads_on_disk(call)
-        return b"".join(data for _, data in copy_as_segment(call, payloads, name))
+        records = (data for _, data in copy_as_segment(call, payloads, ""))
+        quarantine.add_call(self.folder, call.action_id, reason, call.writer, records)
 
     def carry_over(self) -> None:
         """Moves each call that is still open, and alone keeps a segment, to a file of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -20,6 +20,9 @@ _decode_response = msgspec.json.Decoder(ResponseHead).decode
 _decode_end = msgspec.json.Decoder(End).decode
 _unpack_length = struct.Struct(">I").unpack_from
 _unpack_time = struct.Struct(">Q").unpack_from
+MAX_TIME_NS = 2**63 - 1
+# From this size on, what a call holds may take hundreds of megabytes once it is parsed.
+LARGE = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class SpooledCall:
     size: int = 0
     has_ended: bool = False
     is_damaged: bool = False
+    is_requeued: bool = False  # it was set aside before, and the ledger has its raw facts
 
 
 def has_body_in_record(begin: bytes | memoryview) -> bool:
@@ -54,25 +58,38 @@ def has_body_in_record(begin: bytes | memoryview) -> bool:
     return 4 + int(length) < len(begin)
 
 
+# What decoding raises, whatever the bytes are.
+_MALFORMED = (msgspec.MsgspecError, ValueError, struct.error, RecursionError)
+
+
 def exchange_of(
-    call: SpooledCall, payloads: Iterable[bytes], *, max_bytes: int = sys.maxsize
+    call: SpooledCall,
+    payloads: Iterable[bytes],
+    set_aside: Callable[[PayloadRef, bytes], None],
+    *,
+    max_bytes: int = sys.maxsize,
 ) -> Exchange:
     """Returns what the records say, with at most `max_bytes` of the response in memory; a body in a
-    file of its own is not read."""
+    file of its own is not read. A record that says nothing we understand is given to `set_aside`,
+    and counts as lost."""
     exchange = Exchange(call.action_id, is_damaged=call.is_damaged)
     response = Beginning(max_bytes)
     for ref, payload in zip(call.payloads, payloads, strict=True):
-        if ref.kind == Kind.BEGIN:
-            (length,) = _unpack_length(payload)
-            exchange.request = _decode_request(payload[4 : 4 + length])
-            exchange.body = payload[4 + length :]
-        elif ref.kind == Kind.HEAD:
-            exchange.response = _decode_response(payload)
-        elif ref.kind == Kind.PIECE:
-            exchange.piece_times_ns.append(_unpack_time(payload)[0])
-            exchange.pieces.append(response.add(payload[8:]))
-        else:
-            exchange.end = _decode_end(payload)
+        try:
+            if ref.kind == Kind.BEGIN:
+                (length,) = _unpack_length(payload)
+                exchange.request = _decode_request(payload[4 : 4 + length])
+                exchange.body = payload[4 + length :]
+            elif ref.kind == Kind.HEAD:
+                exchange.response = _decode_response(payload)
+            elif ref.kind == Kind.PIECE:
+                exchange.piece_times_ns.append(min(_unpack_time(payload)[0], MAX_TIME_NS))
+                exchange.pieces.append(response.add(payload[8:]))
+            else:
+                exchange.end = _decode_end(payload)
+        except _MALFORMED:
+            exchange.is_damaged = True
+            set_aside(ref, payload)
     exchange.is_damaged |= exchange.request is None
     exchange.whole_response = response.whole_body()
     return exchange

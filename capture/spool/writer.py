@@ -13,6 +13,7 @@ import msgspec
 
 from capture.exchange import End, Outcome, RequestHead, ResponseHead
 from capture.spool import frames
+from capture.spool.backlog import Backlog
 from capture.spool.folder import Folder, SpoolError
 from capture.spool.frames import Kind
 from capture.spool.segment_writer import SegmentWriter
@@ -72,6 +73,7 @@ class Writer:
         self._disk_has_room = True
         self._late_ends: list[tuple[CallWriter, bytes]] = []  # ends that could not be written yet
         self._ring: asyncio.TimerHandle | None = None
+        self.backlog = Backlog(folder)
         # The running calls by action_id, for the pages that show them.
         self.running: dict[bytes, RunningCall] = {}
 
@@ -123,6 +125,7 @@ class Writer:
     def tidy(self) -> None:
         """Must be called every few seconds: writes late ends, and begins a new segment if this one
         is old. Raises SpoolError."""
+        self.backlog.tidy()
         while self._late_ends:
             call, end = self._late_ends[0]
             call.write((Kind.END, end))
@@ -222,4 +225,5 @@ class CallWriter:
             now = time.monotonic_ns() - self._started
             self._writer.write_end_later(self, _encode(End(Outcome.INTERRUPTED, now, str(error))))
             raise
+        self._writer.backlog.add()
         self._writer.ring_soon()

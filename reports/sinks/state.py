@@ -4,6 +4,7 @@ be unavailable."""
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from capture.spool.folder import Folder
+
+logger = logging.getLogger("agentledger.sinks")
 
 # What changes is written that often; what does not is repeated, as a sign of life.
 WRITE_EVERY_S = 2.0
@@ -39,16 +42,24 @@ class StateFile:
         self._path = _path(folder)
         self._last: list[SinkState] = []
         self._repeat_at = 0.0  # monotonic
+        self._is_failing = False
 
     def write(self, states: list[SinkState]) -> None:
+        """States that cannot be written stop no sink: /readyz says that nothing was reported."""
         if states == self._last and time.monotonic() < self._repeat_at:
             return
         self._last = [replace(one) for one in states]
         self._repeat_at = time.monotonic() + REPEAT_EVERY_S
         content = {"at": time.time(), "sinks": [asdict(one) for one in states]}
         new = self._path.with_suffix(".new")
-        new.write_text(json.dumps(content))
-        new.rename(self._path)
+        try:
+            new.write_text(json.dumps(content))
+            new.rename(self._path)
+            self._is_failing = False
+        except OSError as error:  # the disk is full
+            if not self._is_failing:
+                logger.warning("the sinks' state cannot be written, they go on: %s", error)
+            self._is_failing = True
 
 
 def read_states(folder: Folder) -> dict[str, Any]:
@@ -60,8 +71,11 @@ def read_states(folder: Folder) -> dict[str, Any]:
     return states
 
 
-def why_degraded(states: dict[str, Any], *, is_running: bool) -> Iterator[str]:
+def why_degraded(states: dict[str, Any], *, is_running: bool, keeps_ending: bool) -> Iterator[str]:
     """Yields the reasons for which searches are incomplete or slow."""
+    if keeps_ending:
+        yield "the sinks end again and again; search reads the ledger meanwhile"
+        return
     if not is_running:
         yield "the sinks have ended and are being restarted; search reads the ledger meanwhile"
         return

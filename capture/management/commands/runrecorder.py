@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *, until_stdin_closes: bool, **options: Any) -> None:
         folder = Folder(settings.AGENTLEDGER.spool_path)
         try:
-            folder.prepare()
+            folder.make()
             if not until_stdin_closes:  # else its proxy has done so
                 create_if_missing(settings.AGENTLEDGER.sqlite_path)
             # One recorder a folder: another may still be draining it for a proxy that stopped.

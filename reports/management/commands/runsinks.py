@@ -39,7 +39,7 @@ class Command(BaseCommand):
         if until_stdin_closes:
             threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
         folder = Folder(settings.AGENTLEDGER.spool_path)
-        folder.prepare()
+        folder.make()
         follow([SearchIndex()], folder, stop)
 
 

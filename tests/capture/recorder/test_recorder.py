@@ -38,19 +38,22 @@ def write_spool(folder: Path) -> list[UUID]:
     return asyncio.run(write())
 
 
-def test_a_call_that_cannot_be_recorded_is_set_aside_and_the_others_are_recorded(
-    fresh: Ledger,
-) -> None:
+def test_a_call_whose_records_say_nothing_is_recorded_as_damaged(fresh: Ledger) -> None:
     first, odd, third = write_spool(fresh.spool)
     with fresh:
         assert {c["action_id"] for c in fresh.calls("s", count=2)} == {str(first), str(third)}
+        call = fresh.explain(str(odd))
         readiness = fresh.get("/readyz")
+    assert (call["outcome"], call["session_id"]) == ("interrupted", None)
+    assert call["notes"] == [
+        "some of this call's records in the spool were damaged",
+        "the request's body was lost",
+    ]
     assert readiness.status_code == 200
     assert readiness.json()["status"] == "degraded"
-    assert "1 calls could not be recorded" in readiness.json()["reasons"][0]
-    [kept] = (fresh.spool / "quarantine").iterdir()
-    assert odd.hex in kept.name
-    assert str(odd) in fresh.log.read_text()
+    assert "2 damaged parts of the spool" in readiness.json()["reasons"][0]
+    kept = {path.read_bytes() for path in (fresh.spool / "quarantine").iterdir()}
+    assert kept == {b"\0\0\0\4nope{}", b"nor this"}
 
 
 def test_a_left_over_spool_can_be_recorded_without_a_proxy(fresh: Ledger) -> None:
