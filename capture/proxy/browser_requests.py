@@ -96,7 +96,7 @@ class BrowserRequest:
 def find_browser_request(method: str, headers: RawHeaders) -> BrowserRequest | None:
     """Returns None for a program's request."""
     found = dict(headers)
-    if _SIGNS.isdisjoint(found) and not accepts_page(found) and not _names_browser(found):
+    if found.keys().isdisjoint(_SIGNS) and not accepts_page(found) and not _names_browser(found):
         return None
     return BrowserRequest(method, found)
 

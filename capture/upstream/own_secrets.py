@@ -16,13 +16,13 @@ from urllib.parse import unquote_to_bytes
 from access import tokens
 from capture.upstream.headers import RawHeaders, is_own_cookie
 
-_TOKEN_START = b"al_"
 _token = re.compile(rb"(?<![\w-])" + tokens.SECRET.pattern.encode() + rb"(?![\w-])")
+# Of what may have one of ours in it: a token, a password of the scheme Basic, our parameter.
+_find_sign = re.compile(rb"al_|asic |ASIC |api_key=").search
 _parameter = re.compile(rb"(^|[&;])([^&;]*)")
 
 # Headers that have parts of their own, or hide a value in an encoding.
 _WITH_PARTS = frozenset((b"cookie", b"referer", b"sec-websocket-protocol"))
-_BASIC = b"asic "  # "Basic" and "basic"
 _SCHEMES = frozenset((b"bearer", b"token", b"key", b"apikey", b"api-key"))
 # They are for us, are never forwarded, and leave only their names in the record.
 _OUR_HEADERS = (b"x-agentledger-ingest-key", b"x-agentledger-api-key")
@@ -50,12 +50,15 @@ class OwnSecrets:
         return self._is_ours(name) or name.partition(b".")[2] in self._keys
 
     def _may_be_in(self, headers: RawHeaders, target: bytes) -> bool:
-        text = b"\n".join([target, *[value for _, value in headers]])
-        if _TOKEN_START in text or b"api_key=" in text or _BASIC in text:
+        by_name = dict(headers)
+        if not by_name.keys().isdisjoint(_WITH_PARTS):
             return True
-        if any(key in text for key in self._keys) or b"%" in target.partition(b"?")[2]:
+        is_each_there = len(by_name) == len(headers)
+        values = by_name.values() if is_each_there else [value for _, value in headers]
+        text = b"\n".join((target, *values))
+        if _find_sign(text) is not None or any([key in text for key in self._keys]):
             return True
-        return not _WITH_PARTS.isdisjoint([name for name, _ in headers])
+        return b"%" in target and b"%" in target.partition(b"?")[2]
 
     def _clean_headers(self, headers: RawHeaders) -> Iterable[tuple[bytes, bytes]]:
         for name, value in headers:
