@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.admin import ModelAdmin, ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.db import DataError
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 # The rows of a list that are counted and can be paged to. To count a million takes longer than to
@@ -30,3 +34,11 @@ class LongList(ModelAdmin[Any]):
     show_facets = ShowFacets.NEVER  # facets count all rows for each choice
     list_per_page = 50
     change_list_template = "admin/long_list.html"
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """A filter by what no column can hold, such as the year 2⁶³, is a wrong filter, which
+        Django leaves out of the list's address."""
+        try:
+            return super().get_changelist_instance(request)
+        except (OverflowError, DataError) as error:
+            raise IncorrectLookupParameters(error) from error
