@@ -130,7 +130,25 @@ def _embeddings(size: int) -> Iterator[bytes]:
     yield b']}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}'
 
 
+def _parameters(size: int) -> Iterator[bytes]:
+    yield b'{"model":"gpt-4o-mini","x":[[]'
+    yield from bombs.repeated(b",[]", size)
+    yield b'],"messages":[]}'
+
+
+def _many(unit: bytes) -> Callable[[int], Iterator[bytes]]:
+    return lambda size: bombs.repeated(unit, size)
+
+
+def _tool_calls(size: int) -> Iterator[bytes]:
+    """Yields events that each begin a tool call."""
+    event = b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":%d,"id":"%d"}]}}]}\n\n'
+    for number in range(size // 90):
+        yield event % (number, number)
+
+
 MESSAGES = bombs.request_of_messages
+SSE = "text/event-stream"
 INPUTS = (
     HostileInput("nothing hostile"),
     HostileInput("messages, gzip", MESSAGES, "gzip"),
@@ -179,4 +197,10 @@ INPUTS = (
     ),
     HostileInput("response: choices, plain", response=bombs.response_of_choices),
     HostileInput("response: an embedding", response=_embeddings, path="/v1/embeddings"),
+    HostileInput("parameters of small arrays", _parameters),
+    HostileInput("response: empty events", response=_many(b"data: {}\n\n"), response_type=SSE),
+    HostileInput("response: lines of one event", response=_many(b"data: x\n"), response_type=SSE),
+    HostileInput("response: tool calls", response=_tool_calls, response_type=SSE),
+    HostileInput("response: zeros, gzip", response=_many(b"\0"), response_encoding="gzip"),
+    HostileInput("response: backslashes", response=_many(b"\\/")),
 )

@@ -34,6 +34,9 @@ LISTS = {
     "environment": "environments",
 }
 
+# A session's lists hold the first values: they are read and written with every batch.
+MAX_LISTED = 1_000
+
 _FIELDS = [field.attname for field in Session._meta.concrete_fields]
 # Readers set these, so the recorder must not overwrite them.
 _READERS_FIELDS = {"labels", "note", "pinned", "deleted_at"}
@@ -148,7 +151,7 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str
     new = []
     for name, field in LISTS.items():
         values, value = getattr(session, field), row[name]
-        if value is not None and value not in values:
+        if value is not None and len(values) < MAX_LISTED and value not in values:
             values.append(value)
             new.append((name, value))
     if new:

@@ -12,6 +12,9 @@ from capture.models import NAME_LENGTH, ToolCall
 from capture.parsing.parsed_call import ParsedCall, StoredPart
 from capture.wire.types import ParsedToolResult
 
+# Tool calls of earlier batches that are read at once: an agent may have given all of them one id.
+MAX_WAITING = 10_000
+
 
 class BroughtResult(NamedTuple):
     """A tool's result in a request, and whether the message that has it is new to the ledger."""
@@ -47,7 +50,8 @@ class ToolCallRows:
                     scope=scope, tool_call_id__in=some, result_action_id=None
                 )
                 facts = ("id", "tool_call_id", "call__request_sha256")
-                for id_, tool_call_id, sha256 in found.order_by("id").values_list(*facts):
+                latest = found.order_by("-id").values_list(*facts)[:MAX_WAITING]
+                for id_, tool_call_id, sha256 in reversed(latest):
                     self._waiting[scope, str(tool_call_id)].append(({"id": id_}, sha256))
 
     def assign(

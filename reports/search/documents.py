@@ -30,6 +30,8 @@ logger = logging.getLogger("agentledger.search")
 SEPARATOR = "\x1e"
 # The characters of one call that are searched.
 MAX_CHARACTERS = 10_000_000
+# The characters that are searched of a body that could not be parsed.
+MAX_RAW_CHARACTERS = 200_000
 
 NAMES = "agent_name user_id app_id model_id".split()
 COLUMNS = (
@@ -58,7 +60,13 @@ class NewPart(NamedTuple):
     """A message or system prompt that no earlier call had sent."""
 
     kind: str
-    data: bytes
+    packed: bytes | memoryview
+    encoding: int
+
+    @property
+    def data(self) -> bytes:
+        """The part itself, unpacked anew each time: all parts of a batch may be too much."""
+        return unpack_text(self.packed, self.encoding).data
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,9 @@ def select_searched(calls: QuerySet[Call]) -> QuerySet[Call]:
     return narrow.prefetch_related("tool_call_rows")
 
 
-def build_documents(calls: list[Call]) -> list[Document]:
+def build_documents(calls: list[Call]) -> Iterator[Document]:
     new_parts = _read_new_parts(calls)
-    return [_document(call, new_parts[call.pk]) for call in calls]
+    return (_document(call, new_parts[call.pk]) for call in calls)
 
 
 def _read_new_parts(calls: list[Call]) -> defaultdict[UUID, list[NewPart]]:
@@ -109,7 +117,7 @@ def _read_new_parts(calls: list[Call]) -> defaultdict[UUID, list[NewPart]]:
     for batch in chunks(sorted(first)):
         rows = Message.objects.filter(pk__in=batch).order_by("id")
         for id_, kind, data, encoding in rows.values_list("id", "kind", "data", "encoding"):
-            found[first[id_]].append(NewPart(kind, unpack_text(data, encoding).data))
+            found[first[id_]].append(NewPart(kind, data, encoding))
     return found
 
 
@@ -141,8 +149,15 @@ def _names(call: Call) -> Iterator[tuple[str, str]]:
 
 
 def _texts(call: Call, new_parts: list[NewPart]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    room = 2 * MAX_CHARACTERS
     try:
-        return list(_read_texts(call, new_parts))
+        for field, text in _read_texts(call, new_parts):
+            found.append((field, text[:room]))
+            room -= len(text)
+            if room <= 0:
+                break
+        return found
     except Exception:  # one call's content, whatever it is, must not stop the index
         logger.exception("call %s can be searched by its names only", call.pk)
         return []
@@ -185,9 +200,11 @@ def _bodies(call: Call) -> Iterator[tuple[str, str]]:
 def _body_text(text: StoredText, headers: list[list[str]] | None) -> str:
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
-    data = decode([text.data], encoding, 4 * MAX_CHARACTERS).body
+    decoded = decode([text.data], encoding, 4 * MAX_RAW_CHARACTERS)
+    data = decoded.body[: 4 * MAX_RAW_CHARACTERS]  # a character takes four bytes at most
     value, note = load(data)
-    return data.decode(errors="replace") if note else "\n".join(_strings(value))
+    found = data.decode(errors="replace") if note else "\n".join(_strings(value))
+    return found[:MAX_RAW_CHARACTERS]
 
 
 def _message(data: bytes, *, has_prompt: bool) -> Iterator[tuple[str, str]]:

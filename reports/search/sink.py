@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce, Length
 
 from capture.models import Call, TakenOver, Tombstone
 from capture.operations.deletion import has_unpurged
@@ -17,6 +19,8 @@ from reports.sinks.sink import Step
 
 NAME = "search"
 CALLS_AT_ONCE = 100
+# Calls are read together as long as they are short.
+BYTES_AT_ONCE = 16 * 1024 * 1024
 # Writing this many characters into FTS5 takes a few ms, and 25 ms where it writes a segment.
 STEP_CHARACTERS = 30_000
 CHECKED_AT_ONCE = 20_000
@@ -60,8 +64,16 @@ class SearchIndex:
         return Step(after, step) if step else None
 
     def _read(self, after: int) -> list[tuple[int, list[Any]]]:
-        calls = select_searched(Call.objects.filter(seq__gt=after)).order_by("seq")[:CALLS_AT_ONCE]
-        return [(one.seq, self.index.rows(one)) for one in build_documents(list(calls))]
+        calls = Call.objects.filter(seq__gt=after, seq__lte=_last_short(after))
+        documents = build_documents(list(select_searched(calls).order_by("seq")))
+        ready = []
+        size = 0
+        for one in documents:
+            ready.append((one.seq, self.index.rows(one)))
+            size += len(one.joined)
+            if size > BYTES_AT_ONCE:
+                break
+        return ready
 
     def take(self, work: list[Any]) -> None:
         self.index.add(work)
@@ -111,6 +123,21 @@ class SearchIndex:
             return True
         self._clean_since = self._checking_since
         return False
+
+
+def _last_short(after: int) -> int:
+    """Returns the seq up to which calls can be in memory at once."""
+    calls = Call.objects.filter(seq__gt=after).order_by("seq")
+    size = Coalesce("request_bytes", 0) + F("response_bytes")
+    sizes = calls.values_list("seq", size, Length("body__content"))
+    last = after
+    total = 0
+    for seq, n_bytes, n_characters in sizes[:CALLS_AT_ONCE]:
+        total += n_bytes + 4 * (n_characters or 0)
+        if last > after and total > BYTES_AT_ONCE:
+            break
+        last = seq
+    return last
 
 
 def forget(seqs: Collection[int]) -> None:

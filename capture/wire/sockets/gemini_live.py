@@ -13,6 +13,7 @@ import orjson
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.sockets.turns import (
+    MAX_HISTORY,
     History,
     TurnEnded,
     TurnEvent,
@@ -22,6 +23,8 @@ from capture.wire.sockets.turns import (
 )
 
 JSON = Any
+# What the model sent in one turn that is kept for the next turn's request.
+MAX_TURN_PARTS = 10_000
 
 
 class GeminiLiveTurnTracker:
@@ -64,7 +67,8 @@ class GeminiLiveTurnTracker:
         content = fields(value.get("serverContent"))
         call = fields(value.get("toolCall"))
         steps: list[TurnEvent] = []
-        self._heard += text(fields(content.get("inputTranscription")).get("text")) or ""
+        heard = text(fields(content.get("inputTranscription")).get("text"))
+        self._heard = _append(self._heard, heard)
         if self._turn is None:
             if not (content.get("modelTurn") or content.get("outputTranscription") or call):
                 return []
@@ -72,7 +76,9 @@ class GeminiLiveTurnTracker:
         assert self._turn is not None
         self._parts += objects(fields(content.get("modelTurn")).get("parts"))
         self._parts += [{"functionCall": one} for one in objects(call.get("functionCalls"))]
-        self._spoken += text(fields(content.get("outputTranscription")).get("text")) or ""
+        spoken = text(fields(content.get("outputTranscription")).get("text"))
+        self._spoken = _append(self._spoken, spoken)
+        del self._parts[:-MAX_TURN_PARTS]
         steps.append(TurnMessage(self._turn, as_sse_event(message)))
         if content.get("turnComplete") is True:
             steps += self._end()
@@ -106,6 +112,10 @@ class GeminiLiveTurnTracker:
     def _add(self, content: JSON) -> None:
         self._n_contents += 1
         self._contents.put(str(self._n_contents), orjson.dumps(content))
+
+
+def _append(texts: str, more: str | None) -> str:
+    return (texts + more)[-MAX_HISTORY:] if more else texts
 
 
 def _either(value: dict[str, JSON], camel: str, snake: str) -> JSON:

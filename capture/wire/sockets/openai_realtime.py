@@ -22,6 +22,8 @@ from capture.wire.sockets.turns import (
 )
 
 _NOTHING = msgspec.Raw()
+# Items that the agent sent and the provider has not named yet.
+MAX_UNSEEN = 1_000
 
 
 class _Event(msgspec.Struct):
@@ -60,7 +62,9 @@ class RealtimeTurnTracker:
         self._n = 0
         self._session: dict[str, bytes] = {}
         self._items = History()
-        self._unseen: deque[str] = deque()  # keys of items that have no id of the provider yet
+        self._unseen: deque[str] = deque(
+            maxlen=MAX_UNSEEN
+        )  # keys of items that have no id of the provider yet
         # Turns that were requested and have no response yet, with the id of the agent's event.
         self._requested: dict[int, str | None] = {}
         self._responses: dict[str, int] = {}

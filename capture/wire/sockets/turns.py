@@ -6,6 +6,7 @@ messages of a turn are recorded as the events of a stream, so that one parser re
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -55,7 +56,8 @@ class History:
     """JSON texts by key, in order of appearance. The oldest are dropped beyond MAX_HISTORY."""
 
     def __init__(self) -> None:
-        self._items: dict[str, bytes] = {}
+        # A plain dict takes longer to find its first key the more were removed before it.
+        self._items: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
 
     def __contains__(self, key: str) -> bool:
@@ -66,7 +68,8 @@ class History:
         self._size += len(item) - len(self._items.get(key, b""))
         self._items[key] = item
         while self._size > MAX_HISTORY and len(self._items) > 1:
-            self.remove(next(iter(self._items)))
+            _, oldest = self._items.popitem(last=False)
+            self._size -= len(oldest)
 
     def remove(self, key: str) -> None:
         self._size -= len(self._items.pop(key, b""))
