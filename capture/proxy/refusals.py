@@ -140,7 +140,11 @@ async def _read_start(body: RequestBody) -> tuple[bytes, str | None]:
         return await asyncio.to_thread(_read_start_of_file, body.file)
     if body.size <= RECORDED_BYTES:
         return body.data, None
-    return body.data[:RECORDED_BYTES], hashlib.sha256(body.data).hexdigest()
+    if body.size <= READ_SIZE:
+        digest = hashlib.sha256(body.data)
+    else:  # up to a megabyte, or a message of a WebSocket
+        digest = await asyncio.to_thread(hashlib.sha256, body.data)
+    return body.data[:RECORDED_BYTES], digest.hexdigest()
 
 
 def _read_start_of_file(path: Path) -> tuple[bytes, str]:

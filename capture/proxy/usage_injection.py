@@ -14,10 +14,13 @@ import orjson
 from capture.proxy.asgi_types import Chunks
 from capture.upstream.headers import RawHeaders
 from capture.wire.formats.openai import chat as openai_chat
-from capture.wire.shared.slices import slice_body
-from capture.wire.types import WireFormat
+from capture.wire.json.field_reader import read_fields
+from capture.wire.types import Unreadable, WireFormat
 
 USAGE_OPTION = b'"stream_options":{"include_usage":true},'
+
+# Bytes. A longer event is not the one that only brings usage.
+LONGEST_EVENT = 64 * 1024
 
 _event_end = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 # Cheap to search for: all other chunks have a choice.
@@ -29,11 +32,18 @@ def request_usage(body: bytes, wire_format: WireFormat) -> bytes | None:
     has stream options of its own."""
     if wire_format.NAME != openai_chat.NAME:
         return None
-    found = slice_body(body, {})
-    if found is None or found.fields.get("stream") != b"true" or "stream_options" in found.fields:
+    try:
+        found = dict(read_fields(body, _wanted))
+    except Unreadable:
+        return None
+    if found.get("stream") != b"true" or "stream_options" in found:
         return None
     start = body.index(b"{") + 1
     return body[:start] + USAGE_OPTION + body[start:]
+
+
+def _wanted(key: str) -> str | None:
+    return key if key in ("stream", "stream_options") else None
 
 
 def request_headers(headers: RawHeaders, body: bytes) -> list[tuple[bytes, bytes]]:
@@ -85,6 +95,9 @@ class UsageHider:
             if not _is_only_usage(event):
                 shown.append(event)
         self._unfinished = data[start:]
+        if len(self._unfinished) > LONGEST_EVENT:
+            shown.append(self._unfinished)
+            self._unfinished = b""
         return b"".join(shown)
 
     def feed_last(self, data: bytes) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
+from capture.admission.body_inspection import MAX_INLINE
 from capture.exchange import Outcome, new_action_id
 from capture.proxy import recorded_headers
 from capture.proxy.begin_call import NotSpooled, RefusedCall, begin_call, request_head
@@ -33,19 +36,30 @@ class WebSocketCalls:
         self._headers = [(n, v) for n, v in handshake.headers if n not in _BODY_HEADERS]
         self._turns = turns
         self._running: dict[int, ForwardedCall] = {}
+        self._is_tracking = asyncio.Lock()
 
     async def record_sent(self, message: bytes) -> None:
         """Raises SocketClosed where a turn is refused, or cannot be recorded."""
         if self._turns is not None:
-            await self._follow(self._turns.from_agent(message))
+            await self._follow(await self._track(self._turns.from_agent, message))
 
     async def record_received(self, message: bytes) -> None:
         """Raises SocketClosed where a turn cannot be recorded."""
         if self._turns is not None:
-            for call in await self._follow(self._turns.from_provider(message)):
+            steps = await self._track(self._turns.from_provider, message)
+            for call in await self._follow(steps):
                 if call.charge is not None:
                     await call.charge.settle(Outcome.COMPLETED)
                 await call.entry.sync()
+
+    async def _track(
+        self, follow: Callable[[bytes], list[TurnEvent]], message: bytes
+    ) -> list[TurnEvent]:
+        """Follows a large message in a thread, and meanwhile no other one of this connection."""
+        if len(message) <= MAX_INLINE and not self._is_tracking.locked():
+            return follow(message)
+        async with self._is_tracking:
+            return await asyncio.to_thread(follow, message)
 
     async def _follow(self, steps: list[TurnEvent]) -> list[ForwardedCall]:
         """Returns the calls that have ended, whose charges are still to be settled."""

@@ -28,6 +28,9 @@ loop: asyncio.AbstractEventLoop = twisted_loop
 # Cancelling a call whose agent hung up is the proxy handler's own work.
 APPLICATION_CLOSE_TIMEOUT_S = 3600
 
+# Bytes of a WebSocket's message, which is in memory as a whole. OpenAI takes 15 MB of audio.
+MAX_MESSAGE = 32 * 1024 * 1024
+
 
 class Server(DaphneServer):  # type: ignore[misc]  # Daphne has no types
     """Serves from `run()` until `stop()`. `on_ready` is called with the ports once all listen."""
@@ -57,7 +60,9 @@ class Server(DaphneServer):  # type: ignore[misc]  # Daphne has no types
         self._ports.append(port)
         self.http_factory.protocol = AgentChannel
         self.ws_factory.protocol = AgentWebSocket
-        self.ws_factory.setProtocolOptions(maxMessagePayloadSize=0, maxFramePayloadSize=0)
+        self.ws_factory.setProtocolOptions(
+            maxMessagePayloadSize=MAX_MESSAGE, maxFramePayloadSize=MAX_MESSAGE
+        )
         port.transport = AgentConnection
         if len(self._ports) == len(self.endpoints):  # they listen in the order of the endpoints
             numbers = [listening.getHost().port for listening in self._ports]

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from capture.wire.json.fields import text
+from capture.wire.json.lenient import load
 from capture.wire.sockets.turns import (
     History,
     TurnEnded,
@@ -19,6 +21,7 @@ from capture.wire.sockets.turns import (
     TurnStarted,
     as_object,
     as_sse_event,
+    read_odd_event,
 )
 
 _NOTHING = msgspec.Raw()
@@ -155,8 +158,21 @@ class RealtimeTurnTracker:
 def _event(message: bytes) -> _Event | None:
     try:
         return _read(message)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _odd_event(read_odd_event(message, _Event.__struct_fields__))
+
+
+def _odd_event(found: dict[str, bytes]) -> _Event | None:
+    if not found:
         return None
+    event = _Event(type=text(load(found.get("type", b""))[0]) or "")
+    event.event_id, event.response_id, event.item_id = (
+        load(found.get(name, b"null"))[0] for name in ("event_id", "response_id", "item_id")
+    )
+    event.session, event.response, event.item, event.error = (
+        msgspec.Raw(found.get(name, b"")) for name in ("session", "response", "item", "error")
+    )
+    return event
 
 
 def _fields(raw: msgspec.Raw) -> dict[str, bytes]:

@@ -11,7 +11,16 @@ from collections import deque
 import msgspec
 
 from capture.wire.formats.openai.responses import ENDS
-from capture.wire.sockets.turns import TurnEnded, TurnEvent, TurnMessage, TurnStarted, as_sse_event
+from capture.wire.json.fields import text
+from capture.wire.json.lenient import load
+from capture.wire.sockets.turns import (
+    TurnEnded,
+    TurnEvent,
+    TurnMessage,
+    TurnStarted,
+    as_sse_event,
+    read_odd_event,
+)
 
 
 class _EventType(msgspec.Struct):
@@ -48,5 +57,6 @@ class ResponsesTurnTracker:
 def _type_of(message: bytes) -> str | None:
     try:
         return _read(message).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = read_odd_event(message, ("type",))
+        return text(load(found.get("type", b""))[0])

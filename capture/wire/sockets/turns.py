@@ -7,9 +7,13 @@ messages of a turn are recorded as the events of a stream, so that one parser re
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 import orjson
+
+from capture.wire.json.field_reader import read_fields
+from capture.wire.types import Unreadable
 
 MAX_HISTORY = 1024 * 1024
 """The bytes of a connection's history that are kept for the next turn's request. The oldest items
@@ -45,6 +49,15 @@ class TurnTracker(Protocol):
 
     def from_provider(self, message: bytes) -> list[TurnEvent]:
         """Takes the provider's next message, before the agent has it."""
+
+
+def read_odd_event(message: bytes, names: Collection[str]) -> dict[str, bytes]:
+    """Returns fields of a message that msgspec refuses, as raw JSON: with NaN, a BOM or bytes that
+    are not UTF-8 a provider may accept it. Returns none of a message that is not JSON."""
+    try:
+        return dict(read_fields(message, lambda key: key if key in names else None))
+    except Unreadable:
+        return {}
 
 
 def as_sse_event(message: bytes) -> bytes:

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from capture.proxy.usage_injection import UsageHider, request_usage
+from capture.proxy.usage_injection import LONGEST_EVENT, UsageHider, request_usage
 from capture.wire import registry
 from tests.support import canned
 from tests.support.ledger import Ledger
@@ -77,6 +77,12 @@ def test_an_event_is_passed_on_as_soon_as_it_is_complete() -> None:
     hider = UsageHider()
     for event in SHOWN:
         assert hider.feed(event) == event
+
+
+def test_an_event_without_an_end_is_not_collected() -> None:
+    hider = UsageHider()
+    shown = sum(len(hider.feed(b"x" * 50_000)) for _ in range(100))
+    assert shown >= 100 * 50_000 - LONGEST_EVENT
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])

@@ -134,3 +134,20 @@ def test_an_error_ends_the_turn_that_it_is_about() -> None:
 def test_the_format_of_a_websocket_is_known_by_its_path(path: str, name: str | None) -> None:
     found = for_socket(path)
     assert (found[0].NAME if found else None) == name
+
+
+@pytest.mark.parametrize("kind", [RealtimeTurnTracker, ResponsesTurnTracker])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'\xef\xbb\xbf{"type": "response.create", "response": {"model": "m"}}',
+        b'{"type": "response.create", "x": NaN, "response": {"model": "m"}}',
+        b'{"type": "response.create", "x": "\xff", "response": {"model": "m"}}',
+        b'{"type": "response.create", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    ],
+)
+def test_a_turn_that_begins_oddly_is_a_turn(
+    kind: type[RealtimeTurnTracker | ResponsesTurnTracker], message: bytes
+) -> None:
+    [step] = kind().from_agent(message)
+    assert isinstance(step, TurnStarted)
