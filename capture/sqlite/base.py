@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import sqlite3
 from contextlib import suppress
 from typing import Any
@@ -57,26 +58,28 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._files.is_part_of(found):
             return True
         self._warn_of_lost_log()
-        return self._complete_file()
+        with suppress(sqlite3.Error):
+            return self._complete_file()
+        return False
 
     def get_connection_params(self) -> dict[str, Any]:
         # "rw": without it, SQLite would create the file.
         return super().get_connection_params() | {"database": f"file:{quote(self._path)}?mode=rw"}
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        before = Files.at(self._path)
-        if before.main is None:
+        if not os.path.exists(self._path):
             raise self._missing()
+        before = Files.at(self._path)
         if any(one._files.left_log_to(before) for one in list(_wrappers)):
             raise self._being_replaced()  # whoever has the other one open removes its log
-        if before.main in self._left:
+        if before.main is not None and before.main in self._left:
             found, self._files = self._left.pop(before.main)
             return found
         if any(one._has_lost_log_to(before) for one in list(_wrappers)):
             raise OperationalError(self._lost_log())
         found = super().get_new_connection(conn_params)
         self._files = Files.at(self._path)
-        if self._files.main != before.main:
+        if before.main not in (None, self._files.main):
             found.close()
             raise self._being_replaced()
         return found
@@ -105,17 +108,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _leave_replaced_file(self) -> None:
         """Completes the file that was replaced, and leaves it. The new one is opened next."""
-        if not self._complete_file():
-            raise self._being_replaced()
+        try:
+            if not self._complete_file():
+                raise self._being_replaced()
+        except sqlite3.Error as error:  # it was damaged before: there is nothing to save
+            logger.warning("a damaged file was replaced at %s: %s", self._path, error)
         self.close()
         remove_log_of(self._files, self._path)
 
     def _complete_file(self) -> bool:
-        """Copies all commits from the log to the file itself. Returns whether they are there."""
-        try:
-            row = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        except sqlite3.Error:
-            return False
+        """Copies all commits from the log to the file itself. Returns false if some must wait for
+        readers. Raises sqlite3.Error."""
+        row = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         is_busy, n_frames, n_copied = row
         return not is_busy and n_frames == n_copied
 
@@ -154,6 +158,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _missing(self) -> OperationalError:
         return OperationalError(
-            f"the database file {self._path} is missing: put it back, or restart AgentLedger to"
-            " begin a new one"
+            f"the database file {self._path} is missing or empty: put it back, or restart"
+            " AgentLedger to begin a new one"
         )

@@ -14,7 +14,8 @@ FileId = tuple[int, int]
 
 
 class Files(NamedTuple):
-    """What the path of a database names; None: nothing."""
+    """What the path of a database names; None: nothing, or a database without a byte, which it is
+    only before it is opened the first time."""
 
     main: FileId | None
     wal: FileId | None  # its log, which has the latest commits
@@ -22,7 +23,8 @@ class Files(NamedTuple):
 
     @classmethod
     def at(cls, path: str) -> Files:
-        return cls(*(_file_id(each) for each in _paths(path)))
+        main, wal, shm = _paths(path)
+        return cls(_file_id(main, or_empty=False), _file_id(wal), _file_id(shm))
 
     def is_part_of(self, other: Files) -> bool:
         """Returns whether `other` has these files, and perhaps more."""
@@ -72,9 +74,9 @@ def _paths(path: str) -> tuple[str, str, str]:
     return path, f"{path}-wal", f"{path}-shm"
 
 
-def _file_id(path: str) -> FileId | None:
+def _file_id(path: str, *, or_empty: bool = True) -> FileId | None:
     try:
         found = os.stat(path)
     except OSError:  # it does not exist, or its folder does not
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino) if or_empty or found.st_size else None

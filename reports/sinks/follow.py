@@ -137,7 +137,7 @@ class Follower:
         if seq >= last_seq:
             self.state.behind_since = None
         elif self.state.behind_since is None:
-            self.state.behind_since = time.time()
+            self.state.behind_since = time.monotonic()
 
     def _report(self, error: Exception) -> None:
         self._is_prepared, self._renew_at = False, 0.0

@@ -28,7 +28,7 @@ class SinkState:
     state: str = "starting"  # following | standby (another process follows) | waiting
     seq: int = 0
     behind: int = 0  # calls that it has not taken
-    behind_since: float | None = None  # epoch seconds; None: it has taken all
+    behind_since: float | None = None  # monotonic; None: it has taken all
     reason: str | None = None  # the reason for waiting
     without: str | None = None  # what the sink must do without
 
@@ -50,7 +50,7 @@ class StateFile:
             return
         self._last = [replace(one) for one in states]
         self._repeat_at = time.monotonic() + REPEAT_EVERY_S
-        content = {"at": time.time(), "sinks": [asdict(one) for one in states]}
+        content = {"at": time.monotonic(), "sinks": [asdict(one) for one in states]}
         new = self._path.with_suffix(".new")
         try:
             new.write_text(json.dumps(content))
@@ -81,14 +81,14 @@ def why_degraded(states: dict[str, Any], *, is_running: bool, keeps_ending: bool
         return
     if states["at"] is None:
         return
-    silent_s = time.time() - states["at"]
+    silent_s = time.monotonic() - states["at"]
     if silent_s > SILENT_FOR_S:
         yield f"the sinks have not reported for {silent_s:.0f} s"
     for sink in states["sinks"]:
         if sink["reason"] and sink["state"] != "starting":
             yield f"{sink['name']} waits and will retry: {sink['reason']}"
         since = sink["behind_since"]
-        if since is not None and time.time() - since > FAR_BEHIND_S:
+        if since is not None and time.monotonic() - since > FAR_BEHIND_S:
             yield f"{sink['name']} is {sink['behind']} calls behind"
         if sink["without"]:
             yield f"{sink['name']}: {sink['without']}"

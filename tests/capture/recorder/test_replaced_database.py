@@ -60,7 +60,7 @@ def test_calls_wait_while_the_file_is_gone(fresh: Ledger) -> None:
         away = database(fresh).rename(fresh.folder / "away.db")
         assert fresh.post("during").status_code == 200
         wait_until(lambda: "the database is unavailable, calls wait" in reasons(fresh))
-        assert "agentledger.db is missing" in reasons(fresh)
+        assert "agentledger.db is missing or empty" in reasons(fresh)
         assert fresh.get("/api/sessions").status_code == 503
         assert not database(fresh).exists()
         away.rename(database(fresh))
@@ -74,7 +74,7 @@ def test_what_was_answered_without_a_file_is_in_the_next_one(fresh: Ledger) -> N
         for path in (database(fresh), *log_of(database(fresh))):
             path.unlink()
         assert fresh.post("during").status_code == 200
-        wait_until(lambda: "agentledger.db is missing" in reasons(fresh))
+        wait_until(lambda: "agentledger.db is missing or empty" in reasons(fresh))
     with fresh:
         wait_until(lambda: "during" in sessions(fresh))
         record(fresh, "after")
@@ -91,6 +91,19 @@ def test_a_backup_in_place_of_the_file_gets_what_the_spool_holds(fresh: Ledger) 
         wait_until(lambda: fresh.get("/readyz").json()["status"] == "ready")
         assert_sound(fresh, "one", "two", "three", "four")
     assert "the ledger went back from call 3 to 1" in fresh.log.read_text()
+
+
+def test_a_file_that_was_emptied_can_be_replaced_by_a_backup(fresh: Ledger) -> None:
+    with fresh:
+        record(fresh, "one")
+        backup = back_up(database(fresh), fresh.folder / "backup.db")
+        os.truncate(database(fresh), 0)
+        os.truncate(log_of(database(fresh))[0], 0)
+        assert fresh.post("two").status_code == 200
+        wait_until(lambda: "the database is unavailable, calls wait" in reasons(fresh))
+        backup.replace(database(fresh))
+        wait_until(lambda: sessions(fresh) == {"one", "two"})
+        assert_sound(fresh, "one", "two")
 
 
 def test_another_ledger_gets_none_of_the_calls(fresh: Ledger, tmp_path: Path) -> None:
