@@ -18,7 +18,7 @@ from capture.upstream.headers import RawHeaders, is_own_cookie
 
 _token = re.compile(rb"(?<![\w-])" + tokens.SECRET.pattern.encode() + rb"(?![\w-])")
 # Of what may have one of ours in it: a token, a password of the scheme Basic, our parameter.
-_find_sign = re.compile(rb"al_|asic |ASIC |api_key=").search
+_find_sign = re.compile(rb"al(?:_|%5[Ff])|asic |ASIC |api_key=").search
 _parameter = re.compile(rb"(^|[&;])([^&;]*)")
 
 # Headers that have parts of their own, or hide a value in an encoding.
@@ -99,6 +99,12 @@ class OwnSecrets:
         """Returns a URL, or a text that is none, without tokens and parameters of ours."""
         before, mark, query = url.partition(b"?")
         before = _token.sub(b"", before)
+        if b"%" in before:
+            segments = before.split(b"/")
+            kept_segments = [
+                b"" if _token.search(unquote_to_bytes(one)) else one for one in segments
+            ]
+            before = b"/".join(kept_segments)
         if not mark:
             return before
         found: list[tuple[bytes, bytes]] = _parameter.findall(query)

@@ -131,6 +131,7 @@ TARGETS = {
     f"{CALL}?next=%2F%3Fapi_key%3D{TOKEN}&x=": f"{CALL}?x=",
     f"{CALL}?key=the%252Fapi%252Bkey": CALL,
     f"/{TOKEN}{CALL}": f"/{CALL}",
+    f"/al%5f{TOKEN[3:]}/a%2Fb{CALL}": f"//a%2Fb{CALL}",
     f"{CALL}?api_key=another&key=sk-1&a=%61": f"{CALL}?api_key=another&key=sk-1&a=%61",
 }
 
