@@ -191,7 +191,6 @@ class Reader:
         self._remember(call, frame.payload)
         if frame.kind != Kind.END:
             return None
-        call.has_ended = True
         del self._open[frame.action_id]
         return call
 

@@ -47,7 +47,6 @@ class SpooledCall:
     # The payloads themselves, as long as the call is short; None: they must be read again.
     in_memory: list[bytes] | None = field(default_factory=list)
     size: int = 0
-    has_ended: bool = False
     is_damaged: bool = False
     is_requeued: bool = False  # it was set aside before, and the ledger has its raw facts
 

@@ -129,6 +129,12 @@ def test_who_may_read_from_which_place(
         assert refusal.reason
 
 
+def test_a_page_is_told_by_either_header_of_browsers() -> None:
+    for headers in ({"origin": "http://h:1"}, {"sec-fetch-site": "same-origin"}):
+        assert facts_of({**LOOPBACK, "headers": headers}).is_from_page
+    assert not facts_of({**LOOPBACK, "headers": {"accept": "text/html"}}).is_from_page
+
+
 def test_requests_with_a_key_may_be_restricted_to_host_names() -> None:
     reader = facts_of({"address": "8.8.8.8", "host": "x.y", "headers": {"via": "1.1 x"}})
     assert check_host_with_key(reader, ()) is None

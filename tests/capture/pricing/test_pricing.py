@@ -785,6 +785,20 @@ def test_parts_that_round_up_by_themselves_add_up_to_the_total() -> None:
         assert min(astuple(found.parts)) >= 0
 
 
+def test_a_cost_of_a_hundred_million_is_implausible() -> None:
+    """The ledger's columns hold no more."""
+    prices = operator('{"dear": {"input": 1000000, "output": 0}}')
+    below = cost(tokens(99_999_999, 0), "dear", prices=prices)
+    assert below.total_usd == 99_999_999
+    assert cost(tokens(10**8, 0), "dear", prices=prices).why == "it would be implausibly high"
+
+
+def test_a_price_has_twelve_decimals_at_most() -> None:
+    assert read_operator_prices('{"m": {"input": 0.000000000001, "output": 0}}', "a test")
+    with pytest.raises(ValueError, match="more than 12 decimals"):
+        read_operator_prices('{"m": {"input": 0.0000000000001, "output": 0}}', "a test")
+
+
 # https://docs.claude.com/en/docs/about-claude/pricing (read 2026-11-24), USD per million tokens:
 # Haiku 4.5 1 in, 5 out, 0.10 from the cache; Opus 4.5 5, 25 and 0.50.
 HAIKU, OPUS = "claude-haiku-4-5", "claude-opus-4-5"

@@ -327,6 +327,12 @@ def test_a_running_call_may_hold_more_while_enough_is_left(bench: MakeBench) -> 
     assert used_and_held(standing["budget_session"]) == (6, 0)
 
 
+def test_a_call_that_holds_nothing_goes_on(bench: MakeBench) -> None:
+    """It was admitted while the state was away, or has ended."""
+    b = bench(budgets=Budgets(session=Decimal(1)))
+    assert b.run(b.state.extend(new_request(session="s"), Decimal(100)))
+
+
 def test_the_overshoot_is_what_running_calls_cost_beyond_what_they_hold(bench: MakeBench) -> None:
     b = bench(budgets=Budgets(daily=Decimal(10)))
     calls = [new_request() for _ in range(100)]
