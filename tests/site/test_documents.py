@@ -159,3 +159,17 @@ def test_the_examples_run(fresh: Ledger, provider: Provider, tmp_path: Path, num
         call = fresh.call("run-1")
     assert call["outcome"] == "completed"
     assert call["content"] == "echo: Hello"
+
+
+def test_each_promise_names_a_test_that_shows_it() -> None:
+    table = rows((PROJECT / "docs" / "reliability.md").read_text())
+    faults = [row for row in table if row[0] not in ("Fault", "---")]
+    named = [re.findall(r"`(test_[a-z_0-9]+)`", row[-1]) for row in faults]
+    assert all(named)
+    written = {
+        name
+        for path in (PROJECT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 30
+    assert {name for tests in named for name in tests} - written == set()
