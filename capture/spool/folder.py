@@ -174,8 +174,11 @@ class Folder:
         (self.path / "recorded").unlink(missing_ok=True)
 
     def size(self) -> int:
-        """Returns the bytes of all that is not recorded yet."""
-        return sum(self._sizes())
+        """Returns the bytes of all that is not recorded yet; 0 if the folder was deleted."""
+        try:
+            return sum(self._sizes())
+        except FileNotFoundError:
+            return 0
 
     def _sizes(self) -> Iterator[int]:
         with os.scandir(self.path) as entries:

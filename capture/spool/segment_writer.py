@@ -27,6 +27,7 @@ class SegmentWriter:
         self._fsync = fsync
         self._number = 0
         self._fd = -1
+        self._path = folder.path
         self._size = 0
         self._began = 0.0
         self._was_truncated = False  # a write did not fit, and was cut off the end
@@ -45,6 +46,10 @@ class SegmentWriter:
         """False if the segment is empty."""
         is_empty = self._size <= frames.HEADER.size + 2
         return not is_empty and time.monotonic() - self._began > SEGMENT_AGE_S
+
+    def is_in_place(self) -> bool:
+        """Returns false if somebody has deleted the segment, or moved it. Raises OSError."""
+        return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
 
     def begin_next(self) -> None:
         """The new segment becomes visible when its lock is held, so that a segment without a lock
@@ -74,7 +79,8 @@ class SegmentWriter:
                 self._to_sync.append(self._fd)
             else:
                 os.close(self._fd)
-        self._fd, self._size, self._began = descriptor, len(header), time.monotonic()
+        self._fd, self._path = descriptor, path
+        self._size, self._began = len(header), time.monotonic()
         self._was_truncated = False
 
     def write(self, buffers: Sequence[bytes], total: int) -> None:

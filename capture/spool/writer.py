@@ -95,9 +95,16 @@ class Writer:
         every_s = MEASURE_EVERY_S if self._disk_has_room else MEASURE_FULL_DISK_EVERY_S
         if now - self._measured > every_s:
             self._measured = now
-            self._unrecorded = self.folder.size()
-            self._disk_has_room = self.folder.free() >= DISK_RESERVE
+            self._disk_has_room = self._measure()
         return self._disk_has_room and self._unrecorded < self.max_bytes
+
+    def _measure(self) -> bool:
+        """Measures the spool; returns whether its disk takes calls."""
+        try:
+            self._unrecorded = self.folder.size()
+            return self.folder.free() >= DISK_RESERVE and self._segments.is_in_place()
+        except OSError:  # the folder was deleted: what were written now nobody would find
+            return False
 
     def append(self, action_id: bytes, number: int, *records: tuple[Kind, bytes]) -> None:
         """Writes consecutive records of one call in one system call."""

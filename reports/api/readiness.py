@@ -63,7 +63,8 @@ def _why_down(process: Runtime) -> list[str]:
         reasons.append("this process is stopping")
     if not process.writer.has_room():
         what = "refused" if process.config.on_full == "block" else "not recorded"
-        reasons.append(f"the spool or its disk is full: calls are {what}")
+        why = "or its disk is full" if process.folder.path.exists() else "was deleted, restart"
+        reasons.append(f"the spool {why}: calls are {what}")
     return reasons
 
 

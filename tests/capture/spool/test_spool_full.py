@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,6 +51,22 @@ def test_a_full_spool_lets_calls_pass_if_configured(fresh: Ledger) -> None:
         assert load.refused == []
         unclaimed = load.n_answered - n_unrecorded()
         wait_until(lambda: fresh.n_recorded() == 1 + unclaimed)
+
+
+def test_a_deleted_spool_refuses_calls_until_the_restart(fresh: Ledger) -> None:
+    with fresh:
+        fresh.post()
+        fresh.calls("s")
+        shutil.rmtree(fresh.spool)
+        refused = wait_until(lambda: found if (found := fresh.post()).status_code != 200 else None)
+        assert refused.status_code == 503
+        assert "spool" in refused.json()["error"]["message"]
+        readiness = fresh.get("/readyz")
+        assert readiness.status_code == 503
+        assert "was deleted, restart" in readiness.json()["reasons"][0]
+    with fresh:
+        fresh.post("again")
+        fresh.calls("again")
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
