@@ -42,6 +42,7 @@ END_TO_END = (
     "capture/admission/test_budgets_kept.py",
     "capture/admission/test_budgets_sdks.py",
     "capture/admission/test_token_budgets.py",
+    "capture/recorder/test_deaths.py",
     "capture/recorder/test_kills.py",
     "capture/recorder/test_replaced_database.py",
     "capture/recorder/test_unavailable_database.py",

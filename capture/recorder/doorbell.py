@@ -33,7 +33,8 @@ class Doorbell:
             self._selector.register(self._stdin, selectors.EVENT_READ)
 
     def catch_signals(self) -> None:
-        """Makes SIGTERM and SIGINT set `is_stopping` and end the wait."""
+        """Makes SIGTERM and SIGINT set `is_stopping` and end the wait. A recorder that ends with
+        its proxy survives SIGHUP, too: its terminal may be closed before the spool is drained."""
         woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         self._selector.register(woken, selectors.EVENT_READ)
@@ -41,6 +42,8 @@ class Doorbell:
             signal.signal(number, lambda *_: self._stop())
         # A terminal with `stty tostop` would stop what logs in the background.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        if self._stdin is not None:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _stop(self) -> None:
         self.is_stopping = True

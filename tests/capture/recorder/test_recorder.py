@@ -74,6 +74,7 @@ def test_a_left_over_spool_can_be_recorded_without_a_proxy(fresh: Ledger) -> Non
 def test_the_recorder_drains_the_spool_and_ends_when_the_proxy_dies(fresh: Ledger) -> None:
     fresh.start()
     recorder = fresh.recorder()
+    wait_until(lambda: fresh.get("/readyz").json()["recorder"]["state"] == "recording")
     os.kill(recorder.pid, signal.SIGSTOP)
     body = {"model": "m", "messages": []}
     headers = {"x-agentledger-session-id": "s"}
