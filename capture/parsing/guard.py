@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from capture.wire.limits import MB
@@ -37,38 +37,51 @@ class ResourceGuard:
     """Gives each call some CPU time, of which one context may use half, and the process
     `max_memory` bytes in all.
 
-    Only one context is open at a time, and only in the main thread: others get no signals.
+    It is its own context, so only one is open at a time, and only in the main thread: others get
+    no signals. The timer runs all the time, since to set it takes as long as a small call.
     """
 
     def __init__(self, max_memory: int) -> None:
         self._max_memory = max_memory
         self._left_s = self._most_s = 0.0
-        self._end: float | None = None  # None: nothing is parsed
-        signal.signal(signal.SIGPROF, self._check)
+        self._here_s = 0.0  # CPU time in the open context
+        self._is_open = False
+        self._rang_at = time.process_time()
+        signal.signal(signal.SIGPROF, self._ring)
+        self._start()
+        os.register_at_fork(after_in_child=self._start)  # a child gets no timer
 
     def begin_call(self, cpu_s: float) -> None:
+        self._is_open = False
         self._left_s, self._most_s = cpu_s, cpu_s / 2
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        began = time.process_time()
-        self._end = began + min(self._left_s, self._most_s)
-        # It goes on: where an exception cannot be raised, as in a finalizer, it is lost.
-        signal.setitimer(signal.ITIMER_PROF, CHECK_EVERY_S, CHECK_EVERY_S)
-        try:
-            try:
-                yield
-            finally:
-                self._end = None
-        finally:  # the exception may come as late as in the line above
-            self._end = None
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            self._left_s -= time.process_time() - began
+    def __call__(self) -> ResourceGuard:
+        return self
 
-    def _check(self, signum: int, frame: FrameType | None) -> None:
-        if self._end is None:
+    def __enter__(self) -> None:
+        self._here_s = 0.0
+        self._is_open = True
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._is_open = False
+        finally:  # the exception may come as late as in the line above
+            self._is_open = False
+
+    def _start(self) -> None:
+        self._rang_at = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, CHECK_EVERY_S, CHECK_EVERY_S)
+
+    def _ring(self, signum: int, frame: FrameType | None) -> None:
+        """Counts the time since it rang last. It rings again and again: where an exception cannot
+        be raised, as in a finalizer, it is lost."""
+        now = time.process_time()
+        took_s, self._rang_at = now - self._rang_at, now
+        if not self._is_open:
             return
-        if time.process_time() >= self._end:
+        self._here_s += took_s
+        self._left_s -= took_s
+        if self._here_s >= self._most_s or self._left_s <= 0:
             raise Stopped(f"more than {self._most_s:g} s of CPU time to parse (a fixed limit)")
         if _resident_bytes() > self._max_memory:
             limit = f"{self._max_memory // MB:,} MB"

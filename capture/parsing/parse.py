@@ -121,8 +121,10 @@ def _usage(
         usage, is_estimated = usage_estimate.complete_usage(usage, request_parts, parsed_response)
         if is_estimated:
             return usage, "estimated"
-    counts = (usage.tokens_in, usage.tokens_out, *usage.units.values()) if usage else ()
-    return usage, "none" if all(n is None for n in counts) else "provider"
+    if usage is None:
+        return None, "none"
+    is_known = usage.tokens_in is not None or usage.tokens_out is not None or usage.units
+    return usage, "provider" if is_known else "none"
 
 
 def _ttft_ms(
