@@ -39,6 +39,7 @@ FEW_LONG_TESTS = {"test_search_rules.py": 400}
 # `python -m pytest -m e2e` runs it; CI does so after the core suite.
 END_TO_END = (
     "sdks",
+    "access/local/test_reverse_proxies.py",
     "capture/admission/test_budgets_kept.py",
     "capture/admission/test_budgets_sdks.py",
     "capture/admission/test_token_budgets.py",

@@ -7,6 +7,7 @@ decoding of a JSON text, ends before that; its length is bounded.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
@@ -49,6 +50,7 @@ class ResourceGuard:
         self._rang_at = time.process_time()
         signal.signal(signal.SIGPROF, self._ring)
         self._start()
+        atexit.register(signal.setitimer, signal.ITIMER_PROF, 0)  # no handler outlives Python
         os.register_at_fork(after_in_child=self._start)  # a child gets no timer
 
     def begin_call(self, cpu_s: float) -> None:

@@ -95,7 +95,9 @@ def failing(ledger: Ledger, asked: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("stack", "count"), [(STACKS[0], 70), (STACKS[1], 30)])
+@pytest.mark.parametrize(
+    ("stack", "count"), [(STACKS[0], 70), pytest.param(STACKS[1], 70, marks=pytest.mark.e2e)]
+)
 def test_every_page_shows_every_call(
     stack: str, count: int, request: pytest.FixtureRequest, provider: Provider
 ) -> None:
