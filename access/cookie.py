@@ -28,10 +28,18 @@ KEY_FILE = "agentledger-secret-key"
 
 
 def set_cookie(request: HttpRequest, response: HttpResponseBase, actor: Actor) -> None:
+    value = _signer().sign(describe_credential(actor))
+    write_cookie(request, response, NAME, value, MAX_AGE_S)
+
+
+def write_cookie(
+    request: HttpRequest, response: HttpResponseBase, name: str, value: str, max_age_s: int
+) -> None:
+    """Sets a cookie that no script reads and no other site's form sends."""
     response.set_cookie(
-        NAME,
-        _signer().sign(describe_credential(actor)),
-        max_age=MAX_AGE_S,
+        name,
+        value,
+        max_age=max_age_s,
         secure=request.is_secure(),
         httponly=True,
         samesite="Lax",

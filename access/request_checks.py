@@ -106,7 +106,7 @@ def check_without_key(
     # A page of another site that resolves its name to our address (DNS rebinding) sends its name,
     # and what forwards from elsewhere often the name and the port that were asked for there.
     if not (
-        _is_local_name(name)
+        is_local_name(name)
         or name in allowed_hosts
         or (_is_address(name) if is_in_network else _is_own_address(name))
     ):
@@ -157,7 +157,7 @@ def _split_host(host: str) -> tuple[str, str]:
     return host.lower(), ""
 
 
-def _is_local_name(name: str) -> bool:
+def is_local_name(name: str) -> bool:
     return name in LOCAL_NAMES or name.endswith(".localhost")
 
 

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 
 
 class DeletionCount:
-    """What this process knows of the ledger's count. It need not be exact for deletions by other
-    processes within the last second: of calls that began then, clocks decide."""
+    """Holds what this process knows of the ledger's count.
+
+    It need not be exact for deletions by other processes within the last second: of calls that
+    began then, clocks decide.
+    """
 
     def __init__(self) -> None:
         self.known = 0

@@ -18,7 +18,7 @@ from capture.proxy.runtime import Runtime, ensure_running
 from capture.spool.folder import SpoolError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire import registry
-from capture.wire.paths import readings
+from capture.wire.paths import find_by_reading
 from capture.wire.types import WireFormat
 
 RAW = registry.by_name("raw")
@@ -75,12 +75,8 @@ async def serve(request: ProxyRequest) -> ProxyResponse:
 def read_path(request: ProxyRequest, extra_paths: tuple[str, ...]) -> tuple[str, WireFormat | None]:
     """Returns the path of a request, and its wire format if it is recorded. A path that can be read
     in several ways is a call if one of them is: an upstream may read it that way too."""
-    possible = readings(request.path)
-    for path in possible:
-        wire_format = format_to_record(request.method.upper(), path, extra_paths)
-        if wire_format is not None:
-            return path, wire_format
-    return possible[0], None
+    method = request.method.upper()
+    return find_by_reading(request.path, lambda path: format_to_record(method, path, extra_paths))
 
 
 def format_to_record(method: str, path: str, extra_paths: tuple[str, ...]) -> WireFormat | None:

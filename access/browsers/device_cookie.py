@@ -11,21 +11,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from access.actors import Actor
-from access.cookie import describe_credential, signing_key
+from access.cookie import describe_credential, signing_key, write_cookie
 
 NAME = "agentledger-device"
 MAX_AGE_S = 400 * 24 * 3600  # as long as browsers keep any cookie
 
 
 def set_cookie(request: HttpRequest, response: HttpResponseBase, actor: Actor) -> None:
-    response.set_cookie(
-        NAME,
-        _signer().sign(describe_credential(actor)),
-        max_age=MAX_AGE_S,
-        secure=request.is_secure(),
-        httponly=True,
-        samesite="Lax",
-    )
+    write_cookie(request, response, NAME, _signer().sign(describe_credential(actor)), MAX_AGE_S)
 
 
 def find_device(value: str | None) -> str | None:

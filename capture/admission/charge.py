@@ -195,9 +195,8 @@ class Charge:
         )
         usage = parsed_response.usage
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
-            return self._measure_as_recorder(
-                self._snapshot(exchange.end)
-            )  # which may be able to estimate it
+            # Which may be able to estimate it.
+            return self._measure_as_recorder(self._snapshot(exchange.end))
         terms = BillingTerms(
             requested_model=self._request.model,
             response_model=parsed_response.response_model,

@@ -52,7 +52,9 @@ def parse_call(
     response_body = parse_response_body(wire_format, exchange, limits=limits, guard=guard)
     parsed_request, parsed_response = request_body.parsed, response_body.parsed
     outcome = outcome_of(exchange, parsed_response)
-    usage, usage_source = _find_usage(wire_format, exchange, request_body, parsed_response, guard)
+    usage, usage_source = _find_usage(
+        wire_format, exchange, request_body, parsed_response, outcome, guard
+    )
     whole = exchange.whole_response or WholeBody.of([response_body.raw])
     binaries = [*request_body.binaries, *response_body.binaries]
     return ParsedCall(
@@ -91,10 +93,10 @@ def _find_usage(
     exchange: Exchange,
     request_body: StoredRequest,
     parsed_response: ParsedResponse,
+    outcome: Outcome,
     guard: Guard,
 ) -> tuple[Usage | None, str]:
     usage, source = None, "none"
-    outcome = outcome_of(exchange, parsed_response)
     with suppress(Stopped), guard():
         usage, source = _usage(
             wire_format, request_body.parsed, request_body.parts, parsed_response, outcome

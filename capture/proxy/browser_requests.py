@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from access.request_checks import LOCAL_NAMES, parse_address
+from access.request_checks import is_local_name, parse_address
 from capture.admission.decision import Refused
 from capture.upstream.headers import RawHeaders
 
@@ -132,7 +132,7 @@ def is_loopback(origin: str) -> bool:
     if url.scheme not in ("http", "https"):
         return False
     ip = parse_address(name)
-    return name in LOCAL_NAMES or name.endswith(".localhost") or (ip is not None and ip.is_loopback)
+    return is_local_name(name) or (ip is not None and ip.is_loopback)
 
 
 def find_refusal(request: BrowserRequest, *, is_allowed: bool) -> Refused | None:

@@ -39,7 +39,7 @@ from capture.upstream.websocket_client import (
     open_websocket,
 )
 from capture.wire import registry
-from capture.wire.paths import readings
+from capture.wire.paths import find_by_reading
 from capture.wire.types import WireFormat
 
 
@@ -75,12 +75,7 @@ async def proxy_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 def _read_path(path: str) -> tuple[str, registry.Socket | None]:
     """Returns the path of a handshake, as over HTTP in the reading that is a call's if there is
     one, and what is spoken there."""
-    possible = readings(path)
-    for reading in possible:
-        socket = registry.for_socket(reading.strip("/"))
-        if socket is not None:
-            return reading, socket
-    return possible[0], None
+    return find_by_reading(path, lambda reading: registry.for_socket(reading.strip("/")))
 
 
 async def _identify(

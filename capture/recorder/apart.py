@@ -21,13 +21,10 @@ from django.db import Error, connection
 from access.redaction import redact_error
 from capture.ledger.identity import LedgerReplaced
 from capture.recorder.unavailable_database import DATABASE_ERRORS
+from capture.wire.limits import MB, MEMORY, MEMORY_PER_BYTE
 
 logger = logging.getLogger("agentledger.recorder")
 
-MB = 1024 * 1024
-# The memory of the process is bounded by this and as much again for each byte of a call.
-MEMORY = 400 * MB
-MEMORY_PER_BYTE = 4
 # The least that is left to it, however much it has as a copy of this one.
 LEAST_MEMORY = 256 * MB
 CPU_S = 30.0

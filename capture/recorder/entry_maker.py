@@ -15,12 +15,11 @@ from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.raw_facts import parse_raw_facts
 from capture.parsing.thumbnails import Thumbnail, Thumbnails
 from capture.pricing.call_cost import cost_of_call
-from capture.wire.limits import MAX_CPU_S, MB, Limits
+from capture.wire.limits import MAX_CPU_S, MB, MEMORY_PER_BYTE, Limits
 
 # What the process takes without any call, and what one call into C may take before it can be
 # stopped, are below the rest of the 400 MB that are promised.
 BASE_MEMORY = 250 * MB
-TIMES_BODY = 4
 # Calls that take long may take so much CPU in one batch; what comes after them gets less. A call of
 # 1 MB takes 10 ms.
 SLOW_CPU_S = 0.02
@@ -36,7 +35,7 @@ class EntryMaker:
         config = settings.AGENTLEDGER
         self.limits = Limits.of_mb(config.max_decoded_mb)
         self._keep_binaries: bool = config.capture_binary
-        self._guard = ResourceGuard(BASE_MEMORY + TIMES_BODY * self.limits.max_decoded)
+        self._guard = ResourceGuard(BASE_MEMORY + MEMORY_PER_BYTE * self.limits.max_decoded)
         self._thumbnails = Thumbnails()
         self._cpu_left_s = BATCH_CPU_S
         self._read_prices()

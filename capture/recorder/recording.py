@@ -132,8 +132,7 @@ class Recording:
     def _make(self, call: SpooledCall) -> Recordable:
         """Raises whatever parsing raises."""
         exchange = self._reader.load(call, max_body=self._maker.limits.max_decoded)
-        entry = self._maker.make(exchange, call.size)
-        return Recordable(call, entry._replace(is_requeued=call.is_requeued), Form.FULL)
+        return _recordable(call, self._maker.make(exchange, call.size), Form.FULL)
 
     def _set_aside(self, call: SpooledCall, reason: str) -> Recordable:
         """Sets the call aside. Returns its raw facts. Raises OSError."""
@@ -144,13 +143,13 @@ class Recording:
         except Exception as error:  # what its heads say is odd, too: it is still a call
             logger.error("call %s: its heads cannot be recorded", call.action_id, exc_info=error)
             return self._strip(call, reason)
-        return Recordable(call, entry._replace(is_requeued=call.is_requeued), Form.FACTS)
+        return _recordable(call, entry, Form.FACTS)
 
     def _strip(self, call: SpooledCall, reason: str) -> Recordable:
         """Returns what no call is without: its id, and so its time."""
         nothing = Exchange(call.action_id, is_damaged=True)
         entry = self._maker.make_raw(nothing, _note(call, reason))
-        return Recordable(call, entry._replace(is_requeued=call.is_requeued), Form.BARE)
+        return _recordable(call, entry, Form.BARE)
 
     def _keep_charges(self, made: Iterable[Recordable]) -> None:
         """Leaves what interrupted calls cost for the next proxy: Redis holds their reservations."""
@@ -255,6 +254,10 @@ class Recording:
         made = [self._set_aside(call, reason)]
         self._keep_charges(made)
         self._database.run(lambda: self._store(made, {}))
+
+
+def _recordable(call: SpooledCall, entry: Entry, form: Form) -> Recordable:
+    return Recordable(call, entry._replace(is_requeued=call.is_requeued), form)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ class SpoolError(Exception):
     agents, whom paths do not concern."""
 
     summary = "the spool cannot be written"
+
+
+def new_writer(at_ns: int) -> str:
+    """Returns the name of a writer that began at this time: names sort by it."""
+    return f"{at_ns:016x}"[-16:] + secrets.token_hex(2)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -138,36 +144,19 @@ class Folder:
         """Notes that all calls that ended before `at_ns` are in the ledger. The file's time says
         when, by the monotonic clock: it counts from the start of the machine, for all processes,
         and nobody sets it."""
-        mark = self.path / "recorded"
-        try:
-            os.utime(mark, ns=(at_ns, at_ns))
-        except FileNotFoundError:
-            mark.touch(0o600)
-            os.utime(mark, ns=(at_ns, at_ns))
+        _mark(self.path / "recorded", at_ns)
 
     def mark_progress(self) -> None:
         """Notes that calls were recorded just now, by the monotonic clock."""
-        mark = self.path / "progress"
-        now = time.monotonic_ns()
-        try:
-            os.utime(mark, ns=(now, now))
-        except FileNotFoundError:
-            mark.touch(0o600)
-            os.utime(mark, ns=(now, now))
+        _mark(self.path / "progress", time.monotonic_ns())
 
     def progress_at(self) -> float:
         """Returns when calls were recorded last, in seconds of the monotonic clock; 0: never."""
-        try:
-            return (self.path / "progress").stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
+        return _marked_at(self.path / "progress")
 
     def recorded_until(self) -> float:
         """Returns seconds of the monotonic clock; 0 when no recorder has run yet."""
-        try:
-            return (self.path / "recorded").stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
+        return _marked_at(self.path / "recorded")
 
     def forget_recorded(self) -> None:
         """Must be called before calls are taken: the machine may have been started again."""
@@ -227,3 +216,20 @@ def try_lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _mark(file: Path, at_ns: int) -> None:
+    """Gives an empty file this time."""
+    try:
+        os.utime(file, ns=(at_ns, at_ns))
+    except FileNotFoundError:
+        file.touch(0o600)
+        os.utime(file, ns=(at_ns, at_ns))
+
+
+def _marked_at(file: Path) -> float:
+    """Returns the file's time in seconds; 0 if there is no such file."""
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

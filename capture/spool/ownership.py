@@ -60,7 +60,8 @@ def claim(folder: Folder, ledger: UUID, database: str, *, is_unused: bool) -> in
     present = _writers(folder)
     others = {id_: kept for id_, left in others.items() if (kept := sorted(present & {*left}))}
     _save(folder, Ownership(ledger, database, others))
-    return sum(name.writer in foreign_writers(folder) for name in folder.segments())
+    foreign = {writer for left in others.values() for writer in left}
+    return sum(name.writer in foreign for name in folder.segments())
 
 
 def disown_if_empty(folder: Folder) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from capture.spool import ownership
-from capture.spool.folder import CARRIED, Folder, SpoolError
+from capture.spool.folder import CARRIED, Folder, SpoolError, new_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def put_back(folder: Folder, action_id: UUID) -> bool:
         os.utime(paths.body)  # the recorder removes old files that no call refers to
         os.link(paths.body, folder.body_path(action_id))
     # Another name each time, since the ledger may know a position in the file of that name.
-    writer = f"{time.time_ns():016x}"[-16:] + secrets.token_hex(2)
+    writer = new_writer(time.time_ns())
     records[0].rename(folder.path / f"{writer}-{action_id.hex}.requeued")
     paths.remove()
     return True

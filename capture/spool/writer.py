@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import struct
 import time
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import msgspec
 from capture.exchange import End, Outcome, RequestHead, ResponseHead
 from capture.spool import frames
 from capture.spool.backlog import Backlog
-from capture.spool.folder import Folder, SpoolError
+from capture.spool.folder import Folder, SpoolError, new_writer
 from capture.spool.frames import Kind
 from capture.spool.segment_writer import SegmentWriter
 
@@ -166,7 +165,7 @@ class Writer:
 def _new_id(folder: Folder) -> str:
     """Returns an id that sorts after those of earlier writers, even if the clock was set back."""
     newest = max((int(name.writer[:16], 16) for name in folder.segments()), default=0)
-    return f"{max(time.time_ns(), newest + 1):016x}"[-16:] + secrets.token_hex(2)
+    return new_writer(max(time.time_ns(), newest + 1))
 
 
 class CallWriter:

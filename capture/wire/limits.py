@@ -44,6 +44,10 @@ MAX_STEPS = 200
 MAX_RATIO = 200
 ANY_RATIO = 4 * MB
 
+# The memory of whoever parses is bounded by this, and as much again for each byte of a body.
+MEMORY = 400 * MB
+MEMORY_PER_BYTE = 4
+
 # CPU seconds for one call, half of it for its request and half for its response.
 MAX_CPU_S = 1.8
 

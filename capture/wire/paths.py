@@ -59,6 +59,17 @@ def normal_path(path: str) -> str:
     return "/" + "/".join(segments)
 
 
+def find_by_reading(path: str, find: Callable[[str], _T | None]) -> tuple[str, _T | None]:
+    """Returns the first reading of a path for which something is found, and that; otherwise the
+    strictest reading. An upstream may read the path that way too."""
+    possible = readings(path)
+    for reading in possible:
+        found = find(reading)
+        if found is not None:
+            return reading, found
+    return possible[0], None
+
+
 def readings(path: str) -> tuple[str, ...]:
     """Returns what a path may mean, the strictest first, and itself last."""
     normal = normal_path(path)

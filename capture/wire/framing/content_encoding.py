@@ -60,8 +60,7 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     """
     notes: list[str] = []
     is_over = False
-    names = [name.strip().lower() for name in (encoding or "").split(",")]
-    codings = [name for name in names if name not in ("", "identity")]
+    codings = _codings(encoding)
     if len(codings) > MOST_CODINGS:
         notes.append(f"{len(codings)} content-encodings, not decoded")
         codings = []
@@ -78,6 +77,11 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None, is_over)
 
 
+def _codings(encoding: str | None) -> list[str]:
+    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    return [name for name in names if name not in ("", "identity")]
+
+
 class Undecodable(Unreadable):
     """The rest of a body cannot be decoded, or not in bounds."""
 
@@ -89,8 +93,7 @@ def iter_decode(pieces: Iterable[bytes], encoding: str | None) -> Iterator[bytes
     Raises Undecodable at a coding that is unknown, broken or cut short, and where any coding makes
     more than `MOST_TIMES` the bytes that came in, beyond the first `ALWAYS_BYTES`.
     """
-    names = [name.strip().lower() for name in (encoding or "").split(",")]
-    codings = [name for name in names if name not in ("", "identity")]
+    codings = _codings(encoding)
     if len(codings) > MOST_CODINGS:
         raise Undecodable(f"{len(codings)} content-encodings")
     received = _Received(pieces)
