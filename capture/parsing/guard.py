@@ -35,8 +35,9 @@ unguarded: Guard = nullcontext
 
 
 class ResourceGuard:
-    """Gives each call some CPU time, of which one context may use half, and the process
-    `max_memory` bytes in all.
+    """Gives each call some CPU time, of which its first context may use half, and the process
+    `max_memory` bytes in all: a request leaves its response half of the time, and an answer as
+    long as a model can write has nearly all of it.
 
     It is its own context, so only one is open at a time, and only in the main thread: others get
     no signals. The timer runs all the time, since to set it takes as long as a small call.
@@ -69,6 +70,7 @@ class ResourceGuard:
             self._is_open = False
         finally:  # the exception may come as late as in the line above
             self._is_open = False
+            self._most_s = self._left_s
 
     def _start(self) -> None:
         self._rang_at = time.process_time()
@@ -84,7 +86,7 @@ class ResourceGuard:
         self._here_s += took_s
         self._left_s -= took_s
         if self._here_s >= self._most_s or self._left_s <= 0:
-            raise Stopped(f"more than {self._most_s:g} s of CPU time to parse (a fixed limit)")
+            raise Stopped(f"more than {self._most_s:.1f} s of CPU time to parse (a fixed limit)")
         if _resident_bytes() > self._max_memory:
             limit = f"{self._max_memory // MB:,} MB"
             raise Stopped(f"more memory to parse than the recorder may take, {limit} in all")

@@ -19,7 +19,7 @@ def guard(*, cpu_s: float = 0.2, max_memory: int = 1 << 40) -> ResourceGuard:
     return made
 
 
-def test_a_loop_is_stopped_after_half_of_the_cpu_time_of_its_call() -> None:
+def test_a_request_is_stopped_after_half_of_the_cpu_time_of_its_call() -> None:
     one = guard()
     began = time.process_time()
     with pytest.raises(Stopped, match=r"more than 0.1 s of CPU time"), one():
@@ -27,6 +27,17 @@ def test_a_loop_is_stopped_after_half_of_the_cpu_time_of_its_call() -> None:
             with contextlib.suppress(Exception):  # as a parser may do
                 sum(range(100))
     assert 0.05 < time.process_time() - began < 1
+
+
+def test_a_response_has_what_its_request_left() -> None:
+    one = guard(cpu_s=0.4)
+    with one():
+        pass
+    began = time.process_time()
+    with pytest.raises(Stopped), one():
+        for _ in itertools.count():
+            pass
+    assert time.process_time() - began > 0.3  # half would be 0.2
 
 
 def test_one_call_has_no_more_than_its_time_in_all() -> None:

@@ -146,7 +146,7 @@ def test_a_body_above_a_limit_is_recorded_raw_with_a_note(
     call = send(limited, provider, one, name)
     note = call["notes"][0]
     assert note.startswith(f"the {one.side} is recorded raw: ")
-    assert one.limit in note
+    assert one.limit in note or "of CPU time" in note  # which is reached first, on a busy machine
     assert call["outcome"] == "completed"
     assert call["latency_ms"] > 0
     if one.side == "request":
