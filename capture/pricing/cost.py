@@ -49,8 +49,14 @@ _MEASURES = (
     "input_annotated_document_pages",
     "rerank_searches",
 )
-# Units billed on top of all that: where one has no price of its own, the cost is unknown.
-_EXTRAS = ("web_searches", "social_searches", "storage_searches", "code_executions")
+# Units billed on top of all that: where one has no price, the cost is unknown.
+_EXTRAS = (
+    "web_searches",
+    "preview_web_searches",  # those of them that were made with OpenAI's older tool
+    "social_searches",
+    "storage_searches",
+    "code_executions",
+)
 
 
 def exact_usd(usd: Decimal) -> str:
@@ -168,6 +174,7 @@ class ModelPrices:
         self.prices = tuple(sorted(prices, key=lambda p: (-len(p.dimensions), p.unit)))
         self._units = units = frozenset(price.unit for price in self.prices)
         self._steps = tuple(self._step(i) for i in range(len(self.prices)))
+        self._is_strict = is_strict
         self._has_input = "input_tokens" in units
         self._needs_output = "output_tokens" in units and not embeds
         self._has_request = "requests" in units
@@ -278,7 +285,7 @@ class ModelPrices:
             return "its output tokens were not counted"
         if units:
             for extra in _EXTRAS:
-                if units.get(extra) and extra not in self._units:
+                if units.get(extra) and not self._prices_extra(extra):
                     return f"{extra} have no price"
         if usage.tokens_audio_in and not (self._prices_audio_in or measured):
             return "audio input has no price"
@@ -293,6 +300,12 @@ class ModelPrices:
                     kind = other.split("_")[1]
                     return f"how many of the cached tokens are {kind} was not counted"
         return None
+
+    def _prices_extra(self, unit: str) -> bool:
+        """An operator's price of all searches holds for each kind of them."""
+        return unit in self._units or (
+            unit == "preview_web_searches" and not self._is_strict and "web_searches" in self._units
+        )
 
     def _unit_names(self) -> str:
         return " and ".join(price.unit for price in self.prices)

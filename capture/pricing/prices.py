@@ -113,8 +113,9 @@ class Prices:
         # The operator's prices hold in every service tier.
         standard = terms._replace(service_tier=None, speed=None, processing=None)
         published = self._published_prices(standard, day, 0).prices
+        own = override.price
         for price in published.prices if published else ():
-            if ("family", "tool_calls") in price.dimensions:
+            if ("family", "tool_calls") in price.dimensions and not any(map(price.is_part_of, own)):
                 prices.setdefault(price.unit, replace(price, tiers=()))
         return ModelPrices(OPERATOR, prices.values(), is_strict=False)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from capture.pricing import catalog
 from capture.pricing.catalog import PriceData
+from capture.pricing.charges import add_charges
 from capture.pricing.cost import ModelPrices, UnitPrice
 from capture.pricing.terms import BillingTerms
 
@@ -187,10 +188,14 @@ class PublishedPrices:
             return f"{match.model.id} has no published price"
         if match.provider == "groq":
             prices = [_with_minimum(price) for price in prices]
+        is_strict = any(price.usd for price in prices)
+        if not match.is_own:  # the developer's tools are not the seller's
+            prices = [p for p in prices if ("family", "tool_calls") not in p.dimensions]
+        names = (match.name, match.model.id)
         return ModelPrices(
             self.data.source,
-            prices,
-            is_strict=any(price.usd for price in prices),
+            add_charges(prices, match.provider, names),
+            is_strict=is_strict,
             embeds="embed" in match.model.id,
             # Google lists audio separately where it costs more. For models that only speak, the
             # price of their output is that of speech.

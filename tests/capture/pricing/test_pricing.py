@@ -18,6 +18,7 @@ from genai_prices.data import providers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capture.pricing.charges import add_charges
 from capture.pricing.cost import Cost, CostParts
 from capture.pricing.overrides import read_operator_prices
 from capture.pricing.prices import Prices
@@ -1402,11 +1403,15 @@ NAMES = {"fireworks": "accounts/fireworks/models/{}"}
 
 @pytest.mark.parametrize("provider", sorted({provider for provider, _ in all_models()}))
 def test_costs_agree_with_the_library(provider: str) -> None:
-    """Every model of the data, in every shape: the same, or a gap that is named."""
+    """Every model of the data, in every shape: the same, or a gap that is named. What our own list
+    has beside tokens is left out."""
     n_compared = 0
     called = NAMES.get(provider, "{}")
     for model in [called.format(model) for of, model in all_models() if of == provider]:
+        charged = {price.unit for price in add_charges([], provider, (model,))}
         for shape in SHAPES:
+            if charged & shape.keys():
+                continue
             found = cost(ours(shape), model, provider)
             try:
                 theirs = calc_price(
