@@ -64,7 +64,9 @@ async def serve(request: ProxyRequest) -> ProxyResponse:
         return refusal_response(wire_format or RAW, new_action_id(), error.refused)
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or RAW, error)
-    call.only_reads = request.method == "GET"
+    call.only_reads = request.method == "GET" or (
+        wire_format is not None and registry.find_fetch(request.method, path) is not None
+    )
     if wire_format is None:
         return await forward_other_traffic(request, runtime, call)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
@@ -85,10 +87,8 @@ def format_to_record(method: str, path: str, extra_paths: tuple[str, ...]) -> Wi
         wire_format = registry.for_path(path)
         if wire_format is not None:
             return wire_format
-    elif method == "GET":
-        wire_format = registry.for_stored_response(path)
-        if wire_format is not None:
-            return wire_format
+    if fetch := registry.find_fetch(method, path):
+        return fetch.wire_format
     path = "/" + path.strip("/").lower()
     if any(path.endswith(f"/{extra.lower()}") for extra in extra_paths):
         return RAW

@@ -9,11 +9,11 @@ from uuid import UUID
 from capture.ledger import bulk_sql
 from capture.ledger.binaries import BinaryRows
 from capture.ledger.bulk_sql import Row, chunks
-from capture.ledger.call_rows import body_row, call_row, is_stored
+from capture.ledger.call_rows import body_row, call_row
 from capture.ledger.entry import Entry
 from capture.ledger.parts import PartMemory, PartRows
 from capture.ledger.retries import Retries
-from capture.ledger.rollup_sums import FACTS
+from capture.ledger.rollup_sums import COUNTED
 from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
@@ -66,14 +66,14 @@ class Batch:
 
     def _add_call(self, entry: Entry, scope: int, brought: Sequence[BroughtResult]) -> None:
         orphans = self._tool_calls.assign(entry.call, scope, brought)
-        fetch_of = None
-        if is_stored(entry.call):
-            entry, fetch_of = self._fetched.count(entry)
+        entry, fetch_of = self._fetched.count(entry)
         call = entry.call
         self._ledger.last_seq += 1
         session = self._sessions.session_of(call)
         row = call_row(entry, scope, self._ledger.last_seq, session)
         row["fetch_of"] = fetch_of
+        if fetch_of is not None and call.parsed_response.is_pending:
+            row["response_id"] = None  # however often it is polled, few rows have the id
         attempt = row["attempt"]
         if attempt > 1:
             is_new = scope in self._sessions.new_ids
@@ -105,9 +105,6 @@ class Batch:
 
 # --- calls that are recorded anew: the ledger has their raw facts ---
 
-_OF_CALL = {"action_id", "session_id", "method", "wire_format"}
-_COUNTED = {*_OF_CALL, "outcome", "status_code", "latency_ms", "ttft_ms", *FACTS}
-
 
 def find_replaced(entries: Iterable[Entry]) -> dict[UUID, Row]:
     """Returns, of the calls that were requeued, the columns of those that the ledger has the raw
@@ -119,7 +116,7 @@ def find_replaced(entries: Iterable[Entry]) -> dict[UUID, Row]:
         facts = Call.objects.not_deleted().filter(
             pk__in=some, body__frame=None, body__part_refs=b"", body__response=b""
         )
-        found.update({row["action_id"]: row for row in facts.values(*_COUNTED)})
+        found.update({row["action_id"]: row for row in facts.values(*COUNTED)})
     return found
 
 

@@ -12,16 +12,18 @@ from capture.ledger.entry import Entry
 from capture.ledger.message_refs import pack_refs
 from capture.ledger.parts import PartRows
 from capture.models import FIELD_LENGTH, NAME_LENGTH, Session
-from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.preview import preview_of
 from capture.pricing.cost import Cost, CostParts, exact_usd
 from capture.wire.binaries.references import StoredText
-from capture.wire.registry import STORED_RESPONSE_FORMATS
 from capture.wire.types import JSON, ParsedToolResult, Usage
 
 # No model reads or writes that many tokens, and sums of such counts stay far below what a column
 # holds.
 MAX_COUNT = 2**53
+
+CHARGED = "charged_usd"
+"""The key among a call's heads of what budgets were charged in place of an unknown cost."""
+CHARGED_NOTE = "its cost is unknown; budgets were charged the estimate of"
 
 COST_PARTS = [field.name for field in fields(CostParts)]
 TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
@@ -30,7 +32,6 @@ TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("
 def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row:
     call, cost = entry.call, entry.cost
     parsed_response, usage, request = call.parsed_response, call.usage, call.request
-    response_id = truncate(parsed_response.response_id, NAME_LENGTH)
     return {
         "action_id": call.action_id,
         "seq": seq,
@@ -53,7 +54,7 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
             call.parsed_request.model_id or parsed_response.response_model, NAME_LENGTH
         ),
         "response_model": truncate(parsed_response.response_model, NAME_LENGTH),
-        "response_id": response_id if is_stored(call) else None,
+        "response_id": truncate(call.stored_id, NAME_LENGTH),
         "fetch_of": None,
         "streaming": call.streaming,
         "outcome": str(call.outcome),
@@ -61,7 +62,7 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
         "stop_reason": truncate(parsed_response.stop_reason, NAME_LENGTH),
         "error_detail": call.error_detail,
         "budget_warning": request.budget_warning if request else None,
-        **{name: valid_count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS},
+        **token_counts(usage),
         "usage_source": call.usage_source,
         "cost_usd": cost.total_usd,
         "cache_savings_usd": cost.cache_savings_usd,
@@ -81,10 +82,8 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
     }
 
 
-def is_stored(call: ParsedCall) -> bool:
-    """Returns True if the provider stores its responses, so that other calls can fetch them
-    again."""
-    return call.wire_format.NAME in STORED_RESPONSE_FORMATS
+def token_counts(usage: Usage | None) -> Row:
+    return {name: valid_count(getattr(usage, name)) if usage else None for name in TOKEN_COUNTS}
 
 
 def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedToolResult]) -> Row:
@@ -105,7 +104,7 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedTool
         "units": units(call.usage),
         "cost_parts": cost_parts(entry.cost),
         "tool_results": [result_json(result) for result in orphans] or None,
-        "heads": heads(call),
+        "heads": heads(entry),
         "notes": notes(entry) or None,
         "refusal": call.refusal,
         "prompt_ref": parts.ref(scope, call.prompt) if call.prompt else None,
@@ -122,8 +121,9 @@ def _pack(text: StoredText) -> Packed:
     return pack_text(text.data, text.references, is_decoded=text.is_decoded)
 
 
-def heads(call: ParsedCall) -> dict[str, JSON]:
+def heads(entry: Entry) -> dict[str, JSON]:
     """Returns both heads, as far as they are recorded."""
+    call = entry.call
     request, response = call.request, call.response_head
     return {
         "target": request.target if request else None,
@@ -134,15 +134,22 @@ def heads(call: ParsedCall) -> dict[str, JSON]:
         "response": response.headers if response else None,
         "headers_ms": response.at_ns / 1e6 if response else None,
         "first_byte_ms": call.first_byte_ms,
+        **({CHARGED: usd} if (usd := charged_estimate(entry)) else {}),
     }
 
 
 def notes(entry: Entry) -> list[str]:
     notes = [*entry.call.notes]
-    if entry.cost.total_usd is None and (usd := entry.charge_usd):
-        estimate = f"{exact_usd(usd)} USD"
-        notes.append(f"its cost is unknown; budgets were charged the estimate of {estimate}")
+    if usd := charged_estimate(entry):
+        notes.append(f"{CHARGED_NOTE} {usd} USD")
     return notes
+
+
+def charged_estimate(entry: Entry) -> str | None:
+    """Returns what budgets were charged in place of a cost that is not known."""
+    if entry.cost.total_usd is None and (usd := entry.charge_usd):
+        return exact_usd(usd)
+    return None
 
 
 def cost_parts(cost: Cost) -> dict[str, JSON] | None:

@@ -11,12 +11,15 @@ from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.thumbnails import Thumbnail
 from capture.pricing.call_cost import charge_usd
 from capture.pricing.cost import Cost
+from capture.pricing.prices import Prices
 
 
 class Entry(NamedTuple):
     call: ParsedCall
     cost: Cost
     thumbnails: Mapping[bytes, Thumbnail] = MappingProxyType({})  # by the binary's digest
+    # Of a call that fetches: what it fetched is priced again as the call that asked for it.
+    prices: Prices | None = None
     is_requeued: bool = False  # it replaces the raw facts that the ledger may have of the call
 
     @property
@@ -30,6 +33,6 @@ class Entry(NamedTuple):
         )
 
     def without_usage(self) -> Entry:
-        """Returns the entry of a call that fetched a response which another call is charged for."""
+        """Returns the entry of a call that fetched a response which another call pays for."""
         call = self.call._replace(usage=None, usage_source="none")
         return self._replace(call=call, cost=Cost.fetched())

@@ -43,6 +43,11 @@ HISTOGRAMS = ("latency", "ttft")
 FIGURES = (*COUNTS, *HISTOGRAMS)
 # The columns of a call that are needed to correct what was counted for it.
 FACTS = ("timestamp", *ALL_NAMES, *TOKENS, "cost_usd", "cache_savings_usd")
+# Those that are needed to take a call out, and to record it anew.
+COUNTED = (
+    *("action_id", "session_id", "method", "wire_format"),
+    *("outcome", "status_code", "latency_ms", "ttft_ms", *FACTS),
+)
 
 Counts = tuple[Any, ...]
 """Integers in the order of `COUNTS`; None where no call has a known value."""
@@ -111,15 +116,6 @@ class Sums:
         self.counts = add_counts(self.counts, tuple(n and -n for n in gone.counts))
         self.gone_latency += gone.latency
         self.gone_ttft += gone.ttft
-
-    def take_back(self, row: Row) -> None:
-        """Takes out the estimated usage of a call, whose cost is 0 from now on."""
-        counts = list(self.counts)
-        for name, place in TOKEN_COUNTS:
-            if row[name]:
-                counts[place] = ((counts[place] or 0) - row[name]) or None
-        self.counts = tuple(counts)
-        self.correct((row["cost_usd"], row["cache_savings_usd"]), (ZERO, ZERO))
 
     def correct(self, old: Money, new: Money) -> None:
         """Replaces the cost and the savings of a call."""

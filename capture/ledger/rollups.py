@@ -70,10 +70,6 @@ class Rollups:
         """Takes a recorded call out of all sums: it is to be recorded anew."""
         self._traffic.sums_for(row).take_out(row, n_calls)
 
-    def take_back(self, row: Row) -> None:
-        """Takes back what was estimated for a call: another call has brought the actual usage."""
-        self._traffic.sums_for(row).take_back(row)
-
     def correct(self, row: Row, old: Money, new: Money) -> None:
         self._traffic.sums_for(row).correct(old, new)
 

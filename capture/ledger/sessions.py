@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import orjson
-from django.db.models import F
 
 from capture.exchange import Outcome
 from capture.ledger import bulk_sql
@@ -85,8 +85,7 @@ class SessionRows:
         return next((s for s in self._sessions.values() if s.id == id_), None)
 
     def add_call(self, session: Session, row: Row, *, n_calls: int) -> None:
-        for name, value in add_to_totals(session, row, n_calls=n_calls):
-            self._values.append({"session_id": session.id, "name": name, "value": value})
+        self._add_values(session, add_to_totals(session, row, n_calls=n_calls))
 
     def take_out(self, session: Session, row: Row, *, n_calls: int) -> None:
         """Takes a recorded call out of the totals. It is to be recorded anew, so the names and the
@@ -99,18 +98,25 @@ class SessionRows:
                 total = getattr(session, f"total_{name}") or 0
                 setattr(session, f"total_{name}", total - row[name])
 
-    def take_back(self, row: Row) -> None:
-        """Takes the estimated usage and cost of a recorded call out of its session's totals."""
-        totals = {f"total_{name}": row[name] or 0 for name in _CORRECTED_TOTALS}
-        session = self.find_by_id(row["session_id"])
-        if session is not None:
-            for name, value in totals.items():
-                setattr(session, name, (getattr(session, name) or 0) - value)
-            session.revision += 1
-            return
-        changes = {name: F(name) - value for name, value in totals.items()}
-        changes["revision"] = F("revision") + 1
-        Session.objects.filter(pk=row["session_id"]).update(**changes)
+    def correct(self, old: Row, new: Row) -> None:
+        """Replaces the usage and the cost of a recorded call in its session's totals."""
+        session = self.find_by_id(old["session_id"])
+        if session is None:
+            session = Session.objects.not_deleted().filter(pk=old["session_id"]).first()
+            if session is None:
+                return
+            self._sessions[session.session_id] = session
+        session.revision += 1
+        for name in _CORRECTED_TOTALS:
+            if (old[name], new[name]) != (None, None):
+                total: Any = getattr(session, f"total_{name}") or 0
+                total += (new[name] or 0) - (old[name] or 0)
+                setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
+        self._add_values(session, add_to_lists(session, new))
+
+    def _add_values(self, session: Session, values: Iterable[tuple[str, str]]) -> None:
+        for name, value in values:
+            self._values.append({"session_id": session.id, "name": name, "value": value})
 
     def write(self) -> None:
         new: list[Row] = []
@@ -133,8 +139,7 @@ def _scope_without_session(call: ParsedCall) -> int:
 
 
 def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:
-    """Adds the row of a call. Returns the names and values of SessionValue that are new, by which
-    the session can be found from now on."""
+    """Adds the row of a call. Returns what `add_to_lists` returns."""
     session.revision += 1
     timestamp: datetime = row["timestamp"]
     session.started_at = min(session.started_at, timestamp)
@@ -148,6 +153,12 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str
         if row[name] is not None:
             total = (getattr(session, f"total_{name}") or 0) + row[name]
             setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
+    return add_to_lists(session, row)
+
+
+def add_to_lists(session: Session, row: Row) -> list[tuple[str, str]]:
+    """Adds the names that a call carries. Returns the names and values of SessionValue that are
+    new, by which the session can be found from now on."""
     new = []
     for name, field in LISTS.items():
         values, value = getattr(session, field), row[name]

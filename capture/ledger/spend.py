@@ -5,6 +5,7 @@ them."""
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
@@ -38,13 +39,22 @@ class Spending:
             for account in accounts_of(call):
                 self._usd[account] -= usd
 
-    def take_back(self, row: Row, session_id: str | None) -> None:
-        """Takes back the cost of a recorded call, which was an estimate: another call has brought
-        the usage of the same response."""
-        if row["cost_usd"]:
-            names = session_id, row["agent_name"], row["user_id"], row["ingest_token"]
-            for account in accounts_by_name(row["timestamp"], *names):
-                self._usd[account] -= row["cost_usd"]
+    def correct(
+        self,
+        row: Row,
+        session_id: str | None,
+        *,
+        charged: Decimal | None,
+        usd: Decimal | None,
+        at: datetime,
+    ) -> None:
+        """Takes back what a recorded call was charged, and charges what its answer cost when that
+        has come, at the time `at`."""
+        names = session_id, row["agent_name"], row["user_id"], row["ingest_token"]
+        for amount, day in ((-(charged or ZERO), row["timestamp"]), (usd or ZERO, at)):
+            if amount:
+                for account in accounts_by_name(day, *names):
+                    self._usd[account] += amount
 
     def write(self) -> None:
         if not self._usd:

@@ -1,9 +1,14 @@
-"""Counts a response once if several calls bring it, where the provider stores its responses: the
-call that created it, and those that fetch it again or resume its stream."""
+"""Counts a response once where several calls bring it: the call that asked for it, and those that
+poll for it, fetch it again, resume its stream or cancel it.
+
+Its usage and its cost stand on the call that asked, whenever the usage comes. If that call is not
+on record, they stand on the first fetch that brought them.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
@@ -11,18 +16,22 @@ from django.db.models import F
 from django.utils.timezone import now
 
 from capture.ledger.bulk_sql import Row
-from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
+from capture.ledger.call_rows import CHARGED, CHARGED_NOTE, cost_parts, token_counts, units
 from capture.ledger.entry import Entry
-from capture.ledger.rollup_sums import FACTS
+from capture.ledger.rollup_sums import COUNTED
 from capture.ledger.rollups import Rollups
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
-from capture.models import Call, CallBody, PriceCorrection
-from capture.pricing.cost import FETCHED, ZERO, Cost
+from capture.models import NAME_LENGTH, Call, CallBody, PriceCorrection
+from capture.pricing.call_cost import cost_of_call
+from capture.pricing.cost import Cost
+from capture.wire.registry import find_fetch
+from capture.wire.types import ParsedRequest
 
-_TOTALS = ("tokens_in", "tokens_out", "cost_usd")
-_NAMES = {"action_id", "session_id", "ingest_token"}
-_FACTS = {*_NAMES, "usage_source", "price_source", *_TOTALS, *FACTS}
+_OF_CALL = ("path", "fetch_of", "ingest_token", "response_model", "usage_source", "price_source")
+_FACTS = {*_OF_CALL, "service_tier", *COUNTED}
+# The answer to one request is fetched a few times, and what polls bring has no id.
+MAX_EARLIER = 100
 
 
 class FetchedResponses:
@@ -43,60 +52,111 @@ class FetchedResponses:
 
     def count(self, entry: Entry) -> tuple[Entry, UUID | None]:
         """Returns the entry to record, and the first call that had this response if `entry` fetches
-        it again; else None.
-
-        A fetch is recorded without usage if the response was counted before, or has no usage yet.
-        The first fetch with usage is counted, and takes back what was estimated of earlier calls.
-        """
+        it; else None."""
         if not entry.call.is_fetch:
             return entry, None
-        earlier = self._earlier_calls(entry.call.parsed_response.response_id)
+        earlier = self._earlier_calls(entry.call.stored_id)
+        first = earlier[0] if earlier else None
         is_counted = any(row["usage_source"] == "provider" for row in earlier)
         if entry.call.usage_source != "provider" or is_counted:
             entry = entry.without_usage()
-        else:
-            for row in earlier:
-                if row["usage_source"] == "estimated":
-                    self._take_back(row)
-        return entry, earlier[0]["action_id"] if earlier else None
+        elif first is not None and find_fetch(first["method"], first["path"]) is None:
+            self._credit(first, entry)
+            entry = entry.without_usage()
+        return entry, first["action_id"] if first else None
 
     def _earlier_calls(self, response_id: str | None) -> list[Row]:
         if not response_id:
             return []
-        recorded = Call.objects.not_deleted().filter(response_id=response_id).order_by("seq")
+        id_ = response_id[:NAME_LENGTH]
+        recorded = Call.objects.not_deleted().filter(response_id=id_).order_by("seq")
         facts = recorded.values(*_FACTS, session_name=F("session__session_id"))
-        return [*facts, *self._rows.get(response_id, ())]
+        return [*facts[:MAX_EARLIER], *self._rows.get(id_, ())]
 
-    def _take_back(self, row: Row) -> None:
-        if row["session_id"] is not None:
-            self._sessions.take_back(row)
-        self._spending.take_back(row, self._session_name(row))
-        self._rollups.take_back(row)
-        nothing = {
-            **dict.fromkeys(TOKEN_COUNTS),
-            "usage_source": "none",
-            "cost_usd": ZERO,
-            "cache_savings_usd": ZERO,
-            "price_source": FETCHED,
-        }
-        parts = cost_parts(Cost.fetched())
-        if row["action_id"] in self._bodies:
-            row.update(nothing)
-            self._bodies[row["action_id"]]["cost_parts"] = parts
-            return
-        Call.objects.filter(pk=row["action_id"]).update(**nothing)
-        CallBody.objects.filter(pk=row["action_id"]).update(cost_parts=parts)
-        PriceCorrection.objects.create(
-            call_id=row["action_id"],
-            corrected_at=now(),
-            old_cost_usd=row["cost_usd"],
-            new_cost_usd=ZERO,
-            old_price_source=row["price_source"],
-            new_price_source=FETCHED,
+    def _credit(self, asked: Row, entry: Entry) -> None:
+        """Puts the usage and the cost of what `entry` fetched on the call that asked for it, in all
+        sums too. Budgets are charged on arrival."""
+        cost = _cost_as_asked(asked, entry)
+        body = self._body_of(asked["action_id"])
+        changes, texts = _changes(asked, entry, cost), _changes_of_body(body, entry, cost)
+        before = {**asked}
+        if asked["session_id"] is not None:
+            self._sessions.correct(before, {**before, **changes})
+        self._rollups.take_out(before, 1)
+        self._rollups.count({**before, **changes}, 1)
+        self._spending.correct(
+            before,
+            self._session_name(before),
+            charged=before["cost_usd"] or _charged(body),
+            usd=cost.total_usd,
+            at=entry.call.timestamp,
         )
+        if before["action_id"] in self._bodies:
+            asked.update(changes)
+            body.update(texts)
+            return
+        Call.objects.filter(pk=before["action_id"]).update(**changes)
+        CallBody.objects.filter(pk=before["action_id"]).update(**texts)
+        PriceCorrection.objects.create(
+            call_id=before["action_id"],
+            corrected_at=now(),
+            old_cost_usd=before["cost_usd"],
+            new_cost_usd=cost.total_usd,
+            old_price_source=before["price_source"],
+            new_price_source=changes["price_source"],
+        )
+
+    def _body_of(self, action_id: UUID) -> Row:
+        own = self._bodies.get(action_id)
+        if own is not None:
+            return own
+        return dict(CallBody.objects.filter(pk=action_id).values("heads", "notes").get())
 
     def _session_name(self, row: Row) -> str | None:
         if "session_name" in row:
             return cast("str | None", row["session_name"])
         session = self._sessions.find_by_id(row["session_id"])
         return session.session_id if session else None
+
+
+def _cost_as_asked(asked: Row, entry: Entry) -> Cost:
+    """The price is that of the time at which it was asked, and an operator may have a price for the
+    name of the model that was asked for."""
+    if entry.prices is None:
+        return entry.cost
+    request = ParsedRequest(model_id=asked["model_id"])
+    call = entry.call._replace(timestamp=asked["timestamp"], parsed_request=request)
+    return cost_of_call(entry.prices, call)
+
+
+def _changes(asked: Row, entry: Entry, cost: Cost) -> Row:
+    parsed = entry.call.parsed_response
+    model = parsed.response_model and parsed.response_model[:NAME_LENGTH]
+    tier = parsed.service_tier and parsed.service_tier[:NAME_LENGTH]
+    return {
+        **token_counts(entry.call.usage),
+        "model_id": asked["model_id"] or model,
+        "response_model": model or asked["response_model"],
+        "service_tier": tier or asked["service_tier"],
+        "usage_source": entry.call.usage_source,
+        "cost_usd": cost.total_usd,
+        "cache_savings_usd": cost.cache_savings_usd,
+        "price_source": cost.source[:NAME_LENGTH],
+    }
+
+
+def _changes_of_body(body: Row, entry: Entry, cost: Cost) -> Row:
+    usage = entry.call.usage
+    notes = [note for note in body["notes"] or () if not note.startswith(CHARGED_NOTE)]
+    return {
+        "usage": usage.raw or None if usage else None,
+        "units": units(usage),
+        "cost_parts": cost_parts(cost),
+        "notes": notes or None,
+        "heads": {name: value for name, value in body["heads"].items() if name != CHARGED},
+    }
+
+
+def _charged(body: Row) -> Decimal | None:
+    charged = body["heads"].get(CHARGED)
+    return Decimal(charged) if charged else None

@@ -27,6 +27,8 @@ from capture.wire.limits import DEFAULT
 from capture.wire.types import ParsedResponse, Usage
 
 AT_ONCE = 200
+# Of one answer: those that bring nothing have no id to be found by.
+MAX_FETCHES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ def _differs(call: Call, cost: Cost) -> bool:
 def _cost(call: Call, prices: Prices) -> Cost:
     parsed_response = _parse_response(call)
     is_measured = call.usage_source == "provider"
-    usage = parsed_response.usage if is_measured else _usage_of_columns(call)
+    if is_measured and (parsed_response.usage is None or parsed_response.is_pending):
+        parsed_response = _fetched_response(call) or parsed_response
+    usage = parsed_response.usage if is_measured else None
+    usage = usage or _usage_of_columns(call)
     terms = BillingTerms(
         requested_model=call.model_id,
         response_model=call.response_model,
@@ -84,6 +89,18 @@ def _parse_response(call: Call) -> ParsedResponse:
         content_type=headers.get("content-type", ""),
         headers=headers.items(),
     )
+
+
+def _fetched_response(call: Call) -> ParsedResponse | None:
+    """Parses the answer that came later, on another call; None if it is not on record any more."""
+    if call.response_id is None:
+        return None
+    fetches = Call.objects.not_deleted().filter(response_id=call.response_id).exclude(pk=call.pk)
+    for fetch in fetches.select_related("body").order_by("seq")[:MAX_FETCHES]:
+        parsed_response = _parse_response(fetch)
+        if parsed_response.usage is not None and not parsed_response.is_pending:
+            return parsed_response
+    return None
 
 
 def _usage_of_columns(call: Call) -> Usage | None:

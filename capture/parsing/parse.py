@@ -96,6 +96,8 @@ def _find_usage(
     outcome: Outcome,
     guard: Guard,
 ) -> tuple[Usage | None, str]:
+    if parsed_response.is_pending:  # what it has used so far is not what it will cost
+        return None, "none"
     usage, source = None, "none"
     with suppress(Stopped), guard():
         usage, source = _usage(

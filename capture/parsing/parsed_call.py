@@ -13,7 +13,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from capture.exchange import Exchange, Outcome, RequestHead, ResponseHead
+from capture.wire import registry
 from capture.wire.binaries.references import EmbeddedBinary, Reference, ReferencingText, StoredText
+from capture.wire.registry import STORED_RESPONSE_FORMATS
 from capture.wire.types import (
     JSON,
     BodyPart,
@@ -110,9 +112,23 @@ class ParsedCall(NamedTuple):
 
     @property
     def is_fetch(self) -> bool:
-        """True if the call asks for a response that another call began: a poll, or a stream that
-        is resumed."""
+        """True if the call asks for a response that another call began: a poll, a stream that is
+        resumed, a cancellation."""
         return is_fetch(self.request)
+
+    @property
+    def stored_id(self) -> str | None:
+        """The id by which the provider stores the response, so that other calls can fetch it; None
+        if it does not."""
+        if self.is_fetch and self.request is not None:
+            fetch = registry.find_fetch(self.request.method, self.request.path)
+            if fetch is not None:
+                return fetch.id
+        elif not (
+            self.parsed_response.is_pending or self.wire_format.NAME in STORED_RESPONSE_FORMATS
+        ):
+            return None
+        return self.parsed_response.response_id
 
     @property
     def n_calls(self) -> int:
@@ -148,7 +164,11 @@ class ParsedCall(NamedTuple):
 
 def is_fetch(request: RequestHead | None) -> bool:
     """A GET that has a body is a turn of a WebSocket, and no fetch."""
-    return request is not None and request.method == "GET" and request.body_size == 0
+    if request is None:
+        return False
+    if request.method == "GET":
+        return request.body_size == 0
+    return registry.find_fetch(request.method, request.path) is not None
 
 
 def header_value(head: RequestHead | ResponseHead | None, name: str) -> str | None:

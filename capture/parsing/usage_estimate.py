@@ -16,9 +16,6 @@ FORMATS = frozenset(
     """openai_chat openai_responses openai_completions anthropic_messages gemini gemini_interactions
     ollama cohere_chat bedrock_converse bedrock_invoke""".split()
 )
-# A response that is created in the background has its usage when it is fetched.
-_UNFINISHED = ("queued", "in_progress")
-
 # The model does not read the values of these fields as text.
 _NO_TEXT = frozenset(
     """type role id call_id tool_call_id tool_use_id name url file_id media_type mimeType mime_type
@@ -32,7 +29,7 @@ def complete_usage(
 ) -> tuple[Usage | None, bool]:
     """Returns the usage with the missing counts estimated, and whether any was. `parts` are the
     kinds and the JSON of the request's parts."""
-    if parsed_response.stop_reason in _UNFINISHED or not _has_response(usage, parsed_response):
+    if not _has_response(usage, parsed_response):
         return usage, False
     found = usage or Usage()
     tokens_in, tokens_out = found.tokens_in, found.tokens_out

@@ -55,7 +55,8 @@ class EntryMaker:
         )
         # Outside the transaction: a large image takes its time.
         thumbnails = self._make_thumbnails(call) if call.binaries else {}
-        entry = Entry(call, cost_of_call(self._prices, call), thumbnails)
+        cost = cost_of_call(self._prices, call)
+        entry = Entry(call, cost, thumbnails, self._prices if call.is_fetch else None)
         self._cpu_left_s -= max(time.process_time() - began - SLOW_CPU_S, 0)
         return entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from capture.wire.formats import ollama, raw
 from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
@@ -73,16 +73,30 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/moderations", openai_moderations),
     (r"/decisions", openai_decisions),
 )
-# By the path of a GET: responses that the provider stores, fetched again.
-_STORED_RESPONSE_PATHS: tuple[tuple[str, WireFormat], ...] = (
-    (r"/responses/[^/]+", openai_responses),
-    (
-        r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/[^/]+",
-        gemini_interactions,
+_INTERACTION = r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/([^/]+)"
+# By method and path: answers that another call asked for, with the id by which they are fetched.
+_FETCHES: dict[str, tuple[tuple[str, WireFormat], ...]] = {
+    "GET": (
+        (r"/responses/([^/]+)", openai_responses),
+        (_INTERACTION, gemini_interactions),
+        (r"/chat/deferred-completion/([^/]+)", openai_chat),  # xAI
     ),
-)
-STORED_RESPONSE_FORMATS = frozenset(found.NAME for _, found in _STORED_RESPONSE_PATHS)
+    # What was used until then comes with the answer.
+    "POST": (
+        (r"/responses/([^/]+)/cancel", openai_responses),
+        (rf"{_INTERACTION}/cancel", gemini_interactions),
+    ),
+}
+STORED_RESPONSE_FORMATS = frozenset((openai_responses.NAME, gemini_interactions.NAME))
 """The formats whose responses the provider stores, to be fetched again by their id."""
+
+
+class Fetch(NamedTuple):
+    """The answer that a request fetches: its format, and the id that names it."""
+
+    wire_format: WireFormat
+    id: str
+
 
 # By the path of a WebSocket.
 Socket = tuple[WireFormat, Callable[[], TurnTracker]]
@@ -113,6 +127,31 @@ def _by_path(paths: tuple[tuple[str, _T], ...]) -> Callable[[str], _T | None]:
     return find
 
 
+def _fetches_by_path(paths: tuple[tuple[str, WireFormat], ...]) -> Callable[[str], Fetch | None]:
+    rule = re.DOTALL | re.IGNORECASE
+    patterns = [(re.compile(f".*{pattern}", rule), found) for pattern, found in paths]
+
+    @cached_by_path
+    def find(path: str) -> Fetch | None:
+        for pattern, wire_format in patterns:
+            if found := pattern.fullmatch(f"/{path}"):
+                return Fetch(wire_format, found[1])
+        return None
+
+    return find
+
+
+_fetches = {method: _fetches_by_path(paths) for method, paths in _FETCHES.items()}
+
+
+def find_fetch(method: str, path: str) -> Fetch | None:
+    """Returns what a request fetches that another one asked for; None where it fetches nothing."""
+    if method == "POST" and path[-7:].lower() != "/cancel":
+        return None
+    find = _fetches.get(method)
+    return find(path) if find else None
+
+
 FREE_FORMATS = frozenset(
     found.NAME
     for found in (
@@ -127,9 +166,6 @@ FREE_FORMATS = frozenset(
 
 for_path = _by_path(_PATHS)
 """The format that a POST to a path speaks; None for a path that is not known."""
-
-for_stored_response = _by_path(_STORED_RESPONSE_PATHS)
-"""The format of the stored response that a GET of a path fetches, or None."""
 
 for_socket = _by_path(_SOCKETS)
 """The format that a WebSocket at a path speaks, and its TurnTracker; None for other paths."""

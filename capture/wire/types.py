@@ -133,6 +133,8 @@ class ParsedResponse:
     error: str | None = None
     # True when the last event of the wire format, or a complete JSON response, has come.
     complete: bool = False
+    # True: the answer comes later, and other calls fetch it by `response_id`.
+    is_pending: bool = False
     # The offset in the body at which the first content (text, refusal, reasoning, tool call) was
     # complete; None when there was none, or the response was not a stream.
     first_content_end: int | None = None

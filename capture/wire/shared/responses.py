@@ -10,6 +10,10 @@ from capture.wire.json.lenient import load
 from capture.wire.limits import check_json
 from capture.wire.types import JSON, ParsedResponse
 
+ACCEPTED = 202
+UNFINISHED = ("queued", "in_progress")
+"""The states of a response in the background, which has its output when it is fetched."""
+
 
 def read_response(
     body: bytes,
@@ -24,6 +28,8 @@ def read_response(
 
     `is_stream` decides between them by the body and its content type.
     """
+    if status == ACCEPTED and not body.strip():  # xAI: the answer is not there yet
+        return ParsedResponse(complete=True, is_pending=True)
     if is_stream(body, content_type):
         parsed_response = parse_stream(body)
     else:

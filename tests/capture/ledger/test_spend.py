@@ -94,6 +94,6 @@ def test_an_estimate_that_is_taken_back_was_not_spent(
     provider.response(*canned.as_json(response("resp_s", "completed")), times=1)
     agent.responses.retrieve("resp_s")
     calls = stack.calls(session, count=2)
-    assert [call["cost_usd"] for call in calls][0] == 0
-    assert USAGE["input_tokens"] == calls[1]["tokens_in"]
+    assert [call["cost_usd"] for call in calls] == [0.0035, 0]
+    assert USAGE["input_tokens"] == calls[0]["tokens_in"]
     assert read_spend(stack)["session", session, ALL_DAYS] == Decimal("0.0035")

@@ -178,6 +178,7 @@ def _set_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSO
 
 def _set_end(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:
     parsed_response.stop_reason = text(interaction.get("status"))
+    parsed_response.is_pending = parsed_response.stop_reason in responses.UNFINISHED
     if parsed_response.stop_reason == "failed":
         found = objects(interaction.get("errors"))
         found += [fields(step.get("error")) for step in objects(interaction.get("steps"))]

@@ -63,6 +63,9 @@ def read_json(value: JSON) -> ParsedResponse:
         or openai_usage.read_llama_cpp_timings(response.get("timings")),
         service_tier=tier_in(response.get("service_tier")),
     )
+    if "choices" not in response and (request_id := text(response.get("request_id"))):
+        # https://docs.x.ai/docs/guides/deferred-chat-completions
+        parsed_response.response_id, parsed_response.is_pending = request_id, True
     choices: dict[int, Choice] = {}
     for number, entry in enumerate(objects(response.get("choices"))):
         choices[number] = choice = Choice()

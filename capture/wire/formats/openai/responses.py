@@ -140,6 +140,7 @@ def _tool_call(item: dict[str, JSON], kind: str) -> ParsedToolCall:
 
 def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
     status = text(response.get("status"))
+    parsed_response.is_pending = status in responses.UNFINISHED
     if status in ("incomplete", "cancelled"):
         # Realtime has the details under another name.
         details = response.get("incomplete_details") or response.get("status_details")
