@@ -18,6 +18,7 @@ from types import FrameType
 from capture.wire.limits import MB
 
 CHECK_EVERY_S = 0.02  # of CPU time
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Stopped(BaseException):
@@ -45,10 +46,9 @@ class ResourceGuard:
 
     def __init__(self, max_memory: int) -> None:
         self._max_memory = max_memory
-        self._left_s = self._most_s = 0.0
+        self._cpu_s = self._left_s = self._most_s = 0.0
         self._here_s = 0.0  # CPU time in the open context
         self._is_open = False
-        self._rang_at = time.process_time()
         signal.signal(signal.SIGPROF, self._ring)
         self._start()
         atexit.register(signal.setitimer, signal.ITIMER_PROF, 0)  # no handler outlives Python
@@ -56,7 +56,13 @@ class ResourceGuard:
 
     def begin_call(self, cpu_s: float) -> None:
         self._is_open = False
-        self._left_s, self._most_s = cpu_s, cpu_s / 2
+        self._cpu_s = self._left_s = cpu_s
+        self._most_s = cpu_s / 2
+
+    @property
+    def took_s(self) -> float:
+        """The CPU time that the contexts of this call took, rounded to CHECK_EVERY_S."""
+        return self._cpu_s - self._left_s
 
     def __call__(self) -> ResourceGuard:
         return self
@@ -74,6 +80,7 @@ class ResourceGuard:
 
     def _start(self) -> None:
         self._rang_at = time.process_time()
+        self._statm = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115  # kept open
         signal.setitimer(signal.ITIMER_PROF, CHECK_EVERY_S, CHECK_EVERY_S)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
@@ -87,11 +94,10 @@ class ResourceGuard:
         self._left_s -= took_s
         if self._here_s >= self._most_s or self._left_s <= 0:
             raise Stopped(f"more than {self._most_s:.1f} s of CPU time to parse (a fixed limit)")
-        if _resident_bytes() > self._max_memory:
+        if self._resident_bytes() > self._max_memory:
             limit = f"{self._max_memory // MB:,} MB"
             raise Stopped(f"more memory to parse than the recorder may take, {limit} in all")
 
-
-def _resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    def _resident_bytes(self) -> int:
+        statm = os.pread(self._statm.fileno(), 100, 0)
+        return int(statm.split()[1]) * _PAGE

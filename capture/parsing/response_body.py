@@ -69,7 +69,7 @@ def _understand(
         parsed = ParsedResponse()
     else:
         parsed = _parse(wire_format, exchange, text, content_type)
-    if parsed.usage is not None:
+    if parsed.usage is not None and len(decoded.body) > MAX_USAGE:
         check(len(dump(parsed.usage.raw)), MAX_USAGE, "bytes of usage")
     notes = [note for note in (decoded.note, parsed.note) if note]
     if not text.references:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from django.conf import settings
@@ -47,7 +46,6 @@ class EntryMaker:
 
     def make(self, exchange: Exchange, n_spooled: int) -> Entry:
         """`n_spooled` is the size of the call in the spool."""
-        began = time.process_time()
         least = LEAST_CPU_S + LEAST_CPU_S_PER_MB * n_spooled / MB
         self._guard.begin_call(min(MAX_CPU_S, max(least, self._cpu_left_s)))
         call = parse_call(
@@ -55,10 +53,9 @@ class EntryMaker:
         )
         # Outside the transaction: a large image takes its time.
         thumbnails = self._make_thumbnails(call) if call.binaries else {}
+        self._cpu_left_s -= max(self._guard.took_s - SLOW_CPU_S, 0)
         cost = cost_of_call(self._prices, call)
-        entry = Entry(call, cost, thumbnails, self._prices if call.is_fetch else None)
-        self._cpu_left_s -= max(time.process_time() - began - SLOW_CPU_S, 0)
-        return entry
+        return Entry(call, cost, thumbnails, self._prices if call.is_fetch else None)
 
     def make_raw(self, exchange: Exchange, note: str) -> Entry:
         """Returns an entry of raw facts only."""

@@ -257,7 +257,9 @@ class Recording:
 
 
 def _recordable(call: SpooledCall, entry: Entry, form: Form) -> Recordable:
-    return Recordable(call, entry._replace(is_requeued=call.is_requeued), form)
+    if call.is_requeued:
+        entry = entry._replace(is_requeued=True)
+    return Recordable(call, entry, form)
 
 
 @contextmanager

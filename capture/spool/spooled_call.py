@@ -72,7 +72,7 @@ def exchange_of(
     file of its own is not read. A record that says nothing we understand is given to `set_aside`,
     and counts as lost."""
     exchange = Exchange(call.action_id, is_damaged=call.is_damaged)
-    response = Beginning(max_bytes)
+    beginning = Beginning(max_bytes) if call.size > max_bytes else None
     for ref, payload in zip(call.payloads, payloads, strict=True):
         try:
             if ref.kind == Kind.BEGIN:
@@ -83,14 +83,15 @@ def exchange_of(
                 exchange.response = _decode_response(payload)
             elif ref.kind == Kind.PIECE:
                 exchange.piece_times_ns.append(min(_unpack_time(payload)[0], MAX_TIME_NS))
-                exchange.pieces.append(response.add(payload[8:]))
+                piece = payload[8:]
+                exchange.pieces.append(beginning.add(piece) if beginning else piece)
             else:
                 exchange.end = _decode_end(payload)
         except _MALFORMED:
             exchange.is_damaged = True
             set_aside(ref, payload)
     exchange.is_damaged |= exchange.request is None
-    exchange.whole_response = response.whole_body()
+    exchange.whole_response = beginning.whole_body() if beginning else None
     return exchange
 
 
