@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from capture.spool.folder import replace_file
+
 T = TypeVar("T")
 
 logger = logging.getLogger("agentledger.proxy")
@@ -72,9 +74,7 @@ class LedgerCache(Generic[T]):
             return initial
 
     def _save(self, value: T) -> None:
-        unfinished = self._file.with_suffix(".new")
         try:
-            unfinished.write_bytes(msgspec.json.encode(value))
-            unfinished.replace(self._file)
+            replace_file(self._file, msgspec.json.encode(value))
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._file, error)

@@ -8,6 +8,8 @@ import os
 import time
 from pathlib import Path
 
+from capture.spool.folder import replace_file
+
 logger = logging.getLogger("agentledger.recorder")
 
 
@@ -23,10 +25,9 @@ class StateFile:
         content: dict[str, object] = {"state": state, **facts}
         if content == self._last:
             return
-        new = self._path.with_suffix(".new")
+        reported = {**content, "pid": os.getpid(), "since": time.time()}
         try:
-            new.write_text(json.dumps({**content, "pid": os.getpid(), "since": time.time()}))
-            new.rename(self._path)
+            replace_file(self._path, json.dumps(reported).encode())
         except OSError as error:
             if not self._is_failing:
                 logger.warning("the recorder's state cannot be written, it goes on: %s", error)

@@ -57,6 +57,14 @@ class SegmentName:
         return self.name.endswith(".requeued")
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Puts a file with `data` in the place of the one at `path`: whoever reads it sees one of the
+    two, whole. Raises OSError."""
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.replace(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     path: Path

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from capture.spool.folder import Folder, SpoolError
+from capture.spool.folder import Folder, SpoolError, replace_file
 
 
 class Ownership(msgspec.Struct):
@@ -85,6 +85,4 @@ def _is_alive(folder: Folder, writer: str) -> bool:
 
 def _save(folder: Folder, ownership: Ownership) -> None:
     if ownership != owner(folder):
-        new = file_of(folder).with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(ownership))
-        new.replace(file_of(folder))
+        replace_file(file_of(folder), msgspec.json.encode(ownership))

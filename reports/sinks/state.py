@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from capture.spool.folder import Folder
+from capture.spool.folder import Folder, replace_file
 
 logger = logging.getLogger("agentledger.sinks")
 
@@ -51,10 +51,8 @@ class StateFile:
         self._last = [replace(one) for one in states]
         self._repeat_at = time.monotonic() + REPEAT_EVERY_S
         content = {"at": time.monotonic(), "sinks": [asdict(one) for one in states]}
-        new = self._path.with_suffix(".new")
         try:
-            new.write_text(json.dumps(content))
-            new.rename(self._path)
+            replace_file(self._path, json.dumps(content).encode())
             self._is_failing = False
         except OSError as error:  # the disk is full
             if not self._is_failing:
