@@ -41,7 +41,9 @@ def view_history(record: Record, view: str, compare_with: UUID | None) -> dict[s
         view_message(message).role in SYSTEM_ROLES for message in messages[:MAX_SYSTEM_MESSAGES]
     ):
         prompt = None  # it is one of the messages
-    other = _call_to_compare(record, compare_with) if view == "new" else None
+    # A request that could not be parsed has removed nothing.
+    is_compared = view == "new" and (messages or compare_with)
+    other = _call_to_compare(record, compare_with) if is_compared else None
     other_record = records.find_record(other["action_id"]) if other else None
     steps = diff_messages(messages, other_record.messages if other_record else [])
     return {

@@ -41,6 +41,18 @@ def test_a_page_shows_a_part_of_many_messages(ledger: Ledger) -> None:
     assert "messages not shown here" in page.text
 
 
+def test_a_request_recorded_raw_has_removed_no_message(ledger: Ledger) -> None:
+    post(ledger, "odd", messages(1, last=0))
+    ledger.calls("odd", count=1)
+    action_id = post(ledger, "odd", b'{"model":"m","x":"' + b"y" * (5 * MB) + b'"}')
+    ledger.calls("odd", count=2)
+    page = ledger.get(f"/dashboard/calls/{action_id}/").text
+    assert "removed since" not in page
+    new_input = page.partition('id="input"')[2].partition("</section>")[0]
+    assert "No messages could be parsed" in new_input
+    assert "the request is recorded raw" in new_input
+
+
 def test_a_page_shows_the_beginning_of_raw_bodies(ledger: Ledger, provider: Provider) -> None:
     headers = [("content-type", "text/event-stream")]
     response = b"data: {}\n\n" * 260_000
