@@ -47,7 +47,8 @@ class Variables:
         http_url,
         "https://api.openai.com",
         "LLM endpoint to forward to: OpenAI, Anthropic, LiteLLM, OpenRouter or anything compatible."
-        " If unset, Anthropic Messages go to Anthropic, Gemini to Google, and the rest to OpenAI",
+        " If unset, each request goes to the maker of its credential and its API: Anthropic, Google"
+        " or OpenAI ([docs/integrations](docs/integrations/README.md#where-a-request-goes))",
     )
     upstreams: Mapping[str, str] = variable(
         "UPSTREAMS",

@@ -6,7 +6,7 @@ from capture.admission.decision import Refused
 from capture.exchange import new_action_id
 from capture.proxy.begin_call import NotSpooled, RefusedCall, assess, begin_call
 from capture.proxy.browser_requests import BrowserRequest, find_browser_request, find_refusal
-from capture.proxy.browser_responses import add_headers, allow_preflight
+from capture.proxy.browser_responses import add_headers, allow_preflight, show_refusal
 from capture.proxy.forward import forward
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
@@ -36,14 +36,16 @@ async def serve_browser(request: ProxyRequest, browser_request: BrowserRequest) 
     runtime = ensure_running()
     is_allowed = runtime.allowed_origins.include(browser_request.origin)
     refused = find_refusal(browser_request, is_allowed=is_allowed)
+    _, wire_format = read_path(request, runtime.config.extra_paths)
     if refused is not None:
         runtime.counters.refused_pages += 1
-        _, wire_format = read_path(request, runtime.config.extra_paths)
         response = refusal_response(wire_format or RAW, new_action_id(), refused)
     elif is_allowed and browser_request.is_preflight:
         response = allow_preflight(browser_request)
     else:
         response = await serve(request)
+        if not is_allowed:
+            show_refusal(browser_request, response, wire_format or RAW)
     add_headers(browser_request, response, is_allowed=is_allowed)
     return response
 
@@ -77,8 +79,13 @@ async def serve(request: ProxyRequest) -> ProxyResponse:
 def read_path(request: ProxyRequest, extra_paths: tuple[str, ...]) -> tuple[str, WireFormat | None]:
     """Returns the path of a request, and its wire format if it is recorded. A path that can be read
     in several ways is a call if one of them is: an upstream may read it that way too."""
-    method = request.method.upper()
-    return find_by_reading(request.path, lambda path: format_to_record(method, path, extra_paths))
+    return read_path_of(request.method.upper(), request.path, extra_paths)
+
+
+def read_path_of(
+    method: str, path: str, extra_paths: tuple[str, ...]
+) -> tuple[str, WireFormat | None]:
+    return find_by_reading(path, lambda reading: format_to_record(method, reading, extra_paths))
 
 
 def format_to_record(method: str, path: str, extra_paths: tuple[str, ...]) -> WireFormat | None:

@@ -80,7 +80,13 @@ class BrowserRequest:
         """Returns whether a page of another site sends this without a preflight, for its effect."""
         if not self.origin or self.is_of_our_origin or self.method != "POST":
             return False
-        return self._is_form and not any(self._value_of(name) for name in _ASKED_FOR)
+        return not self.is_asked_first
+
+    @property
+    def is_asked_first(self) -> bool:
+        """Returns whether a browser sends this for another site's page only after a preflight, as
+        far as content type and credentials tell."""
+        return not self._is_form or any(self._value_of(name) for name in _ASKED_FOR)
 
     @property
     def _is_form(self) -> bool:

@@ -88,14 +88,16 @@ class ProxyResponse(HttpResponseBase):
         *,
         body: bytes = b"",
         close: Callable[[], None] | None = None,
+        error_code: str | None = None,
     ) -> None:
-        """`close` is called when no more chunks are sent, be it before the first one: a generator
-        that never began runs no `finally`."""
+        """`error_code` is that of an error of our own. `close` is called when no more chunks are
+        sent, be it before the first one: a generator that never began runs no `finally`."""
         super().__init__(status=status)
         self.raw_headers = raw_headers
         self.chunks = chunks
         self.body = body
         self.close_chunks = close
+        self.error_code = error_code
 
     async def send_to(self, send: Send) -> None:
         start: dict[str, Any] = {

@@ -56,7 +56,7 @@ def error_response(
     ]
     if not may_retry:
         headers.append(DO_NOT_RETRY)
-    return ProxyResponse(status, headers, body=body)
+    return ProxyResponse(status, headers, body=body, error_code=code)
 
 
 def upstream_failed(

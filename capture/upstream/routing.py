@@ -1,5 +1,5 @@
 """Routes requests: to the one upstream that is configured, to the one that a request names, or to
-the provider of its API."""
+the maker of its credential or its API."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ from typing import NamedTuple
 from yarl import URL
 
 from capture.upstream.headers import RawHeaders
+from capture.upstream.makers import PROVIDER_URLS, VERTEX, UnknownMaker, find_upstreams
 from capture.wire.types import WireFormat
 
-# By the provider of a request's wire format. Requests of any other format go to OpenAI.
-PROVIDER_URLS = {
-    "openai": "https://api.openai.com",
-    "anthropic": "https://api.anthropic.com",
-    "google": "https://generativelanguage.googleapis.com",
-}
 UPSTREAM_PREFIX = b"/to/"
 UPSTREAM_HEADER = b"x-agentledger-upstream"
-
-# Versions of Google's API; the other two providers have none of these names.
-_GOOGLE_PATHS = ("/v1beta/", "/v1alpha/")
-_PROVIDER_HEADERS = {b"anthropic-version": "anthropic", b"x-goog-api-key": "google"}
 
 # By the end of a host's name.
 _PROVIDERS = {
@@ -58,9 +49,15 @@ _PROVIDERS = {
 }
 
 
+_ADVICE = (
+    "set AGENTLEDGER_UPSTREAM_URL to the upstream of all requests, or name its own in"
+    ' AGENTLEDGER_UPSTREAMS, as in {{"{name}": "https://…"}}, and call /to/{name}/…'
+)
+
+
 class UnknownUpstream(Exception):
-    """A request names an upstream that is not configured. The message is for the agent's
-    developer."""
+    """A request names an upstream that is not configured, or it cannot be told to whom it may go.
+    The message is for the agent's developer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +109,12 @@ def provider_of(host: str) -> str | None:
 
 class Destinations:
     """The upstreams of a configuration: `upstreams` by name, and `default_url`, where all requests
-    go that name none. Without it they go to the provider of their API."""
+    go that name none. Without it they go to the maker of their API and their credential."""
 
     def __init__(self, upstreams: Mapping[str, str], default_url: str | None) -> None:
         urls = {**PROVIDER_URLS, **upstreams}
         self._named = {name: Destination.from_url(name, url) for name, url in urls.items()}
+        self._configured = frozenset(upstreams)
         self._default = None
         if default_url is not None:
             self._default = Destination.from_url("default", default_url)
@@ -131,8 +129,9 @@ class Destinations:
         for header, value in headers:
             if header == UPSTREAM_HEADER:
                 return Route(self._by_name(value.strip()), target)
-        destination = self._default or self._named[self._home(path, headers, wire_format)]
-        return Route(destination, target)
+        if self._default is not None:
+            return Route(self._default, target)
+        return Route(self._home(path, target, headers, wire_format), target)
 
     def _by_name(self, name: bytes) -> Destination:
         found = self._named.get(name.decode("latin-1"))
@@ -142,17 +141,22 @@ class Destinations:
             raise UnknownUpstream(f"there is no upstream {shown!r}; there are {known}")
         return found
 
-    def _home(self, path: str, headers: RawHeaders, wire_format: WireFormat | None) -> str:
-        """Returns the name of the upstream whose API the request speaks."""
-        if path.startswith(_GOOGLE_PATHS):
-            return "google"
-        if wire_format is not None and wire_format.PROVIDER in self._named:
-            return wire_format.PROVIDER
-        if wire_format is None:
-            for header, _ in headers:
-                if header in _PROVIDER_HEADERS:
-                    return _PROVIDER_HEADERS[header]
-        return "openai"
+    def _home(
+        self, path: str, target: bytes, headers: RawHeaders, wire_format: WireFormat | None
+    ) -> Destination:
+        """Returns the upstream of the maker whose API and credential a request has."""
+        try:
+            makers = find_upstreams(path, target, headers, wire_format)
+        except UnknownMaker as error:
+            advice = _ADVICE.format(name="name")
+            raise UnknownUpstream(f"this request goes nowhere: {error}; {advice}") from None
+        for name in makers:
+            if name in self._named:
+                return self._named[name]
+        if makers == (VERTEX,) and "google" in self._configured:
+            return self._named["google"]
+        advice = _ADVICE.format(name=makers[0])
+        raise UnknownUpstream(f"no upstream is configured for {' or '.join(makers)}: {advice}")
 
     def urls(self) -> Mapping[str, str]:
         """Returns the URL of each upstream that requests can reach, by name. Where all requests go

@@ -27,6 +27,8 @@ FOLDER = Path(__file__).parent / "cases"
 CASES = sorted(path.stem for path in FOLDER.glob("*.json"))
 MAKERS = ("openai", "anthropic", "google")
 EXACT = 1e-9  # USD
+# What the agent meets, beside `header:…`: it takes no look into the ledger.
+MET_BY_AGENT = {"http_status", "recorded", "goes_to"}
 
 Case = dict[str, Any]
 LedgerFor = Callable[[Case], tuple[Ledger, dict[str, Provider]]]
@@ -78,7 +80,9 @@ def test_a_case_from_a_public_report_is_recorded_right(name: str, ledger_for: Le
         timeout=30,
     )
     action_id = response.headers.get("x-agentledger-action-id")
-    facts = ledger.explain(action_id) if action_id else {}
+    right = case["right"]
+    is_looked_up = any(":" not in key for key in right.keys() - MET_BY_AGENT)
+    facts = ledger.explain(action_id) if action_id and is_looked_up else {}
     received = [name for name, provider in makers.items() if provider.counts()["received"]]
     facts |= {
         "http_status": response.status_code,
@@ -86,7 +90,6 @@ def test_a_case_from_a_public_report_is_recorded_right(name: str, ledger_for: Le
         "goes_to": received[0] if received else "nowhere",
         **{f"header:{name}": value for name, value in response.headers.items()},
     }
-    right = case["right"]
     assert not {key: facts.get(key) for key in right if not fits(facts.get(key), right[key])}
 
 

@@ -172,6 +172,32 @@ def test_a_page_that_asked_first_is_up_to_the_provider(proxy: Ledger, provider: 
     assert [received.method for received in provider.requests()] == [method for method, _ in sent]
 
 
+@pytest.mark.parametrize("origin", [FOREIGN, "null"])
+def test_a_page_that_asked_first_learns_the_code_of_a_refusal_alone(
+    proxy: Ledger, provider: Provider, origin: str
+) -> None:
+    for headers in ([JSON], [KEY, ("content-type", "text/plain")], [JSON, AGENT]):
+        response = send(
+            proxy, "POST", "/to/unknown/v1/messages", ("origin", origin), *headers, body=BODY
+        )
+        assert response.status == 404
+        assert response.header(b"access-control-allow-origin") == [origin.encode()]
+        assert response.header(b"access-control-allow-credentials") == []
+        assert response.header(b"access-control-expose-headers") == []
+        assert response.header(b"vary") == [b"origin"]
+        assert b"unknown_upstream" in response.body
+        assert b"anthropic" not in response.body  # the names of upstreams are not told
+    for method, more in (("GET", []), ("POST", [("content-type", "text/plain")]), ("OPTIONS", [])):
+        response = send(proxy, method, "/to/unknown/v1/messages", ("origin", origin), *more)
+        assert response.header(b"access-control-allow-origin") == []
+    assert provider.requests() == []
+
+
+def test_a_program_with_an_origin_of_ours_is_told_all(proxy: Ledger, provider: Provider) -> None:
+    response = send(proxy, "POST", "/to/unknown/v1/x", ("origin", proxy.url), JSON, body=BODY)
+    assert b"anthropic" in response.body
+
+
 # --- pages that may ---
 
 ALLOWED = [
