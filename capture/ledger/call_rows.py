@@ -140,6 +140,9 @@ def heads(entry: Entry) -> dict[str, JSON]:
 
 def notes(entry: Entry) -> list[str]:
     notes = [*entry.call.notes]
+    usage = entry.call.usage
+    if entry.cost.total_usd is None and usage and usage.units:  # what was billed beside tokens
+        notes.append(f"its cost is unknown: {entry.cost.why}")
     if usd := charged_estimate(entry):
         notes.append(f"{CHARGED_NOTE} {usd} USD")
     return notes

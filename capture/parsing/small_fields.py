@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import msgspec
 
+from capture.wire.formats.openai import fees
 from capture.wire.framing import ndjson, sse
 from capture.wire.json.lenient import strip_bom
 from capture.wire.limits import TooMuch
@@ -61,6 +62,8 @@ def parse_small_response(
         with suppress(TooMuch):
             parsed = wire_format.parse_response(small, status=status, content_type=content_type)
     parsed.is_raw = True
+    if parsed.usage is not None and fees.may_be_in(body) and not parsed.usage.units:
+        parsed.usage.units["uncounted_tool_calls"] = 1  # so that no cost leaves them out
     parsed.content = parsed.reasoning = parsed.first_content_end = parsed.note = None
     parsed.tool_calls, parsed.choices = [], []
     return parsed

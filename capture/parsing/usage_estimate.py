@@ -36,6 +36,8 @@ def complete_usage(
     if tokens_in is not None and tokens_out is not None:
         return usage, False
     if tokens_in is None:
+        if found.units:  # what the provider's tools put in is not in the request
+            return usage, False
         tokens_in = _request_tokens(parts)
     if tokens_out is None:
         tokens_out = _response_tokens(parsed_response)

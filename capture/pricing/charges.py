@@ -20,6 +20,10 @@ FILE = Path(__file__).with_name("charges.toml")
 # them a part of `web_searches`: a price for all searches holds for them too.
 _DIMENSIONS: dict[str, dict[str, str]] = {
     "preview_web_searches": {"tool_type": "web_search", "version": "preview"},
+    **{
+        f"{size}_context_requests": {"family": "requests", "search_context": size}
+        for size in ("low", "medium", "high")
+    },
 }
 
 

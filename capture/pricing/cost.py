@@ -56,6 +56,16 @@ _EXTRAS = (
     "social_searches",
     "storage_searches",
     "code_executions",
+    "attachment_searches",
+    "live_search_sources",
+    "page_visits",
+    "x_posts",
+    "x_users",
+    "citation_tokens",
+    "container_sessions",
+    "generated_images",
+    "other_tool_calls",
+    "uncounted_tool_calls",  # of a response that was too large to be read
 )
 
 
@@ -178,6 +188,8 @@ class ModelPrices:
         self._has_input = "input_tokens" in units
         self._needs_output = "output_tokens" in units and not embeds
         self._has_request = "requests" in units
+        # Perplexity's price of a request is by the size of what it searches through.
+        self._request_sizes = tuple(unit for unit in units if unit.endswith("_context_requests"))
         self._measures = tuple(m for m in _MEASURES if m in units)
         by_text = audio_costs_as_text or not is_strict
         self._prices_audio_in = by_text or "input_audio_tokens" in units
@@ -283,6 +295,8 @@ class ModelPrices:
         lacks_output = usage.tokens_out is None and self._needs_output
         if lacks_output and not (measured and usage.tokens_in is None):
             return "its output tokens were not counted"
+        if self._request_sizes and not any(units.get(unit) for unit in self._request_sizes):
+            return "the size of its search context was not counted"
         if units:
             for extra in _EXTRAS:
                 if units.get(extra) and not self._prices_extra(extra):

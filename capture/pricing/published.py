@@ -48,6 +48,8 @@ _PUBLISHED = re.compile(r"(?:.*/)?publishers/[^/]+/models/(?P<model>[^/]+)")
 _STANDARD = frozenset({"", "default", "standard", "auto", "on_demand", "unspecified"})
 # Tiers that are known to cost the same as the standard one.
 _SAME_PRICE = {("groq", "flex")}
+# Sell the models of others with searches and other tools of their own, at prices of their own.
+_WITH_OWN_TOOLS = ("azure", "aws", "perplexity")
 GROQ_MIN_SECONDS = 10  # https://groq.com/pricing: a minimum of 10 s is billed for each request
 
 
@@ -189,12 +191,15 @@ class PublishedPrices:
         if match.provider == "groq":
             prices = [_with_minimum(price) for price in prices]
         is_strict = any(price.usd for price in prices)
-        if not match.is_own:  # the developer's tools are not the seller's
+        if not match.is_own or (
+            terms.provider in _WITH_OWN_TOOLS and terms.provider != match.provider
+        ):
             prices = [p for p in prices if ("family", "tool_calls") not in p.dimensions]
-        names = (match.name, match.model.id)
+        else:
+            prices = add_charges(prices, match.provider, (match.name, match.model.id))
         return ModelPrices(
             self.data.source,
-            add_charges(prices, match.provider, names),
+            prices,
             is_strict=is_strict,
             embeds="embed" in match.model.id,
             # Google lists audio separately where it costs more. For models that only speak, the

@@ -24,6 +24,7 @@ class _PartialCall:
 class Choice:
     def __init__(self) -> None:
         self.stop_reason: str | None = None
+        self.executed: list[dict[str, JSON]] = []  # tools that the provider ran: Groq
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_PartialCall] = []
@@ -52,6 +53,9 @@ class Choice:
             elif name == "function_call":
                 self._add_call({"function": value}, _LEGACY)
                 has_content = True
+            elif name == "executed_tools":
+                self.executed += objects(value)
+                check(len(self.executed), MAX_TOOL_CALLS, "tool calls")
         return has_content
 
     def add_whole(self, message: dict[str, JSON]) -> None:

@@ -102,6 +102,8 @@ class OutputItems:
         stem, _, step = name.rpartition(".")
         target = _targets.get(stem)
         if target is None:
+            if stem.endswith("_call") and step == "completed":  # a tool that the provider ran
+                self._item(event).start.setdefault("type", stem.removeprefix("response."))
             return False
         piece = event.get("delta" if step == "delta" else target.field)
         if not piece or not isinstance(piece, str):
@@ -119,6 +121,10 @@ class OutputItems:
     def assemble(self) -> list[dict[str, JSON]]:
         """Returns the items as they would be in the response, had it ended here."""
         return [item.assemble() for item in self._items.values()]
+
+    def heads(self) -> list[dict[str, JSON]]:
+        """Returns the items without the texts that came in pieces."""
+        return [item.whole or item.start for item in self._items.values()]
 
     def _item(self, event: dict[str, JSON]) -> _Item:
         key = event.get("output_index")

@@ -56,6 +56,27 @@ def test_each_charge_says_where_it_is_from() -> None:
         ("openai", "gpt-4.1", {"web_searches": 2, "preview_web_searches": 2}, "0.05"),
         ("openai", "gpt-4.1", {"web_searches": 3, "preview_web_searches": 1}, "0.045"),
         ("openai", "o4-mini", {"web_searches": 1, "preview_web_searches": 1}, "0.01"),
+        # https://docs.x.ai/developers/pricing: USD 5 for 1,000 calls, 2.50 for collections
+        ("x-ai", "grok-4.5", {"web_searches": 2, "social_searches": 1}, "0.015"),
+        ("x-ai", "grok-4.5", {"code_executions": 1, "storage_searches": 2}, "0.01"),
+        ("x-ai", "grok-4.5", {"attachment_searches": 1}, "0.01"),
+        ("x-ai", "grok-4.5", {"x_posts": 3}, None),
+        ("x-ai", "grok-4.5", {"generated_images": 1}, None),
+        # https://docs.perplexity.ai/guides/pricing: by the size of the search context
+        ("perplexity", "sonar", {"low_context_requests": 1, "web_searches": 2}, "0.005"),
+        ("perplexity", "sonar-pro", {"medium_context_requests": 1}, "0.01"),
+        ("perplexity", "sonar-reasoning-pro", {"high_context_requests": 1}, "0.014"),
+        ("perplexity", "sonar", {}, None),
+        ("perplexity", "sonar-deep-research", {"web_searches": 3, "citation_tokens": 500}, "0.016"),
+        ("moonshotai", "kimi-k2.5", {"web_searches": 1}, "0.005"),
+        ("zai", "glm-4.6", {"web_searches": 1}, "0.01"),
+        # What a container costs depends on its memory and minutes, and on earlier calls.
+        ("openai", "gpt-5.4", {"container_sessions": 1}, None),
+        ("openai", "gpt-5.4", {"generated_images": 1}, None),
+        ("openai", "gpt-5.4", {"uncounted_tool_calls": 1}, None),
+        ("groq", "openai/gpt-oss-120b", {"web_searches": 1}, None),
+        # Perplexity sells others' models with its own search.
+        ("perplexity", "openai/gpt-5.4", {"web_searches": 1}, None),
         # Azure's tools have prices of their own, which are not on OpenAI's list.
         ("azure", "gpt-5.4", {"web_searches": 1}, None),
         ("azure", "gpt-5.4", {"storage_searches": 1}, None),

@@ -254,8 +254,8 @@ OTHERS: list[Any] = [
     ("glm-4.6", tokens(1000, 100), million((1000, "0.60"), (100, "2.20")), "zai"),
     ("voyage-3-large", tokens(1000, None), million((1000, "0.18")), "voyageai"),
     (
-        "sonar-pro",  # 14 per thousand requests
-        tokens(1000, 100),
+        "sonar-pro",  # 14 per thousand requests of high context
+        tokens(1000, 100, units={"high_context_requests": 1}),
         million((1000, "3"), (100, "15")) + Decimal("0.014"),
         "perplexity",
     ),
@@ -1384,6 +1384,7 @@ _KNOWN_GAPS = (
     "it is priced by",
     "its price is not known",
     "its input tokens were not counted",
+    "the size of its search context was not counted",
 )
 
 

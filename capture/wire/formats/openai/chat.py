@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from capture.wire import errors
+from capture.wire.formats.openai import fees
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects, text
@@ -16,7 +17,14 @@ from capture.wire.json.lenient import load
 from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolResult,
+    PartKind,
+    Usage,
+)
 
 NAME = "openai_chat"
 PROVIDER = "openai"
@@ -73,6 +81,7 @@ def read_json(value: JSON) -> ParsedResponse:
         choice.add_whole(fields(entry.get("message")))
         choice.stop_reason = text(entry.get("finish_reason"))
     set_choices(parsed_response, choices)
+    _add_fees(parsed_response, choices, response.get("web_search"))
     return parsed_response
 
 
@@ -90,6 +99,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     counts: dict[str, JSON] | None = None
     timings: JSON = None
     tier: JSON = None
+    searched: JSON = None
     done = False
     for name, chunk, end in events:
         if name == sse.DONE:
@@ -100,15 +110,11 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         counts = _usage_in(chunk) or counts
         timings = chunk.get("timings") or timings
         tier = chunk.get("service_tier") or tier
+        searched = chunk.get("web_search") or searched
         if chunk.get("error") or name == "error":
             parsed_response.error = errors.message_of_event(chunk)
         for entry in objects(chunk.get("choices")):
-            index = entry.get("index")
-            number = index if isinstance(index, int) else 0
-            choice = choices.get(number)
-            if choice is None:
-                choice = choices[number] = Choice()
-                check(len(choices), MAX_CHOICES, "choices")
+            choice = _choice_of(choices, entry)
             if choice.add(fields(entry.get("delta"))) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
             choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason
@@ -120,7 +126,29 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     )
     parsed_response.service_tier = tier_in(tier)
     set_choices(parsed_response, choices)
+    _add_fees(parsed_response, choices, searched)
     return parsed_response
+
+
+def _choice_of(choices: dict[int, Choice], entry: dict[str, JSON]) -> Choice:
+    index = entry.get("index")
+    number = index if isinstance(index, int) else 0
+    choice = choices.get(number)
+    if choice is None:
+        choice = choices[number] = Choice()
+        check(len(choices), MAX_CHOICES, "choices")
+    return choice
+
+
+def _add_fees(parsed_response: ParsedResponse, choices: dict[int, Choice], searched: JSON) -> None:
+    """Adds what is billed beside the usage. `searched` are Z.ai's results of a search."""
+    model = parsed_response.response_model
+    executed = [tool for choice in choices.values() for tool in choice.executed]
+    called = [call.name for call in parsed_response.tool_calls]
+    counts = fees.of_chat(model, searched, called, executed)
+    if counts and (parsed_response.stop_reason or parsed_response.content):
+        usage = parsed_response.usage = parsed_response.usage or Usage()
+        usage.units = fees.merged(usage.units, counts)
 
 
 def tier_in(tier: JSON) -> str | None:

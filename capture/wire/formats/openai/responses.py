@@ -3,7 +3,7 @@ https://platform.openai.com/docs/api-reference/responses"""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
@@ -90,7 +90,7 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
             parsed_response.error = errors.message_of_event(event)
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
-    _set_response(parsed_response, last)
+    _set_response(parsed_response, last, items.heads())
     # An interrupted stream has no last response; some copies of the API leave its output empty.
     output = objects(last.get("output")) if ended else []
     _set_output(parsed_response, output or items.assemble())
@@ -102,10 +102,14 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     return parsed_response
 
 
-def _set_response(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
+def _set_response(
+    parsed_response: ParsedResponse,
+    response: dict[str, JSON],
+    streamed: Iterable[dict[str, JSON]] = (),
+) -> None:
     parsed_response.response_model = text(response.get("model"))
     parsed_response.response_id = text(response.get("id"))
-    parsed_response.usage = openai_usage.read_response_usage(response)
+    parsed_response.usage = openai_usage.read_response_usage(response, streamed)
     parsed_response.service_tier = tier_in(response.get("service_tier"))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
+from capture.wire.formats.openai import fees
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
 from capture.wire.shared.usage import (
@@ -50,20 +52,33 @@ def read_usage(raw: JSON) -> Usage | None:
         usage.tokens_cache_write = sum_counts(times, "ttl_30m_tokens", "ttl_12h_tokens")
     if usage.tokens_cache_write is None:  # LiteLLM
         usage.tokens_cache_write = count(raw.get("cache_creation_input_tokens"))
-    # xAI's completion tokens leave reasoning out, which shows in the total.
-    if usage.tokens_in is not None and usage.tokens_out is not None and usage.tokens_reasoning:
-        with_reasoning = usage.tokens_out + usage.tokens_reasoning
-        if count(raw.get("total_tokens")) == usage.tokens_in + with_reasoning:
-            usage.tokens_out = with_reasoning
+    _add_reasoning_apart(usage, raw)
     add_cached_units(usage, fields(prompt.get("cached_tokens_details")))  # Realtime
     # Mistral; transcriptions that are billed by their length.
     seconds = raw.get("seconds") if raw.get("type") == "duration" else None
     add_unit(usage, "audio_seconds", seconds or raw.get("prompt_audio_seconds"))
+    usage.units.update(fees.of_usage(raw))
     return usage
 
 
-def read_response_usage(response: dict[str, JSON]) -> Usage | None:
+def _add_reasoning_apart(usage: Usage, raw: dict[str, JSON]) -> None:
+    """Adds reasoning to the output of those whose completion tokens leave it out."""
+    if usage.tokens_reasoning is None and "citation_tokens" in raw:
+        # Perplexity's research, whose total leaves it out too.
+        usage.tokens_reasoning = count(raw.get("reasoning_tokens"))
+        if usage.tokens_out is not None:
+            usage.tokens_out += usage.tokens_reasoning or 0
+    elif usage.tokens_in is not None and usage.tokens_out is not None and usage.tokens_reasoning:
+        with_reasoning = usage.tokens_out + usage.tokens_reasoning
+        if count(raw.get("total_tokens")) == usage.tokens_in + with_reasoning:  # xAI
+            usage.tokens_out = with_reasoning
+
+
+def read_response_usage(
+    response: dict[str, JSON], streamed: Iterable[dict[str, JSON]] = ()
+) -> Usage | None:
     """Reads the usage of a response, with what its tools are billed apart from the model.
+    `streamed` are the items of its output as far as they came in a stream.
 
     The tokens of images that a tool made are another model's, so they are no part of `tokens_in`
     and `tokens_out` but the units `image_gen_tokens_in` and `image_gen_tokens_out`, and are billed
@@ -72,7 +87,7 @@ def read_response_usage(response: dict[str, JSON]) -> Usage | None:
     usage = read_usage(response.get("usage"))
     tools = fields(response.get("tool_usage"))
     images = fields(tools.get("image_gen"))
-    billed = Usage()
+    billed = Usage(units=_tool_fees(response, streamed))
     add_unit(billed, "web_searches", fields(tools.get("web_search")).get("num_requests"))
     add_unit(billed, "image_gen_tokens_in", images.get("input_tokens"))
     add_unit(billed, "image_gen_tokens_out", images.get("output_tokens"))
@@ -80,14 +95,28 @@ def read_response_usage(response: dict[str, JSON]) -> Usage | None:
         return usage
     usage = usage or Usage()
     usage.units.update(billed.units)
+    if "preview_web_searches" in billed.units:
+        usage.units["preview_web_searches"] = usage.units["web_searches"]
     if "image_gen_tokens_in" in billed.units or "image_gen_tokens_out" in billed.units:
+        usage.units.pop("generated_images", None)
         own = replace(usage, raw={})
         usage.billed = [
             BilledUsage(None, own),
             BilledUsage(_image_model(response), _image_tool_usage(images)),
         ]
-    usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
+    if tools:
+        usage.raw = {**usage.raw, "tool_usage": clean_json(tools)}
     return usage
+
+
+def _tool_fees(response: dict[str, JSON], streamed: Iterable[dict[str, JSON]]) -> dict[str, float]:
+    """Counts the items of the output that are billed, unless the usage has counted them."""
+    if fees.counts_tools(fields(response.get("usage"))):
+        return {}
+    tools = response.get("tools")
+    # Some copies of the API leave the last event's output empty, or tools' items out of it.
+    whole = fees.of_items(objects(response.get("output")), tools)
+    return fees.merged(whole, fees.of_items(streamed, tools))
 
 
 # The model of images whose response does not name it. It is no model's name, so it has no price.
