@@ -23,6 +23,10 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Status = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
+# Names in lower case and values; None for a value that is not kept.
+RecordedHeaders = list[tuple[str, str | None]]
+
+
 class Outcome(StrEnum):
     COMPLETED = "completed"
     REFUSED = "refused"
@@ -59,7 +63,7 @@ class RequestHead:
     upstream: str  # its URL, without a query
     upstream_name: str
     provider: str | None  # of the upstream; None: its host is not a known provider's
-    headers: list[tuple[str, str]]  # the value is "" unless the header is on the allow-list
+    headers: RecordedHeaders
     ledger: dict[str, str]  # the x-agentledger-* fields, and TOKEN_FIELD
     body_size: Count
     has_body_file: bool  # the body is in a file of its own beside the segments
@@ -73,7 +77,7 @@ class RequestHead:
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
     status: Status
-    headers: list[tuple[str, str]]
+    headers: RecordedHeaders
     at_ns: Count  # since the call began
     is_ours: bool = False  # we responded, not the upstream
 

@@ -4,7 +4,7 @@ recorder. Both read the same bytes by the same rules, and arrive at the same cos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
-from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, datetime_from_ns
+from capture.exchange import (
+    End,
+    Exchange,
+    Outcome,
+    RequestHead,
+    ResponseHead,
+    datetime_from_ns,
+)
 from capture.parsing.parse import parse_call
 from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import billing_of, charge_usd, cost_of, cost_of_call
@@ -87,8 +94,8 @@ class Charge:
         self._held_usd = usd
         return False
 
-    def begin_response(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._exchange.response = ResponseHead(status, headers, 0)
+    def begin_response(self, status: int, headers: Iterable[tuple[str, str | None]]) -> None:
+        self._exchange.response = ResponseHead(status, [*headers], 0)
 
     def add_piece(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -190,7 +197,7 @@ class Charge:
             wire_format,
             content,
             status=exchange.response.status,
-            content_type=headers.get("content-type", ""),
+            content_type=headers.get("content-type") or "",
             headers=headers.items(),
         )
         usage = parsed_response.usage

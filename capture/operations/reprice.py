@@ -86,7 +86,7 @@ def _parse_response(call: Call) -> ParsedResponse:
         registry.by_name(call.wire_format),
         decode([text.data], encoding, DEFAULT.decoded_limit(len(text.data))).body,
         status=call.status_code or 0,
-        content_type=headers.get("content-type", ""),
+        content_type=headers.get("content-type") or "",
         headers=headers.items(),
     )
 

@@ -1,46 +1,48 @@
-"""Previews: the beginning of the new input of a call, which lists show without reading its body."""
+"""Previews: what the human or the parent agent said last, which lists show without reading a call's
+body."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
+from capture.parsing.human_text import human_text
 from capture.parsing.parsed_call import StoredPart
 from capture.wire.json.lenient import clean, load
-from capture.wire.types import JSON
 
 LENGTH = 200
 # A longer message is not parsed.
 MAX_READ = 256 * 1024
-# As many messages at the end of the history are read; earlier ones are not new.
-N_LATEST = 3
-MODEL_ROLES = ("assistant", "model")
-# The fields in which formats have texts, by preference.
-KEYS = "text content parts output input_text toolResult functionResponse response result".split()
+# As many messages are looked at, from the end of the history. An agent may have called as many
+# tools since the human spoke.
+N_LATEST = 1000
+MAX_REMEMBERED = 20_000
+
+
+class _Memory(OrderedDict[bytes, str | None]):
+    """The previews of messages by their digests: a growing history brings them again with each
+    call."""
+
+    def preview(self, part: StoredPart) -> str | None:
+        try:
+            return self[part.digest]
+        except KeyError:
+            found = self[part.digest] = _read(part.data)
+        if len(self) > MAX_REMEMBERED:
+            self.popitem(last=False)
+        return found
+
+
+_memory = _Memory()
 
 
 def preview_of(parts: Sequence[StoredPart]) -> str | None:
-    """Returns the beginning of the newest message that is not the model's own; None if none of the
-    latest has a text."""
-    messages = [part for part in parts[-N_LATEST - 2 :] if part.kind == "message"]
-    for part in reversed(messages[-N_LATEST:]):
-        value, note = load(part.data) if len(part.data) <= MAX_READ else (None, "too long")
-        if note or (isinstance(value, dict) and value.get("role") in MODEL_ROLES):
-            continue
-        text = _text(value, depth=6)
-        if text:
-            return text
-    return None
+    """Returns the beginning of what was said last; None if nobody said anything."""
+    messages = (part for part in reversed(parts[-N_LATEST:]) if part.kind == "message")
+    return next(filter(None, map(_memory.preview, messages)), None)
 
 
-def _text(value: JSON, depth: int) -> str | None:
-    if isinstance(value, str):
-        return clean(" ".join(value[: LENGTH * 2].split()))[:LENGTH] or None
-    if depth == 0:
-        return None
-    if isinstance(value, list):
-        within = value[:20]
-    elif isinstance(value, dict):
-        within = [value[key] for key in KEYS if key in value]
-    else:
-        return None
-    return next((text for entry in within if (text := _text(entry, depth - 1))), None)
+def _read(data: bytes) -> str | None:
+    value, note = load(data) if len(data) <= MAX_READ else (None, "too long")
+    text = human_text(value) if note is None else None
+    return clean(" ".join(text[: LENGTH * 2].split()))[:LENGTH] or None if text else None

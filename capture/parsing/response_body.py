@@ -108,7 +108,7 @@ def parse_decoded(
     *,
     status: int,
     content_type: str,
-    headers: Iterable[tuple[str, str]],
+    headers: Iterable[tuple[str, str | None]],
 ) -> ParsedResponse:
     """Parses a body without its content-encoding; of one that is above a limit, what is cheaply
     known. If the body has no usage, the headers may have it."""

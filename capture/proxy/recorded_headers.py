@@ -1,6 +1,6 @@
 """The parts of request lines and headers that are recorded. A credential never touches a disk: an
 allow-list says which values are recorded. All other headers and query parameters leave only their
-names."""
+names: the value of such a header is None, which an empty one is not."""
 
 from __future__ import annotations
 
@@ -10,16 +10,53 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from capture.exchange import RecordedHeaders
 from capture.upstream.headers import RawHeaders
 
-REQUEST_HEADERS = frozenset(
-    """accept accept-encoding anthropic-beta anthropic-version content-encoding content-length
-    content-type openai-beta traceparent user-agent x-request-id""".split()
+# By these, agents, SDKs and gateways name a session, an agent or a request: names that were seen on
+# the wire, and those that gateways document.
+_IDENTITY = """
+    baggage traceparent tracestate x-amzn-trace-id x-client-request-id x-correlation-id x-request-id
+    originator version x-app x-client-app x-goog-api-client x-title
+    conversation conversation-id conversation_id session-id session_id thread-id thread_id
+    x-agent-id x-agent-name x-conversation-id x-parent-session-id x-session-affinity x-session-id
+    x-thread-id x-trace-id
+    x-claude-code-agent-id x-claude-code-parent-agent-id x-claude-code-session-id
+    x-claude-remote-container-id x-claude-remote-session-id
+    x-codex-installation-id x-codex-parent-thread-id x-codex-turn-metadata x-codex-window-id
+    x-codex-ws-stream-request-start-ms x-openai-subagent
+    x-opencode-client x-opencode-project x-opencode-request x-opencode-session
+    user_prompt_id x-activity-request-id x-gemini-api-privileged-user-id
+    copilot-integration-id editor-version x-agent-task-id x-initiator x-interaction-id
+    x-interaction-type
+    helicone-request-id helicone-session-id helicone-session-name helicone-session-path
+    helicone-user-id langfuse_session_id langfuse_trace_id langfuse_trace_user_id
+    langfuse-session-id langfuse-trace-id langfuse-user-id x-grok-conv-id x-litellm-session-id
+    x-litellm-trace-id x-portkey-trace-id
+    """
+_IDENTITY_HEADERS = frozenset(_IDENTITY.split())
+# A value of theirs that looks like a credential, or has one in it, is not kept.
+_CREDENTIAL = re.compile(
+    rb"\b(?:[Bb]earer|[Bb]asic)\s+\S{8}|\b(?:sk|pk|rk|gsk|xai|hf|gh[opsu]|pat|nvapi|key)[-_][\w-]{16}"
+    rb"|\b(?:AIza|ya29\.|AKIA|eyJ)[\w-]{12}|://[^/@\s]*:[^/@\s]+@"
+    rb"|(?i:password|secret|token|api[_-]?key)\W{0,3}[:=]"
 )
+
+REQUEST_HEADERS = _IDENTITY_HEADERS | frozenset(
+    """accept accept-encoding anthropic-beta anthropic-version content-encoding content-length
+    content-type openai-beta user-agent""".split()
+)
+# With the request's id as each provider and gateway names it.
 RESPONSE_HEADERS = frozenset(
     """anthropic-organization-id apim-request-id cf-ray content-encoding content-length content-type
-    date openai-organization openai-processing-ms openai-version request-id retry-after
-    retry-after-ms server via x-generation-id x-ms-region x-request-id x-should-retry""".split()
+    date helicone-id mistral-correlation-id msh-request-id nvcf-reqid openai-organization
+    openai-processing-ms openai-version req-id request-id retry-after retry-after-ms server
+    trace-id via x-amz-request-id x-amzn-requestid x-amzn-trace-id x-client-request-id
+    x-cloud-trace-context x-correlation-id x-debug-trace-id x-ds-trace-id x-generation-id
+    x-goog-request-id x-kong-request-id x-litellm-call-id x-log-id x-ms-client-request-id
+    x-ms-region x-ms-request-id x-oai-request-id x-oneapi-request-id x-openrouter-generation-id
+    x-portkey-trace-id x-request-id x-should-retry x-siliconcloud-trace-id x-tt-logid
+    x-trace-id x-vercel-id""".split()
 )
 REQUEST_PREFIXES = ("x-stainless-",)
 RESPONSE_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
@@ -46,21 +83,23 @@ MAX_FIELD = 512  # characters
 _SEPARATOR = re.compile(rb"[&;]")
 
 
-def request_headers(headers: RawHeaders) -> list[tuple[str, str]]:
+def request_headers(headers: RawHeaders) -> RecordedHeaders:
     return _redact_headers(headers, REQUEST_HEADERS, REQUEST_PREFIXES)
 
 
-def response_headers(headers: RawHeaders) -> list[tuple[str, str]]:
+def response_headers(headers: RawHeaders) -> RecordedHeaders:
     return _redact_headers(headers, RESPONSE_HEADERS, RESPONSE_PREFIXES)
 
 
 def _redact_headers(
     headers: RawHeaders, names: frozenset[str], prefixes: tuple[str, ...]
-) -> list[tuple[str, str]]:
-    recorded = []
+) -> RecordedHeaders:
+    recorded: RecordedHeaders = []
     for name, value in headers:
         text, with_value = _name_and_rule(name, names, prefixes)
-        recorded.append((text, value.decode("latin-1") if with_value else ""))
+        if with_value and text in _IDENTITY_HEADERS and _CREDENTIAL.search(value):
+            with_value = False
+        recorded.append((text, value.decode("latin-1") if with_value else None))
     return recorded
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from capture.exchange import End, Outcome, RequestHead, ResponseHead
+from capture.exchange import End, Outcome, RecordedHeaders, RequestHead, ResponseHead
 from capture.spool import frames
 from capture.spool.backlog import Backlog
 from capture.spool.folder import Folder, SpoolError, new_writer
@@ -186,7 +186,7 @@ class CallWriter:
         self._number += len(records)
         self._writer.append(self._action_id, number, *records)
 
-    def write_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def write_head(self, status: int, headers: RecordedHeaders) -> None:
         now = time.monotonic_ns() - self._started
         self.write((Kind.HEAD, _encode(ResponseHead(status, headers, now))))
 
@@ -196,7 +196,7 @@ class CallWriter:
     def write_response(
         self,
         status: int,
-        headers: list[tuple[str, str]],
+        headers: RecordedHeaders,
         body: bytes,
         *,
         outcome: Outcome = Outcome.COMPLETED,

@@ -22,7 +22,7 @@ OBJECT = {"type": ["object", "null"], "additionalProperties": True}
 OBJECTS = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 PAIRS = {
     "type": ["array", "null"],
-    "items": {"type": "array", "items": {"type": "string"}},
+    "items": {"type": "array", "items": {"type": ["string", "null"]}},
 }
 
 

@@ -195,7 +195,7 @@ def _raw_response(record: Record) -> JSON:
     return _text(record.response(), record.row["heads"]["response"])
 
 
-def _text(text: StoredText | None, headers: list[list[str]] | None) -> str | None:
+def _text(text: StoredText | None, headers: list[list[str | None]] | None) -> str | None:
     if text is None:
         return None
     encodings = (value for name, value in headers or () if name == "content-encoding")

@@ -197,7 +197,7 @@ def _bodies(call: Call) -> Iterator[tuple[str, str]]:
     )
 
 
-def _body_text(text: StoredText, headers: list[list[str]] | None) -> str:
+def _body_text(text: StoredText, headers: list[list[str | None]] | None) -> str:
     encodings = (value for name, value in headers or () if name == "content-encoding")
     encoding = None if text.is_decoded else next(encodings, None)
     decoded = decode([text.data], encoding, 4 * MAX_RAW_CHARACTERS)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from capture.wire.json.fields import fields, objects, text
-from capture.wire.json.lenient import load
+from capture.wire.json.lenient import dump, load
 from capture.wire.sockets.turns import (
     MAX_HISTORY,
     History,
@@ -90,7 +88,7 @@ class GeminiLiveTurnTracker:
         if self._heard:
             self._add({"role": "user", "parts": [{"text": self._heard}]})
             self._heard = ""
-        parsed_request = orjson.dumps(self._setup)
+        parsed_request = dump(self._setup).encode()
         return TurnStarted(
             self._turn,
             parsed_request[:-1]
@@ -111,7 +109,7 @@ class GeminiLiveTurnTracker:
 
     def _add(self, content: JSON) -> None:
         self._n_contents += 1
-        self._contents.put(str(self._n_contents), orjson.dumps(content))
+        self._contents.put(str(self._n_contents), dump(content).encode())
 
 
 def _append(texts: str, more: str | None) -> str:

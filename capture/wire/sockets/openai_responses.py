@@ -25,38 +25,70 @@ from capture.wire.sockets.turns import (
 
 class _EventType(msgspec.Struct):
     type: str = ""
+    generate: msgspec.Raw = msgspec.Raw()
 
+
+# Events that bring output; the others say how the request stands.
+_OUTPUT = (
+    "response.output",
+    "response.content_part",
+    "response.reasoning",
+    "response.refusal",
+    "response.function_call",
+    "response.custom_tool_call",
+    "response.mcp_call",
+    "response.audio",
+)
 
 _read = msgspec.json.Decoder(_EventType).decode
 
 
 class ResponsesTurnTracker:
+    """With `generate: false` an agent only has its next turn prepared: such a request is no turn,
+    unless the provider generates something all the same, as gateways do that do not know the field.
+    """
+
     def __init__(self) -> None:
         self._n = 0
         self._open: deque[int] = deque()
+        self._prepared: dict[int, list[TurnEvent]] = {}  # what is known of such requests
 
     def from_agent(self, message: bytes) -> list[TurnEvent]:
-        if _type_of(message) != "response.create":
+        kind, generates = _read_event(message)
+        if kind != "response.create":
             return []
         self._n += 1
         self._open.append(self._n)
-        return [TurnStarted(self._n, message)]
+        started = TurnStarted(self._n, message)
+        if generates:
+            return [started]
+        self._prepared[self._n] = [started]
+        return []
 
     def from_provider(self, message: bytes) -> list[TurnEvent]:
-        kind = _type_of(message)
+        kind, _ = _read_event(message)
         if not self._open or kind is None:
             return []
         turn = self._open[0]
         steps: list[TurnEvent] = [TurnMessage(turn, as_sse_event(message))]
+        if turn in self._prepared:
+            steps = self._prepared[turn] = [*self._prepared[turn], *steps]
+            if not kind.startswith(_OUTPUT):
+                steps = []
+            else:
+                del self._prepared[turn]
         if kind in ENDS or kind == "error":
             self._open.popleft()
-            steps.append(TurnEnded(turn))
+            if self._prepared.pop(turn, None) is None:
+                steps.append(TurnEnded(turn))
         return steps
 
 
-def _type_of(message: bytes) -> str | None:
+def _read_event(message: bytes) -> tuple[str | None, bool]:
+    """Returns the type of a message, and whether it asks for something to be generated."""
     try:
-        return _read(message).type
+        event = _read(message)
+        return event.type, bytes(event.generate) != b"false"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = read_odd_event(message, ("type",))
-        return text(load(found.get("type", b""))[0])
+        found = read_odd_event(message, ("type", "generate"))
+        return text(load(found.get("type", b""))[0]), found.get("generate") != b"false"

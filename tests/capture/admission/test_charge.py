@@ -128,7 +128,7 @@ def recorder_cost(headers: list[tuple[str, str]], pieces: list[bytes], outcome: 
         new_action_id(),
         request_head(BODY),
         BODY,
-        ResponseHead(200, headers, 1),
+        ResponseHead(200, [*headers], 1),
         list(pieces),
         [1] * len(pieces),
         End(outcome, 2),

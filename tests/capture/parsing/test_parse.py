@@ -58,7 +58,7 @@ def exchange(
         upstream="http://127.0.0.1",
         upstream_name="default",
         provider=None,
-        headers=JSON_TYPE,
+        headers=[*JSON_TYPE],
         ledger={"session_id": "s", "agent_name": "a"},
         body_size=len(body),
         has_body_file=False,
@@ -66,7 +66,7 @@ def exchange(
     )
     pieces = [response[:20], response[20:]]
     times_ns = [2, 3]
-    start = ResponseHead(200, JSON_TYPE, 1)
+    start = ResponseHead(200, [*JSON_TYPE], 1)
     end = End(Outcome.COMPLETED, 4)
     return Exchange(new_action_id(), head, body, start, pieces, times_ns, end)
 

@@ -374,7 +374,7 @@ def test_each_turn_of_gemini_live_is_a_call(bridge: Bridge) -> None:
         ("clock", {"zone": "UTC"})
     ]
     assert (first["tokens_in"], first["tokens_out"]) == (10, 5)
-    assert (second["content"], second["stop_reason"]) == ("It is noon.", "turn_complete")
+    assert (second["content"], second["stop_reason"]) == ("It is noon.", "turnComplete")
     assert (second["tokens_in"], second["tokens_out"]) == (30, 7)
     assert first["tool_results"][0]["content"] == {"t": "12:00"}
     assert "g-secret" not in json.dumps([first, second])

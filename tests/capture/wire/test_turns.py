@@ -151,3 +151,48 @@ def test_a_turn_that_begins_oddly_is_a_turn(
 ) -> None:
     [step] = kind().from_agent(message)
     assert isinstance(step, TurnStarted)
+
+
+# --- Codex prepares its turns: https://developers.openai.com/api/docs/guides/websocket-mode ---
+
+
+def _create(**fields: object) -> bytes:
+    return json.dumps({"type": "response.create", "model": "gpt-5", **fields}).encode()
+
+
+def _event(kind: str, **response: object) -> bytes:
+    return json.dumps({"type": kind, "response": response}).encode()
+
+
+@pytest.mark.parametrize("end", ["response.completed", "response.failed", "error"])
+def test_a_request_that_only_prepares_the_next_turn_is_none(end: str) -> None:
+    tracker = ResponsesTurnTracker()
+    assert tracker.from_agent(_create(generate=False)) == []
+    for kind in ("response.created", "response.in_progress", "codex.rate_limits", end):
+        assert tracker.from_provider(_event(kind, id="resp_1", output=[])) == []
+    turn = _create(previous_response_id="resp_1", input=[])
+    assert tracker.from_agent(turn) == [TurnStarted(2, turn)]
+    done = _event("response.completed", id="resp_2")
+    assert tracker.from_provider(done) == [TurnMessage(2, as_sse_event(done)), TurnEnded(2)]
+
+
+def test_it_is_a_turn_where_the_provider_generates_all_the_same() -> None:
+    """CLIProxyAPI #6006: upstreams that do not know the field generate, and charge for it."""
+    tracker = ResponsesTurnTracker()
+    asked = _create(generate=False)
+    assert tracker.from_agent(asked) == []
+    created, delta = _event("response.created", id="r"), _event("response.output_text.delta")
+    done = _event("response.completed", id="r")
+    assert tracker.from_provider(created) == []
+    assert tracker.from_provider(delta) == [
+        TurnStarted(1, asked),
+        TurnMessage(1, as_sse_event(created)),
+        TurnMessage(1, as_sse_event(delta)),
+    ]
+    assert tracker.from_provider(done) == [TurnMessage(1, as_sse_event(done)), TurnEnded(1)]
+
+
+@pytest.mark.parametrize("more", ['"generate":true', '"generate":null', '"generate":NaN', '"a":1'])
+def test_any_other_request_is_a_turn(more: str) -> None:
+    message = f'{{"type":"response.create",{more}}}'.encode()
+    assert ResponsesTurnTracker().from_agent(message) == [TurnStarted(1, message)]

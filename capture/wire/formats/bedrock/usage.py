@@ -45,13 +45,13 @@ _HEADERS = {
 }
 
 
-def usage_from_headers(headers: Mapping[str, str]) -> Usage | None:
+def usage_from_headers(headers: Mapping[str, str | None]) -> Usage | None:
     """Reads the headers by which Bedrock counts an invoke, where the model's own body may have no
     usage. `headers` are by their names in lower case."""
     counts = {
         name: int(value)
         for header, name in _HEADERS.items()
-        if re.fullmatch("[0-9]{1,15}", value := headers.get(header, ""))
+        if re.fullmatch("[0-9]{1,15}", value := headers.get(header) or "")
     }
     return read_usage(counts)
 

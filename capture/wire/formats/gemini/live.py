@@ -66,12 +66,13 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.stop_reason = "interrupted"
         if content.get("turnComplete") is True:
             parsed_response.complete = True
-            parsed_response.stop_reason = parsed_response.stop_reason or "turn_complete"
+            reason = text(content.get("turnCompleteReason")) or parsed_response.stop_reason
+            parsed_response.stop_reason = reason or "turnComplete"
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     if parsed_response.tool_calls:
         parsed_response.complete = True  # the agent's results begin the next turn
-        parsed_response.stop_reason = parsed_response.stop_reason or "tool_calls"
+        parsed_response.stop_reason = parsed_response.stop_reason or "toolCall"
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
     parsed_response.content = join_text(written or spoken)
     parsed_response.reasoning = join_text(thoughts)

@@ -150,4 +150,4 @@ def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> Non
         details = response.get("incomplete_details") or response.get("status_details")
         parsed_response.stop_reason = text(fields(details).get("reason")) or status
     else:
-        parsed_response.stop_reason = "tool_calls" if parsed_response.tool_calls else status
+        parsed_response.stop_reason = status

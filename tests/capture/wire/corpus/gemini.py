@@ -589,7 +589,7 @@ INTERACTIONS = [
         "whole, in the background",
         "gemini_interactions",
         compact({"id": "int_1", "model": "gemini-3-pro-preview", "status": "queued"}),
-        interaction(stop_reason="queued"),
+        interaction(stop_reason="queued", is_pending=True),
         content_type=PLAIN,
     ),
     Exchange(

@@ -115,7 +115,7 @@ EXCHANGES = [
         ),
         expected=ParsedResponse(
             tool_calls=[ParsedToolCall("f1", "clock", '{"zone":"UTC"}')],
-            stop_reason="tool_calls",
+            stop_reason="toolCall",
             usage=Usage(
                 tokens_in=10,
                 tokens_out=5,

@@ -215,7 +215,7 @@ EXCHANGES = [
         ),
         response(
             reasoning="First.\n\nThen.",
-            stop_reason="tool_calls",
+            stop_reason="completed",
             tool_calls=[
                 ParsedToolCall("call_1", "weather", '{"city":"Rom"}'),
                 ParsedToolCall("call_2", "sh", "ls -l"),
@@ -271,7 +271,7 @@ EXCHANGES = [
         ),
         response(
             content="Hi there",
-            stop_reason="tool_calls",
+            stop_reason="completed",
             tool_calls=[ParsedToolCall("c", "f", "{}")],
             usage=COUNTED,
         ),
@@ -301,7 +301,7 @@ EXCHANGES = [
             ],
         ),
         response(
-            stop_reason="tool_calls",
+            stop_reason="completed",
             tool_calls=[
                 ParsedToolCall("c1", "local_shell", '{"command":["ls"]}'),
                 ParsedToolCall("c2", "computer", '[{"type":"click"}]'),
@@ -315,7 +315,7 @@ EXCHANGES = [
         "in the background",
         "openai_responses",
         whole("queued", []),
-        response(stop_reason="queued"),
+        response(stop_reason="queued", is_pending=True),
         content_type=PLAIN,
     ),
     Exchange(
