@@ -30,7 +30,9 @@ from capture.parsing.raw_facts import (
 from capture.parsing.request_body import StoredRequest, parse_request_body
 from capture.parsing.response_body import parse_response_body
 from capture.wire import registry
+from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.limits import DEFAULT, Limits
+from capture.wire.shared.choices import join_split_answer
 from capture.wire.types import ParsedRequest, ParsedResponse, Usage, WireFormat
 
 
@@ -51,6 +53,8 @@ def parse_call(
     )
     response_body = parse_response_body(wire_format, exchange, limits=limits, guard=guard)
     parsed_request, parsed_response = request_body.parsed, response_body.parsed
+    if parsed_response.choices and wire_format.NAME == openai_chat.NAME:
+        join_split_answer(parsed_request, parsed_response)
     outcome = outcome_of(exchange, parsed_response)
     usage, usage_source = _find_usage(
         wire_format, exchange, request_body, parsed_response, outcome, guard

@@ -7,8 +7,8 @@ from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.limits import MAX_TOOL_CALLS, check
-from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.shared import requests, responses, thoughts
+from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -107,7 +107,9 @@ class _OllamaResponse:
         parsed_response.response_model = text(piece.get("model")) or parsed_response.response_model
         if piece.get("done") is True:
             parsed_response.complete = True
-        self._choice.stop_reason = text(piece.get("done_reason")) or self._choice.stop_reason
+        self._choice.stop_reason = (
+            stop_reason_in(piece.get("done_reason")) or self._choice.stop_reason
+        )
         parsed_response.usage = _read_usage(piece) or parsed_response.usage
         message = fields(piece.get("message"))
         calls = objects(message.get("tool_calls"))
@@ -117,7 +119,7 @@ class _OllamaResponse:
         self._n_calls += len(calls)
         return self._choice.add(
             {
-                "reasoning": message.get("thinking") or piece.get("thinking"),
+                **{name: message.get(name) or piece.get(name) for name in thoughts.NAMES},
                 "content": message.get("content") or piece.get("response"),
                 "tool_calls": numbered,
             }

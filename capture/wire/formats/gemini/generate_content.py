@@ -17,7 +17,7 @@ from capture.wire.json.lenient import clean_json, load
 from capture.wire.json.partial_arguments import PartialArguments
 from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "gemini"
@@ -120,7 +120,9 @@ class _Candidate(Choice):
     def add_candidate(self, candidate: dict[str, JSON]) -> bool:
         """Adds a candidate; returns True when it has text, thoughts or a tool call. Code that
         Google runs is not a call."""
-        self.stop_reason = text(candidate.get("finishReason")) or self.stop_reason
+        reason = stop_reason_in(candidate.get("finishReason"))
+        if reason != "FINISH_REASON_UNSPECIFIED":  # the default of its enumeration
+            self.stop_reason = reason or self.stop_reason
         if grounding := candidate.get("groundingMetadata"):
             queries = fields(grounding).get("webSearchQueries")
             self.searches = len(queries) if isinstance(queries, list) else self.searches

@@ -16,7 +16,8 @@ from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
-from capture.wire.shared.choices import Choice, set_choices
+from capture.wire.shared.call_fragments import index_of
+from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -78,8 +79,8 @@ def read_json(value: JSON) -> ParsedResponse:
     for number, entry in enumerate(objects(response.get("choices"))):
         choices[number] = choice = Choice()
         check(number, MAX_CHOICES, "choices")
-        choice.add_whole(fields(entry.get("message")))
-        choice.stop_reason = text(entry.get("finish_reason"))
+        choice.add_whole(fields(entry.get("message")) or fields(entry.get("delta")))
+        choice.stop_reason = stop_reason_in(entry.get("finish_reason"))
     set_choices(parsed_response, choices)
     _add_fees(parsed_response, choices, response.get("web_search"))
     return parsed_response
@@ -115,9 +116,10 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             parsed_response.error = errors.message_of_event(chunk)
         for entry in objects(chunk.get("choices")):
             choice = _choice_of(choices, entry)
-            if choice.add(fields(entry.get("delta"))) and parsed_response.first_content_end is None:
+            if choice.add_entry(entry) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
-            choice.stop_reason = text(entry.get("finish_reason")) or choice.stop_reason
+            reason = entry.get("finish_reason")
+            choice.stop_reason = stop_reason_in(reason) or choice.stop_reason
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
     parsed_response.complete = done or all_stopped or parsed_response.error is not None
@@ -131,8 +133,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
 
 
 def _choice_of(choices: dict[int, Choice], entry: dict[str, JSON]) -> Choice:
-    index = entry.get("index")
-    number = index if isinstance(index, int) else 0
+    number = index_of(entry) or 0
     choice = choices.get(number)
     if choice is None:
         choice = choices[number] = Choice()

@@ -10,7 +10,7 @@ from capture.wire import errors
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects
-from capture.wire.shared import requests, responses
+from capture.wire.shared import requests, responses, thoughts
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_completions"
@@ -54,5 +54,6 @@ def _parse_stream(body: bytes) -> ParsedResponse:
 def _as_chat(response: dict[str, JSON]) -> dict[str, JSON]:
     for choice in objects(response.get("choices")):
         if "text" in choice:
-            choice["message"] = choice["delta"] = {"content": choice["text"]}
+            found = {name: choice[name] for name in thoughts.NAMES & choice.keys()}
+            choice["message"] = choice["delta"] = {**found, "content": choice["text"]}
     return response

@@ -13,7 +13,13 @@ from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import requests, responses
-from capture.wire.shared.output_items import TEXT_FIELDS, TOOL_CALLS, OutputItems, has_output
+from capture.wire.shared.output_items import (
+    TEXT_FIELDS,
+    OutputItems,
+    arguments_of,
+    has_output,
+    is_tool_call,
+)
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -30,6 +36,8 @@ _parts: dict[str, PartKind] = {"instructions": "system", "input": "message", "to
 
 ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 """The events that end a stream."""
+
+_LAST_STATUSES = ("completed", "incomplete", "failed", "cancelled")
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
@@ -50,10 +58,19 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 def tool_results(message: bytes) -> list[ParsedToolResult]:
     item = fields(load(message)[0])
     kind = text(item.get("type")) or ""
-    call_id = text(item.get("call_id"))
-    if not call_id or not kind.endswith("_call_output"):
+    if kind == "mcp_approval_response":
+        call_id = text(item.get("approval_request_id"))
+        content: JSON = {name: item[name] for name in ("approve", "reason") if name in item}
+    elif kind.endswith("_call_output") or kind == "tool_search_output":
+        # That of a local shell has the call's id as its own.
+        call_id = text(item.get("call_id")) or text(item.get("id"))
+        content = item.get("tools" if kind == "tool_search_output" else "output")
+    else:
         return []
-    return [ParsedToolResult(call_id, None, clean_json(item.get("output")), is_error=False)]
+    if not call_id:
+        return []
+    has_failed = item.get("status") == "failed"
+    return [ParsedToolResult(call_id, None, clean_json(content), is_error=has_failed)]
 
 
 def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
@@ -61,10 +78,12 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 def _parse_json(value: JSON) -> ParsedResponse:
-    response = fields(value)
+    event = fields(value)
+    response = fields(event.get("response")) or event  # a relay may send the last event alone
     parsed_response = ParsedResponse()
     _set_response(parsed_response, response)
-    _set_output(parsed_response, objects(response.get("output")))
+    output = objects(response.get("output"))
+    _set_output(parsed_response, output)
     _set_stop(parsed_response, response)
     return parsed_response
 
@@ -86,6 +105,9 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
             last = event["response"]
             ended = ended or name in ends
             has_content = any(map(has_output, objects(last.get("output"))))
+        elif event.get("object") == "response":  # it is whole, and not in an event of its own
+            last, ended = event, event.get("status") in _LAST_STATUSES
+            has_content = any(map(has_output, objects(last.get("output"))))
         elif name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
         if has_content and parsed_response.first_content_end is None:
@@ -93,7 +115,9 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     _set_response(parsed_response, last, items.heads())
     # An interrupted stream has no last response; some copies of the API leave its output empty.
     output = objects(last.get("output")) if ended else []
-    _set_output(parsed_response, output or items.assemble())
+    if not any(map(has_output, output)):
+        output = items.assemble() or output
+    _set_output(parsed_response, output)
     if ended:
         _set_stop(parsed_response, last)
         parsed_response.error = parsed_response.error or errors.message_in(last)
@@ -124,19 +148,19 @@ def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) 
                 content += next(filter(None, (texts(part.get(name)) for name in TEXT_FIELDS)), [])
         elif kind == "reasoning":
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
-        elif isinstance(kind, str) and kind in TOOL_CALLS:
-            parsed_response.tool_calls.append(_tool_call(item, kind))
+        elif is_tool_call(item):
+            parsed_response.tool_calls.append(_tool_call(item))
             check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
     parsed_response.content = join_text(content)
     parsed_response.reasoning = join_text(reasoning, "\n\n")
 
 
-def _tool_call(item: dict[str, JSON], kind: str) -> ParsedToolCall:
-    arguments = item.get(TOOL_CALLS[kind])
-    if arguments is None:  # newer computer calls: several actions at once
-        arguments = item.get("actions", "")
+def _tool_call(item: dict[str, JSON]) -> ParsedToolCall:
+    arguments = arguments_of(item)
+    kind = clean(item["type"])
     return ParsedToolCall(
-        id=text(item.get("call_id")),
+        # MCP's calls and requests for approval have no `call_id`: the agent refers to their `id`.
+        id=text(item.get("call_id")) or text(item.get("id")),
         name=text(item.get("name")) or kind.removesuffix("_call"),
         arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
     )
