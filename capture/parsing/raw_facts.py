@@ -23,7 +23,7 @@ from capture.wire.types import ParsedRequest, ParsedResponse, WireFormat
 MAX_ERROR = 2000  # characters
 DAMAGED = "some of this call's records in the spool were damaged"
 
-_STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
+STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
 
 
 def parse_raw_facts(exchange: Exchange, *notes: str) -> ParsedCall:
@@ -119,7 +119,7 @@ def error_detail(
 
 def is_stream(exchange: Exchange) -> bool:
     content_type = header_value(exchange.response, "content-type") or ""
-    return content_type.startswith(_STREAM_TYPES)
+    return content_type.startswith(STREAM_TYPES)
 
 
 def latency_ms(exchange: Exchange) -> float | None:

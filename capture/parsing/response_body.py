@@ -9,6 +9,7 @@ from typing import NamedTuple
 from capture.exchange import Exchange
 from capture.parsing.guard import Guard, Stopped
 from capture.parsing.parsed_call import header_value
+from capture.parsing.raw_facts import STREAM_TYPES
 from capture.parsing.small_fields import parse_small_response
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
@@ -16,6 +17,7 @@ from capture.wire.formats.bedrock.usage import usage_from_headers
 from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import dump
 from capture.wire.limits import MAX_USAGE, Limits, TooMuch, check
+from capture.wire.shared import reported_cost
 from capture.wire.types import ParsedResponse, WireFormat
 
 STORED_DECODED = "the response is stored without its content-encoding, because it contains binaries"
@@ -97,8 +99,7 @@ def _parse_small(wire_format: WireFormat, exchange: Exchange, body: bytes) -> Pa
     status = exchange.response.status if exchange.response else 0
     content_type = header_value(exchange.response, "content-type") or ""
     parsed = parse_small_response(wire_format, body, status=status, content_type=content_type)
-    headers = exchange.response.headers if exchange.response else ()
-    parsed.usage = parsed.usage or usage_from_headers(dict(headers))
+    _add_from_headers(parsed, exchange.response.headers if exchange.response else ())
     return parsed
 
 
@@ -111,12 +112,20 @@ def parse_decoded(
     headers: Iterable[tuple[str, str | None]],
 ) -> ParsedResponse:
     """Parses a body without its content-encoding; of one that is above a limit, what is cheaply
-    known. If the body has no usage, the headers may have it."""
+    known. The headers may have the usage, or the cost, where the body has none."""
     try:
         parsed = wire_format.parse_response(body, status=status, content_type=content_type)
     except TooMuch as reason:
         parsed = parse_small_response(wire_format, body, status=status, content_type=content_type)
         parsed.note = raw_note(reason)
-    if parsed.usage is None:
-        parsed.usage = usage_from_headers(dict(headers))
+    _add_from_headers(parsed, headers)
     return parsed
+
+
+def _add_from_headers(parsed: ParsedResponse, headers: Iterable[tuple[str, str | None]]) -> None:
+    known = {name: value for name, value in headers if value is not None}
+    if parsed.usage is None:
+        parsed.usage = usage_from_headers(known)
+    is_stream = known.get("content-type", "").lower().startswith(STREAM_TYPES)
+    reported_cost.add_header_cost(parsed, known, is_stream=is_stream)
+    parsed.is_from_cache = reported_cost.is_from_cache(known)

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from capture.exchange import RecordedHeaders
 from capture.upstream.headers import RawHeaders
+from capture.wire.shared.reported_cost import CACHE_HEADERS, COST_HEADERS
 
 # By these, agents, SDKs and gateways name a session, an agent or a request: names that were seen on
 # the wire, and those that gateways document.
@@ -47,7 +48,7 @@ REQUEST_HEADERS = _IDENTITY_HEADERS | frozenset(
     content-type openai-beta user-agent""".split()
 )
 # With the request's id as each provider and gateway names it.
-RESPONSE_HEADERS = frozenset(
+RESPONSE_HEADERS = frozenset((*COST_HEADERS, *CACHE_HEADERS)) | frozenset(
     """anthropic-organization-id apim-request-id cf-ray content-encoding content-length content-type
     date helicone-id mistral-correlation-id msh-request-id nvcf-reqid openai-organization
     openai-processing-ms openai-version req-id request-id retry-after retry-after-ms server
@@ -59,7 +60,12 @@ RESPONSE_HEADERS = frozenset(
     x-trace-id x-vercel-id""".split()
 )
 REQUEST_PREFIXES = ("x-stainless-",)
-RESPONSE_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-", "x-amzn-bedrock-")
+RESPONSE_PREFIXES = (
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-amzn-bedrock-",
+    "x-litellm-response-cost-",
+)
 QUERY_PARAMETERS = frozenset(
     b"""after alt api-version before beta deployment include limit model order starting_after
     stream""".split()

@@ -128,6 +128,8 @@ class ParsedResponse:
     # The tier that was billed, and Anthropic's `speed`, where the response names them.
     service_tier: str | None = None
     speed: str | None = None
+    # True when a gateway took it from a cache of its own: nobody is charged for it.
+    is_from_cache: bool = False
     # The provider's error message: of an error body, an error event in mid-stream, or
     # `response.failed`.
     error: str | None = None

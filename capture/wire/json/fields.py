@@ -16,9 +16,11 @@ def text(value: JSON) -> str | None:
 
 
 def count(value: JSON) -> int | None:
-    """Returns an integer from 0 on, else None. JSON's true is not a number, 12.0 is one."""
+    """Returns an integer from 0 on, else None. JSON's true is not a number, 12.0 and "12" are."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    elif isinstance(value, str):
+        value = int(value) if value.isdecimal() and value.isascii() and len(value) < 19 else None
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
         return value
     return None

@@ -8,6 +8,7 @@ from capture.wire import errors
 from capture.wire.framing import sse
 from capture.wire.json.lenient import load
 from capture.wire.limits import check_json
+from capture.wire.shared import reported_cost
 from capture.wire.types import JSON, ParsedResponse
 
 ACCEPTED = 202
@@ -32,6 +33,7 @@ def read_response(
         return ParsedResponse(complete=True, is_pending=True)
     if is_stream(body, content_type):
         parsed_response = parse_stream(body)
+        reported_cost.add_cost_of_stream(parsed_response, body)
     else:
         check_json(body)
         value, note = load(body)
@@ -39,6 +41,7 @@ def read_response(
             parse_json(value) if note is None else ParsedResponse(note=f"response: {note}")
         )
         parsed_response.complete = note is None
+        reported_cost.add_reported_cost(parsed_response, value)
         parsed_response.error = errors.message_in(value) or parsed_response.error
     if status >= 400 and parsed_response.error is None:
         parsed_response.error = errors.message_of_body(body)

@@ -8,17 +8,11 @@ from __future__ import annotations
 from dataclasses import fields as dataclass_fields
 from decimal import Decimal
 
-from capture.wire.json.fields import count, fields, number
+from capture.wire.json.fields import count, number
 from capture.wire.types import JSON, Usage
 
 COUNTS = tuple(field.name for field in dataclass_fields(Usage) if field.name.startswith("tokens_"))
 """The names of the fields of Usage that are token counts."""
-
-_MOST_USD = 1_000_000
-"""An amount above it is no cost, or not in dollars."""
-
-# https://docs.x.ai: xAI counts what a call costs in these.
-_TICKS_PER_USD = 10**10
 
 
 def add_up(usages: list[Usage]) -> Usage | None:
@@ -53,8 +47,26 @@ def sum_counts(raw: dict[str, JSON], *names: str) -> int | None:
 
 
 def first_count(raw: dict[str, JSON], *names: str) -> int | None:
-    """Returns the count of the first of these names that has one."""
-    return next((n for name in names if (n := count(raw.get(name))) is not None), None)
+    """Returns the first count under these names that is not 0: gateways fill the names of other
+    APIs with it. 0 if there is no other; None without any."""
+    found = None
+    for name in names:
+        if name in raw and (n := count(raw[name])) is not None:
+            if n:
+                return n
+            found = n
+    return found
+
+
+def merge_counts(known: dict[str, JSON], newer: dict[str, JSON]) -> None:
+    """Takes the counts of a later event of a stream over into `known`: totals so far, not
+    additions. What is null or left out has not changed, and a 0 does not undo what was counted."""
+    for name, n in newer.items():
+        before = known.get(name)
+        if isinstance(n, dict) and isinstance(before, dict):  # details, which have none themselves
+            known[name] = {**before, **{key: m for key, m in n.items() if m or key not in before}}
+        elif n is not None and (n or not before):
+            known[name] = n
 
 
 def add_unit(usage: Usage, unit: str, value: JSON) -> None:
@@ -71,27 +83,3 @@ def add_cached_units(usage: Usage, cached: dict[str, JSON]) -> None:
         n = count(cached.get(f"{kind}_tokens"))
         if n is not None:
             usage.units[f"cache_{kind}_read_tokens"] = n
-
-
-def reported_cost(raw: dict[str, JSON]) -> Decimal | None:
-    """Returns the cost in USD that OpenRouter (with what the agent's own key paid) or xAI (in
-    ticks) sends.
-
-    https://openrouter.ai/docs/use-cases/usage-accounting
-    """
-    cost = _usd(raw.get("cost"))
-    if cost is None:
-        ticks = count(raw.get("cost_in_usd_ticks"))
-        return None if ticks is None else _usd(ticks, _TICKS_PER_USD)
-    if raw.get("is_byok") is True:
-        upstream = _usd(fields(raw.get("cost_details")).get("upstream_inference_cost"))
-        cost += upstream or 0
-    return cost
-
-
-def _usd(value: JSON, per_usd: int = 1) -> Decimal | None:
-    n = number(value)
-    if n is None or not 0 <= n <= _MOST_USD * per_usd:
-        return None
-    # The shortest text that means this float is the one that came.
-    return Decimal(repr(value)) / per_usd

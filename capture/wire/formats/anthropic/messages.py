@@ -12,6 +12,7 @@ from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
+from capture.wire.shared.usage import merge_counts
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -25,6 +26,8 @@ NAME = "anthropic_messages"
 PROVIDER = "anthropic"
 
 _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools": "tools"}
+
+_OUTPUT = ("output_tokens", "completion_tokens")  # gateways may leave OpenAI's name
 
 # Calls of tools that Anthropic runs are calls too: their results come in the same response.
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
@@ -143,10 +146,11 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "message_delta":
             reason = text(fields(event.get("delta")).get("stop_reason"))
             parsed_response.stop_reason = reason or parsed_response.stop_reason
-            # Totals so far, not additions; what is null or left out has not changed.
-            changes = {key: n for key, n in fields(event.get("usage")).items() if n is not None}
-            counts.update(changes)
-            counts_are_final = counts_are_final or "output_tokens" in changes
+            changes = fields(event.get("usage"))
+            if not counts_are_final and any(changes.get(name) is not None for name in _OUTPUT):
+                counts.pop("output_tokens", None)  # message_start has a placeholder there
+                counts_are_final = True
+            merge_counts(counts, changes)
         elif name == "message_stop":
             parsed_response.complete = True
         elif name == "error" or event.get("error"):
@@ -157,7 +161,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     parsed_response.usage = anthropic_usage.read_usage(counts)
     _set_tier(parsed_response, counts)
     if parsed_response.usage and not counts_are_final:
-        parsed_response.usage.tokens_out = None  # message_start has a placeholder there
+        parsed_response.usage.tokens_out = None
         parsed_response.usage.billed = []
     _set_blocks(parsed_response, blocks)
     return parsed_response

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
 from capture.wire.limits import MAX_ITERATIONS, check
-from capture.wire.shared.usage import COUNTS, add_unit, add_up, reported_cost
+from capture.wire.shared.reported_cost import reported_cost
+from capture.wire.shared.usage import COUNTS, add_unit, add_up
 from capture.wire.types import JSON, BilledUsage, Usage
 
 # Sampling that the totals leave out: a compaction's, as the SDK says; an advisor's, as
@@ -21,6 +23,8 @@ def read_usage(raw: JSON) -> Usage | None:
     """
     if not isinstance(raw, dict) or not raw:
         return None
+    if not raw.get("input_tokens") and raw.get("prompt_tokens"):
+        return openai_usage.read_usage(raw)  # gateways that left OpenAI's names
     usage = _read_counts(raw)
     usage.tokens_reasoning = count(fields(raw.get("output_tokens_details")).get("thinking_tokens"))
     iterations = objects(raw.get("iterations"))

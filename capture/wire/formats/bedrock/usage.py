@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from capture.wire.json.fields import count, objects
 from capture.wire.json.lenient import clean_json
+from capture.wire.shared.reported_cost import reported_cost
 from capture.wire.shared.usage import first_count
 from capture.wire.types import JSON, Usage
 
@@ -33,6 +34,7 @@ def read_usage(raw: JSON) -> Usage | None:
         tokens_cache_read=read,
         tokens_cache_write=written,
         tokens_cache_write_1h=sum(for_an_hour) if for_an_hour else None,
+        reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from capture.wire.json.fields import count, fields
 from capture.wire.json.lenient import clean_json
+from capture.wire.shared.reported_cost import reported_cost
 from capture.wire.types import JSON, BilledUsage, Usage
 
 
@@ -20,6 +21,7 @@ def read_usage(raw: JSON) -> Usage | None:
         tokens_in=billed_in if tokens_in is None else tokens_in,
         tokens_out=billed_out if tokens_out is None else tokens_out,
         tokens_cache_read=count(raw.get("cached_tokens")),
+        reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
     if billed_in is not None and (billed_in, billed_out) != (usage.tokens_in, usage.tokens_out):

@@ -18,6 +18,7 @@ from capture.wire.json.partial_arguments import PartialArguments
 from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
+from capture.wire.shared.usage import merge_counts
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "gemini"
@@ -175,10 +176,7 @@ class _GeminiResponse:
             chunk.get("modelVersion")
         )
         parsed_response.response_id = parsed_response.response_id or text(chunk.get("responseId"))
-        # Totals so far, not additions; what is left out has not changed.
-        for name, n in fields(chunk.get("usageMetadata")).items():
-            if n is not None:
-                self._counts[name] = n
+        merge_counts(self._counts, gemini_usage.metadata_in(chunk))
         if feedback := chunk.get("promptFeedback"):
             self.blocked = text(fields(feedback).get("blockReason")) or self.blocked
         has_content = False

@@ -14,6 +14,7 @@ from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.json.lenient import clean, dump
 from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import responses
+from capture.wire.shared.usage import merge_counts
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
 
 __all__ = [
@@ -59,7 +60,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             has_content = True
             parsed_response.tool_calls.append(_tool_call(call))
             check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
-        counts.update(fields(message.get("usageMetadata")))
+        merge_counts(counts, gemini_usage.metadata_in(message))
         if message.get("error"):
             parsed_response.error = errors.message_of_event(message)
         if content.get("interrupted") is True:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from capture.wire.json.fields import count, objects
+from capture.wire.json.fields import count, fields, objects
 from capture.wire.json.lenient import clean_json
+from capture.wire.shared.reported_cost import reported_cost
 from capture.wire.shared.usage import add_cached_units, add_unit, sum_counts
 from capture.wire.types import JSON, Usage
+
+
+def metadata_in(chunk: dict[str, JSON]) -> dict[str, JSON]:
+    """Returns the usage of a response or a chunk; Google's SDKs and gateways spell it in two
+    ways."""
+    if own := fields(chunk.get("usageMetadata")):
+        return own
+    return {_camel(name): n for name, n in fields(chunk.get("usage_metadata")).items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_", _MOST_WORDS)
+    return first + "".join(word.capitalize() for word in rest)
+
+
+_MOST_WORDS = 8
 
 
 def read_usage(raw: JSON) -> Usage | None:
@@ -29,6 +46,7 @@ def read_usage(raw: JSON) -> Usage | None:
         tokens_audio_out=_count_modality("audio", responses, "tokenCount"),
         tokens_image_in=_count_modality("image", prompts, "tokenCount"),
         tokens_image_out=_count_modality("image", responses, "tokenCount"),
+        reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
@@ -50,6 +68,7 @@ def read_interaction_usage(raw: JSON) -> Usage | None:
         tokens_audio_out=_count_modality("audio", responses, "tokens"),
         tokens_image_in=_count_modality("image", prompts, "tokens"),
         tokens_image_out=_count_modality("image", responses, "tokens"),
+        reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")

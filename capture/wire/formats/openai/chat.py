@@ -18,6 +18,7 @@ from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.call_fragments import index_of
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
+from capture.wire.shared.usage import merge_counts
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -81,9 +82,15 @@ def read_json(value: JSON) -> ParsedResponse:
         check(number, MAX_CHOICES, "choices")
         choice.add_whole(fields(entry.get("message")) or fields(entry.get("delta")))
         choice.stop_reason = stop_reason_in(entry.get("finish_reason"))
+    _add_thoughts(parsed_response)
     set_choices(parsed_response, choices)
     _add_fees(parsed_response, choices, response.get("web_search"))
     return parsed_response
+
+
+def _add_thoughts(parsed_response: ParsedResponse) -> None:
+    if "gemini" in (parsed_response.response_model or "").lower():
+        openai_usage.add_thoughts_of_total(parsed_response.usage)
 
 
 def read_stream(body: bytes) -> ParsedResponse:
@@ -97,7 +104,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
     choices: dict[int, Choice] = {}
-    counts: dict[str, JSON] | None = None
+    counts: dict[str, JSON] = {}
     timings: JSON = None
     tier: JSON = None
     searched: JSON = None
@@ -108,7 +115,8 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             continue
         parsed_response.response_model = parsed_response.response_model or text(chunk.get("model"))
         parsed_response.response_id = parsed_response.response_id or text(chunk.get("id"))
-        counts = _usage_in(chunk) or counts
+        if found := _usage_in(chunk):
+            merge_counts(counts, found)
         timings = chunk.get("timings") or timings
         tier = chunk.get("service_tier") or tier
         searched = chunk.get("web_search") or searched
@@ -126,6 +134,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     parsed_response.usage = openai_usage.read_usage(counts) or openai_usage.read_llama_cpp_timings(
         timings
     )
+    _add_thoughts(parsed_response)
     parsed_response.service_tier = tier_in(tier)
     set_choices(parsed_response, choices)
     _add_fees(parsed_response, choices, searched)
@@ -157,12 +166,17 @@ def tier_in(tier: JSON) -> str | None:
     return text(tier) if tier != "auto" else None
 
 
+_OLLAMA_COUNTS = ("prompt_eval_count", "eval_count")
+
+
 def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
-    """Returns the usage of a response or a chunk, where OpenAI, Groq or Moonshot have it."""
+    """Returns the usage of a response or a chunk, where OpenAI, Groq, Moonshot or Ollama have
+    it."""
     if own := fields(chunk.get("usage")):
         return own
     if groq := fields(fields(chunk.get("x_groq")).get("usage")):
         return groq if "prompt_tokens" in groq else None  # otherwise it counts bytes of memory
     for choice in objects(chunk.get("choices"))[:1]:
-        return fields(choice.get("usage"))
-    return None
+        if of_choice := fields(choice.get("usage")):
+            return of_choice
+    return {name: chunk[name] for name in _OLLAMA_COUNTS if name in chunk}

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from capture.wire.formats.openai import fees
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
+from capture.wire.shared.reported_cost import reported_cost
 from capture.wire.shared.usage import (
     add_cached_units,
     add_unit,
     add_up,
     first_count,
-    reported_cost,
     sum_counts,
 )
 from capture.wire.types import JSON, BilledUsage, Usage
+
+_upper = re.compile(r"(?<=[a-z0-9])[A-Z]")
+_LONGEST_NAME = 64
+
+# What the copies of the API call a count, in their details or beside them.
+_CACHE_READ = (
+    *("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens"),
+    *("num_cached_tokens", "cached_input_tokens", "prompt_tokens_cached", "cache_hit_tokens"),
+)
+_CACHE_WRITE = (
+    *("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens"),
+    *("cached_creation_tokens", "created_cache_tokens", "cache_write_input_tokens"),
+    "prompt_cache_write_tokens",
+)
+_REASONING = ("reasoning_tokens", "thinking_tokens", "thoughts_tokens")
+# Tokens written to a cache by how long they are kept: OpenAI, then Anthropic's models at LiteLLM,
+# DashScope and new-api.
+_WRITE_TIMES = ("cache_write_tokens_details", "cache_creation", "cache_creation_token_details")
+_SHORT_WRITES = ("ttl_30m_tokens", "ttl_12h_tokens", "ephemeral_5m_input_tokens")
+_HOUR_WRITES = ("ephemeral_1h_input_tokens", "claude_cache_creation_1_h_tokens")
 
 
 def read_usage(raw: JSON) -> Usage | None:
@@ -26,15 +47,16 @@ def read_usage(raw: JSON) -> Usage | None:
     """
     if not isinstance(raw, dict) or not raw:
         return None
+    named = raw if "prompt_tokens" in raw or "input_tokens" in raw else _in_snake_case(raw)
     # In the singular: audio.
-    prompt = _details(raw, "prompt_tokens", "input_tokens", "input_token")
-    completion = _details(raw, "completion_tokens", "output_tokens", "output_token")
+    prompt = _details(named, "prompt_tokens", "input_tokens", "input_token")
+    completion = _details(named, "completion_tokens", "output_tokens", "output_token")
     usage = Usage(
-        tokens_in=first_count(raw, "prompt_tokens", "input_tokens"),
-        tokens_out=first_count(raw, "completion_tokens", "output_tokens"),
-        tokens_cache_read=count(prompt.get("cached_tokens")),
-        tokens_cache_write=count(prompt.get("cache_write_tokens")),
-        tokens_reasoning=count(completion.get("reasoning_tokens")),
+        tokens_in=first_count(named, "prompt_tokens", "input_tokens", "prompt_eval_count"),
+        tokens_out=first_count(named, "completion_tokens", "output_tokens", "eval_count"),
+        tokens_cache_read=_best_count(prompt, named, _CACHE_READ),
+        tokens_cache_write=_best_count(prompt, named, _CACHE_WRITE),
+        tokens_reasoning=first_count(completion, *_REASONING),
         tokens_audio_in=count(prompt.get("audio_tokens")),
         tokens_audio_out=count(completion.get("audio_tokens")),
         tokens_image_in=count(prompt.get("image_tokens")),
@@ -42,17 +64,8 @@ def read_usage(raw: JSON) -> Usage | None:
         reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
-    if usage.tokens_cache_read is None:  # DeepSeek, Moonshot, LiteLLM
-        usage.tokens_cache_read = first_count(
-            raw, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"
-        )
-    if usage.tokens_cache_write is None:
-        # By how long they are kept, none of which is an hour.
-        times = fields(prompt.get("cache_write_tokens_details"))
-        usage.tokens_cache_write = sum_counts(times, "ttl_30m_tokens", "ttl_12h_tokens")
-    if usage.tokens_cache_write is None:  # LiteLLM
-        usage.tokens_cache_write = count(raw.get("cache_creation_input_tokens"))
-    _add_reasoning_apart(usage, raw)
+    _read_write_times(usage, prompt, named)
+    _settle_by_total(usage, named)
     add_cached_units(usage, fields(prompt.get("cached_tokens_details")))  # Realtime
     # Mistral; transcriptions that are billed by their length.
     seconds = raw.get("seconds") if raw.get("type") == "duration" else None
@@ -61,17 +74,70 @@ def read_usage(raw: JSON) -> Usage | None:
     return usage
 
 
-def _add_reasoning_apart(usage: Usage, raw: dict[str, JSON]) -> None:
-    """Adds reasoning to the output of those whose completion tokens leave it out."""
-    if usage.tokens_reasoning is None and "citation_tokens" in raw:
+def _in_snake_case(raw: dict[str, JSON]) -> dict[str, JSON]:
+    """Returns a usage of the Vercel AI SDK's and other's names, `inputTokens`, in OpenAI's
+    spelling."""
+    return {
+        _snake(name): {_snake(key): n for key, n in value.items()}
+        if isinstance(value, dict)
+        else value
+        for name, value in raw.items()
+    }
+
+
+def _snake(name: str) -> str:
+    return _upper.sub(r"_\g<0>", name[:_LONGEST_NAME]).lower()
+
+
+def _best_count(
+    prompt: dict[str, JSON], usage: dict[str, JSON], names: tuple[str, ...]
+) -> int | None:
+    """Returns a count of the details, or the one beside them if that is all there is."""
+    found = first_count(prompt, *names)
+    return found or (beside if (beside := first_count(usage, *names)) is not None else found)
+
+
+def _read_write_times(usage: Usage, prompt: dict[str, JSON], named: dict[str, JSON]) -> None:
+    for place in (prompt, named):
+        for name in _WRITE_TIMES:
+            if times := fields(place.get(name)):
+                if usage.tokens_cache_write is None:
+                    usage.tokens_cache_write = sum_counts(times, *_SHORT_WRITES, *_HOUR_WRITES)
+                usage.tokens_cache_write_1h = sum_counts(times, *_HOUR_WRITES)
+                return
+    usage.tokens_cache_write_1h = first_count(named, *_HOUR_WRITES)
+
+
+def _settle_by_total(usage: Usage, named: dict[str, JSON]) -> None:
+    """Adds what only the total includes: reasoning (xAI), or what was read from a cache and written
+    to one (Anthropic's counts under OpenAI's names)."""
+    beside = first_count(named, *_REASONING) if usage.tokens_reasoning is None else None
+    if usage.tokens_in is None or usage.tokens_out is None:
+        return
+    if beside is not None and "citation_tokens" in named:
         # Perplexity's research, whose total leaves it out too.
-        usage.tokens_reasoning = count(raw.get("reasoning_tokens"))
-        if usage.tokens_out is not None:
-            usage.tokens_out += usage.tokens_reasoning or 0
-    elif usage.tokens_in is not None and usage.tokens_out is not None and usage.tokens_reasoning:
-        with_reasoning = usage.tokens_out + usage.tokens_reasoning
-        if count(raw.get("total_tokens")) == usage.tokens_in + with_reasoning:  # xAI
-            usage.tokens_out = with_reasoning
+        usage.tokens_reasoning = beside
+        usage.tokens_out += beside
+        return
+    rest = (count(named.get("total_tokens")) or 0) - usage.tokens_in - usage.tokens_out
+    reasoning = usage.tokens_reasoning or beside
+    if rest > 0 and rest == reasoning:
+        usage.tokens_out += rest
+    elif rest > 0 and rest == (usage.tokens_cache_read or 0) + (usage.tokens_cache_write or 0):
+        usage.tokens_in += rest
+    if beside is not None and beside <= usage.tokens_out:
+        usage.tokens_reasoning = beside
+
+
+def add_thoughts_of_total(usage: Usage | None) -> None:
+    """Adds the thoughts that Gemini's OpenAI-compatible API counts in its total alone:
+    https://github.com/mozilla-ai/any-llm/issues/1290"""
+    if usage is None or usage.tokens_in is None or usage.tokens_out is None:
+        return
+    rest = (count(usage.raw.get("total_tokens")) or 0) - usage.tokens_in - usage.tokens_out
+    if rest > 0 and not usage.tokens_reasoning:
+        usage.tokens_reasoning = rest
+        usage.tokens_out += rest
 
 
 def read_response_usage(
