@@ -22,8 +22,7 @@ from capture.exchange import (
 )
 from capture.parsing.parse import parse_call
 from capture.parsing.response_body import parse_decoded
-from capture.pricing.call_cost import billing_of, charge_usd, cost_of, cost_of_call
-from capture.pricing.terms import BillingTerms
+from capture.pricing.call_cost import charge_usd, cost_of, cost_of_call, terms_of
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.limits import Limits
@@ -204,13 +203,14 @@ class Charge:
         if usage is None or usage.tokens_in is None or usage.tokens_out is None:
             # Which may be able to estimate it.
             return self._measure_as_recorder(self._snapshot(exchange.end))
-        terms = BillingTerms(
+        terms = terms_of(
+            wire_format.NAME,
+            parsed_response,
             requested_model=self._request.model,
             response_model=parsed_response.response_model,
             provider=head.provider or wire_format.PROVIDER,
-            service_tier=parsed_response.service_tier,
-            speed=parsed_response.speed,
-            billing=billing_of(wire_format.NAME),
+            upstream=head.upstream,
+            path=head.path,
         )
         cost = cost_of(
             self._estimator.prices,

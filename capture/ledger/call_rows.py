@@ -141,7 +141,8 @@ def heads(entry: Entry) -> dict[str, JSON]:
 def notes(entry: Entry) -> list[str]:
     notes = [*entry.call.notes]
     usage = entry.call.usage
-    if entry.cost.total_usd is None and usage and usage.units:  # what was billed beside tokens
+    is_billed_beside_tokens = entry.cost.total_usd is None and usage and usage.units
+    if entry.cost.is_noted or is_billed_beside_tokens:
         notes.append(f"its cost is unknown: {entry.cost.why}")
     if usd := charged_estimate(entry):
         notes.append(f"{CHARGED_NOTE} {usd} USD")

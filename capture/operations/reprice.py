@@ -17,10 +17,9 @@ from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
 from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
 from capture.parsing.response_body import parse_decoded
-from capture.pricing.call_cost import billing_of, cost_of
+from capture.pricing.call_cost import cost_of, terms_of
 from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
-from capture.pricing.terms import BillingTerms
 from capture.wire import registry
 from capture.wire.framing.content_encoding import decode
 from capture.wire.limits import DEFAULT
@@ -65,14 +64,15 @@ def _cost(call: Call, prices: Prices) -> Cost:
     if is_measured and (parsed_response.usage is None or parsed_response.is_pending):
         parsed_response = _fetched_response(call) or parsed_response
     usage = parsed_response.usage if is_measured else None
-    usage = usage or _usage_of_columns(call)
-    terms = BillingTerms(
+    usage = usage or _usage_of_columns(call, parsed_response.usage)
+    terms = terms_of(
+        call.wire_format,
+        parsed_response,
         requested_model=call.model_id,
         response_model=call.response_model,
         provider=call.provider,
-        service_tier=parsed_response.service_tier,
-        speed=parsed_response.speed,
-        billing=billing_of(call.wire_format),
+        upstream=call.body.heads["upstream"],
+        path=call.path,
     )
     return cost_of(prices, usage, terms, at=call.timestamp, outcome=call.outcome)
 
@@ -103,11 +103,14 @@ def _fetched_response(call: Call) -> ParsedResponse | None:
     return None
 
 
-def _usage_of_columns(call: Call) -> Usage | None:
+def _usage_of_columns(call: Call, reported: Usage | None) -> Usage | None:
+    """Returns the counts that the ledger has, which may be estimates, with the cost that the
+    response reported."""
+    cost = reported.reported_cost_usd if reported else None
     if call.usage_source == "none":
-        return None
+        return None if cost is None else Usage(reported_cost_usd=cost)
     counts = {name: getattr(call, name) for name in TOKEN_COUNTS}
-    return Usage(**counts, units=call.body.units or {})
+    return Usage(**counts, units=call.body.units or {}, reported_cost_usd=cost)
 
 
 def apply_changes(page: list[Change]) -> None:

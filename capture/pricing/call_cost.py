@@ -8,11 +8,12 @@ from decimal import Decimal
 from capture.exchange import Outcome
 from capture.parsing.parsed_call import ParsedCall
 from capture.pricing.cost import Cost
+from capture.pricing.places import place_of
 from capture.pricing.prices import Prices
 from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.formats import ollama
 from capture.wire.registry import FREE_FORMATS
-from capture.wire.types import Usage
+from capture.wire.types import ParsedResponse, Usage
 
 
 def cost_of(
@@ -31,14 +32,44 @@ def billing_of(wire_format: str) -> Billing:
     return Billing.OWN_MACHINE if wire_format == ollama.NAME else Billing.METERED
 
 
+def terms_of(
+    wire_format: str,
+    response: ParsedResponse,
+    *,
+    requested_model: str | None,
+    response_model: str | None,
+    provider: str,
+    upstream: str | None,
+    path: str,
+) -> BillingTerms:
+    """Returns the terms of a call. The ledger has all that they are made of: a call that is priced
+    again has the same."""
+    return BillingTerms(
+        requested_model=requested_model,
+        response_model=response_model,
+        provider=provider,
+        service_tier=response.service_tier,
+        speed=response.speed,
+        billing=Billing.NEVER if response.is_from_cache else billing_of(wire_format),
+        place=place_of(
+            upstream=upstream,
+            path=path,
+            model=requested_model,
+            inference_geo=response.usage.raw.get("inference_geo") if response.usage else None,
+        ),
+    )
+
+
 def cost_of_call(prices: Prices, call: ParsedCall) -> Cost:
-    terms = BillingTerms(
+    request, response = call.request, call.parsed_response
+    terms = terms_of(
+        call.wire_format.NAME,
+        response,
         requested_model=call.parsed_request.model_id,
-        response_model=call.parsed_response.response_model,
+        response_model=response.response_model,
         provider=call.provider,
-        service_tier=call.parsed_response.service_tier,
-        speed=call.parsed_response.speed,
-        billing=billing_of(call.wire_format.NAME),
+        upstream=request.upstream if request else None,
+        path=request.path if request else "",
     )
     return cost_of(prices, call.usage, terms, at=call.timestamp, outcome=call.outcome)
 

@@ -101,10 +101,12 @@ class Cost:
     source: str
     cache_savings_usd: Decimal | None
     why: str | None = None
+    # True if the call itself has a note that says why: what would be needed is not on the wire.
+    is_noted: bool = False
 
     @classmethod
-    def unknown(cls, why: str) -> Cost:
-        return cls(None, None, UNKNOWN, None, why)
+    def unknown(cls, why: str, *, is_noted: bool = False) -> Cost:
+        return cls(None, None, UNKNOWN, None, why, is_noted)
 
     @classmethod
     def fetched(cls) -> Cost:

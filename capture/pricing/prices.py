@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 
 from capture.pricing.cost import UNKNOWN, Cost, ModelPrices, UnitPrice, is_plausible_cost, sum_costs
 from capture.pricing.overrides import OperatorPrice, OperatorPrices
+from capture.pricing.premiums import premium_of
 from capture.pricing.published import ModelMatch, PublishedPrices
 from capture.pricing.terms import Billing, BillingTerms
 from capture.wire.types import Usage
@@ -38,6 +40,7 @@ class _PublishedLookup:
     why: str
     match: ModelMatch | None = None
     needs_minute: bool = False
+    is_noted: bool = False
 
 
 class Prices:
@@ -81,7 +84,9 @@ class Prices:
         found = self._published_prices(terms, day, None)
         if found.needs_minute:
             found = self._published_prices(terms, day, minute)
-        return found.prices.cost(usage) if found.prices else Cost.unknown(found.why)
+        if found.prices is None:
+            return Cost.unknown(found.why, is_noted=found.is_noted)
+        return found.prices.cost(usage)
 
     def explain(self, terms: BillingTerms, *, at: datetime | None = None) -> Explanation:
         """Returns the prices under these terms at that time (None: now), whatever the usage."""
@@ -110,8 +115,8 @@ class Prices:
         if override is None:
             return None
         prices = {price.unit: price for price in override.price}
-        # The operator's prices hold in every service tier.
-        standard = terms._replace(service_tier=None, speed=None, processing=None)
+        # The operator's prices hold in every service tier, and wherever a call ran.
+        standard = terms._replace(service_tier=None, speed=None, processing=None, place=None)
         published = self._published_prices(standard, day, 0).prices
         own = override.price
         for price in published.prices if published else ():
@@ -131,10 +136,19 @@ class Prices:
         if minute is None and match.depends_on_time_of_day:
             return _PublishedLookup(None, "", match, needs_minute=True)
         at = datetime.fromordinal(day).replace(tzinfo=UTC) + timedelta(minutes=minute or 0)
-        prices = self._published.prices_of(match, terms, at=at)
+        names, times = (match.model.id, match.name), Decimal(1)
+        if terms.place is not None:
+            premium = premium_of(terms.place, names, at.date())
+            if premium is None:
+                why = f"what {match.model.id} costs depends on where it ran: {terms.place}"
+                return _PublishedLookup(None, why, match, is_noted=True)
+            times = premium
+        prices = self._published.prices_of(match, terms, at=at, times=times)
         if isinstance(prices, str):
             return _PublishedLookup(None, prices, match)
         why = f"{match.provider}'s published price of {match.model.id}, found as {match.name!r}"
+        if times != 1:
+            why += f", times {times} for {terms.place}"
         return _PublishedLookup(prices, why, match)
 
 

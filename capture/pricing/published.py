@@ -20,6 +20,7 @@ from capture.pricing import catalog
 from capture.pricing.catalog import PriceData
 from capture.pricing.charges import add_charges
 from capture.pricing.cost import ModelPrices, UnitPrice
+from capture.pricing.premiums import with_premium
 from capture.pricing.terms import BillingTerms
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class PublishedPrices:
     # --- which model a name means ---
 
     def find(self, terms: BillingTerms) -> ModelMatch | None:
-        return self._find(terms.model, terms.provider) if terms.model else None
+        name = _bedrock_name(terms) or terms.model
+        return self._find(name, terms.provider) if name else None
 
     def _find(self, name: str, provider: str | None) -> ModelMatch | None:
         name = name.strip().lower().removeprefix("models/")
@@ -167,10 +169,10 @@ class PublishedPrices:
     # --- what it costs ---
 
     def prices_of(
-        self, match: ModelMatch, terms: BillingTerms, *, at: datetime
+        self, match: ModelMatch, terms: BillingTerms, *, at: datetime, times: Decimal = Decimal(1)
     ) -> ModelPrices | str:
         """Returns the model's prices at that time, in the tier that the terms name, or a sentence
-        that says why they are not known."""
+        that says why they are not known. Tokens cost `times` their price."""
         context = _context(match.provider, terms)
         for kind, value in context.items():
             if not _has_variant(match, kind, value, context, at):
@@ -188,6 +190,8 @@ class PublishedPrices:
             prices = [price for price in free if price]
         if not prices:
             return f"{match.model.id} has no published price"
+        if times != 1:
+            prices = [with_premium(price, times) for price in prices]
         if match.provider == "groq":
             prices = [_with_minimum(price) for price in prices]
         is_strict = any(price.usd for price in prices)
@@ -206,6 +210,20 @@ class PublishedPrices:
             # price of their output is that of speech.
             audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
         )
+
+
+def _bedrock_name(terms: BillingTerms) -> str | None:
+    """Returns the requested name where it is Bedrock's name of the model that responded, whose own
+    name does not say in which region it ran."""
+    requested, responded = terms.requested_model, terms.response_model
+    if not requested or not responded or requested == responded:
+        return None
+    requested = requested.lower().rpartition("/")[2]
+    found = _BEDROCK.fullmatch(requested)
+    if found is None:
+        return None
+    bare = _FULL_DATE.sub("", responded.lower().rpartition("/")[2])
+    return requested if found["model"].startswith(bare) else None
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ class Billing(Enum):
     """The way in which calls are charged for."""
 
     METERED = "metered"
-    NEVER = "never"  # free whatever is counted: count_tokens, moderations
+    NEVER = "never"  # free whatever is counted: count_tokens, moderations, a gateway's cache
     OWN_MACHINE = "own machine"  # Ollama's API: free unless the operator has a price for it
 
 
@@ -18,7 +18,8 @@ class BillingTerms(NamedTuple):
     """A named tuple, because price lookups are cached by it: it is made and hashed for each call.
 
     `provider` is a hint: a model that has no price there is looked up at the developers of models.
-    `service_tier` and `speed` are those that the response names.
+    `service_tier` and `speed` are those that the response names, `place` is where it ran:
+    capture.pricing.places.
     """
 
     requested_model: str | None
@@ -28,6 +29,7 @@ class BillingTerms(NamedTuple):
     speed: str | None = None
     processing: str | None = None
     billing: Billing = Billing.METERED
+    place: str | None = None
 
     @property
     def model(self) -> str | None:

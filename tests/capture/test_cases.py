@@ -35,10 +35,17 @@ LedgerFor = Callable[[Case], tuple[Ledger, dict[str, Provider]]]
 
 
 @pytest.fixture(scope="module")
-def ledger_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LedgerFor]:
+def started() -> dict[str, Ledger]:
+    """The ledgers that cases have started."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def ledger_for(
+    tmp_path_factory: pytest.TempPathFactory, started: dict[str, Ledger]
+) -> Iterator[LedgerFor]:
     """The ledger of a case's `env`, started once, and the stand-in of each maker. `HOMES` sets no
     upstream, only where each maker's calls go."""
-    started: dict[str, Ledger] = {}
     with ExitStack() as stack:
         makers = {name: stack.enter_context(Provider()) for name in MAKERS}
 
@@ -91,6 +98,15 @@ def test_a_case_from_a_public_report_is_recorded_right(name: str, ledger_for: Le
         **{f"header:{name}": value for name, value in response.headers.items()},
     }
     assert not {key: facts.get(key) for key in right if not fits(facts.get(key), right[key])}
+
+
+def test_pricing_the_cases_again_changes_no_cost(
+    started: dict[str, Ledger], ledger_for: LedgerFor
+) -> None:
+    for ledger in started.values():
+        done = ledger.command("reprice")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("0 of "), done.stdout
 
 
 def answer(answer: dict[str, Any]) -> list[list[Any]]:
