@@ -108,8 +108,7 @@ class Call(models.Model):
     session = models.ForeignKey(
         Session, models.CASCADE, null=True, related_name="calls", db_index=False
     )
-    # Messages are stored once in a scope: the id of the session or, below 0, a key made of what
-    # calls without a session have in common.
+    # Messages are stored once in a scope, which is the session's id or below 0: ledger.scopes.
     scope = models.BigIntegerField()
     timestamp = models.DateTimeField()
 
@@ -317,6 +316,7 @@ class ToolCall(models.Model):
     class Meta:
         indexes = [
             Index(fields=["scope", "tool_call_id"], name="tool_call_by_its_id"),
+            Index(fields=["tool_call_id"], name="tool_call_of_any_scope"),
             Index(
                 fields=["result_action_id"],
                 name="tool_call_by_its_result",

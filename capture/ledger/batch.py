@@ -15,10 +15,12 @@ from capture.ledger.parts import PartMemory, PartRows
 from capture.ledger.retries import Retries
 from capture.ledger.rollup_sums import COUNTED
 from capture.ledger.rollups import RollupKeyMemory, Rollups
+from capture.ledger.scopes import Scopes
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
 from capture.ledger.stored_responses import FetchedResponses
-from capture.ledger.tool_results import BroughtResult, ToolCallRows, results_of
+from capture.ledger.tools.brought import BroughtResult, results_of
+from capture.ledger.tools.rows import ToolCallRows
 from capture.models import Call, CallBody, Ledger, PriceCorrection
 from capture.pricing.call_cost import charge_usd
 
@@ -52,7 +54,7 @@ class Batch:
         self._sessions.find(calls)
         if replaced:
             take_out(replaced, entries, self._sessions, self._spending, self.rollups)
-        scopes = [self._sessions.scope_of(call) for call in calls]
+        scopes = Scopes(self._sessions).of(calls)
         new_scopes = self._sessions.new_ids
         self.parts.find(calls, scopes, new_scopes)
         brought = [

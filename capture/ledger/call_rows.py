@@ -118,7 +118,7 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedTool
 
 
 def _pack(text: StoredText) -> Packed:
-    return pack_text(text.data, text.references, is_decoded=text.is_decoded)
+    return pack_text(text.data, text.references, is_decoded=text.is_decoded, marks=text.marks)
 
 
 def heads(entry: Entry) -> dict[str, JSON]:

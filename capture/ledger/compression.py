@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from capture.wire.binaries.references import Reference, StoredText
+from capture.wire.binaries.references import Mark, Reference, StoredText
 
 # Below this, compression saves less than a database page.
 COMPRESS_FROM = 256
@@ -17,6 +17,7 @@ COMPRESS_FROM = 256
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 _with_references = msgspec.msgpack.Decoder(tuple[bytes, list[Reference]]).decode
+_with_marks = msgspec.msgpack.Decoder(tuple[bytes, list[Mark]]).decode
 
 
 class Encoding(IntFlag):
@@ -24,11 +25,12 @@ class Encoding(IntFlag):
     ZSTD = 1
     REFERRING = 2  # a msgpack array of the text and its references
     DECODED = 4  # the text came with a content-encoding, and is stored without it
+    MARKED = 8  # a msgpack array of the frame and what it has of the parts
 
 
 # Testing a flag of an enum takes a microsecond.
-_ZSTD, _REFERRING, _DECODED = (
-    int(flag) for flag in (Encoding.ZSTD, Encoding.REFERRING, Encoding.DECODED)
+_ZSTD, _REFERRING, _DECODED, _MARKED = (
+    int(flag) for flag in (Encoding.ZSTD, Encoding.REFERRING, Encoding.DECODED, Encoding.MARKED)
 )
 
 
@@ -38,9 +40,16 @@ class Packed(NamedTuple):
 
 
 def pack_text(
-    data: bytes, references: Sequence[Reference] = (), *, is_decoded: bool = False
+    data: bytes,
+    references: Sequence[Reference] = (),
+    *,
+    is_decoded: bool = False,
+    marks: Sequence[Mark] = (),
 ) -> Packed:
     encoding = Encoding.DECODED if is_decoded else Encoding.PLAIN
+    if marks:
+        data = msgspec.msgpack.encode((data, marks))
+        encoding |= Encoding.MARKED
     if references:
         data = msgspec.msgpack.encode((data, references))
         encoding |= Encoding.REFERRING
@@ -54,4 +63,5 @@ def pack_text(
 def unpack_text(data: bytes | memoryview, encoding: int) -> StoredText:
     plain = _decompress(data) if encoding & _ZSTD else bytes(data)
     text, references = _with_references(plain) if encoding & _REFERRING else (plain, ())
-    return StoredText(text, references, bool(encoding & _DECODED))
+    text, marks = _with_marks(text) if encoding & _MARKED else (text, ())
+    return StoredText(text, references, bool(encoding & _DECODED), marks)

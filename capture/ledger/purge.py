@@ -203,7 +203,7 @@ class _Heirs:
                 binaries.filter(digest=digest).update(action_id=user)
 
 
-_REFERRING = [encoding for encoding in range(8) if encoding & Encoding.REFERRING]
+_REFERRING = [encoding for encoding in range(16) if encoding & Encoding.REFERRING]
 
 
 def _refs_of(body: CallBody) -> list[int]:

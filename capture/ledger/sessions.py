@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-
-import orjson
 
 from capture.exchange import Outcome
 from capture.ledger import bulk_sql
@@ -59,20 +56,16 @@ class SessionRows:
             found = Session.objects.not_deleted().filter(session_id__in=some)
             self._sessions.update({session.session_id: session for session in found})
 
-    def scope_of(self, call: ParsedCall) -> int:
-        """Returns the scope that the call's parts are stored in: the id of its session, which is
-        new if the ledger has none of this name, or a number below 0."""
-        session_id = call.ledger_field("session_id")
-        if session_id is None:
-            return _scope_without_session(call)
+    def open(self, session_id: str, at: datetime) -> int:
+        """Returns the id of the session of this name, which is new if the ledger has none."""
         if session_id not in self._sessions:
             self._ledger.last_session_id += 1
             self.new_ids.add(self._ledger.last_session_id)
             self._sessions[session_id] = Session(
                 id=self._ledger.last_session_id,
                 session_id=session_id,
-                started_at=call.timestamp,
-                last_call_at=call.timestamp,
+                started_at=at,
+                last_call_at=at,
             )
         return self._sessions[session_id].id
 
@@ -127,15 +120,6 @@ class SessionRows:
         bulk_sql.insert(Session, new)
         bulk_sql.insert(SessionValue, self._values)
         bulk_sql.update(Session, old, key="id")
-
-
-def _scope_without_session(call: ParsedCall) -> int:
-    """Calls without a session share what they store when they look like one conversation: the same
-    agent, user and application, and the same beginning. Below 0: sessions' scopes are their ids."""
-    beginning = call.parts[0].digest if call.parts else call.action_id.bytes
-    names = [call.ledger_field(name) for name in ("agent_name", "user_id", "app_id")]
-    digest = hashlib.sha256(orjson.dumps(names) + beginning).digest()
-    return -1 - (int.from_bytes(digest[:8]) >> 1)
 
 
 def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:

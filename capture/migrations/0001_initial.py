@@ -352,6 +352,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='toolcall',
+            index=models.Index(fields=['tool_call_id'], name='tool_call_of_any_scope'),
+        ),
+        migrations.AddIndex(
+            model_name='toolcall',
             index=models.Index(condition=models.Q(('result_action_id__isnull', False)), fields=['result_action_id'], name='tool_call_by_its_result'),
         ),
         migrations.RunPython(add_the_ledger_row, migrations.RunPython.noop),

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from access import audit
@@ -30,6 +31,8 @@ from capture.models import (
 from capture.spool.folder import Folder
 from capture.wire.registry import FREE_FORMATS
 
+_NO_RESULT = {"result": None, "result_is_error": None, "result_action_id": None}
+
 
 def delete_session(actor: Actor, session_id: str) -> bool:
     """Returns whether there was a session of this name."""
@@ -38,6 +41,7 @@ def delete_session(actor: Actor, session_id: str) -> bool:
         ledger = Ledger.objects.select_for_update().get(pk=1)
         at = deletion_count.after_all_calls(now())
         found = Session.objects.not_deleted().filter(session_id=session_id)
+        _take_results_back(found)
         was_there = found.update(deleted_at=at) > 0
         if was_there:
             ledger.n_deletions += 1
@@ -53,6 +57,14 @@ def delete_session(actor: Actor, session_id: str) -> bool:
     return was_there
 
 
+def _take_results_back(sessions: QuerySet[Session]) -> None:
+    """Results that calls of these sessions brought are theirs, wherever their tool call is."""
+    for pk in sessions.values_list("pk", flat=True):
+        calls = Call.objects.filter(session=pk).values("pk")
+        elsewhere = ToolCall.objects.filter(result_action_id__in=calls).exclude(scope=pk)
+        elsewhere.update(**_NO_RESULT)
+
+
 def delete_call(actor: Actor, action_id: UUID) -> bool:
     """Returns whether there was such a call. It no longer counts in its session's totals; a session
     that has no other call is deleted with it."""
@@ -64,9 +76,7 @@ def delete_call(actor: Actor, action_id: UUID) -> bool:
             return False
         Call.objects.filter(pk=action_id).update(deleted_at=now())
         # Results of an earlier call's tools came in the request of this call.
-        ToolCall.objects.filter(result_action_id=action_id).update(
-            result=None, result_is_error=None, result_action_id=None
-        )
+        ToolCall.objects.filter(result_action_id=action_id).update(**_NO_RESULT)
         if call.session is not None:
             _subtract_from_session(call.session, call)
         audit.record(actor, "call.delete", str(action_id))

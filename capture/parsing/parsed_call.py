@@ -14,11 +14,10 @@ from uuid import UUID
 
 from capture.exchange import Exchange, Outcome, RequestHead, ResponseHead
 from capture.wire import registry
-from capture.wire.binaries.references import EmbeddedBinary, Reference, ReferencingText, StoredText
+from capture.wire.binaries.references import EmbeddedBinary, Reference, StoredText
 from capture.wire.registry import STORED_RESPONSE_FORMATS
 from capture.wire.types import (
     JSON,
-    BodyPart,
     ParsedRequest,
     ParsedResponse,
     ParsedToolResult,
@@ -34,7 +33,8 @@ DIGEST_BYTES = 16
 class StoredPart:
     """A part of the request as the ledger stores it: once in its scope, under its digest.
 
-    The digest is of the bytes that the agent sent, `data` has references in place of binaries.
+    The digest is of the bytes that the agent sent, without markers for the provider's cache; `data`
+    has references in place of binaries.
     """
 
     kind: str  # message | system | tools | prompt
@@ -47,14 +47,11 @@ class StoredPart:
         return cls(kind, data, _part_digest(kind, data))
 
     @classmethod
-    def from_referring(cls, part: BodyPart, text: ReferencingText, body: bytes) -> StoredPart:
-        """`part` is a range of `text`, which has references in place of the binaries of `body`."""
-        original = body[text.original_offset(part.start) : text.original_offset(part.end)]
-        data, references = (
-            text.text[part.start : part.end],
-            text.references_between(part.start, part.end),
-        )
-        return cls(part.kind, data, _part_digest(part.kind, original), references)
+    def from_referring(
+        cls, kind: str, data: bytes, original: bytes, references: Sequence[Reference]
+    ) -> StoredPart:
+        """`data` has references in place of the binaries of `original`."""
+        return cls(kind, data, _part_digest(kind, original), references)
 
 
 def _part_digest(kind: str, data: bytes) -> bytes:
@@ -142,6 +139,14 @@ class ParsedCall(NamedTuple):
         if refusal is None:
             return None
         return {"code": refusal.code, "n_calls": refusal.n_calls, **refusal.facts}
+
+    @property
+    def previous_response_id(self) -> str | None:
+        """The response that the request continues, whose history the provider has."""
+        for name in ("previous_response_id", "previous_interaction_id"):
+            if isinstance(found := self.parsed_request.params.get(name), str) and found:
+                return found
+        return None
 
     @property
     def is_error(self) -> bool:

@@ -3,11 +3,12 @@ stored once in their scope, and a frame around them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from capture.exchange import Exchange, RequestHead
 from capture.parsing.guard import Guard, Stopped
+from capture.parsing.marks import cut_part, insert_marks, marks_of
 from capture.parsing.parsed_call import StoredPart, header_value, is_fetch
 from capture.parsing.small_fields import parse_small_request
 from capture.wire.binaries import finder
@@ -20,6 +21,7 @@ from capture.wire.framing import multipart
 from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import clean
 from capture.wire.limits import MAX_PARTS, Limits, TooMuch, check
+from capture.wire.shared.markers import Cut, find_markers
 from capture.wire.shared.slices import join_parts, make_frame
 from capture.wire.types import ParsedRequest, WireFormat
 
@@ -106,12 +108,14 @@ def _understand(
         content_type=content_type,
     )
     check(len(parsed.parts), MAX_PARTS, "messages")
-    parts: list[StoredPart]
-    if text.references:
-        parts = [StoredPart.from_referring(part, text, decoded.body) for part in parsed.parts]
-    else:
-        parts = [StoredPart.from_bytes(p.kind, text.text[p.start : p.end]) for p in parsed.parts]
-    frame, is_whole = _frame(body, decoded.body, text, parsed, parts, exact=exact)
+    cuts = find_markers(text.text, parsed.parts)
+    parts = [
+        cut_part(part, cuts.get(index, ()), text, decoded.body)
+        if text.references or index in cuts
+        else StoredPart.from_bytes(part.kind, text.text[part.start : part.end])
+        for index, part in enumerate(parsed.parts)
+    ]
+    frame, is_whole = _frame(body, decoded.body, text, parsed, parts, cuts, exact=exact)
     prompt = clean(parsed.system_prompt) if parsed.system_prompt else None
     return StoredRequest(
         parsed,
@@ -130,6 +134,7 @@ def _frame(
     text: ReferencingText,
     parsed: ParsedRequest,
     parts: list[StoredPart],
+    cuts: Mapping[int, Sequence[Cut]],
     *,
     exact: bool,
 ) -> tuple[StoredText, bool]:
@@ -143,6 +148,13 @@ def _frame(
     n_in_parts = sum(len(part.references) for part in parts) if text.references else 0
     if parts and n_in_parts == len(text.references):
         frame = make_frame(text.text, parsed.parts)
-        if join_parts(frame, [part.data for part in parts]) == text.text:
-            return StoredText(frame), False
+        marks = [
+            mark
+            for index, some in cuts.items()
+            for mark in marks_of(index, parsed.parts[index], some, text.text)
+        ]
+        stored = [StoredText(part.data, part.references) for part in parts]
+        sent = insert_marks(stored, marks) if marks else stored
+        if join_parts(frame, [part.data for part in sent]) == text.text:
+            return StoredText(frame, marks=marks), False
     return StoredText(text.text, text.references), True

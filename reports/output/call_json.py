@@ -99,14 +99,18 @@ def _session_id(record: Record) -> JSON:
 
 
 def _messages(record: Record) -> JSON:
-    """Returns the messages as the agent sent them: an array, or the one string that the Responses
-    API accepts as `input`."""
+    """Returns the messages as the agent sent them, markers for the provider's cache included: an
+    array, or the one string that the Responses API accepts as `input`."""
     if record.history is None:
         return None
-    joined = record.history.json
+    joined = record.history.json if not record.is_marked else _with_marks(record)
     if record.history.n_messages == 1 and bytes(joined[:1]) == b'"':
         return Spliced([joined])
     return Spliced([b"[", joined, b"]"])
+
+
+def _with_marks(record: Record) -> bytes:
+    return b",".join(part.json for part in record.parts_as_sent if part.kind == "message")
 
 
 def _system_prompt(record: Record) -> JSON:

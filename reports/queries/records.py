@@ -27,6 +27,7 @@ from capture.models import (
     Session,
     ToolCall,
 )
+from capture.parsing.marks import insert_marks
 from capture.wire.binaries.references import Reference, StoredText, restore_text
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.registry import by_name
@@ -36,7 +37,7 @@ from reports.queries.bulk_read import Column, columns_of, fetch_rows
 from reports.queries.histories import Histories, HistorySlice
 
 RAW = by_name("raw").NAME
-REFERRING = int(Encoding.REFERRING)
+REFERRING, MARKED = int(Encoding.REFERRING), int(Encoding.MARKED)
 # The calls that are in memory at once, and the size of their bodies on the wire.
 CALLS_AT_ONCE = 500
 BYTES_AT_ONCE = 64 * 1024 * 1024
@@ -59,7 +60,8 @@ _REQUIRED = {
 
 
 class RequestPart:
-    """A message or another part of a request. Calls that sent the same part share it."""
+    """A message or another part of a request. Calls that sent the same part share it, be it with
+    other markers for the provider's cache."""
 
     def __init__(self, kind: str, text: StoredText) -> None:
         self.kind = kind
@@ -91,7 +93,7 @@ def readable_json(data: bytes) -> bytes:
     return data
 
 
-@dataclass(slots=True)
+@dataclass
 class Record:
     """A call with its contents, or with those that were selected. `binaries` are those that its
     texts refer to, without their bytes, in the order in which they were sent."""
@@ -116,8 +118,25 @@ class Record:
     @property
     def tools(self) -> RequestPart | None:
         """The first tools part, if there is one."""
-        parts = map(self.page_parts.parts.__getitem__, self.other_refs)
-        return next((part for part in parts if part.kind == "tools"), None)
+        return next((part for part in self.parts_as_sent if part.kind == "tools"), None)
+
+    @property
+    def is_marked(self) -> bool:
+        """True if the call has markers for the provider's cache, which its frame holds."""
+        return bool(self.row["frame_encoding"] & MARKED)
+
+    @cached_property
+    def parts_as_sent(self) -> list[RequestPart]:
+        """The parts with this call's markers for the provider's cache."""
+        parts = self.parts
+        frame = self.frame() if self.is_marked else None
+        if frame is None:
+            return parts
+        texts = insert_marks([part.text for part in parts], frame.marks)
+        return [
+            part if part.text is text else RequestPart(part.kind, text)
+            for part, text in zip(parts, texts, strict=True)
+        ]
 
     @property
     def prompt(self) -> RequestPart | None:
@@ -137,7 +156,7 @@ class Record:
         frame = self.frame()
         if frame is None or self.row["frame_is_whole"]:
             return frame
-        return StoredText(join_parts(frame.data, [part.text.data for part in self.parts]))
+        return StoredText(join_parts(frame.data, [part.text.data for part in self.parts_as_sent]))
 
 
 def rebuild_request(record: Record) -> bytes | None:
@@ -151,7 +170,8 @@ def rebuild_request(record: Record) -> bytes | None:
         body = restore_text(frame.data, frame.references, data.get)
     else:
         parts = [
-            restore_text(part.text.data, part.text.references, data.get) for part in record.parts
+            restore_text(part.text.data, part.text.references, data.get)
+            for part in record.parts_as_sent
         ]
         whole = [part for part in parts if part is not None]
         body = join_parts(frame.data, whole) if len(whole) == len(parts) else None
@@ -302,6 +322,10 @@ def _find_texts(records: list[Record], selection: Selection) -> None:
     if rows:
         for action_id, *texts in CallBody.objects.filter(pk__in=rows).values_list("pk", *_TEXTS):
             rows[action_id].update(zip(_TEXTS, texts, strict=True))
+    marked = {record.row["action_id"]: record.row for record in records if record.is_marked}
+    if selection.parts and marked.keys() - rows.keys():
+        for action_id, frame in CallBody.objects.filter(pk__in=marked).values_list("pk", "frame"):
+            marked[action_id]["frame"] = frame
 
 
 def _refers(row: Row) -> bool:

@@ -122,6 +122,15 @@ class ReferencingText(NamedTuple):
         ]
 
 
+class Mark(NamedTuple):
+    """A piece that a frame has of a part of the body: one that is no part of what the part says.
+    `offset` is its place in the part without it; below 0, -1 is the end of the part."""
+
+    part: int  # its index
+    offset: int
+    data: bytes
+
+
 class StoredText(NamedTuple):
     """A body, or the frame of one, as the ledger stores it: with references in place of
     binaries."""
@@ -129,6 +138,7 @@ class StoredText(NamedTuple):
     data: bytes
     references: Sequence[Reference] = ()
     is_decoded: bool = False  # it came with a content-encoding, and is stored without it
+    marks: Sequence[Mark] = ()  # of a frame: what it has of the parts
 
 
 def insert_references(text: bytes, found: Sequence[FoundBinary]) -> ReferencingText:

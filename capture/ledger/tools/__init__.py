@@ -1,0 +1,1 @@
+"""Tool calls, and the results that later requests bring for them."""
