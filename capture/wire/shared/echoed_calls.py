@@ -10,7 +10,7 @@ from itertools import islice
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import dump, load
 from capture.wire.limits import MAX_TOOL_CALLS
-from capture.wire.shared.output_items import TOOL_CALLS
+from capture.wire.shared.output_items import is_tool_call, tool_call_of
 from capture.wire.types import JSON, ParsedToolCall
 
 # One of these is in every message with a tool call.
@@ -26,11 +26,8 @@ def echoed_calls(message: bytes) -> list[ParsedToolCall]:
 
 def _calls_in(message: JSON) -> Iterator[ParsedToolCall]:
     value = fields(message)
-    kind = text(value.get("type")) or ""
-    if kind in TOOL_CALLS:  # an item of Responses, a step of Interactions
-        arguments = value.get(TOOL_CALLS[kind], value.get("actions"))
-        name = value.get("name") or kind.removesuffix("_call")
-        yield _call(value.get("call_id") or value.get("id"), name, arguments)
+    if is_tool_call(value):  # an item of Responses, a step of Interactions
+        yield tool_call_of(value)
     for call in objects(value.get("tool_calls")):
         yield _chat_call(call)
     if legacy := fields(value.get("function_call")):

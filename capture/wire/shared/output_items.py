@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from capture.wire.json.fields import fields, objects, text, texts
+from capture.wire.json.lenient import clean, dump
 from capture.wire.limits import MAX_BLOCKS, check
-from capture.wire.types import JSON
+from capture.wire.types import JSON, ParsedToolCall
 
 _TOOL_CALLS = {
     "function_call": "arguments",
@@ -35,7 +36,19 @@ def _is_search_of_server(item: dict[str, JSON]) -> bool:
     return item.get("type") == "tool_search_call" and item.get("execution") == "server"
 
 
-def arguments_of(item: dict[str, JSON]) -> JSON:
+def tool_call_of(item: dict[str, JSON]) -> ParsedToolCall:
+    """Reads an item that is a tool call."""
+    arguments = _arguments_of(item)
+    kind = clean(item["type"])
+    return ParsedToolCall(
+        # MCP's calls and requests for approval have no `call_id`: the agent refers to their `id`.
+        id=text(item.get("call_id")) or text(item.get("id")),
+        name=text(item.get("name")) or kind.removesuffix("_call"),
+        arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
+    )
+
+
+def _arguments_of(item: dict[str, JSON]) -> JSON:
     arguments = item.get(_TOOL_CALLS[item["type"]])
     # Newer computer calls are several actions at once.
     return item.get("actions", "") if arguments is None else arguments

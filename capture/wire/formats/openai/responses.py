@@ -10,21 +10,20 @@ from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.formats.openai.chat import tier_in
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
-from capture.wire.json.lenient import clean, clean_json, dump, load
+from capture.wire.json.lenient import clean_json, load
 from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.output_items import (
     TEXT_FIELDS,
     OutputItems,
-    arguments_of,
     has_output,
     is_tool_call,
+    tool_call_of,
 )
 from capture.wire.types import (
     JSON,
     ParsedRequest,
     ParsedResponse,
-    ParsedToolCall,
     ParsedToolResult,
     PartKind,
 )
@@ -149,21 +148,10 @@ def _set_output(parsed_response: ParsedResponse, output: list[dict[str, JSON]]) 
         elif kind == "reasoning":
             reasoning += texts(item.get("summary")) + texts(item.get("content"))
         elif is_tool_call(item):
-            parsed_response.tool_calls.append(_tool_call(item))
+            parsed_response.tool_calls.append(tool_call_of(item))
             check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
     parsed_response.content = join_text(content)
     parsed_response.reasoning = join_text(reasoning, "\n\n")
-
-
-def _tool_call(item: dict[str, JSON]) -> ParsedToolCall:
-    arguments = arguments_of(item)
-    kind = clean(item["type"])
-    return ParsedToolCall(
-        # MCP's calls and requests for approval have no `call_id`: the agent refers to their `id`.
-        id=text(item.get("call_id")) or text(item.get("id")),
-        name=text(item.get("name")) or kind.removesuffix("_call"),
-        arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
-    )
 
 
 def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> None:
