@@ -10,7 +10,7 @@ from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, URLResolver, reverse
+from django.urls import URLPattern, URLResolver, reverse, reverse_lazy
 
 from access.actors import Actor
 from access.roles import RISING, Role
@@ -25,6 +25,7 @@ class LedgerAdminSite(AdminSite):
     site_header = "AgentLedger"
     site_title = "AgentLedger"
     index_title = "The ledger"
+    site_url = reverse_lazy("index")  # type: ignore[assignment]  # a text, once it is read
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         return [url for url in super().get_urls() if getattr(url, "name", "") not in PASSWORD_PAGES]

@@ -208,7 +208,7 @@ def _respond_to_probe(request: HttpRequest, facts: RequestFacts) -> HttpResponse
     """Responds to an Ollama client that looks for a server at `/`: it sends no key, and accepts any
     content. Returns None for any other request."""
     has_key = KEY_HEADER in facts.headers or facts.key_parameter is not None
-    is_probe = request.path == "/" and request.method in ("GET", "HEAD")
+    is_probe = request.path_info == "/" and request.method in ("GET", "HEAD")
     if not is_probe or has_key or wants_page(request):
         return None
     return HttpResponse("AgentLedger is running", content_type="text/plain")

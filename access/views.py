@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -92,6 +92,8 @@ def _page(
 
 
 def _safe_path(target: str) -> str:
-    """Returns a path of this server; `/` in place of anything else."""
+    """Returns a path of this server; that of the index in place of anything else."""
     is_ours = url_has_allowed_host_and_scheme(target, allowed_hosts=None)
-    return target if is_ours and target.startswith("/") and "\\" not in unquote(target) else "/"
+    if is_ours and target.startswith("/") and "\\" not in unquote(target):
+        return target
+    return get_script_prefix()

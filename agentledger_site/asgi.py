@@ -37,6 +37,7 @@ from django.urls import get_resolver, re_path
 
 from access.local import startup_notes
 from agentledger_site.page_threads import PageThreads
+from agentledger_site.root_path import with_root, without_root
 from agentledger_site.sides import Side, find_side
 from capture.proxy import runtime
 from capture.proxy.asgi_types import Receive, Scope, Send
@@ -81,9 +82,10 @@ forward = ProxyHandler(proxy)
 
 async def http(scope: Scope, receive: Receive, send: Send) -> None:
     begin()
+    scope = without_root(scope)
     match find_side(scope):
         case Side.OURS:
-            await pages(scope, receive, send)
+            await pages(with_root(scope), receive, send)
         case Side.PROVIDERS:
             await forward(scope, receive, send)
         case Side.NEITHER:
@@ -92,6 +94,7 @@ async def http(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     begin()
+    scope = {**without_root(scope), "root_path": ""}
     match find_side(scope):
         case Side.OURS:
             await owned_websocket(scope, receive, send)

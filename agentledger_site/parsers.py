@@ -20,6 +20,13 @@ class Rejected(ValueError):
     """A text cannot be parsed: the message says what would have been accepted."""
 
 
+# A root path of these could not be told from what is below it.
+_OWN_SEGMENTS = frozenset(
+    "v1 v1beta v1alpha v2 to api ws health readyz metrics mcp admin session explain export"
+    " dashboard static".split()
+)
+
+
 def text(value: str) -> str:
     return value
 
@@ -124,6 +131,17 @@ def origins(value: str) -> tuple[str, ...]:
 
 def path_list(value: str) -> tuple[str, ...]:
     return tuple(item.strip("/") for item in name_list(value))
+
+
+def sub_path(value: str) -> str:
+    """Returns a path with a slash before it and none at its end; empty for `/`."""
+    segments = value.strip("/").split("/") if value.strip("/") else []
+    # Browsers resolve dots, and two slashes would begin with a host.
+    if len(value) > 200 or not all(re.fullmatch(r"\.*[\w~-][\w.~-]*", s, re.A) for s in segments):
+        raise Rejected("a path of letters, digits, -, ., _ and ~, e.g. /ledger")
+    if segments and segments[0].lower() in _OWN_SEGMENTS:
+        raise Rejected("a path that begins with no path of AgentLedger's own or of a provider")
+    return "".join(f"/{segment}" for segment in segments)
 
 
 def networks(value: str) -> tuple[Network, ...]:

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "mcp",
 ]
 MIDDLEWARE = [
+    "agentledger_site.root_path.cookies_under_root",
     "django.middleware.security.SecurityMiddleware",
     # Before access: the files that come with AgentLedger are no secret.
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -101,6 +102,7 @@ CSRF_FAILURE_VIEW = "access.views.csrf_failure"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = f"/static/{content_digest()}/"
+STORAGES = {"staticfiles": {"BACKEND": "agentledger_site.static_storage.StaticStorage"}}
 STATICFILES_DIRS = [PROJECT / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ROOT = PROJECT / "static" / "root"  # /favicon.ico, which browsers ask for by themselves

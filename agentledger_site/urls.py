@@ -12,7 +12,9 @@ import reports.admin  # noqa: F401 (imported for its effect)
 urlpatterns = [
     path("", include("reports.urls")),
     path("", include("access.urls")),
-    re_path(r"^admin$", RedirectView.as_view(url="/admin/"), name="admin_without_slash"),
+    re_path(
+        r"^admin$", RedirectView.as_view(pattern_name="admin:index"), name="admin_without_slash"
+    ),
     path("admin/", admin.site.urls),
 ]
 

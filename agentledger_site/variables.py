@@ -21,6 +21,7 @@ from agentledger_site.parsers import (
     path_list,
     redis_url,
     seconds,
+    sub_path,
     text,
     urls_by_name,
     usd,
@@ -123,7 +124,16 @@ class Variables:
         networks,
         "",
         "comma-separated addresses and networks of reverse proxies whose `X-Forwarded-For`,"
-        " `X-Forwarded-Proto` and `Forwarded` headers are trusted to name the client",
+        " `X-Forwarded-Proto` and `Forwarded` headers are trusted to name the client, and"
+        " `X-Forwarded-Prefix` the root path",
+    )
+    root_path: str = variable(
+        "ROOT_PATH",
+        sub_path,
+        "/",
+        "path at which a reverse proxy serves AgentLedger, e.g. `/ledger`, whether it passes that"
+        " on or takes it off; if unset, that in `X-Forwarded-Prefix` of a trusted proxy"
+        " ([docs/access.md](docs/access.md#behind-a-reverse-proxy))",
     )
     allowed_hosts: tuple[str, ...] = variable(
         "ALLOWED_HOSTS",

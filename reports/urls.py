@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from reports import session_addresses  # noqa: F401 (imported for its converter)
 from reports.api import root, schema
 from reports.api.analytics import AnalyticsViewSet
 from reports.api.audit import AuditViewSet
@@ -31,7 +32,7 @@ urlpatterns = [
     path("api/schema", schema.schema, name="schema"),
     path("api/schema/view", schema.view, name="schema_view"),
     path("api/", include(router.urls)),
-    path("session/<path:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
+    path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
     path("dashboard/calls.json", calls.calls_json, name="dashboard_calls_json"),
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
@@ -43,7 +44,7 @@ urlpatterns = [
     path("dashboard/search.csv", search.search_csv, name="dashboard_search_csv"),
     path("dashboard/analytics/", analytics.analytics, name="dashboard_analytics"),
     path("dashboard/sessions/", sessions.sessions, name="dashboard_sessions"),
-    path("dashboard/sessions/<path:session_id>/", session.session, name="dashboard_session"),
+    path("dashboard/sessions/<session:session_id>/", session.session, name="dashboard_session"),
     path("dashboard/calls/<uuid:action_id>/", call.call, name="dashboard_call"),
     path(
         "dashboard/calls/<uuid:action_id>/thumbnails/<slug:digest>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -28,7 +29,7 @@ def index(request: Request) -> HttpResponseBase:
     if wants_page(request._request) or "hx-request" in request.headers:
         return calls(request._request)
     NoParameters.parse(request.query_params)
-    base, proxy = request.build_absolute_uri("/"), proxy_url(request._request)
+    base, proxy = request.build_absolute_uri(get_script_prefix()), proxy_url(request._request)
     return Response(
         {
             "version": settings.VERSION,

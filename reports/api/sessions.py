@@ -25,7 +25,7 @@ class SessionViewSet(ListModelMixin, LedgerViewSet[Session]):
 
     list_name, detail_name = "sessions", "one_session"
     lookup_url_kwarg = "session_id"
-    lookup_value_converter = "path"  # a session's id may contain slashes
+    lookup_value_converter = "session"  # a session's id may contain slashes
     queryset = Session.objects.not_deleted()
     serializer_class = SessionSerializer
     pagination_class = SessionPagination

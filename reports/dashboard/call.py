@@ -13,6 +13,7 @@ from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
 
 from capture.models import Binary, Call
+from reports.addresses import root
 from reports.analysis.message_shares import message_shares
 from reports.dashboard.call_facts import (
     cost_lines,
@@ -129,7 +130,7 @@ def _navigation(
             "children": [_call_url(child) for child in neighbours.children],
         },
         "adjacent": _adjacent_calls(shown, list_query, neighbours),
-        "from_list": f"/{list_query}" if list_query.startswith("?") else None,
+        "from_list": f"{root()}/{list_query}" if list_query.startswith("?") else None,
     }
 
 
@@ -159,7 +160,7 @@ def _list_parameters(list_query: str) -> QueryDict:
 
 
 def _call_url(action_id: UUID | None) -> str | None:
-    return f"/dashboard/calls/{action_id}/" if action_id else None
+    return f"{root()}/dashboard/calls/{action_id}/" if action_id else None
 
 
 def _raw_texts(record: Record, limit: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from capture.ledger.changes import newest_position
 from capture.models import Call
-from reports.addresses import proxy_url
+from reports.addresses import proxy_url, root
 from reports.dashboard.calls_page import (
     NEWEST_FIRST,
     CallsPage,
@@ -102,7 +102,7 @@ def calls_json(request: HttpRequest) -> HttpResponse:
     found = read_calls_page(PageParameters.parse(request.GET))
     response = HttpResponse(encode(found.calls), content_type="application/json")
     if found.older is not None:
-        query = _list_url(request, before=found.older.text()).removeprefix("/")
+        query = _list_query(request, before=found.older.text())
         url = request.build_absolute_uri(request.path + query)
         response["Link"] = f'<{url}>; rel="next"'
     return response
@@ -183,7 +183,11 @@ def _facet(request: HttpRequest, name: str, value: dict[str, Any]) -> dict[str, 
 def _list_url(request: HttpRequest, **changes: str | None) -> str:
     """Returns the URL of the list with changed parameters; it begins at the newest call, unless
     `before` is among them."""
-    return "/" + change_query(request, **{"before": None, **changes})
+    return f"{root()}/{_list_query(request, **changes)}"
+
+
+def _list_query(request: HttpRequest, **changes: str | None) -> str:
+    return change_query(request, **{"before": None, **changes})
 
 
 def _live_filter(parameters: dict[str, Any]) -> dict[str, Any]:

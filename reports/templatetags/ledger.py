@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
 
 from django import template
 from django.templatetags.static import static
@@ -15,9 +14,11 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import now
 
 from capture.wire.json.lenient import dump_indented
+from reports.addresses import root
 from reports.dashboard import formats
 from reports.dashboard.module_preload import find_imports
 from reports.dashboard.preferences import Preferences, zone_label
+from reports.session_addresses import session_segment
 
 register = template.Library()
 
@@ -92,9 +93,13 @@ def usd_text(amount: str | None) -> str:
     return formats.usd(Decimal(str(amount)) if amount is not None else None)
 
 
+register.simple_tag(root)
+register.filter(session_segment)
+
+
 @register.filter
 def session_url(session_id: str) -> str:
-    return f"/dashboard/sessions/{quote(session_id, safe='')}/"
+    return f"{root()}/dashboard/sessions/{session_segment(session_id)}/"
 
 
 @register.filter

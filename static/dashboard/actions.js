@@ -1,6 +1,6 @@
 // Stops and deletions, which operators confirm in a dialog.
 
-import { announce, change } from "./browser.js";
+import { announce, change, root } from "./browser.js";
 
 const STOP_TEXTS = {
   everything: () => "All calls will be refused until you resume.",
@@ -33,7 +33,7 @@ function stop(element) {
   document.getElementById("stop-what").textContent = STOP_TEXTS[scope](value);
   confirmIn(dialog, "stop", async (form) => {
     const body = { scope, reason: form.elements.reason.value };
-    const response = await change("POST", "/api/stops", value ? { ...body, value } : body);
+    const response = await change("POST", `${root}/api/stops`, value ? { ...body, value } : body);
     if (!response.ok) return response.detail;
     announce("Stopped");
     if (!document.getElementById("scroller")) location.reload();
@@ -42,7 +42,7 @@ function stop(element) {
 
 async function resume(element) {
   element.disabled = true;
-  const response = await change("DELETE", `/api/stops/${element.dataset.resume}`);
+  const response = await change("DELETE", `${root}/api/stops/${element.dataset.resume}`);
   element.disabled = false;
   if (!response.ok) return announce(response.detail);
   element.closest("[data-stop-id]")?.remove();
@@ -56,7 +56,7 @@ function remove(element) {
   confirmIn(dialog, "yes", async () => {
     const response = await change("DELETE", element.dataset.delete);
     if (!response.ok) return response.detail;
-    location.assign(element.dataset.next ?? "/");
+    location.assign(element.dataset.next ?? `${root}/`);
   });
 }
 

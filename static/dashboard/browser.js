@@ -1,9 +1,12 @@
 // Short forms of what the browser's interfaces make long.
 
+/** What stands before each path of this site; empty unless a reverse proxy serves it at a sub-path. */
+export const root = document.documentElement.dataset.root ?? "";
+
 /** Stores a preference where the server reads it, too. */
 export function setCookie(name, value) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  document.cookie = `${name}=${encodeURIComponent(value)}; Path=${root}/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
 export function getCookie(name) {

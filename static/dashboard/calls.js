@@ -1,7 +1,7 @@
 // The live list of calls: new calls appear at the top, unless the reader is looking at something.
 
 import { showStops } from "./actions.js";
-import { announce, setParameters } from "./browser.js";
+import { announce, root, setParameters } from "./browser.js";
 import { keepShaded } from "./heat.js";
 import { listen } from "./live.js";
 import { count, usd } from "./numbers.js";
@@ -222,7 +222,7 @@ selectable(body, {
   onPeek: (isOpen) => hold("peek", isOpen),
   onMissing(id) {
     const banner = document.getElementById("no-selection");
-    banner.querySelector("a").href = `/dashboard/calls/${encodeURIComponent(id)}/`;
+    banner.querySelector("a").href = `${root}/dashboard/calls/${encodeURIComponent(id)}/`;
     banner.hidden = false;
   },
 });

@@ -1,6 +1,6 @@
 // The Flow page: connects its parts, and keeps the reader's choices in the address.
 
-import { setParameters } from "./browser.js";
+import { root, setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 import { count } from "./numbers.js";
 import { refresh } from "./refresh.js";
@@ -57,7 +57,7 @@ function start() {
     clearTimeout(timer);
     timer = setTimeout(() => setParameters({ mode: mode === "agg" ? null : mode, node, z: isMoved ? zoomed.join(",") : null }), ADDRESS_MS);
     const agent = graph && node !== null ? graph.nodes[indexOfNode(graph, node)]?.agent : null;
-    for (const [route, name] of [["/", "agent"], ["/dashboard/trace/", "q"]]) {
+    for (const [route, name] of [[`${root}/`, "agent"], [`${root}/dashboard/trace/`, "q"]]) {
       for (const link of document.querySelectorAll(`.top nav a[href^="${route}?"], .top nav a[href="${route}"], #node a[data-to="${route}"]`)) {
         const query = new URLSearchParams({ session });
         if (agent) query.set(name, agent);

@@ -1,5 +1,7 @@
 // Listens to the live feed (docs/live.md), and reconnects by itself.
 
+import { root } from "./browser.js";
+
 const FIRST_PAUSE_S = 1;
 const LONGEST_PAUSE_S = 15;
 
@@ -18,7 +20,7 @@ export function listen(query, place, { onMessage, onState }) {
     const parameters = new URLSearchParams(query);
     parameters.set("since", place);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    socket = new WebSocket(`${scheme}//${location.host}/ws?${parameters}`);
+    socket = new WebSocket(`${scheme}//${location.host}${root}/ws?${parameters}`);
     socket.onopen = () => {
       pause = FIRST_PAUSE_S;
       onState("live");

@@ -1,6 +1,6 @@
 // A table of calls: selecting, opening and previewing its rows.
 
-import { setParameters } from "./browser.js";
+import { root, setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 
 /**
@@ -28,7 +28,7 @@ export function selectable(body, { peek = null, onPeek = () => {}, list = () => 
   }
 
   async function open(row) {
-    const response = await fetch(`/dashboard/calls/${row.dataset.call}/peek`);
+    const response = await fetch(`${root}/dashboard/calls/${row.dataset.call}/peek`);
     if (!row.isConnected) return;
     peek.innerHTML = response.ok ? await response.text() : `<p>The call could not be loaded (${response.status}).</p>`;
     peek.hidden = false;

@@ -1,6 +1,6 @@
 // The Trace page: connects its parts, and keeps the reader's choices in the address.
 
-import { announce, getCookie, setCookie, setParameters } from "./browser.js";
+import { announce, getCookie, root, setCookie, setParameters } from "./browser.js";
 import { onKeys } from "./keys.js";
 import { count, duration } from "./numbers.js";
 import { refresh } from "./refresh.js";
@@ -190,7 +190,7 @@ function start() {
   }
 
   function open(row) {
-    if (row >= 0 && !model.isFold(row)) location.href = `/dashboard/calls/${model.id(model.rows.call[row])}/`;
+    if (row >= 0 && !model.isFold(row)) location.href = `${root}/dashboard/calls/${model.id(model.rows.call[row])}/`;
     else toggle(row);
   }
 

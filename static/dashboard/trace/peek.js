@@ -1,5 +1,6 @@
 // The panel with the facts of one call, beside the trace.
 
+import { root } from "../browser.js";
 import { count, duration, usd } from "../numbers.js";
 import { ESTIMATED, WARNED } from "./model.js";
 
@@ -18,7 +19,7 @@ export function peek(panel, model, call) {
     Parent: model.reason(call),
   };
   panel.querySelector("h2").textContent = model.name(model.rowOfCall[call]);
-  panel.querySelector("a").href = `/dashboard/calls/${model.id(call)}/`;
+  panel.querySelector("a").href = `${root}/dashboard/calls/${model.id(call)}/`;
   panel.querySelector("[data-copy]").dataset.copy = model.id(call);
   panel.querySelector("dl").replaceChildren(
     ...Object.entries(facts).map(([name, value]) => {

@@ -1,6 +1,7 @@
 // The rows on the screen, redrawn as the reader scrolls. Row elements are reused; a row keeps its element
 // while it is visible.
 
+import { root as site } from "../browser.js";
 import { count, duration, usdOf } from "../numbers.js";
 import { CRITICAL, ERROR, ESTIMATED, REFUSED, RETRY, WARNED } from "./model.js";
 import { heat } from "../heat.js";
@@ -179,7 +180,7 @@ export class Rows {
     slot.bar.style.left = `${left}px`;
     slot.bar.style.width = `${right - left}px`;
     if (isFold) slot.bar.removeAttribute("href");
-    else slot.bar.href = `/dashboard/calls/${root.dataset.call}/`;
+    else slot.bar.href = `${site}/dashboard/calls/${root.dataset.call}/`;
     slot.bar.title = isFold ? "" : this.tooltip(model, call);
     slot.bar.setAttribute("aria-label", `${slot.text.textContent}, ${duration(over - begin)}`);
     const ttft = whole ? null : calls.ttft[call];

@@ -17,30 +17,10 @@ import pytest
 from access.request_checks import KEY_HEADER
 from tests.access.local.test_connection_owner import NOBODY, as_root, make_socket
 from tests.conftest import running_on
-from tests.support.ledger import Ledger, wait_until
+from tests.support.ledger import Ledger
 from tests.support.raw import read_response
+from tests.support.reverse_proxy import HTTP_1_1, NGINX, running
 
-# Debian's nginx runs its workers as www-data, HAProxy as haproxy.
-NGINX = """
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{ledger};
-      {more}
-    }}
-  }}
-}}
-"""
 HAPROXY = """
 global
   user haproxy
@@ -56,9 +36,6 @@ frontend public
 backend ledger
   server ledger 127.0.0.1:{ledger}
 """
-HTTP_1_1 = """proxy_http_version 1.1;
-      proxy_set_header Connection $http_connection;
-      proxy_set_header Upgrade $http_upgrade;"""
 HANDSHAKE = {
     "connection": "Upgrade",
     "upgrade": "websocket",
@@ -76,41 +53,12 @@ SERVERS = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def reverse_proxy(name: str, ledger: Ledger, folder: Path) -> Iterator[str]:
     """Yields the URL of a reverse proxy in front of the ledger."""
-    program = shutil.which("nginx" if name.startswith("nginx") else "haproxy", path="/usr/sbin")
-    if program is None:
-        pytest.skip(f"{name} is not installed")
-    port, target = free_port(), ledger.url.rsplit(":", 1)[1]
-    folder.chmod(0o755)
-    config = folder / "proxy.conf"
-    config.write_text(SERVERS[name].format(folder=folder, port=port, ledger=target))
-    flags = ["-g", "daemon off;"] if name.startswith("nginx") else ["-db"]
-    command = [program, *flags, "-c" if name.startswith("nginx") else "-f", str(config)]
-    with (folder / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: process.poll() is not None or listens(port))
-        assert process.poll() is None, (folder / "proxy.log").read_text()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+    program = "nginx" if name.startswith("nginx") else "haproxy"
+    with running(program, SERVERS[name], ledger, folder) as url:
+        yield url
 
 
 @as_root
