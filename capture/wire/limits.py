@@ -27,7 +27,7 @@ MAX_CHOICES = 1_000
 MAX_TOOL_CALLS = 5_000
 # Blocks of a message, items and entries of an output: a text, a thought, a step.
 MAX_BLOCKS = 20_000
-MAX_EVENT_LINES = 50_000
+MAX_EVENT_LINES = MAX_EVENTS  # some servers send no blank lines
 # Providers take 3,600 images; an hour of voice comes in fewer pieces.
 MAX_BINARIES = 10_000
 # Models of several makers in one call, and pages of web searches.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from capture.wire import errors
 from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
@@ -84,7 +86,16 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 def _is_stream(body: bytes, content_type: str) -> bool:
     """One object that is not the last is a stream too, cut off after it."""
-    return ndjson.is_stream(body, content_type) or b'"done":false' in body
+    is_lines = ndjson.is_stream(body, content_type) or b'"done":false' in body
+    return is_lines or sse.is_stream(body, content_type)
+
+
+def _pieces(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
+    """Yields the objects of the lines, or of the events that gateways make of them."""
+    if sse.is_stream(body, ""):
+        yield from ((piece, end) for _, piece, end in sse.read_objects(body, unread))
+    else:
+        yield from ndjson.read_objects(body, unread)
 
 
 def _streams(raw: dict[str, bytes]) -> bool:
@@ -140,7 +151,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     response = _OllamaResponse()
     parsed_response = response.parsed_response
     unread: list[int] = []
-    for piece, end in ndjson.read_objects(body, unread):
+    for piece, end in _pieces(body, unread):
         if piece.get("error"):
             parsed_response.error = errors.message_of_event(piece)
             parsed_response.complete = True

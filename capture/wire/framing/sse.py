@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from capture.wire.framing import json_array
 from capture.wire.json import lenient
+from capture.wire.json.fields import objects
 from capture.wire.limits import MAX_EVENT_LINES, MAX_EVENTS, TooMuch, check
 from capture.wire.types import JSON
 
@@ -18,6 +20,12 @@ Event = tuple[bytes, bytes, int]
 
 DONE = "[DONE]"
 """The name under which `objects` gives the marker that ends OpenAI's streams."""
+
+_DONE = b"[DONE]"
+
+# What begins an object that is no field of an event: an error behind a stream, lines of JSON.
+_BARE = (b"{", b"[{")
+_FIELDS = (b"event:", b"id:", b"retry:", b":")
 
 BOM = b"\xef\xbb\xbf"
 
@@ -60,7 +68,11 @@ def _event(block: bytes, end: int) -> Iterator[Event]:
     data: list[bytes] = []
     if len(block) > MAX_EVENT_LINES:
         check(block.count(b"\n") + block.count(b"\r"), MAX_EVENT_LINES, "lines in one event")
-    for line in _line_end.split(block):
+    lines = _line_end.split(block)
+    for number, line in enumerate(lines):
+        if line.startswith(_BARE):
+            data += lines[number:]
+            break
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
@@ -73,26 +85,71 @@ def _event(block: bytes, end: int) -> Iterator[Event]:
 
 def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
     """Yields the name, object and end of the events whose data are JSON objects, and `DONE` with an
-    empty object.
+    empty object. Lines of objects are read as events too, and an array of them.
 
-    The name is the object's `type` when the event has none. The ends of all other events are added
-    to `unread`.
+    The name is the object's `type`, unless it has none or the event is an error. The ends of all
+    other events are added to `unread`.
     """
+    if lenient.strip_bom(body[:64]).startswith(b"["):
+        for value, end in json_array.read_objects(body, unread):
+            yield _name_of(b"", value), value, end
+        return
     load = lenient.load
-    for number, (name, data, end) in enumerate(split_events(body)):
-        if number == MAX_EVENTS:
-            raise TooMuch("events", MAX_EVENTS)
+    begin = number = 0
+    for name, data, end in split_events(body):
+        number += 1
         value, _ = load(data)
         if isinstance(value, dict):
-            if not name or name == b"message":  # the name that an event without one has
-                kind = value.get("type")
-                yield kind if isinstance(kind, str) else "", value, end
-            else:
-                yield name.decode("utf-8", "replace"), value, end
-        elif data.startswith(b"[DONE]"):
+            yield _name_of(name, value), value, end
+        elif found := objects(value):  # Gemini's errors
+            yield from ((_name_of(name, one), one, end) for one in found)
+        elif b"\n" in data:
+            number += data.count(b"\n")
+            check(number, MAX_EVENTS, "events")
+            yield from _read_lines(data, body, begin, end, unread)
+        elif data.startswith(_DONE):
             yield DONE, {}, end
         elif data:
             unread.append(end)
+        if number > MAX_EVENTS:
+            raise TooMuch("events", MAX_EVENTS)
+        begin = end
+
+
+def _name_of(name: bytes, value: dict[str, JSON]) -> str:
+    kind = value.get("type")
+    if isinstance(kind, str) and name != b"error":
+        return kind
+    return "" if name == b"message" else name.decode("utf-8", "replace")
+
+
+def _read_lines(
+    data: bytes, body: bytes, begin: int, end: int, unread: list[int]
+) -> Iterator[tuple[str, dict[str, JSON], int]]:
+    """Reads the lines of what is no JSON as a whole: events without blank lines between them, as
+    some servers send, or else one whose JSON was broken into lines."""
+    found: list[tuple[str, dict[str, JSON], int]] = []
+    odd: list[int] = []
+    at = begin
+    for line in data.split(b"\n"):
+        line = line.removeprefix(b"data:").strip()
+        place = body.find(line, at, end)
+        at = place + len(line) if place >= 0 else at
+        value, _ = lenient.load(line)
+        if isinstance(value, dict):
+            found.append((_name_of(b"", value), value, at))
+        elif line.startswith(_DONE):
+            found.append((DONE, {}, at))
+        elif line and not line.startswith(_FIELDS):
+            odd.append(at)
+    if not found:
+        value, _ = lenient.load(data.replace(b"\n", b""))
+        if isinstance(value, dict):
+            found, odd = [(_name_of(b"", value), value, end)], []
+        else:
+            odd = [end]
+    unread += odd
+    yield from found
 
 
 def note(unread: list[int], body: bytes) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from capture.wire import errors
-from capture.wire.framing import sse
+from capture.wire.framing import ndjson, sse
+from capture.wire.json.fields import objects
 from capture.wire.json.lenient import load
 from capture.wire.limits import check_json
 from capture.wire.shared import reported_cost
@@ -37,12 +38,21 @@ def read_response(
     else:
         check_json(body)
         value, note = load(body)
-        parsed_response = (
-            parse_json(value) if note is None else ParsedResponse(note=f"response: {note}")
-        )
-        parsed_response.complete = note is None
-        reported_cost.add_reported_cost(parsed_response, value)
+        if _is_list_of_events(value) or (note and ndjson.is_stream(body, "")):
+            parsed_response = parse_stream(body)
+            reported_cost.add_cost_of_stream(parsed_response, body)
+        elif note:
+            parsed_response = ParsedResponse(note=f"response: {note}")
+        else:
+            parsed_response = parse_json(value)
+            parsed_response.complete = True
+            reported_cost.add_reported_cost(parsed_response, value)
         parsed_response.error = errors.message_in(value) or parsed_response.error
     if status >= 400 and parsed_response.error is None:
         parsed_response.error = errors.message_of_body(body)
     return parsed_response
+
+
+def _is_list_of_events(value: JSON) -> bool:
+    """Returns True for a stream that came as one array, of which each event would have been one."""
+    return isinstance(value, list) and bool(objects(value)) and not errors.message_in(value)

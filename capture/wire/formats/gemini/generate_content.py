@@ -6,11 +6,10 @@ Names are read in camelCase and, in requests, in snake_case too, as Google accep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from capture.wire import errors
 from capture.wire.formats.gemini import usage as gemini_usage
-from capture.wire.framing import json_array, sse
+from capture.wire.framing import sse
 from capture.wire.json import lenient
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
@@ -220,7 +219,7 @@ def read_stream(body: bytes) -> ParsedResponse:
     parsed_response = response.parsed_response
     unread: list[int] = []
     done = False
-    for name, chunk, end in _chunks(body, unread):
+    for name, chunk, end in sse.read_objects(body, unread):
         done = done or name == sse.DONE  # gateways send it
         if chunk.get("error"):
             parsed_response.error = errors.message_of_event(chunk)
@@ -232,31 +231,7 @@ def read_stream(body: bytes) -> ParsedResponse:
 
 
 def _is_stream(body: bytes, content_type: str) -> bool:
-    return _is_array(body) or sse.is_stream(body, content_type)
-
-
-def _is_array(body: bytes) -> bool:
-    return lenient.strip_bom(body[:64]).startswith(b"[")
-
-
-def _chunks(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str, JSON], int]]:
-    """Yields the name, object and end of the chunks of an event stream or of an array."""
-    if _is_array(body):
-        for chunk, end in json_array.read_objects(body, unread):
-            yield "", chunk, end
-        return
-    bare = _start_of_bare_json(body)
-    yield from sse.read_objects(body if bare is None else body[:bare], unread)
-    if bare is not None:
-        for chunk, end in json_array.read_objects(body, unread, bare):
-            yield "", chunk, end
-
-
-def _start_of_bare_json(body: bytes) -> int | None:
-    """Returns the start of an error that is not an event but JSON on several lines, or None. No
-    line of an event begins with a brace."""
-    found = [begin for mark in (b"\n{", b"\r{") if (begin := body.find(mark)) >= 0]
-    return min(found) + 1 if found else None
+    return lenient.strip_bom(body[:64]).startswith(b"[") or sse.is_stream(body, content_type)
 
 
 def _tier_in(counts: dict[str, JSON]) -> str | None:
