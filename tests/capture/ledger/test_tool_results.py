@@ -5,14 +5,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection
 
 from tests.support import canned
-from tests.support.ledger import Ledger
+from tests.support.ledger import Ledger, wait_until
 from tests.support.provider import Provider
+from tests.support.socket_provider import SocketProvider, hear, say
 
 JSON = dict[str, Any]
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -124,7 +131,7 @@ def test_a_marker_that_moves(ledger: Ledger, provider: Provider, kind: str, *, f
         assert "9 messages unchanged since" in page
         assert "changed since #" not in page.replace("unchanged since #", "")
     raw = ledger.get(f"/dashboard/calls/{agent.ids[4]}/?view=raw").text
-    assert "are not exactly" not in raw and "cache_control" in raw
+    assert "its bytes are not stored" not in raw and "cache_control" in raw
 
 
 @BOTH
@@ -175,6 +182,35 @@ def test_a_forked_session_repeats_results_that_were_given(
     session = fork.headers["x-agentledger-session-id"]
     assert httpx.delete(f"{ledger.url}/api/sessions/{session}").status_code == 204
     assert one.results() == [["r0"], []]
+
+
+def test_a_message_that_calls_share_outlives_the_call_that_brought_it(
+    ledger: Ledger, provider: Provider
+) -> None:
+    """The call that brought a message with its marker is deleted; the next has it without."""
+    agent = Agent(ledger, provider, "/v1/messages", **names("session"))
+    history: list[JSON] = [{"role": "user", "content": "Begin."}]
+    for n in range(3):
+        use_n = use(f"toolu_01A09q90qw90lq917835lq5{n}")
+        agent.ask({"model": "m", "messages": marked(history, flips=True)}, message(use_n))
+        result = {"type": "tool_result", "tool_use_id": use_n["id"], "content": f"r{n}"}
+        history += [
+            {"role": "assistant", "content": [use_n]},
+            {"role": "user", "content": [result]},
+        ]
+    assert agent.results() == [["r0"], ["r1"], []]
+    deleted = agent.ids.pop(1)
+    assert httpx.delete(f"{ledger.url}/api/calls/{deleted}").status_code == 204
+    with closing(sqlite3.connect(ledger.folder / "agentledger.db")) as database:
+        gone = "SELECT count(*) FROM capture_tombstone WHERE action_id = ?"
+        wait_until(lambda: database.execute(gone, [UUID(deleted).hex]).fetchone()[0])
+    del agent.bodies[1]
+    calls = agent.calls()
+    assert [call["messages"] for call in calls] == [body["messages"] for body in agent.bodies]
+    # Its request brought the first result, and its response asked for the second.
+    assert agent.results() == [[], []]
+    raw = ledger.get(f"/dashboard/calls/{agent.ids[-1]}/?view=raw").text
+    assert "its bytes are not stored" not in raw and "cache_control" in raw
 
 
 # --- chat completions ---
@@ -409,6 +445,50 @@ def test_an_agent_hands_off_to_another(ledger: Ledger, provider: Provider, kind:
     second = {"instructions": "You are B.", "model": "gpt-5", "input": [user, call, output]}
     agent.ask(second, response(f"resp_h{kind}2"))
     assert agent.results() == [['{"assistant": "B"}'], []]
+
+
+def codex(connection: ServerConnection) -> None:
+    """Asks for a tool in each response but the last."""
+    for n in range(3):
+        hear(connection)
+        call = item("function_call", f"call_{n}", name="shell", arguments="{}")
+        done = canned.response("", id=f"resp_ws{n}", output=[call] if n < 2 else [])
+        say(connection, {"type": "response.completed", "response": done})
+
+
+@BOTH
+def test_codex_continues_responses_over_a_websocket(tmp_path: Path, kind: str) -> None:
+    """Each `response.create` has only what is new: openai/codex#11383."""
+    name = f"x-agentledger-{kind}-id"
+    with SocketProvider(codex) as provider, Ledger(tmp_path, provider.url) as ledger:
+        url = f"{ledger.url.replace('http', 'ws', 1)}/v1/responses"
+        with connect(url, additional_headers={name: "codex"}) as socket:
+            body: JSON = {"model": "gpt-5", "instructions": "You are Codex.", "input": "Begin."}
+            for n in range(3):
+                say(socket, {"type": "response.create", **body})
+                hear(socket)
+                output = item("function_call_output", f"call_{n}", output=f"r{n}")
+                body = {"model": "gpt-5", "previous_response_id": f"resp_ws{n}", "input": [output]}
+        with_results = wait_until(lambda: _with_results(ledger, n_calls=3))
+        assert with_results == [["r0"], ["r1"], []]
+        assert n_scopes(ledger) == 1
+
+
+def _with_results(ledger: Ledger, *, n_calls: int) -> list[list[Any]] | None:
+    with closing(sqlite3.connect(ledger.folder / "agentledger.db")) as database:
+        ids = [
+            row[0] for row in database.execute("SELECT action_id FROM capture_call ORDER BY seq")
+        ]
+    if len(ids) < n_calls:
+        return None
+    calls = [ledger.explain(str(UUID(id_))) for id_ in ids]
+    return [[result["content"] for result in call["tool_results"]] for call in calls]
+
+
+def n_scopes(ledger: Ledger) -> int:
+    with closing(sqlite3.connect(ledger.folder / "agentledger.db")) as database:
+        [(n,)] = database.execute("SELECT count(DISTINCT scope) FROM capture_call")
+    return int(n)
 
 
 # --- Gemini ---
