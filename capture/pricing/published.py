@@ -114,9 +114,11 @@ class PublishedPrices:
             yield seller, name
         rest = name
         while "/" in rest:  # LiteLLM, OpenRouter: openrouter/openai/gpt-4o
+            whole = rest
             prefix, _, rest = rest.partition("/")
-            if not self._has_own_price_list(seller):
-                seller = self._provider_id(prefix) or seller
+            if not self._has_own_price_list(seller) and (named := self._provider_id(prefix)):
+                seller = named
+                yield seller, whole  # Perplexity has sonar, and another model as perplexity/sonar
             if seller:
                 yield seller, rest
         if self._has_own_price_list(seller):
