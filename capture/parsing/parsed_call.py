@@ -27,6 +27,7 @@ from capture.wire.types import (
 
 DEFAULT_ENVIRONMENT = "development"
 DIGEST_BYTES = 16
+_AZURES_HEADERS = ("apim-request-id", "x-ms-region")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,19 @@ class ParsedCall(NamedTuple):
     @property
     def provider(self) -> str:
         """The provider that runs the upstream where its host is known, else the one whose API
-        first spoke the wire format."""
-        return (self.request.provider if self.request else None) or self.wire_format.PROVIDER
+        first spoke the wire format. Azure is also known by its paths and headers, since it sells
+        OpenAI's models with tools at its own prices."""
+        known = self.request.provider if self.request else None
+        if known is None and self.wire_format.PROVIDER == "openai" and self._is_at_azure:
+            return "azure"
+        return known or self.wire_format.PROVIDER
+
+    @property
+    def _is_at_azure(self) -> bool:
+        if self.request is not None and self.request.path.startswith("/openai/deployments/"):
+            return True
+        headers = self.response_head.headers if self.response_head else ()
+        return any(name in _AZURES_HEADERS for name, _ in headers)
 
     @property
     def status(self) -> int | None:

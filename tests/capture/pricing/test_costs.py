@@ -239,3 +239,37 @@ def test_the_command_shows_a_models_prices_with_the_reason(fresh: Ledger, tmp_pa
     assert "gpt-4o: openai's published price of gpt-4o" in said
     assert "2.5 USD per 1,000,000" in said
     assert "the operator's price of 'h*'" in said
+
+
+def test_what_is_billed_beside_tokens_is_priced_alike_again(
+    stack: Ledger, provider: Provider
+) -> None:
+    tokens = {"input_tokens": 1000, "output_tokens": 100}
+    items: dict[str, list[dict[str, Any]]] = {
+        "searches": [{"type": "web_search_call"}, {"type": "file_search_call"}],
+        "container": [{"type": "code_interpreter_call", "container_id": "c"}] * 2,
+        "image": [{"type": "image_generation_call", "result": None}],
+    }
+    for session, output in items.items():
+        answer = {"id": session, "model": "gpt-5.4", "status": "completed", "output": output}
+        events = canned.named_events(
+            [{"type": "response.output_item.done", "output_index": 0, "item": output[0]}]
+            + [{"type": "response.completed", "response": {**answer, "usage": tokens}}]
+        )
+        provider.response(*canned.stream(events), times=1)
+        httpx.post(
+            f"{stack.url}/v1/responses",
+            json={"model": "gpt-5.4", "input": "x", "stream": True},
+            headers={"x-agentledger-session-id": f"beside {session}"},
+        )
+    searches, container, image = (stack.call(f"beside {session}") for session in items)
+    # gpt-5.4: 0.004 for the tokens, 10 and 2.50 for a thousand searches
+    assert Decimal(str(searches["cost_usd"])) == Decimal("0.0165")
+    assert searches["cost_parts"]["other"] == "0.0125000000"
+    assert container["units"] == {"container_sessions": 1}
+    assert container["notes"] == ["its cost is unknown: container_sessions have no price"]
+    assert (image["cost_usd"], image["price_source"]) == (None, "unknown")
+    assert "0 of " in manage(stack, "reprice", "--model", "gpt-5.4")
+    own = '{"gpt-5.4": {"input": 2.5, "output": 15, "per_web_search": 0.02}}'
+    manage(stack, "reprice", "--model", "gpt-5.4", AGENTLEDGER_PRICING=own)
+    assert Decimal(str(stack.call("beside searches")["cost_usd"])) == Decimal("0.0265")

@@ -472,6 +472,33 @@ def test_an_unreachable_upstream_is_a_502(server: ServerName, tmp_path: Path) ->
     assert (call["status_code"], call["outcome"]) == (502, "upstream_error")
 
 
+def searching(connection: ServerConnection) -> None:
+    hear(connection)
+    search = {"type": "web_search_call", "id": "ws", "status": "completed"}
+    counts = {"input_tokens": 1000, "output_tokens": 100}
+    whole = {"id": "r", "model": "gpt-4o", "status": "completed", "output": [], "usage": counts}
+    say(
+        connection,
+        {"type": "response.output_item.done", "output_index": 0, "item": search},
+        {"type": "response.completed", "response": whole},
+    )
+    with suppress(ConnectionClosed):
+        connection.recv()
+
+
+def test_what_is_billed_beside_tokens_is_counted(bridge: Bridge) -> None:
+    ledger, _ = bridge(searching)
+    headers = {"x-agentledger-session-id": "searching"}
+    with connect(address(ledger, "/v1/responses"), additional_headers=headers) as agent:
+        agent.send(json.dumps({"type": "response.create", "model": "gpt-4o", "input": "News?"}))
+        agent.recv(timeout=10)
+        agent.recv(timeout=10)
+    call = ledger.call("searching")
+    assert call["units"] == {"web_searches": 1}
+    # gpt-4o: 2.50 in, 10 out, USD per million; 10 for a thousand searches
+    assert Decimal(str(call["cost_usd"])) == Decimal("0.0135")
+
+
 def half(connection: ServerConnection) -> None:
     hear(connection)
     say(
