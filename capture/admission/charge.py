@@ -24,6 +24,7 @@ from capture.parsing.parse import parse_call
 from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import charge_usd, cost_of, cost_of_call, terms_of
 from capture.wire import registry
+from capture.wire.framing.actual_encoding import actual_encoding
 from capture.wire.framing.content_encoding import decode
 from capture.wire.limits import Limits
 
@@ -182,7 +183,8 @@ class Charge:
     @property
     def _encoding(self) -> str | None:
         response = self._exchange.response
-        return dict(response.headers).get("content-encoding") if response else None
+        declared = dict(response.headers).get("content-encoding") if response else None
+        return actual_encoding(self._exchange.pieces, declared)
 
     def _measure_large(self) -> Measured:
         decoded = decode(self._exchange.pieces, self._encoding, MAX_PARSED)

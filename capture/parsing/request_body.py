@@ -18,6 +18,7 @@ from capture.wire.binaries.references import (
     StoredText,
 )
 from capture.wire.framing import multipart
+from capture.wire.framing.actual_encoding import actual_encoding
 from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import clean
 from capture.wire.limits import MAX_PARTS, Limits, TooMuch, check
@@ -81,7 +82,7 @@ def _decode(exchange: Exchange, body: bytes, limits: Limits) -> DecodedBody:
     """Raises TooMuch."""
     if exchange.whole_body is not None or len(body) > limits.max_decoded:
         raise limits.too_long()
-    encoding = header_value(exchange.request, "content-encoding")
+    encoding = actual_encoding([body], header_value(exchange.request, "content-encoding"))
     if not encoding:
         return DecodedBody(body, [])
     decoded = decode([body], encoding, limits.decoded_limit(len(body)))

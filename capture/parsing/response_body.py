@@ -14,6 +14,7 @@ from capture.parsing.small_fields import parse_small_response
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
 from capture.wire.formats.bedrock.usage import usage_from_headers
+from capture.wire.framing.actual_encoding import actual_encoding
 from capture.wire.framing.content_encoding import DecodedBody, decode
 from capture.wire.json.lenient import dump
 from capture.wire.limits import MAX_USAGE, Limits, TooMuch, check
@@ -39,7 +40,7 @@ def parse_response_body(
     is only one copy of a long response in memory."""
     raw = b"".join(exchange.pieces)
     decoded = DecodedBody(raw, list(accumulate(map(len, exchange.pieces))))
-    encoding = header_value(exchange.response, "content-encoding")
+    encoding = actual_encoding(exchange.pieces, header_value(exchange.response, "content-encoding"))
     pieces = exchange.pieces[:] if encoding else []
     exchange.pieces.clear()
     try:

@@ -12,6 +12,7 @@ import orjson
 
 from capture.models import Binary, Session
 from capture.wire.binaries.references import StoredText
+from capture.wire.framing.actual_encoding import actual_encoding
 from capture.wire.framing.content_encoding import decode
 from capture.wire.json.lenient import load
 from capture.wire.limits import DEFAULT
@@ -203,7 +204,7 @@ def _text(text: StoredText | None, headers: list[list[str | None]] | None) -> st
     if text is None:
         return None
     encodings = (value for name, value in headers or () if name == "content-encoding")
-    encoding = None if text.is_decoded else next(encodings, None)
+    encoding = None if text.is_decoded else actual_encoding([text.data], next(encodings, None))
     limit = DEFAULT.decoded_limit(len(text.data))
     return decode([text.data], encoding, limit).body.decode(errors="replace")
 

@@ -12,6 +12,7 @@ from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
+from capture.wire.shared.choices import stop_reason_in
 from capture.wire.shared.usage import merge_counts
 from capture.wire.types import (
     JSON,
@@ -30,6 +31,13 @@ _parts: dict[str, PartKind] = {"system": "system", "messages": "message", "tools
 _OUTPUT = ("output_tokens", "completion_tokens")  # gateways may leave OpenAI's name
 
 # Calls of tools that Anthropic runs are calls too: their results come in the same response.
+_KINDS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "tool_use",
+}
+"""The kinds of blocks, by the type of their deltas."""
+
 _TOOL_USES = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 # Google's Vertex has the model in the path, not in the body.
@@ -91,6 +99,11 @@ class _ContentBlock:
             if piece and isinstance(piece, str):
                 pieces.append(piece)
 
+    def takes(self, delta: dict[str, JSON]) -> bool:
+        """Returns False for arguments when this is no call: they are another block's, whose start
+        is missing."""
+        return not delta.get("partial_json") or self.kind in _TOOL_USES
+
     def has_content(self) -> bool:
         return bool(self.text or self.thinking or self.kind in _TOOL_USES)
 
@@ -99,7 +112,9 @@ class _ContentBlock:
         if not arguments:
             whole = self.start.get("input")
             # A stream begins every call with an empty input, which counts if the block ended.
-            arguments = dump(whole) if whole else "{}" if self.ended else ""
+            # A text is what the model wrote where that is no JSON.
+            written = whole if isinstance(whole, str) else dump(whole)
+            arguments = clean(written) if whole else "{}" if self.ended else ""
         return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
@@ -125,26 +140,36 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     """Parses a stream by each event's name, object and end in the body."""
     parsed_response = ParsedResponse()
     blocks: list[_ContentBlock] = []
-    by_index: dict[int, _ContentBlock] = {}
+    by_index: dict[int | None, _ContentBlock] = {}
+    whole: list[_ContentBlock] = []  # of a message that did not come in pieces
     counts: dict[str, JSON] = {}
     counts_are_final = False
     for name, event, end in events:
-        index = event.get("index")
-        block = by_index.get(index) if isinstance(index, int) else None
-        if name == "content_block_delta" and block:
-            block.add(fields(event.get("delta")))
-        elif name == "content_block_start" and isinstance(index, int):
+        number = event.get("index")
+        index = number if isinstance(number, int) else None
+        block = by_index.get(index)
+        if name == "content_block_delta":
+            delta = fields(event.get("delta"))
+            if block is None or not block.takes(delta):  # some gateways send no start
+                kind = _KINDS.get(str(delta.get("type")))
+                block = by_index[index] = _ContentBlock({"type": kind})
+                blocks.append(block)
+            block.add(delta)
+        elif name == "content_block_start":
             block = by_index[index] = _ContentBlock(fields(event.get("content_block")))
             blocks.append(block)
-            check(len(blocks), MAX_BLOCKS, "content blocks")
         elif name == "content_block_stop" and block:
             block.ended = True
-        elif name == "message_start":
-            message = fields(event.get("message"))
+        elif name == "message_start" or name == "message":
+            message = event if name == "message" else fields(event.get("message"))
             _set_message(parsed_response, message)
             counts = dict(fields(message.get("usage")))
+            whole = [_ContentBlock(one, ended=True) for one in objects(message.get("content"))]
+            if name == "message":  # all of it in one event
+                parsed_response.complete = counts_are_final = True
+            block = next(filter(_ContentBlock.has_content, whole), None)
         elif name == "message_delta":
-            reason = text(fields(event.get("delta")).get("stop_reason"))
+            reason = stop_reason_in(fields(event.get("delta")).get("stop_reason"))
             parsed_response.stop_reason = reason or parsed_response.stop_reason
             changes = fields(event.get("usage"))
             if not counts_are_final and any(changes.get(name) is not None for name in _OUTPUT):
@@ -156,6 +181,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
             parsed_response.complete = True
+        check(len(blocks), MAX_BLOCKS, "content blocks")
         if parsed_response.first_content_end is None and block and block.has_content():
             parsed_response.first_content_end = end
     parsed_response.usage = anthropic_usage.read_usage(counts)
@@ -163,7 +189,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     if parsed_response.usage and not counts_are_final:
         parsed_response.usage.tokens_out = None
         parsed_response.usage.billed = []
-    _set_blocks(parsed_response, blocks)
+    _set_blocks(parsed_response, blocks or whole)
     return parsed_response
 
 

@@ -140,7 +140,7 @@ class _ConverseBlock:
         )
         self.reasoning += thoughts
         call = fields(block.get("toolUse"))
-        if "name" in call or "toolUseId" in call:
+        if "name" in call or "toolUseId" in call or (call and self.call is None):
             self.call = call
         arguments = call.get("input")
         if isinstance(arguments, str):
@@ -151,6 +151,7 @@ class _ConverseBlock:
         arguments = clean("".join(self.input))
         if not arguments:
             whole = call.get("input")
+            whole = None if isinstance(whole, str) else whole  # a piece, which is empty
             # A stream has no input for a tool without parameters, so `{}` counts when it ended.
             arguments = dump(whole) if whole else "{}" if self.ended else ""
         return ParsedToolCall(text(call.get("toolUseId")), text(call.get("name")), arguments)

@@ -118,8 +118,7 @@ class _Candidate(Choice):
         self._unfinished: PartialArguments | None = None  # of the latest call
 
     def add_candidate(self, candidate: dict[str, JSON]) -> bool:
-        """Adds a candidate; returns True when it has text, thoughts or a tool call. Code that
-        Google runs is not a call."""
+        """Adds a candidate; returns True when it has text, thoughts or a tool call."""
         reason = stop_reason_in(candidate.get("finishReason"))
         if reason != "FINISH_REASON_UNSPECIFIED":  # the default of its enumeration
             self.stop_reason = reason or self.stop_reason
@@ -134,7 +133,16 @@ class _Candidate(Choice):
             call = part.get("functionCall")
             if isinstance(call, dict):
                 has_content |= self.add({"tool_calls": [self._as_openai_fragment(call)]})
+            elif code := fields(part.get("executableCode")):
+                has_content |= self.add({"tool_calls": [self._code_call(code)]})
         return has_content
+
+    def _code_call(self, code: dict[str, JSON]) -> dict[str, JSON]:
+        """Returns code that Google runs as a call of its tool, by the name that it has there."""
+        arguments = {name: code[name] for name in ("language", "code") if name in code}
+        return self._as_openai_fragment(
+            {"id": code.get("id"), "name": "code_execution", "args": arguments}
+        )
 
     def _as_openai_fragment(self, call: dict[str, JSON]) -> dict[str, JSON]:
         """Returns a function call, or a piece of one, as a fragment of a tool call of OpenAI's."""

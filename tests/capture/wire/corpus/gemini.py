@@ -198,8 +198,15 @@ GENERATED = [
             chunk(candidate({"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}})),
             chunk(candidate({"text": "It is 1."}, stop="STOP"), usage=USAGE),
         ),
-        response(content="It is 1.", stop_reason="STOP", usage=COUNTED),
-        first_content=b"It is",
+        response(
+            content="It is 1.",
+            stop_reason="STOP",
+            tool_calls=[
+                ParsedToolCall(None, "code_execution", '{"language":"PYTHON","code":"print(1)"}')
+            ],
+            usage=COUNTED,
+        ),
+        first_content=b"print(1)",
     ),
     Exchange(
         "malformed call",
