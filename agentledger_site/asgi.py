@@ -94,10 +94,10 @@ async def http(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
     begin()
-    scope = {**without_root(scope), "root_path": ""}
+    scope = without_root(scope)
     match find_side(scope):
         case Side.OURS:
-            await owned_websocket(scope, receive, send)
+            await owned_websocket(with_root(scope), receive, send)
         case Side.PROVIDERS:
             await proxy_websocket(scope, receive, send)
         case Side.NEITHER:

@@ -11,8 +11,9 @@ from csp.constants import HEADER, NONE, SELF
 from csp.middleware import CSPMiddleware
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import get_script_prefix
 
-STATIC_FILES = "*:*/static/"
+STATIC_FILES = "*:*/static/"  # below the root path of each request
 
 DIRECTIVES: dict[str, list[str]] = {
     "default-src": [NONE],
@@ -35,5 +36,6 @@ class ContentSecurity(CSPMiddleware):
     ) -> HttpResponseBase:
         super().process_response(request, response)
         if HEADER in response:
-            response[HEADER] = f"{response[HEADER]}, {SECOND_POLICY}"
+            policy = response[HEADER].replace(STATIC_FILES, f"*:*{get_script_prefix()}static/")
+            response[HEADER] = f"{policy}, {SECOND_POLICY}"
         return response

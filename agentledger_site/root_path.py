@@ -35,7 +35,7 @@ def without_root(scope: Scope) -> Scope:
 
 
 def with_root(scope: Scope) -> Scope:
-    """Returns a scope of `without_root` as Django expects it, with the root in its path."""
+    """Returns a scope of `without_root` as Django and Channels expect it: with the whole path."""
     root = scope.get("root_path")
     return {**scope, "path": root + scope["path"]} if root else scope
 

@@ -57,7 +57,7 @@ class LiveCalls(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has n
         if isinstance(actor, Denial):
             await self._deny(actor.status, {"detail": actor.reason})
         try:
-            watch, since = parse_watch(self.scope["query_string"])
+            watch, since = parse_watch(self.scope["query_string"], self.scope.get("root_path", ""))
         except ValidationError as error:
             await self._deny(400, error.detail)
         await self.accept()

@@ -14,8 +14,8 @@ from reports.live.watch import MAX_LIMIT, Watch
 from reports.queries.call_list import ShortCall
 
 Fields = dict[str, Any]
-RenderRows = Callable[[Iterable[ShortCall], tzinfo], list[str]]
-"""Renders calls as rows of the page, in HTML, with times in this zone."""
+RenderRows = Callable[[Iterable[ShortCall], tzinfo, str], list[str]]
+"""Renders calls as rows of the page, in HTML, with times in this zone and links below this root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def hello_message(
         "now": figures,
     }
     if watch.zone is not None:
-        fields["running_rows"] = render_rows(shown, watch.zone)
+        fields["running_rows"] = render_rows(shown, watch.zone, watch.root)
     return encode(fields).decode()
 
 
@@ -86,7 +86,7 @@ def _started_fields(watch: Watch, changes: Changes, render_rows: RenderRows) -> 
         return {}
     fields: Fields = {"started": started}
     if watch.zone is not None:
-        fields["started_rows"] = render_rows(started, watch.zone)
+        fields["started_rows"] = render_rows(started, watch.zone, watch.root)
     return fields
 
 
@@ -107,7 +107,7 @@ def _call_fields(
     shown = calls[-limit:]
     fields: Fields = {"calls": shown, "more": len(calls) - len(shown)}
     if watch.zone is not None:
-        fields["rows"] = render_rows(shown, watch.zone)
+        fields["rows"] = render_rows(shown, watch.zone, watch.root)
     return fields
 
 

@@ -59,15 +59,18 @@ class Watch:
     limit: int  # calls in one message
     with_sessions: bool
     zone: tzinfo | None  # of the times in rows; None: no rows
+    root: str = ""  # what stands before the paths of links in rows
 
 
-def parse_watch(query: bytes) -> tuple[Watch, Since | None]:
-    """Returns the watch of a query string, and its `since`. Raises ValidationError."""
+def parse_watch(query: bytes, root: str) -> tuple[Watch, Since | None]:
+    """Returns the watch of a query string, and its `since`. `root` is the root path of the request.
+    Raises ValidationError."""
     values: dict[str, Any] = LiveParameters.parse(QueryDict(query))
     watch = Watch(
         filter=CallFilter.from_parameters(values),
         limit=values["limit"],
         with_sessions=values.get("sessions", False),
         zone=parse_zone(values["rows"]) if "rows" in values else None,
+        root=root if "rows" in values else "",
     )
     return watch, values.get("since")
