@@ -28,6 +28,11 @@ _COUNTERS = frozenset(
         "connectors",  # Mistral: {"web_search": 1}
     )
 )
+# All that is read here of a usage and its details.
+_NAMES = _COUNTERS | {
+    *("num_search_queries", "web_search_requests", "citation_tokens", "search_context_size"),
+    *("num_sources_used", "num_server_side_tools_used"),
+}
 _COUNTS = ("invocation", "count", "num_requests")
 _AFFIXES = ("_calls", "_requests", "_call")
 
@@ -60,9 +65,11 @@ _CONTEXT_SIZES = ("low", "medium", "high")
 
 def of_usage(raw: dict[str, JSON]) -> Counts:
     """Counts what a usage has beside tokens."""
-    counts = merged(*(_of_counters(fields(raw[name])) for name in raw.keys() & _COUNTERS))
     prompt = fields(raw.get("prompt_tokens_details"))
     completion = fields(raw.get("completion_tokens_details") or raw.get("output_tokens_details"))
+    if all(map(_NAMES.isdisjoint, (raw, prompt, completion))):
+        return {}
+    counts = merged(*(_of_counters(fields(raw[name])) for name in _COUNTERS if name in raw))
     for searches in (
         raw.get("num_search_queries"),  # Perplexity
         completion.get("num_search_queries"),  # Bifrost
@@ -83,7 +90,7 @@ def of_usage(raw: dict[str, JSON]) -> Counts:
 
 def counts_tools(raw: dict[str, JSON]) -> bool:
     """Returns True if the usage has counts of tools: those are billed, not the items."""
-    return any(fields(raw[name]) for name in raw.keys() & _COUNTERS)
+    return not _COUNTERS.isdisjoint(raw) and any(fields(raw.get(name)) for name in _COUNTERS)
 
 
 def of_items(items: Iterable[dict[str, JSON]], tools: JSON) -> Counts:

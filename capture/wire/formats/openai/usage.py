@@ -70,7 +70,7 @@ def read_usage(raw: JSON) -> Usage | None:
     # Mistral; transcriptions that are billed by their length.
     seconds = raw.get("seconds") if raw.get("type") == "duration" else None
     add_unit(usage, "audio_seconds", seconds or raw.get("prompt_audio_seconds"))
-    usage.units.update(fees.of_usage(raw))
+    usage.units.update(fees.of_usage(named))
     return usage
 
 
@@ -182,7 +182,7 @@ def _tool_fees(response: dict[str, JSON], streamed: Iterable[dict[str, JSON]]) -
     tools = response.get("tools")
     # Some copies of the API leave the last event's output empty, or tools' items out of it.
     whole = fees.of_items(objects(response.get("output")), tools)
-    return fees.merged(whole, fees.of_items(streamed, tools))
+    return fees.merged(whole, fees.of_items(streamed, tools)) if streamed else whole
 
 
 # The model of images whose response does not name it. It is no model's name, so it has no price.
