@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from capture.exchange import Exchange, Outcome, WholeBody
-from capture.parsing import usage_estimate
+from capture.parsing import tool_charges, usage_estimate
 from capture.parsing.guard import Guard, Stopped, unguarded
 from capture.parsing.parsed_call import (
     ParsedCall,
@@ -107,6 +107,8 @@ def _find_usage(
         usage, source = _usage(
             wire_format, request_body.parsed, request_body.parts, parsed_response, outcome
         )
+    if usage is not None and usage.units:
+        tool_charges.settle(wire_format.NAME, usage, request_body.parts)
     if source == "estimated" and is_fetch(exchange.request):
         return None, "none"  # it belongs to the call that began the response
     return usage, source

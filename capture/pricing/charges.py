@@ -24,6 +24,8 @@ _DIMENSIONS: dict[str, dict[str, str]] = {
         f"{size}_context_requests": {"family": "requests", "search_context": size}
         for size in ("low", "medium", "high")
     },
+    # Part of the input: what Google's searches bring into a prompt.
+    "grounding_tokens": {"family": "tokens", "direction": "input", "token_type": "grounding"},
 }
 
 
@@ -34,6 +36,7 @@ class Charge:
     unit: str
     usd: Decimal | None  # None: what genai-prices has is dropped
     per: int
+    at_most: int | None  # billed of a call, however many there are
     corrects: bool
     source: str
     read: date
@@ -59,7 +62,9 @@ def add_charges(prices: list[UnitPrice], provider: str, names: tuple[str, ...]) 
         if charge.usd is None:
             found.pop(unit, None)
         else:
-            found[unit] = UnitPrice(unit, charge.usd, charge.per, dimensions_of(unit))
+            found[unit] = UnitPrice(
+                unit, charge.usd, charge.per, dimensions_of(unit), at_most=charge.at_most
+            )
     return list(found.values())
 
 
@@ -76,6 +81,7 @@ def charges() -> dict[str, list[Charge]]:
             unit=entry["unit"],
             usd=None if usd == "none" else Decimal(usd),
             per=entry.get("per", 1),
+            at_most=entry.get("at_most"),
             corrects=entry.get("corrects", False),
             source=entry["source"],
             read=entry["read"],

@@ -53,6 +53,10 @@ _MEASURES = (
 _EXTRAS = (
     "web_searches",
     "preview_web_searches",  # those of them that were made with OpenAI's older tool
+    "other_searches",
+    "map_searches",
+    "retrieval_searches",
+    "uncounted_searches",
     "social_searches",
     "storage_searches",
     "code_executions",
@@ -66,6 +70,9 @@ _EXTRAS = (
     "generated_images",
     "other_tool_calls",
     "uncounted_tool_calls",  # of a response that was too large to be read
+    "unsplit_tool_tokens",
+    "images",
+    "output_video_tokens",
 )
 
 
@@ -134,6 +141,7 @@ class UnitPrice:
     dimensions: Dimensions
     tiers: tuple[tuple[int, Decimal], ...] = ()  # (input tokens above which, USD), highest first
     at_least: int = 0  # units billed as soon as there is any
+    at_most: int | None = None  # units billed of a call, however many there are
 
     def usd_at(self, tokens_in: int) -> Decimal:
         for above, usd in self.tiers:
@@ -181,6 +189,7 @@ class ModelPrices:
         is_strict: bool,
         embeds: bool = False,
         audio_costs_as_text: bool = False,
+        images_cost_as_text: bool = True,
     ) -> None:
         self.source = source
         self.prices = tuple(sorted(prices, key=lambda p: (-len(p.dimensions), p.unit)))
@@ -196,6 +205,9 @@ class ModelPrices:
         by_text = audio_costs_as_text or not is_strict
         self._prices_audio_in = by_text or "input_audio_tokens" in units
         self._prices_audio_out = by_text or "output_audio_tokens" in units
+        self._prices_images_out = (
+            images_cost_as_text or not is_strict or "output_image_tokens" in units
+        )
         self._prices_hour_cache = (
             not is_strict or "cache_write_1h_tokens" in units or "cache_write_tokens" not in units
         )
@@ -281,6 +293,8 @@ class ModelPrices:
             return None
         if price.at_least and n < price.at_least:
             return price.at_least
+        if price.at_most is not None and n > price.at_most:
+            return price.at_most
         return n if isinstance(n, int) else Decimal(repr(n))
 
     def _why_unknown(self, usage: Usage) -> str | None:
@@ -307,6 +321,8 @@ class ModelPrices:
             return "audio input has no price"
         if usage.tokens_audio_out and not self._prices_audio_out:
             return "audio output has no price"
+        if usage.tokens_image_out and not self._prices_images_out:
+            return "image output has no price"
         if usage.tokens_cache_write_1h and not self._prices_hour_cache:
             return "tokens cached for an hour have no price"
         for step in self._steps:

@@ -120,7 +120,10 @@ class Prices:
         published = self._published_prices(standard, day, 0).prices
         own = override.price
         for price in published.prices if published else ():
-            if ("family", "tool_calls") in price.dimensions and not any(map(price.is_part_of, own)):
+            is_tool = ("family", "tool_calls") in price.dimensions
+            if price.unit == "grounding_tokens" or (
+                is_tool and not any(map(price.is_part_of, own))
+            ):
                 prices.setdefault(price.unit, replace(price, tiers=()))
         return ModelPrices(OPERATOR, prices.values(), is_strict=False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, cached_property
@@ -211,6 +211,7 @@ class PublishedPrices:
             # Google lists audio separately where it costs more. For models that only speak, the
             # price of their output is that of speech.
             audio_costs_as_text=match.provider == "google" or "tts" in match.model.id,
+            images_cost_as_text=match.provider != "google",
         )
 
 
@@ -294,6 +295,4 @@ def _unit_price(key: str, value: object) -> UnitPrice | None:
 def _with_minimum(price: UnitPrice) -> UnitPrice:
     if not price.unit.endswith("audio_seconds"):
         return price
-    return UnitPrice(
-        price.unit, price.usd, price.per, price.dimensions, price.tiers, GROQ_MIN_SECONDS
-    )
+    return replace(price, at_least=GROQ_MIN_SECONDS)

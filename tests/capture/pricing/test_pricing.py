@@ -235,6 +235,16 @@ GOOGLE: list[Any] = [
         tokens(1000, 100, units={"web_searches": 1}),
         million((1000, "0.30"), (100, "2.50")) + Decimal("0.035"),
     ),
+    (
+        "gemini-2.5-flash",  # a prompt is billed once, and what the search brought in is free
+        tokens(1000, 100, units={"web_searches": 3, "grounding_tokens": 700}),
+        million((300, "0.30"), (100, "2.50")) + Decimal("0.035"),
+    ),
+    (
+        "gemini-3-flash-preview",  # each query is billed
+        tokens(1000, 100, units={"web_searches": 3, "grounding_tokens": 700}),
+        million((300, "0.50"), (100, "3")) + 3 * Decimal("0.014"),
+    ),
     ("gemini-embedding-001", tokens(1000, None), million((1000, "0.15"))),
 ]
 # https://mistral.ai/pricing, https://api-docs.deepseek.com/quick_start/pricing,
@@ -1356,7 +1366,7 @@ SHAPES: list[dict[str, Any]] = [
     },
     {"input_tokens": 900, "output_tokens": 7, "cache_read_tokens": 500, "input_audio_tokens": 100},
     {"input_tokens": 900, "output_tokens": 7, "cache_read_tokens": 1000},
-    {"input_tokens": 900, "output_tokens": 7, "web_searches": 3},
+    {"input_tokens": 900, "output_tokens": 7, "web_searches": 1},
     {"audio_seconds": 3.5},
     {"audio_seconds": 90, "input_audio_seconds": 90},
     {"input_characters": 1234},
@@ -1378,6 +1388,7 @@ _OURS = {
 _KNOWN_GAPS = (
     "audio input has no price",
     "audio output has no price",
+    "image output has no price",
     "tokens cached for an hour have no price",
     "web_searches have no price",
     "has no published price",

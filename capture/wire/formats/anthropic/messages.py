@@ -125,7 +125,8 @@ def read_json(value: JSON) -> ParsedResponse:
     _set_tier(parsed_response, fields(message.get("usage")))
     starts = objects(message.get("content"))
     check(len(starts), MAX_BLOCKS, "content blocks")
-    _set_blocks(parsed_response, [_ContentBlock(start, ended=True) for start in starts])
+    blocks = [_ContentBlock(start, ended=True) for start in starts]
+    _set_blocks(parsed_response, blocks, message.get("container"))
     return parsed_response
 
 
@@ -144,6 +145,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     whole: list[_ContentBlock] = []  # of a message that did not come in pieces
     counts: dict[str, JSON] = {}
     counts_are_final = False
+    container: JSON = None
     for name, event, end in events:
         number = event.get("index")
         index = number if isinstance(number, int) else None
@@ -164,12 +166,15 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             message = event if name == "message" else fields(event.get("message"))
             _set_message(parsed_response, message)
             counts = dict(fields(message.get("usage")))
+            container = message.get("container")
             whole = [_ContentBlock(one, ended=True) for one in objects(message.get("content"))]
             if name == "message":  # all of it in one event
                 parsed_response.complete = counts_are_final = True
             block = next(filter(_ContentBlock.has_content, whole), None)
         elif name == "message_delta":
-            reason = stop_reason_in(fields(event.get("delta")).get("stop_reason"))
+            changed = fields(event.get("delta"))
+            reason = stop_reason_in(changed.get("stop_reason"))
+            container = changed.get("container") or container
             parsed_response.stop_reason = reason or parsed_response.stop_reason
             changes = fields(event.get("usage"))
             if not counts_are_final and any(changes.get(name) is not None for name in _OUTPUT):
@@ -189,7 +194,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     if parsed_response.usage and not counts_are_final:
         parsed_response.usage.tokens_out = None
         parsed_response.usage.billed = []
-    _set_blocks(parsed_response, blocks or whole)
+    _set_blocks(parsed_response, blocks or whole, container)
     return parsed_response
 
 
@@ -204,7 +209,12 @@ def _set_tier(parsed_response: ParsedResponse, counts: dict[str, JSON]) -> None:
     parsed_response.speed = text(counts.get("speed"))
 
 
-def _set_blocks(parsed_response: ParsedResponse, blocks: list[_ContentBlock]) -> None:
+def _set_blocks(
+    parsed_response: ParsedResponse, blocks: list[_ContentBlock], container: JSON
+) -> None:
+    if parsed_response.usage is not None:
+        starts = (block.start for block in blocks)
+        anthropic_usage.add_tools(parsed_response.usage, starts, has_container=bool(container))
     parsed_response.content = join_text([piece for block in blocks for piece in block.text])
     thoughts = ["".join(block.thinking) for block in blocks if block.thinking]
     parsed_response.reasoning = join_text(thoughts, "\n\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.json.fields import count, fields, objects, text
 from capture.wire.json.lenient import clean_json
@@ -33,8 +36,9 @@ def read_usage(raw: JSON) -> Usage | None:
     beside = [i for i in iterations if i.get("type") in _BESIDE_THE_TOTALS]
     totals = usage
     usage = add_up([totals, *map(_read_counts, beside)]) or usage
-    searches = fields(raw.get("server_tool_use")).get("web_search_requests")
-    add_unit(usage, "web_searches", searches)
+    tools = fields(raw.get("server_tool_use"))
+    add_unit(usage, "web_searches", tools.get("web_search_requests"))
+    add_unit(usage, "code_executions", tools.get("code_execution_requests"))
     if any(iteration.get("model") for iteration in iterations):
         rest = _subtract(totals, [_read_counts(iteration) for iteration in within])
         rest.units = dict(usage.units)
@@ -43,6 +47,41 @@ def read_usage(raw: JSON) -> Usage | None:
     usage.reported_cost_usd = reported_cost(raw)  # OpenRouter's Messages
     usage.raw = clean_json(raw)
     return usage
+
+
+def add_tools(usage: Usage, blocks: Iterable[dict[str, JSON]], *, has_container: bool) -> None:
+    """Counts the tools that Anthropic ran where the usage does not, as in a stream that was cut
+    off. A search that failed is free; code runs in a container, which is billed by its hours."""
+    searches = executions = 0
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "web_search_tool_result":
+            searches += isinstance(block.get("content"), list)
+        elif kind == "server_tool_use":
+            executions += str(block.get("name")).endswith("code_execution")
+    found = {"web_searches": searches, "code_executions": executions or int(has_container)}
+    for unit, n in found.items():
+        if n > usage.units.get(unit, 0):
+            for units in _units_of(usage):
+                units[unit] = n
+
+
+# https://platform.claude.com/docs/en/about-claude/pricing (read 2026-12-01): with the tools of this
+# date or later, code execution is free.
+_FREE_SINCE = b"20260209"
+_web_tool = re.compile(rb'"web_(?:search|fetch)_(20\d{6})"')
+
+
+def drop_free_executions(usage: Usage, tools: bytes) -> None:
+    """Drops the code executions of a request whose `tools` make them free."""
+    if any(date >= _FREE_SINCE for date in _web_tool.findall(tools)):
+        for units in _units_of(usage):
+            units.pop("code_executions", None)
+
+
+def _units_of(usage: Usage) -> list[dict[str, float]]:
+    """Returns the units of the usage and of the share of it that is billed with them."""
+    return [usage.units, *(share.usage.units for share in usage.billed[-1:])]
 
 
 def _read_counts(raw: dict[str, JSON]) -> Usage:

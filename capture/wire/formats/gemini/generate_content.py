@@ -9,6 +9,7 @@ import re
 
 from capture.wire import errors
 from capture.wire.formats.gemini import usage as gemini_usage
+from capture.wire.formats.gemini.grounding import Grounding
 from capture.wire.framing import sse
 from capture.wire.json import lenient
 from capture.wire.json.fields import count, fields, number, objects, text, texts
@@ -17,8 +18,15 @@ from capture.wire.json.partial_arguments import PartialArguments
 from capture.wire.limits import MAX_CHOICES, check
 from capture.wire.shared import requests, responses
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
-from capture.wire.shared.usage import merge_counts
-from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
+from capture.wire.shared.usage import add_unit, merge_counts
+from capture.wire.types import (
+    JSON,
+    ParsedRequest,
+    ParsedResponse,
+    ParsedToolResult,
+    PartKind,
+    Usage,
+)
 
 NAME = "gemini"
 PROVIDER = "google"
@@ -34,10 +42,6 @@ _parts: dict[str, PartKind] = {
 _model_in_path = re.compile(
     r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$", re.IGNORECASE
 )
-
-# These bill a grounded prompt once, later models bill each of its searches:
-# https://ai.google.dev/gemini-api/docs/pricing
-_BILLED_ONCE_FOR_GROUNDING = ("gemini-1", "gemini-2")
 
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
@@ -113,7 +117,8 @@ def _parts_of(content: JSON) -> list[dict[str, JSON]]:
 class _Candidate(Choice):
     def __init__(self) -> None:
         super().__init__()
-        self.searches = 0
+        self.ran_code = False
+        self.n_images = 0
         self._n_calls = 0
         self._unfinished: PartialArguments | None = None  # of the latest call
 
@@ -122,19 +127,20 @@ class _Candidate(Choice):
         reason = stop_reason_in(candidate.get("finishReason"))
         if reason != "FINISH_REASON_UNSPECIFIED":  # the default of its enumeration
             self.stop_reason = reason or self.stop_reason
-        if grounding := candidate.get("groundingMetadata"):
-            queries = fields(grounding).get("webSearchQueries")
-            self.searches = len(queries) if isinstance(queries, list) else self.searches
         has_content = False
         for part in _parts_of(candidate.get("content")):
             if piece := part.get("text"):
                 name = "reasoning" if part.get("thought") is True else "content"
                 has_content |= self.add({name: piece})
+                continue
             call = part.get("functionCall")
             if isinstance(call, dict):
                 has_content |= self.add({"tool_calls": [self._as_openai_fragment(call)]})
             elif code := fields(part.get("executableCode")):
                 has_content |= self.add({"tool_calls": [self._code_call(code)]})
+            self.ran_code |= "codeExecutionResult" in part
+            kind = fields(part.get("inlineData")).get("mimeType")
+            self.n_images += isinstance(kind, str) and kind.startswith("image/")
         return has_content
 
     def _code_call(self, code: dict[str, JSON]) -> dict[str, JSON]:
@@ -175,6 +181,7 @@ class _GeminiResponse:
         self.candidates: dict[int, _Candidate] = {}
         self.blocked: str | None = None
         self._counts: dict[str, JSON] = {}
+        self._grounding = Grounding()
 
     def add(self, chunk: dict[str, JSON]) -> bool:
         """Adds a chunk; returns True when it has content."""
@@ -195,6 +202,7 @@ class _GeminiResponse:
                 candidate = self.candidates[key] = _Candidate()
                 check(len(self.candidates), MAX_CHOICES, "candidates")
             has_content |= candidate.add_candidate(entry)
+            self._grounding.add(entry)
         return has_content
 
     def is_complete(self) -> bool:
@@ -209,11 +217,19 @@ class _GeminiResponse:
         parsed_response.stop_reason = parsed_response.stop_reason or self.blocked
         parsed_response.usage = gemini_usage.read_usage(self._counts)
         parsed_response.service_tier = _tier_in(self._counts)
-        searches = sum(candidate.searches for candidate in self.candidates.values())
-        if searches and parsed_response.usage:
-            once = (parsed_response.response_model or "").startswith(_BILLED_ONCE_FOR_GROUNDING)
-            parsed_response.usage.units["web_searches"] = 1 if once else searches
+        if parsed_response.usage:
+            self._set_units(parsed_response.usage)
         return parsed_response
+
+    def _set_units(self, usage: Usage) -> None:
+        """Sets what is billed beside the tokens, or at another price than theirs."""
+        candidates = self.candidates.values()
+        if any(candidate.ran_code for candidate in candidates):
+            self._grounding.add_code()
+        self._grounding.set_units(usage, self._counts.get("toolUsePromptTokenCount"))
+        images = sum(candidate.n_images for candidate in candidates)
+        if usage.tokens_image_out is None:  # which of the tokens are the images' is not told
+            add_unit(usage, "images", images)
 
 
 def _parse_json(value: JSON) -> ParsedResponse:

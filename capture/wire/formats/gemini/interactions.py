@@ -5,11 +5,13 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import usage as gemini_usage
+from capture.wire.formats.gemini.grounding import Grounding
 from capture.wire.framing import sse
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
 from capture.wire.shared import requests, responses
+from capture.wire.shared.usage import add_unit
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -17,6 +19,7 @@ from capture.wire.types import (
     ParsedToolCall,
     ParsedToolResult,
     PartKind,
+    Usage,
 )
 
 NAME = "gemini_interactions"
@@ -78,9 +81,14 @@ class _InteractionStep:
         self.text = texts(start.get("content")) if self.kind == "model_output" else []
         self.thoughts = texts(start.get("summary")) if self.kind == "thought" else []
         self.arguments: list[str] = []
+        self.tool_arguments = [start.get("arguments")]  # of a tool that Google runs
+        self.n_images = sum(
+            content.get("type") == "image" for content in objects(start.get("content"))
+        )
 
     def add(self, delta: dict[str, JSON]) -> None:
         kind = delta.get("type")
+        self.n_images += kind == "image"
         if kind == "text":
             self.text += texts(delta.get("text"))
         elif kind == "thought_summary":
@@ -88,6 +96,9 @@ class _InteractionStep:
         elif kind == "arguments_delta":
             self.kind = self.kind or "function_call"
             self.arguments += texts(delta.get("arguments"))
+        elif "arguments" in delta:
+            self.kind = self.kind or kind
+            self.tool_arguments.append(delta["arguments"])
 
     def has_content(self) -> bool:
         return bool(self.text or self.thoughts or self.is_tool_call())
@@ -110,8 +121,9 @@ def _parse_json(value: JSON) -> ParsedResponse:
     parsed_response = ParsedResponse()
     _set_interaction(parsed_response, interaction)
     _set_end(parsed_response, interaction)
-    _set_steps(parsed_response, _steps_of(interaction))
-    parsed_response.usage = gemini_usage.read_interaction_usage(interaction.get("usage"))
+    steps = _steps_of(interaction)
+    _set_steps(parsed_response, steps)
+    parsed_response.usage = _usage(interaction.get("usage"), steps)
     return parsed_response
 
 
@@ -149,7 +161,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         check(len(steps), MAX_BLOCKS, "steps")
         if parsed_response.first_content_end is None and step and step.has_content():
             parsed_response.first_content_end = end
-    parsed_response.usage = gemini_usage.read_interaction_usage(counts)
+    parsed_response.usage = _usage(counts, final or list(steps.values()))
     parsed_response.note = sse.note(unread, body)
     _set_steps(parsed_response, final or list(steps.values()))
     return parsed_response
@@ -164,6 +176,22 @@ def _steps_of(interaction: dict[str, JSON]) -> list[_InteractionStep]:
 def _usage_in(event: dict[str, JSON]) -> dict[str, JSON]:
     """Returns the usage of the interaction so far, which events of several kinds may have."""
     return fields(event.get("usage")) or fields(fields(event.get("metadata")).get("total_usage"))
+
+
+def _usage(counts: JSON, steps: list[_InteractionStep]) -> Usage | None:
+    """Returns the usage with what is billed beside the tokens, or at another price than theirs."""
+    usage = gemini_usage.read_interaction_usage(counts)
+    if usage is None:
+        return None
+    grounding = Grounding()
+    grounding.add_counts(usage.raw.get("grounding_tool_count"))
+    for step in steps:
+        for arguments in step.tool_arguments:
+            grounding.add_step(step.kind, arguments)
+    grounding.set_units(usage, usage.raw.get("total_tool_use_tokens"))
+    if usage.tokens_image_out is None:
+        add_unit(usage, "images", sum(step.n_images for step in steps if step.kind != "user_input"))
+    return usage
 
 
 def _set_interaction(parsed_response: ParsedResponse, interaction: dict[str, JSON]) -> None:

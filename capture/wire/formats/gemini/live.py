@@ -9,13 +9,14 @@ from __future__ import annotations
 from capture.wire import errors
 from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.formats.gemini.generate_content import error_body, parse_request, tool_results
+from capture.wire.formats.gemini.grounding import Grounding
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.json.lenient import clean, dump
 from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import responses
 from capture.wire.shared.usage import merge_counts
-from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 
 __all__ = [
     "NAME",
@@ -47,28 +48,25 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     spoken: list[str] = []
     thoughts: list[str] = []
     counts: dict[str, JSON] = {}
+    grounding = Grounding()
     unread: list[int] = []
     for _, message, end in sse.read_objects(body, unread):
         content = fields(message.get("serverContent"))
+        _add_grounding(grounding, content)
         has_content = bool(content.get("outputTranscription"))
         spoken += filter(None, [text(fields(content.get("outputTranscription")).get("text"))])
         for part in objects(fields(content.get("modelTurn")).get("parts")):
             has_content = True
             if piece := text(part.get("text")):
                 (thoughts if part.get("thought") is True else written).append(piece)
-        for call in objects(fields(message.get("toolCall")).get("functionCalls")):
-            has_content = True
-            parsed_response.tool_calls.append(_tool_call(call))
-            check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
+        calls = objects(fields(message.get("toolCall")).get("functionCalls"))
+        has_content |= bool(calls)
+        parsed_response.tool_calls += map(_tool_call, calls)
+        check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
         merge_counts(counts, gemini_usage.metadata_in(message))
         if message.get("error"):
             parsed_response.error = errors.message_of_event(message)
-        if content.get("interrupted") is True:
-            parsed_response.stop_reason = "interrupted"
-        if content.get("turnComplete") is True:
-            parsed_response.complete = True
-            reason = text(content.get("turnCompleteReason")) or parsed_response.stop_reason
-            parsed_response.stop_reason = reason or "turnComplete"
+        _set_end(parsed_response, content)
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     if parsed_response.tool_calls:
@@ -77,9 +75,32 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None
     parsed_response.content = join_text(written or spoken)
     parsed_response.reasoning = join_text(thoughts)
-    parsed_response.usage = gemini_usage.read_usage(counts)
+    parsed_response.usage = _usage(counts, grounding)
     parsed_response.note = sse.note(unread, body)
     return parsed_response
+
+
+def _set_end(parsed_response: ParsedResponse, content: dict[str, JSON]) -> None:
+    if content.get("interrupted") is True:
+        parsed_response.stop_reason = "interrupted"
+    if content.get("turnComplete") is True:
+        parsed_response.complete = True
+        reason = text(content.get("turnCompleteReason")) or parsed_response.stop_reason
+        parsed_response.stop_reason = reason or "turnComplete"
+
+
+def _add_grounding(grounding: Grounding, content: dict[str, JSON]) -> None:
+    grounding.add(content)
+    parts = objects(fields(content.get("modelTurn")).get("parts"))
+    if any("codeExecutionResult" in part for part in parts):
+        grounding.add_code()
+
+
+def _usage(counts: dict[str, JSON], grounding: Grounding) -> Usage | None:
+    usage = gemini_usage.read_usage(counts)
+    if usage is not None:
+        grounding.set_units(usage, counts.get("toolUsePromptTokenCount"))
+    return usage
 
 
 def _tool_call(call: dict[str, JSON]) -> ParsedToolCall:

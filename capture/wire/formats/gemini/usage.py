@@ -50,6 +50,7 @@ def read_usage(raw: JSON) -> Usage | None:
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
+    _add_video(usage, prompts, responses, "tokenCount")
     return usage
 
 
@@ -72,9 +73,7 @@ def read_interaction_usage(raw: JSON) -> Usage | None:
         raw=clean_json(raw),
     )
     _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")
-    for tool in objects(raw.get("grounding_tool_count")):
-        if tool.get("type") == "google_search":
-            add_unit(usage, "web_searches", tool.get("count"))
+    _add_video(usage, prompts, responses, "tokens")
     return usage
 
 
@@ -101,6 +100,14 @@ def _count_modality(modality: str, details: list[dict[str, JSON]], name: str) ->
         and (n := count(detail.get(name))) is not None
     ]
     return count(sum(found)) if found else None
+
+
+def _add_video(
+    usage: Usage, prompts: list[dict[str, JSON]], responses: list[dict[str, JSON]], name: str
+) -> None:
+    """Sets the tokens that are video, whose price is its own with some models."""
+    add_unit(usage, "input_video_tokens", _count_modality("video", prompts, name))
+    add_unit(usage, "output_video_tokens", _count_modality("video", responses, name))
 
 
 def _add_cached_modalities(usage: Usage, details: list[dict[str, JSON]], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from capture.wire.types import JSON, BilledUsage, ParsedResponse, ParsedToolCall, Usage
@@ -241,7 +242,7 @@ EXCHANGES = [
             content="Found it.",
             stop_reason="end_turn",
             tool_calls=[ParsedToolCall("srvtoolu_1", "web_search", '{"query":"x"}')],
-            usage=counted(7, output_tokens=7),
+            usage=replace(counted(7, output_tokens=7), units={"web_searches": 1}),
         ),
         first_content=b'"srvtoolu_1","name"',
     ),

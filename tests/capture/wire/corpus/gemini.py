@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
@@ -451,7 +452,7 @@ INTERACTION_COUNTED = Usage(
     tokens_cache_read=4,
     tokens_reasoning=10,
     tokens_audio_in=8,
-    units={"web_searches": 2},
+    units={"web_searches": 2, "grounding_tokens": 5},
     raw=INTERACTION_USAGE,
 )
 STEPS = [
@@ -510,7 +511,9 @@ INTERACTIONS = [
             ],
             stop_reason="requires_action",
             service_tier="flex",
-            usage=INTERACTION_COUNTED,
+            usage=replace(  # the code's results are billed, what the searches found is not
+                INTERACTION_COUNTED, units={"web_searches": 2, "unsplit_tool_tokens": 5}
+            ),
         ),
         first_content=b'"Let me "',
     ),

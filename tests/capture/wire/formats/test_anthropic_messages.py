@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from capture.wire.formats.anthropic import messages as anthropic_messages
-from capture.wire.types import ParsedToolResult, Usage
+from capture.wire.formats.anthropic import usage as anthropic_usage
+from capture.wire.types import JSON, BilledUsage, ParsedToolResult, Usage
 from tests.capture.wire.corpus.anthropic import EXCHANGES
 from tests.capture.wire.corpus.exchanges import Exchange
 
@@ -129,3 +130,47 @@ def test_error_body_is_anthropics() -> None:
         },
         "request_id": "req_1",
     }
+
+
+def charged(*blocks: JSON, usage: JSON = None, **more: JSON) -> dict[str, float]:
+    counts = {"input_tokens": 1, "output_tokens": 1, **(usage or {})}
+    body = {"type": "message", "content": list(blocks), "usage": counts, **more}
+    parsed = anthropic_messages.parse_response(
+        json.dumps(body).encode(), status=200, content_type="application/json"
+    )
+    assert parsed.usage is not None
+    return parsed.usage.units
+
+
+def test_tools_that_anthropic_ran_are_counted_by_the_usage_or_the_content() -> None:
+    found: JSON = {"type": "web_search_tool_result", "content": [{"url": "u"}]}
+    failed: JSON = {"type": "web_search_tool_result", "content": {"error_code": "unavailable"}}
+    bash: JSON = {"type": "server_tool_use", "name": "bash_code_execution", "input": {}}
+    fetch: JSON = {"type": "server_tool_use", "name": "web_fetch", "input": {}}
+    ours: JSON = {"type": "tool_use", "name": "code_execution", "input": {}}
+    assert charged(found, failed, found) == {"web_searches": 2}  # a gateway without counts
+    assert charged(found, usage={"server_tool_use": {"web_search_requests": 3}}) == {
+        "web_searches": 3
+    }
+    assert charged(bash, fetch, ours) == {"code_executions": 1}
+    assert charged(usage={"server_tool_use": {"code_execution_requests": 2}}) == {
+        "code_executions": 2
+    }
+    assert charged(container={"id": "container_1"}) == {"code_executions": 1}
+    assert charged(fetch, ours, usage={"server_tool_use": {"web_fetch_requests": 4}}) == {}
+
+
+def test_code_is_free_beside_the_web_tools_of_2026() -> None:
+    def units(tools: bytes) -> dict[str, float]:
+        usage = Usage(units={"code_executions": 2, "web_searches": 1})
+        usage.billed = [BilledUsage(None, Usage(units={"code_executions": 2}))]
+        anthropic_usage.drop_free_executions(usage, tools)
+        assert ("code_executions" in usage.billed[0].usage.units) == (
+            "code_executions" in usage.units
+        )
+        return usage.units
+
+    assert units(b'[{"type":"web_search_20260209"}]') == {"web_searches": 1}
+    assert units(b'[{"type":"web_fetch_20260318"}]') == {"web_searches": 1}
+    assert "code_executions" in units(b'[{"type":"web_search_20250305"}]')
+    assert "code_executions" in units(b"")

@@ -1,0 +1,25 @@
+"""What a provider's tools are billed by, as far as only the tools of the request tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from capture.parsing.parsed_call import StoredPart
+from capture.wire.formats.anthropic import messages as anthropic_messages
+from capture.wire.formats.anthropic import usage as anthropic_usage
+from capture.wire.formats.gemini import generate_content as gemini
+from capture.wire.formats.gemini import grounding
+from capture.wire.types import Usage
+
+# For each wire format: the unit that depends on the request's tools, and what decides it.
+_RULES: dict[str, tuple[str, Callable[[Usage, bytes], None]]] = {
+    anthropic_messages.NAME: ("code_executions", anthropic_usage.drop_free_executions),
+    gemini.NAME: ("web_searches", grounding.tell_other_searches),
+}
+
+
+def settle(wire_format: str, usage: Usage, parts: Iterable[StoredPart]) -> None:
+    """Corrects the units of a usage by the tools that the request offered."""
+    unit, decide = _RULES.get(wire_format, (None, None))
+    if decide is not None and unit in usage.units:
+        decide(usage, b"".join(part.data for part in parts if part.kind == "tools"))
