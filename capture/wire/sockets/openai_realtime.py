@@ -1,5 +1,6 @@
 """The turns of OpenAI's Realtime: responses that the agent requests or that its voice begins,
-within one conversation that the provider keeps.
+within one conversation that the provider keeps; and transcripts of the agent's voice, which
+another model makes and bills.
 
 https://platform.openai.com/docs/api-reference/realtime-server-events
 """
@@ -38,6 +39,7 @@ class _Event(msgspec.Struct):
     response: msgspec.Raw = _NOTHING
     item: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = _NOTHING
 
 
 class _Head(msgspec.Struct):
@@ -54,6 +56,11 @@ _read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # The fields of a session, or of a response.create, that are not part of the model's request.
 _NOT_IN_REQUEST = frozenset(
     ("id", "object", "type", "expires_at", "client_secret", "tracing", "include", "conversation")
+)
+_SESSION_EVENTS = frozenset(
+    f"{kind}.{change}"
+    for kind in ("session", "transcription_session")
+    for change in ("created", "updated")
 )
 _ITEM_EVENTS = frozenset(
     ("conversation.item.created", "conversation.item.added", "conversation.item.done")
@@ -93,7 +100,7 @@ class RealtimeTurnTracker:
         event = _event(message)
         if event is None:
             return []
-        if event.type in ("session.created", "session.updated"):
+        if event.type in _SESSION_EVENTS:
             self._session = _fields(event.session)
         elif event.type in _ITEM_EVENTS:
             self._put_item(bytes(event.item))
@@ -101,6 +108,9 @@ class RealtimeTurnTracker:
             self._items.remove(event.item_id)
         elif event.type == "conversation.item.input_audio_transcription.completed":
             self._items.put(f"transcript of {event.item_id}", message)
+            return self._transcription(message, is_billed=bytes(event.usage) not in (b"", b"null"))
+        elif event.type == "conversation.item.input_audio_transcription.failed":
+            return self._transcription(message, is_billed=False)
         elif event.type == "error":
             return self._follow_error(message, bytes(event.error))
         return self._follow_response(event, message)
@@ -112,6 +122,20 @@ class RealtimeTurnTracker:
         if self._unseen and key not in self._items and not _is_from_model(item):
             self._items.remove(self._unseen.popleft())  # the provider has given it an id
         self._items.put(key, item)
+
+    def _transcription(self, message: bytes, *, is_billed: bool) -> list[TurnEvent]:
+        """Returns the whole turn of a transcript. One without a usage, of a session that names no
+        model for it, is part of the conversation."""
+        config = _transcription_config(self._session)
+        if not (is_billed or config.get("model")):
+            return []
+        self._n += 1
+        body = as_object({**config, "input": b"[]"})
+        return [
+            TurnStarted(self._n, body),
+            TurnMessage(self._n, as_sse_event(message)),
+            TurnEnded(self._n),
+        ]
 
     def _follow_response(self, event: _Event, message: bytes) -> list[TurnEvent]:
         id_ = _id(bytes(event.response)) if event.response else event.response_id
@@ -169,8 +193,9 @@ def _odd_event(found: dict[str, bytes]) -> _Event | None:
     event.event_id, event.response_id, event.item_id = (
         load(found.get(name, b"null"))[0] for name in ("event_id", "response_id", "item_id")
     )
-    event.session, event.response, event.item, event.error = (
-        msgspec.Raw(found.get(name, b"")) for name in ("session", "response", "item", "error")
+    event.session, event.response, event.item, event.error, event.usage = (
+        msgspec.Raw(found.get(name, b""))
+        for name in ("session", "response", "item", "error", "usage")
     )
     return event
 
@@ -180,6 +205,16 @@ def _fields(raw: msgspec.Raw) -> dict[str, bytes]:
         return {name: bytes(value) for name, value in _read_fields(raw).items()} if raw else {}
     except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
+
+
+def _transcription_config(session: dict[str, bytes]) -> dict[str, bytes]:
+    """Returns how the agent's voice is transcribed: the model, the language, a prompt."""
+    found = session.get("input_audio_transcription")  # as it was before Realtime left beta
+    if found is None:
+        audio = _fields(msgspec.Raw(session.get("audio", b"")))
+        voice = _fields(msgspec.Raw(audio.get("input", b"")))
+        found = voice.get("transcription", b"")
+    return _fields(msgspec.Raw(found))
 
 
 def _read_head(raw: bytes) -> _Head:

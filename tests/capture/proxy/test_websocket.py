@@ -218,6 +218,57 @@ def test_each_realtime_response_is_a_call(server: ServerName, bridge: Bridge) ->
     assert "sk-secret" not in json.dumps([first, second])
 
 
+TRANSCRIPTION = "conversation.item.input_audio_transcription"
+TOKENS = {
+    "type": "tokens",
+    "total_tokens": 110,
+    "input_tokens": 100,
+    "input_token_details": {"text_tokens": 10, "audio_tokens": 90},
+    "output_tokens": 10,
+}
+DURATION = {"type": "duration", "seconds": 60}
+
+
+def transcription(connection: ServerConnection) -> None:
+    """Transcripts of what the agent says, and no response."""
+    for model, usage in (("gpt-4o-transcribe", TOKENS), ("whisper-1", DURATION)):
+        voice = {"input": {"transcription": {"model": model}}}
+        session = {"type": "transcription", "id": "sess_1", "audio": voice}
+        say(connection, {"type": "session.updated", "session": session})
+        hear(connection)
+        part = {"item_id": model, "content_index": 0}
+        say(
+            connection,
+            {"type": f"{TRANSCRIPTION}.delta", "delta": "Hal", **part},
+            {"type": f"{TRANSCRIPTION}.completed", "transcript": "Hallo", "usage": usage, **part},
+        )
+    error = {"type": "transcription_error", "message": "it was too noisy"}
+    say(connection, {"type": f"{TRANSCRIPTION}.failed", "item_id": "noise", "error": error})
+    with suppress(ConnectionClosed):
+        connection.recv()
+
+
+def test_each_transcript_of_a_realtime_session_is_a_call(bridge: Bridge) -> None:
+    ledger, _ = bridge(transcription, SERVERS[0])
+    headers = {"x-agentledger-session-id": "dictation", "authorization": "Bearer sk-1"}
+    with connect(
+        address(ledger, "/v1/realtime?intent=transcription"), additional_headers=headers
+    ) as agent:
+        for n_messages in (3, 4):
+            agent.recv()
+            agent.send('{"type":"input_audio_buffer.append","audio":"AAAA"}')
+            for _ in range(n_messages - 1):
+                agent.recv()
+    by_tokens, by_time, failed = ledger.calls("dictation", count=3)
+    assert [c["model_id"] for c in (by_tokens, by_time)] == ["gpt-4o-transcribe", "whisper-1"]
+    assert (by_tokens["content"], by_tokens["outcome"]) == ("Hallo", "completed")
+    assert (by_tokens["tokens_in"], by_tokens["tokens_audio_in"]) == (100, 90)
+    # https://openai.com/api/pricing: text 2.50 and 10, audio 6 USD a million; 0.006 a minute
+    assert Decimal(str(by_tokens["cost_usd"])) == Decimal("0.000665")
+    assert Decimal(str(by_time["cost_usd"])) == Decimal("0.006")
+    assert (failed["cost_usd"], failed["error_detail"]) == (None, "it was too noisy")
+
+
 # --- Responses ---
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,8 @@ from capture.wire.sockets.turns import (
     TurnTracker,
     as_sse_event,
 )
+
+JSON = Any
 
 KINDS = (RealtimeTurnTracker, ResponsesTurnTracker, GeminiLiveTurnTracker)
 
@@ -43,11 +46,16 @@ _messages = st.one_of(
                 "error",
                 "conversation.item.create",
                 "conversation.item.added",
+                "conversation.item.input_audio_transcription.completed",
+                "conversation.item.input_audio_transcription.failed",
+                "transcription_session.updated",
                 "response.completed",
             ]
         ),
         st.dictionaries(
-            st.sampled_from(["session", "response", "item", "error", "event_id", "response_id"]),
+            st.sampled_from(
+                ["session", "response", "item", "error", "usage", "event_id", "response_id"]
+            ),
             st.one_of(_values, st.fixed_dictionaries({"id": st.sampled_from(["a", "b"])})),
         ),
     ),
@@ -99,6 +107,37 @@ def test_a_long_conversation_is_kept_within_its_bound() -> None:
     assert isinstance(begins, TurnStarted)
     assert len(begins.body) < MAX_HISTORY + 50_000
     assert json.loads(begins.body)["input"][-1]["id"] == "item_99"
+
+
+GA = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe", "language": "de"}}}}
+BETA = {"input_audio_transcription": {"model": "gpt-4o-transcribe", "language": "de"}}
+TRANSCRIBED = {
+    "type": "conversation.item.input_audio_transcription.completed",
+    "item_id": "item_1",
+    "transcript": "Hallo",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "session"), [("session", GA), ("session", BETA), ("transcription_session", BETA)]
+)
+def test_a_transcript_is_a_turn_of_the_model_that_made_it(kind: str, session: JSON) -> None:
+    turns = RealtimeTurnTracker()
+    turns.from_provider(json.dumps({"type": f"{kind}.updated", "session": session}).encode())
+    message = json.dumps(TRANSCRIBED).encode()
+    begins, *rest = turns.from_provider(message)
+    assert isinstance(begins, TurnStarted)
+    assert json.loads(begins.body) == {"model": "gpt-4o-transcribe", "language": "de", "input": []}
+    assert rest == [TurnMessage(1, as_sse_event(message)), TurnEnded(1)]
+
+
+@pytest.mark.parametrize("session", [{}, {"audio": 3}, {"audio": {"input": []}}])
+def test_a_transcript_of_no_known_model_is_a_turn_if_it_is_billed(session: JSON) -> None:
+    turns = RealtimeTurnTracker()
+    turns.from_provider(json.dumps({"type": "session.created", "session": session}).encode())
+    assert turns.from_provider(json.dumps({**TRANSCRIBED, "usage": None}).encode()) == []
+    billed = {**TRANSCRIBED, "usage": {"type": "duration", "seconds": 3}}
+    assert len(turns.from_provider(json.dumps(billed).encode())) == 3
 
 
 def test_an_error_ends_the_turn_that_it_is_about() -> None:
