@@ -10,7 +10,7 @@ from capture.proxy.browser_responses import add_headers, allow_preflight, show_r
 from capture.proxy.forward import forward
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
-from capture.proxy.passthrough import pass_through
+from capture.proxy.passthrough import forward_file, pass_through
 from capture.proxy.refusals import refusal_response, stop_response
 from capture.proxy.request_body import NoRoom, RequestBody, read_beginning, read_body
 from capture.proxy.responses import log_detail, unknown_upstream, unrecordable
@@ -66,11 +66,12 @@ async def serve(request: ProxyRequest) -> ProxyResponse:
         return refusal_response(wire_format or RAW, new_action_id(), error.refused)
     except UnknownUpstream as error:
         return unknown_upstream(wire_format or RAW, error)
-    call.only_reads = request.method == "GET" or (
-        wire_format is not None and registry.find_fetch(request.method, path) is not None
-    )
+    fetch = registry.find_fetch(request.method, path)
+    call.only_reads = request.method == "GET" or fetch is not None
     if wire_format is None:
         return await forward_other_traffic(request, runtime, call)
+    if fetch is not None and registry.may_be_any_file(fetch, path):
+        return await forward_file(request, runtime, call)
     if not runtime.writer.has_room() and runtime.config.on_full == "pass":
         return await forward_unrecorded(request, runtime, call)
     return await record_and_forward(request, runtime, call)

@@ -23,6 +23,7 @@ from capture.ledger.rollups import Rollups
 from capture.ledger.sessions import SessionRows
 from capture.ledger.spend import Spending
 from capture.models import NAME_LENGTH, Call, CallBody, PriceCorrection
+from capture.parsing.parsed_call import ParsedCall
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.cost import Cost
 from capture.wire.registry import find_fetch
@@ -58,7 +59,10 @@ class FetchedResponses:
         earlier = self._earlier_calls(entry.call.stored_id)
         first = earlier[0] if earlier else None
         is_counted = any(row["usage_source"] == "provider" for row in earlier)
-        if entry.call.usage_source != "provider" or is_counted:
+        if entry.call.usage_source != "provider":
+            if first is not None or not _is_answer(entry.call):
+                entry = entry.without_usage()
+        elif is_counted:
             entry = entry.without_usage()
         elif first is not None and find_fetch(first["method"], first["path"]) is None:
             self._credit(first, entry)
@@ -117,6 +121,11 @@ class FetchedResponses:
             return cast("str | None", row["session_name"])
         session = self._sessions.find_by_id(row["session_id"])
         return session.session_id if session else None
+
+
+def _is_answer(call: ParsedCall) -> bool:
+    """An answer without usage has an unknown cost; a poll that brought none costs nothing."""
+    return not call.parsed_response.is_pending and (call.status or 0) < 400
 
 
 def _cost_as_asked(asked: Row, entry: Entry) -> Cost:

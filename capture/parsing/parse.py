@@ -18,6 +18,7 @@ from capture.parsing.parsed_call import (
     request_size,
 )
 from capture.parsing.raw_facts import (
+    CUT_SHORT,
     damage_notes,
     error_detail,
     first_byte_ms,
@@ -30,6 +31,7 @@ from capture.parsing.raw_facts import (
 from capture.parsing.request_body import StoredRequest, parse_request_body
 from capture.parsing.response_body import parse_response_body
 from capture.wire import registry
+from capture.wire.formats import batch_results
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.limits import DEFAULT, Limits
 from capture.wire.shared.choices import join_split_answer
@@ -100,7 +102,10 @@ def _find_usage(
     outcome: Outcome,
     guard: Guard,
 ) -> tuple[Usage | None, str]:
-    if parsed_response.is_pending:  # what it has used so far is not what it will cost
+    # What a response has used so far is not what it will cost, and of the results of a batch all or
+    # none are counted.
+    is_cut = parsed_response.is_raw or outcome in CUT_SHORT
+    if parsed_response.is_pending or (is_cut and wire_format.NAME in batch_results.NAMES):
         return None, "none"
     usage, source = None, "none"
     with suppress(Stopped), guard():

@@ -76,7 +76,7 @@ def damage_notes(exchange: Exchange) -> list[str]:
     return [DAMAGED] if exchange.is_damaged else []
 
 
-_CUT_SHORT = {
+CUT_SHORT = {
     Outcome.INTERRUPTED: "AgentLedger stopped before the response was complete",
     Outcome.CLIENT_LEFT: "the agent disconnected before the response was complete",
     Outcome.UPSTREAM_CUT: "the upstream closed the connection before the response was complete",
@@ -89,7 +89,7 @@ def outcome_of(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
     outcome = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
     if (
         outcome is not Outcome.COMPLETED
-        and outcome in _CUT_SHORT
+        and outcome in CUT_SHORT
         and parsed_response.complete
         and exchange.piece_times_ns
     ):
@@ -105,7 +105,7 @@ def error_detail(
 ) -> str | None:
     if outcome is Outcome.COMPLETED:  # an error in the response makes it an UPSTREAM_ERROR
         return None
-    details = [parsed_response.error, _CUT_SHORT.get(outcome)]
+    details = [parsed_response.error, CUT_SHORT.get(outcome)]
     if exchange.end is not None:
         is_ours = outcome is Outcome.REFUSED or (
             exchange.response is not None and exchange.response.is_ours

@@ -31,6 +31,13 @@ async def forward(request: ProxyRequest, call: ForwardedCall, body: RequestBody)
         call.settle_later(outcome)
         call.record(call.entry.end, outcome, "no response had arrived yet")
         raise
+    return await respond_or_abort(request, call, response)
+
+
+async def respond_or_abort(
+    request: ProxyRequest, call: ForwardedCall, response: UpstreamResponse
+) -> ProxyResponse:
+    """Returns the upstream's response, or our own where the spool failed."""
     try:
         return await respond(request, call, response)
     except ResponseAborted as aborted:

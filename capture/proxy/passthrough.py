@@ -1,4 +1,5 @@
-"""Traffic that is forwarded as it comes, without a record."""
+"""Traffic that is forwarded as it comes, without a record; and files, of which those with the
+results of a batch are recorded: only the beginning of a file tells."""
 
 from __future__ import annotations
 
@@ -8,12 +9,17 @@ from capture.admission.charge import Charge
 from capture.exchange import Outcome
 from capture.proxy import recorded_headers
 from capture.proxy.asgi_types import Chunks
+from capture.proxy.begin_call import NotSpooled, RefusedCall, begin_call
+from capture.proxy.forward import respond_or_abort
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse, ResponseAborted
 from capture.proxy.incoming_call import IncomingCall
+from capture.proxy.refusals import stop_response
 from capture.proxy.request_body import RequestBody, stream_body
-from capture.proxy.responses import upstream_failed
+from capture.proxy.responses import log_detail, unrecordable, upstream_failed
 from capture.proxy.runtime import Runtime
 from capture.upstream.client import UpstreamCut, UpstreamError, UpstreamResponse
+from capture.wire.formats import batch_results
+from capture.wire.framing.content_encoding import decode
 
 
 async def pass_through(
@@ -43,6 +49,12 @@ async def pass_through(
     finally:
         if body is not None:
             body.discard()
+    return relay_unrecorded(runtime, response, charge)
+
+
+def relay_unrecorded(
+    runtime: Runtime, response: UpstreamResponse, charge: Charge | None = None
+) -> ProxyResponse:
     if charge is not None:
         charge.begin_response(response.status, recorded_headers.response_headers(response.headers))
 
@@ -94,3 +106,51 @@ async def download(response: UpstreamResponse, charge: Charge | None) -> Chunks:
                 return
     except UpstreamCut as cut:
         raise ResponseAborted from cut
+
+
+async def forward_file(
+    request: ProxyRequest, runtime: Runtime, call: IncomingCall
+) -> ProxyResponse:
+    """Most files pass without a record, however large they are. A stop refuses them all."""
+    refusal = stop_response(runtime, call)
+    if refusal is not None:
+        return refusal
+    request.cancel_on_hang_up()
+    destination, target = call.route
+    try:
+        response = await runtime.upstream.send(destination, call.method, target, call.headers, None)
+    except UpstreamError as error:
+        return upstream_failed(call.wire_format, call.action_id, error)
+    try:
+        if not await _has_results(response):
+            runtime.counters.passed_through += 1
+            return relay_unrecorded(runtime, response)
+        begun = await begin_call(runtime, call, RequestBody(b"", 0))
+    except NotSpooled as error:
+        if runtime.config.on_full == "pass":
+            runtime.counters.unrecorded += 1
+            return relay_unrecorded(runtime, response)
+        response.close()
+        runtime.counters.refused_full += 1
+        log_detail(error.summary, str(error))
+        return unrecordable(call.wire_format, call.action_id, error.summary, may_retry=True)
+    except BaseException:  # cancelled: the agent hung up, or the process is being stopped
+        response.close()
+        raise
+    if isinstance(begun, RefusedCall):
+        response.close()
+        return begun.response
+    return await respond_or_abort(request, begun, response)
+
+
+async def _has_results(response: UpstreamResponse) -> bool:
+    if response.status != 200:
+        return False
+    try:
+        beginning = await response.peek()
+    except UpstreamCut:
+        return False  # whoever reads it finds out
+    headers = dict(response.headers)
+    if encoding := headers.get(b"content-encoding", b"").decode("latin-1"):
+        beginning = decode([beginning], encoding, batch_results.BEGINNING).body
+    return batch_results.begin_results(beginning)

@@ -14,7 +14,8 @@ from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.raw_facts import parse_raw_facts
 from capture.parsing.thumbnails import Thumbnail, Thumbnails
 from capture.pricing.call_cost import cost_of_call
-from capture.wire.limits import MAX_CPU_S, MB, MEMORY_PER_BYTE, Limits
+from capture.wire.formats import batch_results
+from capture.wire.limits import MAX_CPU_S, MAX_RESULTS_CPU_S, MB, MEMORY_PER_BYTE, Limits
 
 # What the process takes without any call, and what one call into C may take before it can be
 # stopped, are below the rest of the 400 MB that are promised.
@@ -47,7 +48,7 @@ class EntryMaker:
     def make(self, exchange: Exchange, n_spooled: int) -> Entry:
         """`n_spooled` is the size of the call in the spool."""
         least = LEAST_CPU_S + LEAST_CPU_S_PER_MB * n_spooled / MB
-        self._guard.begin_call(min(MAX_CPU_S, max(least, self._cpu_left_s)))
+        self._guard.begin_call(min(_most_cpu_s(exchange), max(least, self._cpu_left_s)))
         call = parse_call(
             exchange, keep_binaries=self._keep_binaries, limits=self.limits, guard=self._guard
         )
@@ -71,6 +72,12 @@ class EntryMaker:
     def _read_prices(self) -> None:
         self._prices_version = settings.AGENTLEDGER.price_sources.published_version()
         self._prices = settings.AGENTLEDGER.price_sources.read()
+
+
+def _most_cpu_s(exchange: Exchange) -> float:
+    request = exchange.request
+    has_results = request is not None and request.wire_format in batch_results.NAMES
+    return MAX_RESULTS_CPU_S if has_results else MAX_CPU_S
 
 
 def size_in_memory(entry: Entry) -> int:

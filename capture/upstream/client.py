@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
@@ -79,10 +79,19 @@ class UpstreamResponse:
     headers: list[tuple[bytes, bytes]]  # names in lower case, without those of the hop
     length: int | None  # of the body; None: the upstream did not say
     _response: ClientResponse
+    _peeked: list[bytes] = field(default_factory=list)  # a chunk at most
+
+    async def peek(self) -> bytes:
+        """Returns the next chunk, which stays to be read. Raises UpstreamCut."""
+        if not self._peeked:
+            self._peeked.append(await self.read_chunk())
+        return self._peeked[0]
 
     async def read_chunk(self) -> bytes:
         """Returns what has come of the body since the last chunk; empty at its end. Raises
         UpstreamCut."""
+        if self._peeked:
+            return self._peeked.pop()
         try:
             return await self._response.content.readany()
         except TimeoutError:
@@ -97,11 +106,12 @@ class UpstreamResponse:
         content = self._response.content
         if not content.is_eof() or content.exception() is not None:
             return None
-        return content.read_nowait()
+        peeked = self._peeked.pop() if self._peeked else b""
+        return peeked + content.read_nowait()
 
     def is_complete(self) -> bool:
         """Returns whether the last chunk ended the body, as far as is known without waiting."""
-        return self._response.content.at_eof()
+        return not self._peeked and self._response.content.at_eof()
 
     def close(self) -> None:
         """Closes the connection if the response is not complete, which cancels the upstream's

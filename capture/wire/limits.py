@@ -51,6 +51,8 @@ MEMORY_PER_BYTE = 4
 # CPU seconds for one call: its request may take half, its response what that leaves. An
 # answer of 128,000 events takes 0.9 s on a slow machine.
 MAX_CPU_S = 1.8
+# For the results of a batch, of which each is read as one response is: 10,000 take about a second.
+MAX_RESULTS_CPU_S = 8.0
 
 
 class TooMuch(Exception):

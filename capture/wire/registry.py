@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from capture.wire.formats import ollama, raw
+from capture.wire.formats import batch_results, ollama, raw
 from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.bedrock import converse as bedrock_converse
@@ -74,12 +74,18 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (r"/decisions", openai_decisions),
 )
 _INTERACTION = r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions/([^/]+)"
+_FILE = r"/files/([^/]+)/content"
+_GEMINI_FILE = r"/download/v1(?:beta1?|alpha)?/(?:files/)?([^/:]+):download"
 # By method and path: answers that another call asked for, with the id by which they are fetched.
 _FETCHES: dict[str, tuple[tuple[str, WireFormat], ...]] = {
     "GET": (
         (r"/responses/([^/]+)", openai_responses),
         (_INTERACTION, gemini_interactions),
         (r"/chat/deferred-completion/([^/]+)", openai_chat),  # xAI
+        (r"/messages/batches/([^/]+)/results", batch_results.ANTHROPIC),
+        (r"/v1(?:beta1?|alpha)?/batches/(?!batch_)([^/:]+)", batch_results.GEMINI),
+        (_FILE, batch_results.OPENAI),
+        (_GEMINI_FILE, batch_results.GEMINI),
     ),
     # What was used until then comes with the answer.
     "POST": (
@@ -108,6 +114,7 @@ _SOCKETS: tuple[tuple[str, Socket], ...] = (
 )
 _FORMATS: dict[str, WireFormat] = {found.NAME: found for _, found in (*_PATHS, ("", raw))}
 _FORMATS |= {found.NAME: found for _, (found, _) in _SOCKETS}
+_FORMATS |= {found.NAME: found for fetches in _FETCHES.values() for _, found in fetches}
 NAMES = frozenset(_FORMATS)
 
 _T = TypeVar("_T")
@@ -142,6 +149,15 @@ def _fetches_by_path(paths: tuple[tuple[str, WireFormat], ...]) -> Callable[[str
 
 
 _fetches = {method: _fetches_by_path(paths) for method, paths in _FETCHES.items()}
+
+
+_is_file = re.compile(rf".*(?:{_FILE}|{_GEMINI_FILE})", re.DOTALL | re.IGNORECASE).fullmatch
+
+
+def may_be_any_file(fetch: Fetch, path: str) -> bool:
+    """Returns whether what is fetched may as well be a file that is no answer: a picture, a list of
+    examples. Only its beginning tells."""
+    return fetch.wire_format.NAME in batch_results.NAMES and _is_file(f"/{path}") is not None
 
 
 def find_fetch(method: str, path: str) -> Fetch | None:

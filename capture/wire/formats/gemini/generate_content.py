@@ -65,7 +65,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
         body,
         status,
         content_type,
-        parse_json=_parse_json,
+        parse_json=read_json,
         parse_stream=read_stream,
         is_stream=_is_stream,
     )
@@ -232,7 +232,7 @@ class _GeminiResponse:
             add_unit(usage, "images", images)
 
 
-def _parse_json(value: JSON) -> ParsedResponse:
+def read_json(value: JSON) -> ParsedResponse:
     response = _GeminiResponse()
     response.add(fields(value))
     return response.finish()

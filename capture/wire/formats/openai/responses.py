@@ -50,7 +50,7 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     return responses.read_response(
-        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+        body, status, content_type, parse_json=read_json, parse_stream=_parse_stream
     )
 
 
@@ -76,7 +76,7 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-def _parse_json(value: JSON) -> ParsedResponse:
+def read_json(value: JSON) -> ParsedResponse:
     event = fields(value)
     response = fields(event.get("response")) or event  # a relay may send the last event alone
     parsed_response = ParsedResponse()
