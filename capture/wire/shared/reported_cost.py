@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from capture.wire.framing import sse
-from capture.wire.json.fields import count, fields, number, objects
+from capture.wire.json.fields import count, fields, number
 from capture.wire.types import JSON, ParsedResponse, Usage
 
 _MOST_USD = 1_000_000
@@ -21,6 +21,12 @@ _TOTALS = "cost total_cost estimated_cost cost_usd costUsd total_cost_usd respon
 # Of an object that is a cost by its name.
 _TOTALS_OF_A_COST = [*"total_cost total costUsd total_usd usd cost amount".split()]
 _CURRENCIES = ("currency", "cost_currency", "currency_code")
+_METADATA = ("provider_metadata", "providerMetadata")
+# Nearly all usages and responses have none of these.
+_IN_USAGE = frozenset((*_TOTALS, "cost_in_usd_ticks"))
+_BESIDE_USAGE = frozenset(
+    (*_TOTALS, *_CURRENCIES, *_METADATA, "x_nanogpt_pricing", "costDollars", "copilot_usage")
+)
 _USD = ("USD", "US$", "$")
 _AMOUNT = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,3})?)(?:\s*USD)?")
 
@@ -41,6 +47,8 @@ def reported_cost(usage: Mapping[str, JSON]) -> Decimal | None:
     If the agent's own key paid the provider (`is_byok` of OpenRouter and Vercel), that is added:
     https://openrouter.ai/docs/use-cases/usage-accounting
     """
+    if _IN_USAGE.isdisjoint(usage):
+        return None
     cost = _total(usage, _TOTALS)
     if cost is None:
         return _usd(count(usage.get("cost_in_usd_ticks")), _TICKS_PER_USD)
@@ -75,11 +83,10 @@ def add_header_cost(
 
     Most gateways send the headers of a stream before they know its cost: a 0 there says nothing.
     """
-    for name in COST_HEADERS:
-        cost = _usd(headers.get(name))
+    for name in headers.keys() & _COST_HEADERS:
+        cost = _usd(headers[name])
         if cost is not None and not (is_stream and cost == 0):
             _set(parsed_response, cost, name, headers[name])
-            return
 
 
 COST_HEADERS = (
@@ -96,6 +103,8 @@ COST_HEADERS = (
 )
 """The response headers in which gateways report the cost of a call in USD."""
 
+_COST_HEADERS = frozenset(COST_HEADERS)
+
 CACHE_HEADERS = (
     "cf-aig-cache-status",
     "helicone-cache",
@@ -106,18 +115,19 @@ CACHE_HEADERS = (
 )
 """The response headers in which gateways say whether they answered from a cache of their own."""
 
+_CACHE_HEADERS = frozenset(CACHE_HEADERS)
+
 
 def is_from_cache(headers: Mapping[str, str]) -> bool:
     """Returns true if a gateway took the response from its own cache: nobody is charged for it."""
-    for name in CACHE_HEADERS:
-        value = headers.get(name)
-        if value and (value.strip().lower() == "true" or value.strip().lower().endswith("hit")):
-            return True
-    return False
+    found = (headers[name].strip().lower() for name in headers.keys() & _CACHE_HEADERS)
+    return any(value == "true" or value.endswith("hit") for value in found)
 
 
 def _add(parsed_response: ParsedResponse, responses: Iterator[dict[str, JSON]]) -> None:
     for response in responses:
+        if _BESIDE_USAGE.isdisjoint(response) and not any(_vercel_places(response)):
+            continue
         usage = parsed_response.usage
         if not _is_in_usd(response):
             if usage is not None:
@@ -142,19 +152,23 @@ def _beside_usage(response: dict[str, JSON]) -> Iterator[tuple[str, Decimal | No
     yield "cost", _total(response, _TOTALS)
     for name in ("x_nanogpt_pricing", "costDollars"):
         yield name, _total_of_cost(response.get(name))
-    for place in _vercel_places(response):
-        for name in ("provider_metadata", "providerMetadata"):
-            yield name, _vercel_cost(fields(fields(place.get(name)).get("gateway")))
+    for metadata in _vercel_places(response):
+        yield "provider_metadata.gateway", _vercel_cost(fields(metadata.get("gateway")))
     credits = fields(response.get("copilot_usage")).get("total_nano_aiu")
     yield "copilot_usage", _usd(credits, _NANO_CREDITS_PER_USD)
 
 
 def _vercel_places(response: dict[str, JSON]) -> Iterator[dict[str, JSON]]:
-    yield response
-    yield fields(response.get("response"))
-    for choice in objects(response.get("choices"))[:1]:
-        yield fields(choice.get("message"))
-        yield fields(choice.get("delta"))
+    """Yields the metadata of Vercel's AI Gateway: of a response, of the response of an event, of
+    the message or delta of the first choice."""
+    choices = response.get("choices")
+    choice = fields(choices[0]) if isinstance(choices, list) and choices else {}
+    places = (response, response.get("response"), choice.get("message"), choice.get("delta"))
+    for place in places:
+        if isinstance(place, dict):
+            for name in _METADATA:
+                if name in place:
+                    yield fields(place[name])
 
 
 def _vercel_cost(gateway: dict[str, JSON]) -> Decimal | None:

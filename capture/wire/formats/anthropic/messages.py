@@ -118,6 +118,23 @@ class _ContentBlock:
         return ParsedToolCall(text(self.start.get("id")), text(self.start.get("name")), arguments)
 
 
+class _Counts:
+    """The usage of a stream, as its events bring it."""
+
+    def __init__(self) -> None:
+        self.so_far: dict[str, JSON] = {}
+        self.are_final = False
+
+    def begin(self, usage: dict[str, JSON]) -> None:
+        self.so_far = dict(usage)
+
+    def add(self, changes: dict[str, JSON]) -> None:
+        if not self.are_final and any(changes.get(name) is not None for name in _OUTPUT):
+            self.so_far.pop("output_tokens", None)  # message_start has a placeholder there
+            self.are_final = True
+        merge_counts(self.so_far, changes)
+
+
 def read_json(value: JSON) -> ParsedResponse:
     message = fields(value)
     parsed_response = ParsedResponse(usage=anthropic_usage.read_usage(message.get("usage")))
@@ -143,8 +160,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     blocks: list[_ContentBlock] = []
     by_index: dict[int | None, _ContentBlock] = {}
     whole: list[_ContentBlock] = []  # of a message that did not come in pieces
-    counts: dict[str, JSON] = {}
-    counts_are_final = False
+    counts = _Counts()
     container: JSON = None
     for name, event, end in events:
         number = event.get("index")
@@ -165,23 +181,20 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "message_start" or name == "message":
             message = event if name == "message" else fields(event.get("message"))
             _set_message(parsed_response, message)
-            counts = dict(fields(message.get("usage")))
+            counts.begin(fields(message.get("usage")))
             container = message.get("container")
             whole = [_ContentBlock(one, ended=True) for one in objects(message.get("content"))]
             if name == "message":  # all of it in one event
-                parsed_response.complete = counts_are_final = True
+                parsed_response.complete = counts.are_final = True
             block = next(filter(_ContentBlock.has_content, whole), None)
         elif name == "message_delta":
             changed = fields(event.get("delta"))
             reason = stop_reason_in(changed.get("stop_reason"))
             container = changed.get("container") or container
             parsed_response.stop_reason = reason or parsed_response.stop_reason
-            changes = fields(event.get("usage"))
-            if not counts_are_final and any(changes.get(name) is not None for name in _OUTPUT):
-                counts.pop("output_tokens", None)  # message_start has a placeholder there
-                counts_are_final = True
-            merge_counts(counts, changes)
+            counts.add(fields(event.get("usage")))
         elif name == "message_stop":
+            counts.add(fields(event.get("usage")))  # of some copies of the API
             parsed_response.complete = True
         elif name == "error" or event.get("error"):
             parsed_response.error = errors.message_of_event(event)
@@ -189,9 +202,9 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         check(len(blocks), MAX_BLOCKS, "content blocks")
         if parsed_response.first_content_end is None and block and block.has_content():
             parsed_response.first_content_end = end
-    parsed_response.usage = anthropic_usage.read_usage(counts)
-    _set_tier(parsed_response, counts)
-    if parsed_response.usage and not counts_are_final:
+    parsed_response.usage = anthropic_usage.read_usage(counts.so_far)
+    _set_tier(parsed_response, counts.so_far)
+    if parsed_response.usage and not counts.are_final:
         parsed_response.usage.tokens_out = None
         parsed_response.usage.billed = []
     _set_blocks(parsed_response, blocks or whole, container)

@@ -37,11 +37,15 @@ def read_usage(raw: JSON) -> Usage | None:
     # The Live API has another name for the candidates.
     responses = objects(raw.get("candidatesTokensDetails") or raw.get("responseTokensDetails"))
     response = "responseTokenCount" if "responseTokenCount" in raw else "candidatesTokenCount"
+    thoughts = count(raw.get("thoughtsTokenCount"))
+    if thoughts is None:
+        thoughts = _thoughts_of_total(raw, response)
+    written = count(raw.get(response))
     usage = Usage(
         tokens_in=sum_counts(raw, "promptTokenCount", "toolUsePromptTokenCount"),
-        tokens_out=sum_counts(raw, response, "thoughtsTokenCount"),
+        tokens_out=written if thoughts is None else (written or 0) + thoughts,
         tokens_cache_read=count(raw.get("cachedContentTokenCount")),
-        tokens_reasoning=count(raw.get("thoughtsTokenCount")),
+        tokens_reasoning=thoughts,
         tokens_audio_in=_count_modality("audio", prompts, "tokenCount"),
         tokens_audio_out=_count_modality("audio", responses, "tokenCount"),
         tokens_image_in=_count_modality("image", prompts, "tokenCount"),
@@ -52,6 +56,17 @@ def read_usage(raw: JSON) -> Usage | None:
     _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
     _add_video(usage, prompts, responses, "tokenCount")
     return usage
+
+
+def _thoughts_of_total(raw: dict[str, JSON], response: str) -> int | None:
+    """Returns what only the total includes beside the prompt, the tools' results and the
+    response."""
+    names = ("totalTokenCount", "promptTokenCount", response)
+    total, prompt, written = (count(raw.get(name)) for name in names)
+    if total is None or prompt is None or written is None:
+        return None
+    rest = total - prompt - written - (count(raw.get("toolUsePromptTokenCount")) or 0)
+    return rest if rest > 0 else None
 
 
 def read_interaction_usage(raw: JSON) -> Usage | None:

@@ -179,4 +179,6 @@ def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
     for choice in objects(chunk.get("choices"))[:1]:
         if of_choice := fields(choice.get("usage")):
             return of_choice
-    return {name: chunk[name] for name in _OLLAMA_COUNTS if name in chunk}
+    if "eval_count" in chunk:
+        return {name: chunk[name] for name in _OLLAMA_COUNTS if name in chunk}
+    return None

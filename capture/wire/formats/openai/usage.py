@@ -92,9 +92,12 @@ def _snake(name: str) -> str:
 def _best_count(
     prompt: dict[str, JSON], usage: dict[str, JSON], names: tuple[str, ...]
 ) -> int | None:
-    """Returns a count of the details, or the one beside them if that is all there is."""
+    """Returns a count of the details, or the one beside them if there is none but 0."""
     found = first_count(prompt, *names)
-    return found or (beside if (beside := first_count(usage, *names)) is not None else found)
+    if found:
+        return found
+    beside = first_count(usage, *names)
+    return found if beside is None else beside
 
 
 def _read_write_times(usage: Usage, prompt: dict[str, JSON], named: dict[str, JSON]) -> None:
