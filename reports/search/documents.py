@@ -4,6 +4,7 @@ first."""
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -51,6 +52,9 @@ SYSTEM_ROLES = ("system", "developer")
 RESULT_ROLES = ("tool", "function")
 RESULT_TYPES = ("tool_result", "_call_output")
 RESULT_KEYS = frozenset("functionResponse function_response toolResult".split())
+
+# JSON's escapes of letters: a pair for what is beyond 16 bits, or one.
+_escapes = re.compile(r"\\u(d[89ab][\da-f]{2})\\u(d[c-f][\da-f]{2})|\\u([\da-f]{4})", re.I | re.A)
 
 _compress = zstandard.ZstdCompressor(level=3).compress
 _decompress = zstandard.ZstdDecompressor().decompress
@@ -216,8 +220,22 @@ def _message(data: bytes, *, has_prompt: bool) -> Iterator[tuple[str, str]]:
     if has_prompt and isinstance(value, dict) and value.get("role") in SYSTEM_ROLES:
         return  # it is the system prompt
     results, value = _split_results(value)
-    yield "tool_results", "\n".join(_strings(results))
+    yield "tool_results", read_escapes("\n".join(_strings(results)))
     yield "messages", "\n".join(_strings(value))
+
+
+def read_escapes(text: str) -> str:
+    """Returns what tools print as JSON, whole or cut, as what it says: `\\u00e4` as ä."""
+    return _escapes.sub(_character, text) if "\\u" in text else text
+
+
+def _character(escape: re.Match[str]) -> str:
+    high, low, one = escape.groups()
+    if high:
+        return bytes.fromhex(high + low).decode("utf-16-be")
+    character = chr(int(one, 16))
+    # Half a pair is no character.
+    return escape[0] if "\ud800" <= character <= "\udfff" else character
 
 
 def _split_results(message: JSON) -> tuple[list[JSON], JSON]:
