@@ -21,8 +21,15 @@ from capture.exchange import (
     datetime_from_ns,
 )
 from capture.parsing.parse import parse_call
+from capture.parsing.raw_facts import outcome_of
 from capture.parsing.response_body import parse_decoded
-from capture.pricing.call_cost import charge_usd, cost_of, cost_of_call, terms_of
+from capture.pricing.call_cost import (
+    charge_usd,
+    cost_of,
+    cost_of_call,
+    has_brought_nothing,
+    terms_of,
+)
 from capture.wire import registry
 from capture.wire.framing.actual_encoding import actual_encoding
 from capture.wire.framing.content_encoding import decode
@@ -49,6 +56,9 @@ class Measured(NamedTuple):
 
     usd: Decimal | None
     tokens_out: int | None = None
+    # The outcome, which the response may decide, and whether that was an error and nothing else.
+    outcome: str | None = None
+    brought_nothing: bool = False
 
 
 class Charge:
@@ -147,13 +157,20 @@ class Charge:
                 measured = self._measure(self._content)
             else:
                 measured = await _in_thread(self._measure_large)
-        if measured.usd is not None and outcome == Outcome.COMPLETED and self._request.model:
+        outcome = Outcome(measured.outcome or outcome)
+        if measured.usd is not None and outcome is Outcome.COMPLETED and self._request.model:
             wire_format = registry.by_name(self._head.wire_format)
             self._estimator.learn(
                 wire_format, self._request.model, measured.tokens_out, measured.usd
             )
         status = response.status if response else None
-        return charge_usd(measured.usd, expected_usd, status=status, outcome=outcome)
+        return charge_usd(
+            measured.usd,
+            expected_usd,
+            status=status,
+            outcome=outcome,
+            brought_nothing=measured.brought_nothing,
+        )
 
     @property
     def _head(self) -> RequestHead:
@@ -214,14 +231,15 @@ class Charge:
             upstream=head.upstream,
             path=head.path,
         )
+        outcome = outcome_of(exchange, parsed_response)
         cost = cost_of(
             self._estimator.prices,
             usage,
             terms,
             at=datetime_from_ns(head.started_ns),
-            outcome=exchange.end.outcome,
+            outcome=outcome,
         )
-        return Measured(cost.total_usd, usage.tokens_out)
+        return Measured(cost.total_usd, usage.tokens_out, outcome)
 
     def _snapshot(self, end: End) -> Exchange:
         return replace(self._exchange, pieces=list(self._exchange.pieces), end=end)
@@ -231,8 +249,12 @@ class Charge:
         call = parse_call(exchange, limits=_LIMITS)
         if not self._has_whole_request and call.usage_source == "estimated":
             return Measured(None)
-        tokens_out = call.usage.tokens_out if call.usage else None
-        return Measured(cost_of_call(self._estimator.prices, call).total_usd, tokens_out)
+        return Measured(
+            cost_of_call(self._estimator.prices, call).total_usd,
+            call.usage.tokens_out if call.usage else None,
+            call.outcome,
+            has_brought_nothing(call.parsed_response, call.outcome),
+        )
 
     async def _cost_so_far(self) -> Decimal | None:
         exchange = self._snapshot(End(Outcome.CLIENT_LEFT, 0))

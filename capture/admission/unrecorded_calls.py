@@ -15,7 +15,7 @@ from capture.ledger.accounts import Account, accounts_of
 from capture.parsing.parse import parse_call
 from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.raw_facts import parse_raw_facts
-from capture.pricing.call_cost import charge_usd, cost_of_call
+from capture.pricing.call_cost import charge_usd, cost_of_call, has_brought_nothing
 from capture.pricing.prices import Prices
 from capture.spool.folder import Folder
 from capture.spool.reader import Reader
@@ -78,7 +78,13 @@ def _call_if_charged(call: ParsedCall, prices: Prices) -> UnrecordedCall | None:
     reserved = call.request.reserved_usd
     status = call.response_head.status if call.response_head else None
     cost_usd = cost_of_call(prices, call).total_usd
-    usd = charge_usd(cost_usd, reserved, status=status, outcome=call.outcome)
+    usd = charge_usd(
+        cost_usd,
+        reserved,
+        status=status,
+        outcome=call.outcome,
+        brought_nothing=has_brought_nothing(call.parsed_response, call.outcome),
+    )
     if usd is None and reserved is None:
         return None
     usd = NOTHING if usd is None else usd

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from capture.parsing.parsed_call import ParsedCall
 from capture.parsing.thumbnails import Thumbnail
-from capture.pricing.call_cost import charge_usd
+from capture.pricing.call_cost import charge_usd, has_brought_nothing
 from capture.pricing.cost import Cost
 from capture.pricing.prices import Prices
 
@@ -30,6 +30,7 @@ class Entry(NamedTuple):
             self.call.request.reserved_usd if self.call.request else None,
             status=self.call.status,
             outcome=self.call.outcome,
+            brought_nothing=has_brought_nothing(self.call.parsed_response, self.call.outcome),
         )
 
     def without_usage(self) -> Entry:

@@ -138,8 +138,7 @@ def _usage(
             return usage, "estimated"
     if usage is None:
         return None, "none"
-    is_known = usage.tokens_in is not None or usage.tokens_out is not None or usage.units
-    return usage, "provider" if is_known else "none"
+    return usage, "provider" if usage.is_known else "none"
 
 
 def _ttft_ms(

@@ -95,7 +95,7 @@ def outcome_of(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
     ):
         outcome = Outcome.COMPLETED
     status = exchange.response.status if exchange.response else 0
-    if outcome is Outcome.COMPLETED and (status >= 400 or parsed_response.error is not None):
+    if outcome is Outcome.COMPLETED and (status >= 400 or parsed_response.has_failed):
         return Outcome.UPSTREAM_ERROR
     return outcome
 
@@ -105,7 +105,9 @@ def error_detail(
 ) -> str | None:
     if outcome is Outcome.COMPLETED:  # an error in the response makes it an UPSTREAM_ERROR
         return None
-    details = [parsed_response.error, CUT_SHORT.get(outcome)]
+    # Of a response that was cut short it is not known what would have come.
+    came = parsed_response.no_answer if outcome is Outcome.UPSTREAM_ERROR else None
+    details = [parsed_response.error or came, CUT_SHORT.get(outcome)]
     if exchange.end is not None:
         is_ours = outcome is Outcome.REFUSED or (
             exchange.response is not None and exchange.response.is_ours

@@ -75,6 +75,8 @@ def _understand(
     if parsed.usage is not None and len(decoded.body) > MAX_USAGE:
         check(len(dump(parsed.usage.raw)), MAX_USAGE, "bytes of usage")
     notes = [note for note in (decoded.note, parsed.note) if note]
+    if decoded.note is not None:
+        parsed.no_answer = None  # it may be in what was not decoded
     if not text.references:
         stored = StoredText(raw)
     else:

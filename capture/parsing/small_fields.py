@@ -65,6 +65,7 @@ def parse_small_response(
     if parsed.usage is not None and fees.may_be_in(body) and not parsed.usage.units:
         parsed.usage.units["uncounted_tool_calls"] = 1  # so that no cost leaves them out
     parsed.content = parsed.reasoning = parsed.first_content_end = parsed.note = None
+    parsed.no_answer = None  # it may be in what was left out
     parsed.tool_calls, parsed.choices = [], []
     return parsed
 

@@ -45,12 +45,11 @@ def complete_usage(
 
 
 def _has_response(usage: Usage | None, parsed_response: ParsedResponse) -> bool:
-    output = parsed_response.content or parsed_response.reasoning or parsed_response.tool_calls
-    return (
-        bool(output)
-        or (parsed_response.complete and parsed_response.error is None)
-        or usage is not None
-    )
+    if parsed_response.has_output:
+        return True
+    if parsed_response.has_failed:  # it may never have come to a model
+        return usage is not None and usage.is_known
+    return parsed_response.complete or usage is not None
 
 
 def _request_tokens(parts: Iterable[tuple[str, bytes]]) -> int:

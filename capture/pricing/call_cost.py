@@ -75,13 +75,29 @@ def cost_of_call(prices: Prices, call: ParsedCall) -> Cost:
 
 
 def charge_usd(
-    cost_usd: Decimal | None, reserved_usd: Decimal | None, *, status: int | None, outcome: str
+    cost_usd: Decimal | None,
+    reserved_usd: Decimal | None,
+    *,
+    status: int | None,
+    outcome: str,
+    brought_nothing: bool = False,
 ) -> Decimal | None:
     """Returns what budgets are charged for a call: its cost or, where that is not known and the
     upstream may have worked on it, what it reserved. So hanging up early is no way round a budget.
 
-    `status` is None where no response had begun. None: the call is charged nothing.
+    `status` is None where no response had begun. `brought_nothing`: see `has_brought_nothing`.
+    None: the call is charged nothing.
     """
     if cost_usd is not None or outcome == Outcome.REFUSED:
         return cost_usd
-    return reserved_usd if status is None or status < 400 else None
+    has_failed = brought_nothing or (status is not None and status >= 400)
+    return None if has_failed else reserved_usd
+
+
+def has_brought_nothing(response: ParsedResponse, outcome: str) -> bool:
+    """Returns True for a response that is an error and nothing else, neither a part of an answer
+    nor a count of one: its status is no reason to charge for it."""
+    if outcome != Outcome.UPSTREAM_ERROR or not response.has_failed or response.is_raw:
+        return False
+    is_counted = response.usage is not None and response.usage.is_known
+    return not (response.has_output or is_counted)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import orjson
 
-from capture.wire.json.fields import objects, text
-from capture.wire.json.lenient import clean, dump, load
+from capture.wire.error_words import LONGEST, describe, words_of
+from capture.wire.json.fields import fields, objects
+from capture.wire.json.lenient import clean, load
 from capture.wire.types import JSON
 
-LONGEST = 2_000
-"""Characters that are recorded of an error without a message field: an HTML page, an unknown
-shape."""
+# What servers send in an error, its code or its message where there is none, in lower case.
+_SUCCESS = frozenset(
+    ("", "0", "200", "null", "none", "false", "ok", "success", "succeeded", "no error")
+)
+
+# Of fields beside an `error` that may have its words; others may have the answer.
+_BESIDE = ("message", "msg", "detail", "details", "error_description", "error_message")
 
 
 def message_in(response: JSON) -> str | None:
@@ -21,47 +26,62 @@ def message_in(response: JSON) -> str | None:
     if not isinstance(response, dict):
         return None
     error = response.get("error")
-    if isinstance(error, dict) and error:
-        return text(error.get("message")) or text(error.get("code")) or dump(error)[:LONGEST]
-    if text(error):
-        return text(error)
-    if error:
-        return dump(error)[:LONGEST]
+    if error and not is_nothing(error):
+        beside = [words for name in _BESIDE if isinstance(words := response.get(name), str)]
+        own = error if isinstance(error, str | dict | list) else None  # true, or a number
+        return words_of([own, *beside]) or describe(error)
+    if response.get("type") == "error" or response.get("object") == "error":
+        return words_of(response)
+    base = response.get("base_resp")
+    if base and is_failure_code(fields(base).get("status_code")):  # MiniMax
+        return describe(base)
     return None
+
+
+def is_failure_code(code: JSON) -> bool:
+    """Returns True for a number, or its text, that is neither 0 nor a status of success."""
+    if isinstance(code, str) and code.strip().removeprefix("-").isdecimal() and len(code) < 20:
+        code = int(code)
+    if isinstance(code, bool) or not isinstance(code, int | float):
+        return False
+    return code != 0 and not 100 <= code < 300 and code != 20_000  # SiliconFlow's success
+
+
+def is_nothing(error: JSON) -> bool:
+    """Returns True for what stands where there is no error: `{"code": 0, "message": "success"}`."""
+    if isinstance(error, dict):
+        return all(not value or _is_success(value) for value in error.values())
+    return not error or _is_success(error)
+
+
+def _is_success(value: JSON) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in _SUCCESS
+    return not isinstance(value, bool) and value == 200
 
 
 def message_of_event(event: dict[str, JSON]) -> str:
     """Returns the message of an event that is known to be an error: in its `error`, or flat."""
-    return message_in(event) or message_in({"error": event}) or "an error without a message"
+    if event:
+        return message_in(event) or describe(event)
+    return "an error without a message"
 
 
 def message_of_body(body: bytes) -> str | None:
     """Returns the message of a response with an error status; None only for an empty body."""
     response, note = load(body)
     if note is not None:
-        # Characters take four bytes at most; more need not be decoded.
-        start = body.strip()[: 4 * LONGEST].decode("utf-8", "replace")
-        return clean(start[:LONGEST]) or None
-    found = message_in(response)
-    if found is None and isinstance(response, dict):
-        # AWS spells it in two ways.
-        flat = text(response.get("message")) or text(response.get("Message"))
-        found = flat or _detail(response.get("detail"))
-    if found is None and response not in (None, "", {}, []):
-        found = text(response) or dump(response)
-        return found[:LONGEST]
-    return found
+        return start_of(body)
+    if response in (None, "", {}, []):
+        return None
+    return message_in(response) or describe(response)
 
 
-def _detail(detail: JSON) -> str | None:
-    """Reads FastAPI's errors: a text, or `[{"loc": ["body", "model"], "msg": "Field
-    required"}]`."""
-    lines = []
-    for item in objects(detail):
-        location = item.get("loc")
-        field = ".".join(map(str, location)) if isinstance(location, list) else ""
-        lines.append(": ".join(filter(None, [field, text(item.get("msg"))])))
-    return text("; ".join(filter(None, lines))) or text(detail)
+def start_of(body: bytes) -> str | None:
+    """Returns the beginning of a text: an HTML page, an unknown shape."""
+    # Characters take four bytes at most; more need not be decoded.
+    start = body.strip()[: 4 * LONGEST].decode("utf-8", "replace")
+    return clean(start[:LONGEST]) or None
 
 
 def openai_body(message: str, *, type: str, code: str) -> bytes:

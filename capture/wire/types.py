@@ -91,6 +91,11 @@ class Usage:
     reported_cost_usd: Decimal | None = None
     raw: dict[str, JSON] = field(default_factory=dict)
 
+    @property
+    def is_known(self) -> bool:
+        """Returns True if anything was counted."""
+        return self.tokens_in is not None or self.tokens_out is not None or bool(self.units)
+
 
 @dataclass(slots=True)
 class ParsedRequest:
@@ -133,6 +138,8 @@ class ParsedResponse:
     # The provider's error message: of an error body, an error event in mid-stream, or
     # `response.failed`.
     error: str | None = None
+    # What has come in place of an answer, or that nothing has: a failure if it is all that came.
+    no_answer: str | None = None
     # True when the last event of the wire format, or a complete JSON response, has come.
     complete: bool = False
     # True: the answer comes later, and other calls fetch it by `response_id`.
@@ -142,6 +149,15 @@ class ParsedResponse:
     first_content_end: int | None = None
     note: str | None = None
     is_raw: bool = False  # as above
+
+    @property
+    def has_failed(self) -> bool:
+        """Says so of a response that came to its end, whatever its status."""
+        return self.error is not None or self.no_answer is not None
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self.content or self.reasoning or self.tool_calls or self.choices)
 
 
 class WireFormat(Protocol):

@@ -9,7 +9,7 @@ from capture.wire.framing import ndjson, sse
 from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.limits import MAX_TOOL_CALLS, check
-from capture.wire.shared import requests, responses, thoughts
+from capture.wire.shared import failures, requests, responses, thoughts
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.types import (
     JSON,
@@ -152,11 +152,12 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     parsed_response = response.parsed_response
     unread: list[int] = []
     for piece, end in _pieces(body, unread):
-        if piece.get("error"):
-            parsed_response.error = errors.message_of_event(piece)
-            parsed_response.complete = True
-        if response.add(piece) and parsed_response.first_content_end is None:
+        brought = response.add(piece)
+        if brought and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
+        if (not brought or piece.get("error")) and (found := failures.message_of_event("", piece)):
+            parsed_response.error = parsed_response.error or found
+            parsed_response.complete = True
     parsed_response.note = sse.note(unread, body)
     return response.finish()
 

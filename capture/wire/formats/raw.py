@@ -23,7 +23,12 @@ def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> Par
 def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResponse:
     """Reads no content and no usage, as their meaning differs too much between APIs."""
     return responses.read_response(
-        body, status, content_type, parse_json=_parse_json, parse_stream=_parse_stream
+        body,
+        status,
+        content_type,
+        parse_json=_parse_json,
+        parse_stream=_parse_stream,
+        is_answer_due=False,
     )
 
 
@@ -47,5 +52,6 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     for name, event, _ in sse.read_objects(body, []):
         parsed_response.complete = parsed_response.complete or name == sse.DONE
         if parsed_response.error is None:
-            parsed_response.error = errors.message_in(event)
+            read = errors.message_of_event if name == "error" else errors.message_in
+            parsed_response.error = read(event)
     return parsed_response

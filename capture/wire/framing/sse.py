@@ -109,6 +109,8 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
             yield from _read_lines(data, body, begin, end, unread)
         elif data.startswith(_DONE):
             yield DONE, {}, end
+        elif name == b"error" and data:  # an error in plain text
+            yield "error", {"message": data.decode("utf-8", "replace")}, end
         elif data:
             unread.append(end)
         if number > MAX_EVENTS:

@@ -22,10 +22,21 @@ from capture.wire.sockets.turns import (
     read_odd_event,
 )
 
+_NOTHING = msgspec.Raw()
+_NO_ERRORS = (b"", b"null", b"false", b'""', b"{}")
 
-class _EventType(msgspec.Struct):
+
+class _Event(msgspec.Struct):
     type: str = ""
-    generate: msgspec.Raw = msgspec.Raw()
+    generate: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+
+    def generates(self) -> bool:
+        return bytes(self.generate) != b"false"
+
+    def ends_response(self) -> bool:
+        """A gateway's error may have no type."""
+        return self.type in ENDS or self.type == "error" or bytes(self.error) not in _NO_ERRORS
 
 
 # Events that bring output; the others say how the request stands.
@@ -40,7 +51,7 @@ _OUTPUT = (
     "response.audio",
 )
 
-_read = msgspec.json.Decoder(_EventType).decode
+_read = msgspec.json.Decoder(_Event).decode
 
 
 class ResponsesTurnTracker:
@@ -54,41 +65,42 @@ class ResponsesTurnTracker:
         self._prepared: dict[int, list[TurnEvent]] = {}  # what is known of such requests
 
     def from_agent(self, message: bytes) -> list[TurnEvent]:
-        kind, generates = _read_event(message)
-        if kind != "response.create":
+        event = _read_event(message)
+        if event is None or event.type != "response.create":
             return []
         self._n += 1
         self._open.append(self._n)
         started = TurnStarted(self._n, message)
-        if generates:
+        if event.generates():
             return [started]
         self._prepared[self._n] = [started]
         return []
 
     def from_provider(self, message: bytes) -> list[TurnEvent]:
-        kind, _ = _read_event(message)
-        if not self._open or kind is None:
+        event = _read_event(message)
+        if not self._open or event is None:
             return []
         turn = self._open[0]
         steps: list[TurnEvent] = [TurnMessage(turn, as_sse_event(message))]
         if turn in self._prepared:
             steps = self._prepared[turn] = [*self._prepared[turn], *steps]
-            if not kind.startswith(_OUTPUT):
+            if not event.type.startswith(_OUTPUT):
                 steps = []
             else:
                 del self._prepared[turn]
-        if kind in ENDS or kind == "error":
+        if event.ends_response():
             self._open.popleft()
             if self._prepared.pop(turn, None) is None:
                 steps.append(TurnEnded(turn))
         return steps
 
 
-def _read_event(message: bytes) -> tuple[str | None, bool]:
-    """Returns the type of a message, and whether it asks for something to be generated."""
+def _read_event(message: bytes) -> _Event | None:
     try:
-        event = _read(message)
-        return event.type, bytes(event.generate) != b"false"
+        return _read(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = read_odd_event(message, ("type", "generate"))
-        return text(load(found.get("type", b""))[0]), found.get("generate") != b"false"
+        found = read_odd_event(message, _Event.__struct_fields__)
+        if not found:
+            return None
+        generate, error = (msgspec.Raw(found.get(name, b"")) for name in ("generate", "error"))
+        return _Event(text(load(found.get("type", b""))[0]) or "", generate, error)

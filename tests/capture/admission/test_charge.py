@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from capture.admission.decision import (
     Standing,
 )
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
+from capture.ledger.entry import Entry
 from capture.parsing.parse import parse_call
 from capture.pricing.call_cost import cost_of_call
 from capture.pricing.prices import Prices
@@ -123,8 +125,8 @@ async def nothing(charge: Charge) -> None:
     pass
 
 
-def recorder_cost(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
-    exchange = Exchange(
+def answered(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Exchange:
+    return Exchange(
         new_action_id(),
         request_head(BODY),
         BODY,
@@ -133,7 +135,10 @@ def recorder_cost(headers: list[tuple[str, str]], pieces: list[bytes], outcome: 
         [1] * len(pieces),
         End(outcome, 2),
     )
-    cost = cost_of_call(PRICES, parse_call(exchange)).total_usd
+
+
+def recorder_cost(headers: list[tuple[str, str]], pieces: list[bytes], outcome: Outcome) -> Decimal:
+    cost = cost_of_call(PRICES, parse_call(answered(headers, pieces, outcome))).total_usd
     assert cost is not None and cost > 0
     return cost
 
@@ -183,6 +188,53 @@ def test_an_error_of_the_provider_is_not_charged() -> None:
 
     assert charges_of(use, Outcome.COMPLETED) == [None]
     assert charges_of(nothing) == [None]
+
+
+ERROR = b'{"error": {"message": "slow down"}}'
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        (JSON_HEAD, [ERROR]),
+        (JSON_HEAD, [b'{"status": 439, "msg": "expired"}']),
+        (
+            JSON_HEAD,
+            [b'{"choices": null, "usage": {"total_tokens": 0}, "base_resp": {"status_code": 1}}'],
+        ),
+        (JSON_HEAD, [b"<html>"]),
+        (SSE_HEAD, []),
+        (SSE_HEAD, [b": wait\n\n"]),
+        (SSE_HEAD, [b"data: ", ERROR, b"\n\n"]),
+    ],
+)
+def test_an_error_with_status_200_is_not_charged(
+    headers: list[tuple[str, str]], pieces: list[bytes]
+) -> None:
+    async def use(charge: Charge) -> None:
+        charge.begin_response(200, headers)
+        for piece in pieces:
+            charge.add_piece(piece)
+
+    assert charges_of(use, Outcome.COMPLETED) == [None]
+    exchange = answered(headers, pieces, Outcome.COMPLETED)
+    exchange.request = replace(exchange.request or request_head(BODY), reserved_usd=EXPECTED)
+    call = parse_call(exchange)
+    assert Entry(call, cost_of_call(PRICES, call)).charge_usd is None
+    if not pieces or pieces[0].startswith(b":"):  # what would have come is not known
+        assert charges_of(use, Outcome.CLIENT_LEFT) == [EXPECTED]
+
+
+def test_what_came_before_an_error_is_charged() -> None:
+    pieces = [*NO_USAGE[:3], b"data: ", ERROR, b"\n\n"]
+
+    async def use(charge: Charge) -> None:
+        charge.begin_response(200, SSE_HEAD)
+        for piece in pieces:
+            charge.add_piece(piece)
+
+    cost = recorder_cost(SSE_HEAD, pieces, Outcome.COMPLETED)
+    assert charges_of(use, Outcome.COMPLETED) == [cost]
 
 
 def test_without_usage_a_request_that_lies_in_a_file_is_charged_what_was_expected() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from capture.wire import errors
@@ -52,11 +53,60 @@ def test_error_is_read_whatever_its_shape(
     assert parsed_response.content is None
 
 
-def test_response_without_error_has_none() -> None:
-    for body in (b'{"error":null}', b'{"message":"Hi"}', b'{"detail":"x"}', b"text"):
-        for wire_format in FORMATS:
-            parse = by_name(wire_format).parse_response
-            assert parse(body, status=200, content_type="").error is None
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        # OpenRouter: https://openrouter.ai/docs/api-reference/errors
+        (
+            b'{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":'
+            b'"{\\"error\\":{\\"message\\":\\"Rate limit reached for \\\\u00fc\\"}}",'
+            b'"provider_name":"X"}}}',
+            "Provider returned error; Rate limit reached for ü",
+        ),
+        (
+            b'{"error":{"message":"Provider returned error","metadata":{"raw":"{cut off"}}}',
+            "Provider returned error; {cut off",
+        ),
+        (
+            b'{"error":{"message":"Flagged","metadata":{"reasons":["violence","self-harm"]}}}',
+            "Flagged; violence; self-harm",
+        ),
+        # Groq
+        (
+            b'{"error":{"message":"Failed to call a function.","code":"tool_use_failed",'
+            b'"failed_generation":"<function=f>{}"}}',
+            "Failed to call a function.; <function=f>{}",
+        ),
+        # Google, by a proxy that passes the error on as a text; the reason is a code.
+        (
+            b'{"error":{"code":400,"message":"{\\n  \\"error\\": {\\"code\\": 400, \\"message\\":'
+            b' \\"API key not valid.\\", \\"details\\": [{\\"reason\\": \\"API_KEY_INVALID\\"},'
+            b' {\\"fieldViolations\\": [{\\"description\\": \\"Too short\\"}]}'
+            b']}}"}}',
+            "API key not valid.; Too short",
+        ),
+        (b'{"error":{"message":"A","cause":{"message":"B","cause":{"message":"C"}}}}', "A; B; C"),
+        (b'{"error":{"message":"Overloaded"},"message":"Overloaded"}', "Overloaded"),
+        (b'{"error":{"message":"No","details":"No: it is late"}}', "No: it is late"),
+        (
+            b'{"error":"Unauthorized","message":"Bad token","statusCode":401}',
+            "Unauthorized; Bad token",
+        ),
+        (b'{"error":true,"message":"Bad token"}', "Bad token"),
+        (b'{"error":{"type":"overloaded_error"}}', "overloaded_error"),
+        (b'"{\\"error\\":{\\"message\\":\\"twice encoded\\"}}"', "twice encoded"),
+    ],
+)
+def test_reasons_within_an_error_are_read(body: bytes, message: str) -> None:
+    assert errors.message_of_body(body) == message
+
+
+def test_words_of_an_error_are_bounded() -> None:
+    deep = '{"error":' * 50 + '{"message":"deep"}' + "}" * 50
+    wide = {"error": {"message": "m", "errors": [{"message": f"n. {i}"} for i in range(100_000)]}}
+    long = {"error": {"message": "m", "metadata": {"raw": "x" * 1_000_000}}}
+    for body in (deep.encode(), orjson.dumps(wide), orjson.dumps(long)):
+        assert 0 < len(errors.message_of_body(body) or "") <= 2_000
 
 
 def test_our_own_error_bodies_take_any_text() -> None:

@@ -11,7 +11,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.choices import stop_reason_in
 from capture.wire.shared.usage import merge_counts
 from capture.wire.types import (
@@ -196,8 +196,8 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "message_stop":
             counts.add(fields(event.get("usage")))  # of some copies of the API
             parsed_response.complete = True
-        elif name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
+        elif found := failures.message_of_event(name, event):
+            parsed_response.error = parsed_response.error or found
             parsed_response.complete = True
         check(len(blocks), MAX_BLOCKS, "content blocks")
         if parsed_response.first_content_end is None and block and block.has_content():

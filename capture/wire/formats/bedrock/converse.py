@@ -12,7 +12,7 @@ from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, clean_json, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -209,8 +209,8 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif name == "metadata":
             _set_metadata(parsed_response, event)
             parsed_response.complete = True
-        elif name == aws_event_stream.ERROR:
-            parsed_response.error = errors.message_of_event(event)
+        elif found := failures.message_of_event(name, event):
+            parsed_response.error = parsed_response.error or found
             parsed_response.complete = True
     _set_blocks(parsed_response, list(blocks.values()))
     return parsed_response

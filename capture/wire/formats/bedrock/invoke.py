@@ -11,7 +11,6 @@ import base64
 from collections.abc import Iterator
 from itertools import chain
 
-from capture.wire import errors
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.bedrock import converse as bedrock_converse
 from capture.wire.formats.bedrock import usage as bedrock_usage
@@ -19,7 +18,7 @@ from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.framing import aws_event_stream
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import load
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -182,11 +181,10 @@ def _read_unknown(events: Events) -> ParsedResponse:
     parsed_response = ParsedResponse()
     pieces: list[str] = []
     for name, event, end in events:
-        if name == aws_event_stream.ERROR:
-            parsed_response.error = errors.message_of_event(event)
-            parsed_response.complete = True
-            continue
         brought = _texts_in(event)
+        if not brought and (found := failures.message_of_event(name, event)):
+            parsed_response.error = parsed_response.error or found
+            parsed_response.complete = True
         pieces += brought
         if brought and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end

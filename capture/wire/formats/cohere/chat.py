@@ -8,7 +8,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean, load
 from capture.wire.limits import MAX_BLOCKS, MAX_TOOL_CALLS, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.types import (
     JSON,
     ParsedRequest,
@@ -142,9 +142,6 @@ def read_stream(body: bytes) -> ParsedResponse:
             parsed_response.usage = cohere_usage.read_usage(delta.get("usage"))
             parsed_response.error = errors.message_in(delta) or parsed_response.error
             parsed_response.complete = True
-        elif name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
-            parsed_response.complete = True
         elif name == "message-start":
             parsed_response.response_id = text(event.get("id"))
         else:
@@ -153,6 +150,9 @@ def read_stream(body: bytes) -> ParsedResponse:
             brought = message.add(name, number, fields(delta.get("message")))
             if brought and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
+            if not brought and (found := failures.message_of_event(name, event)):
+                parsed_response.error = parsed_response.error or found
+                parsed_response.complete = True
     parsed_response.note = sse.note(unread, body)
     message.write_to(parsed_response)
     return parsed_response

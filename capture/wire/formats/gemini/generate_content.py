@@ -16,7 +16,7 @@ from capture.wire.json.fields import count, fields, number, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.json.partial_arguments import PartialArguments
 from capture.wire.limits import MAX_CHOICES, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.shared.usage import add_unit, merge_counts
 from capture.wire.types import (
@@ -245,10 +245,12 @@ def read_stream(body: bytes) -> ParsedResponse:
     done = False
     for name, chunk, end in sse.read_objects(body, unread):
         done = done or name == sse.DONE  # gateways send it
-        if chunk.get("error"):
-            parsed_response.error = errors.message_of_event(chunk)
-        if response.add(chunk) and parsed_response.first_content_end is None:
+        brought = response.add(chunk)
+        if brought and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
+        if not brought or chunk.get("error"):
+            error = failures.message_of_event(name, chunk)
+            parsed_response.error = parsed_response.error or error
     parsed_response.complete = done or parsed_response.error is not None or response.is_complete()
     parsed_response.note = sse.note(unread, body)
     return response.finish()

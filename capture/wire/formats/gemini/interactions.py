@@ -10,7 +10,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import count, fields, join_text, number, objects, text, texts
 from capture.wire.json.lenient import clean, dump, load
 from capture.wire.limits import MAX_BLOCKS, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.usage import add_unit
 from capture.wire.types import (
     JSON,
@@ -154,8 +154,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
             parsed_response.complete = True
         elif name == sse.DONE:
             parsed_response.complete = True
-        elif name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
+        elif found := failures.message_of_event(name, event):
+            parsed_response.error = parsed_response.error or found
             parsed_response.complete = True
         _set_interaction(parsed_response, interaction)
         check(len(steps), MAX_BLOCKS, "steps")

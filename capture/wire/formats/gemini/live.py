@@ -6,7 +6,6 @@ https://ai.google.dev/api/live
 
 from __future__ import annotations
 
-from capture.wire import errors
 from capture.wire.formats.gemini import usage as gemini_usage
 from capture.wire.formats.gemini.generate_content import error_body, parse_request, tool_results
 from capture.wire.formats.gemini.grounding import Grounding
@@ -14,7 +13,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text
 from capture.wire.json.lenient import clean, dump
 from capture.wire.limits import MAX_TOOL_CALLS, check
-from capture.wire.shared import responses
+from capture.wire.shared import failures, responses
 from capture.wire.shared.usage import merge_counts
 from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Usage
 
@@ -50,7 +49,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     counts: dict[str, JSON] = {}
     grounding = Grounding()
     unread: list[int] = []
-    for _, message, end in sse.read_objects(body, unread):
+    for name, message, end in sse.read_objects(body, unread):
         content = fields(message.get("serverContent"))
         _add_grounding(grounding, content)
         has_content = bool(content.get("outputTranscription"))
@@ -64,8 +63,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
         parsed_response.tool_calls += map(_tool_call, calls)
         check(len(parsed_response.tool_calls), MAX_TOOL_CALLS, "tool calls")
         merge_counts(counts, gemini_usage.metadata_in(message))
-        if message.get("error"):
-            parsed_response.error = errors.message_of_event(message)
+        if not has_content and (found := failures.message_of_event(name, message)):
+            parsed_response.error = parsed_response.error or found
         _set_end(parsed_response, content)
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end

@@ -12,7 +12,7 @@ from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, join_text, text
 from capture.wire.json.lenient import clean, load, strip_bom
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.types import JSON, ParsedRequest, ParsedResponse, ParsedToolResult, PartKind
 
 NAME = "openai_audio"
@@ -42,7 +42,12 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
     is_stream = sse.is_stream(body, kind) and not _is_binary(kind)
     if status >= 400 or is_stream or _is_json(body, kind):
         return responses.read_response(
-            body, status, kind, parse_json=_parse_json, parse_stream=_parse_stream
+            body,
+            status,
+            kind,
+            parse_json=_parse_json,
+            parse_stream=_parse_stream,
+            is_answer_due=is_stream or strip_bom(body[:64]).startswith(b"{"),  # else it is a text
         )
     return _parse_plain(body, kind)
 
@@ -102,9 +107,7 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     unread: list[int] = []
     for name, event, end in sse.read_objects(body, unread):
         has_content = False
-        if name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
-        elif name in _PIECES:
+        if name in _PIECES:
             piece = event.get(_PIECES[name])
             if piece and isinstance(piece, str):
                 pieces.append(piece)
@@ -116,6 +119,8 @@ def _parse_stream(body: bytes) -> ParsedResponse:
                 has_content = True
         elif name == "speech.audio.delta":
             has_content = bool(event.get("audio") or event.get("audio_data"))
+        elif found := failures.message_of_event(name, event):
+            parsed_response.error = parsed_response.error or found
         if name in _WHOLES or name == "speech.audio.done":
             parsed_response.complete = True
             parsed_response.response_model = text(event.get("model"))

@@ -15,7 +15,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, objects, text
 from capture.wire.json.lenient import load
 from capture.wire.limits import MAX_CHOICES, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.call_fragments import index_of
 from capture.wire.shared.choices import Choice, set_choices, stop_reason_in
 from capture.wire.shared.usage import merge_counts
@@ -82,6 +82,7 @@ def read_json(value: JSON) -> ParsedResponse:
         check(number, MAX_CHOICES, "choices")
         choice.add_whole(fields(entry.get("message")) or fields(entry.get("delta")))
         choice.stop_reason = stop_reason_in(entry.get("finish_reason"))
+        parsed_response.error = parsed_response.error or failures.message_of_choice(entry)
     _add_thoughts(parsed_response)
     set_choices(parsed_response, choices)
     _add_fees(parsed_response, choices, response.get("web_search"))
@@ -105,9 +106,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     parsed_response = ParsedResponse()
     choices: dict[int, Choice] = {}
     counts: dict[str, JSON] = {}
-    timings: JSON = None
-    tier: JSON = None
-    searched: JSON = None
+    timings = tier = searched = None
     done = False
     for name, chunk, end in events:
         if name == sse.DONE:
@@ -120,20 +119,23 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         timings = chunk.get("timings") or timings
         tier = chunk.get("service_tier") or tier
         searched = chunk.get("web_search") or searched
-        if chunk.get("error") or name == "error":
-            parsed_response.error = errors.message_of_event(chunk)
-        for entry in objects(chunk.get("choices")):
+        entries = objects(chunk.get("choices"))
+        if not entries or chunk.get("error") or chunk.get("base_resp") or name == "error":
+            error = failures.message_of_event(name, chunk)
+            parsed_response.error = parsed_response.error or error
+        for entry in entries:
             choice = _choice_of(choices, entry)
             if choice.add_entry(entry) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
-            reason = entry.get("finish_reason")
-            choice.stop_reason = stop_reason_in(reason) or choice.stop_reason
+            if (reason := stop_reason_in(entry.get("finish_reason"))) or entry.get("error"):
+                choice.stop_reason = reason or choice.stop_reason
+                error = failures.message_of_choice(entry)
+                parsed_response.error = parsed_response.error or error
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
     parsed_response.complete = done or all_stopped or parsed_response.error is not None
-    parsed_response.usage = openai_usage.read_usage(counts) or openai_usage.read_llama_cpp_timings(
-        timings
-    )
+    counted = openai_usage.read_usage(counts)
+    parsed_response.usage = counted or openai_usage.read_llama_cpp_timings(timings)
     _add_thoughts(parsed_response)
     parsed_response.service_tier = tier_in(tier)
     set_choices(parsed_response, choices)

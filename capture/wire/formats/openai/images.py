@@ -10,7 +10,7 @@ from capture.wire import errors
 from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.framing import multipart, sse
 from capture.wire.json.fields import fields, join_text, objects, text
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.usage import add_up
 from capture.wire.types import (
     JSON,
@@ -65,12 +65,12 @@ def _parse_stream(body: bytes) -> ParsedResponse:
     usages: list[Usage] = []
     unread: list[int] = []
     for name, event, end in sse.read_objects(body, unread):
-        if name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
-        elif name.endswith(".completed"):
+        if name.endswith(".completed"):
             parsed_response.complete = True
             image_usage = openai_usage.read_image_usage(event)
             usages += [image_usage] if image_usage else []
+        elif found := failures.message_of_event(name, event):
+            parsed_response.error = parsed_response.error or found
         if "b64_json" in event and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     parsed_response.complete = parsed_response.complete or parsed_response.error is not None

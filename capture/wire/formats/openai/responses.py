@@ -12,7 +12,7 @@ from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
 from capture.wire.json.lenient import clean_json, load
 from capture.wire.limits import MAX_TOOL_CALLS, check
-from capture.wire.shared import requests, responses
+from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.output_items import (
     TEXT_FIELDS,
     OutputItems,
@@ -102,13 +102,13 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
         has_content = items.add(name, event)
         if isinstance(event.get("response"), dict):
             last = event["response"]
-            ended = ended or name in ends
+            ended = ended or name in ends or last.get("status") == "failed"
             has_content = any(map(has_output, objects(last.get("output"))))
         elif event.get("object") == "response":  # it is whole, and not in an event of its own
             last, ended = event, event.get("status") in _LAST_STATUSES
             has_content = any(map(has_output, objects(last.get("output"))))
-        elif name == "error" or event.get("error"):
-            parsed_response.error = errors.message_of_event(event)
+        elif not has_content and (found := failures.message_of_event(name, event)):
+            parsed_response.error = parsed_response.error or found
         if has_content and parsed_response.first_content_end is None:
             parsed_response.first_content_end = end
     _set_response(parsed_response, last, items.heads())
@@ -120,6 +120,8 @@ def read_stream(body: bytes, ends: Container[str]) -> ParsedResponse:
     if ended:
         _set_stop(parsed_response, last)
         parsed_response.error = parsed_response.error or errors.message_in(last)
+    elif last.get("status") == "queued" or last.get("background") is True:
+        parsed_response.stop_reason = text(last.get("status"))  # it can be fetched later
     parsed_response.complete = ended or parsed_response.error is not None
     parsed_response.note = sse.note(unread, body)
     return parsed_response
@@ -163,3 +165,8 @@ def _set_stop(parsed_response: ParsedResponse, response: dict[str, JSON]) -> Non
         parsed_response.stop_reason = text(fields(details).get("reason")) or status
     else:
         parsed_response.stop_reason = status
+    if status == "failed" and parsed_response.error is None:
+        # Realtime has the error in its details.
+        details = errors.message_in(response.get("status_details"))
+        error = errors.message_in(response) or details
+        parsed_response.error = error or failures.message_of_stop(status)

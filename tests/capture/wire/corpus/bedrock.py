@@ -317,7 +317,7 @@ INVOKE = [
         pack(anthropic.text(0, "Hel")),
         **CLAUDE,
         content="Hel",
-        error="The model failed",
+        error="The model failed; x",
         usage=Usage(tokens_in=25, raw=CLAUDE_START),
     ),
     invoke(

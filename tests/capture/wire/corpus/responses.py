@@ -400,7 +400,7 @@ EXCHANGES = [
             {"type": "response.created", "response": response_object("queued", [])},
             {"type": "response.queued", "response": response_object("queued", [])},
         ),
-        response(complete=False),
+        response(complete=False, stop_reason="queued"),
     ),
     Exchange(
         "cancelled",
