@@ -63,7 +63,7 @@ class Config(Variables):
     @property
     def price_sources(self) -> PriceSources:
         file = Path.cwd() / self.pricing_file if self.pricing_file is not None else None
-        return PriceSources(self.pricing, file, catalog.path_in(self.spool_path))
+        return PriceSources(self.pricing, file, catalog.path_in(self.spool_path), self.premiums)
 
     @property
     def default_upstream_url(self) -> str | None:

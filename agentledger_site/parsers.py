@@ -97,6 +97,20 @@ def usd(value: str) -> Decimal:
     raise Rejected("an amount in USD, 0 or more, e.g. 10 or 0.50")
 
 
+def factors(value: str) -> Mapping[str, Decimal]:
+    accepted = 'a JSON object of places and numbers from 0 to 100, e.g. {"azure *": 1.1}'
+    try:
+        found = json.loads(value, parse_float=Decimal, parse_int=Decimal)
+    except (ValueError, ArithmeticError):
+        raise Rejected(accepted) from None
+    if not isinstance(found, dict):
+        raise Rejected(accepted)
+    for place, factor in found.items():
+        if not place.strip() or not isinstance(factor, Decimal) or not 0 <= factor <= 100:
+            raise Rejected(accepted)
+    return MappingProxyType({place.strip().lower(): factor for place, factor in found.items()})
+
+
 def flag(value: str) -> bool:
     if value in ("0", "1"):
         return value == "1"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from access.request_checks import Network
 from agentledger_site.parsers import (
     dsn,
+    factors,
     flag,
     http_status,
     http_url,
@@ -192,6 +193,14 @@ class Variables:
         None,
         "JSON file of the same form, applied after `AGENTLEDGER_PRICING`: if both name a model, the"
         " file wins",
+    )
+    premiums: Mapping[str, Decimal] = variable(
+        "PREMIUMS",
+        factors,
+        "{}",
+        "what calls cost at a place, as a multiple of the published price: JSON, place → number,"
+        """ e.g. `'{"azure *": 1}'`; [docs/pricing.md](docs/pricing.md#where-a-call-ran) names"""
+        " the places",
     )
     budget_session: Decimal | None = variable(
         "BUDGET_SESSION", usd, None, "max USD per session, over its lifetime"

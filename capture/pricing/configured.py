@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from capture.pricing import catalog
@@ -18,10 +20,12 @@ class PriceSources:
     inline: str | None  # JSON: the value of AGENTLEDGER_PRICING
     file: Path | None  # AGENTLEDGER_PRICING_FILE
     published: Path  # may be missing: then the prices that come with AgentLedger apply
+    premiums: Mapping[str, Decimal]  # AGENTLEDGER_PREMIUMS
 
     def read(self) -> Prices:
         """Raises ValueError, as `read_operators` does."""
-        return Prices(self.read_operators(), PublishedPrices(self.published))
+        published = PublishedPrices(self.published)
+        return Prices(self.read_operators(), published, self.premiums)
 
     def read_operators(self) -> dict[str, OperatorPrice]:
         """Returns the operator's prices by model; where both sources name a model, the file wins.

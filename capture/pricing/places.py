@@ -68,7 +68,7 @@ def _place_of_host(url: str) -> str | None:
     except ValueError:
         return None
     if host.endswith(_AZURE):
-        return "azure"
+        return f"azure {host.partition('.')[0]}"
     for kind, pattern in _HOSTS:
         if found := pattern.fullmatch(host):
             return _place(kind, found[1])

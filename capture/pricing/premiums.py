@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -42,9 +42,15 @@ class Premium:
         return dated is not None and "-".join(dated.groups()) >= str(self.released)
 
 
-def premium_of(place: str, names: tuple[str, ...], day: date) -> Decimal | None:
+def premium_of(
+    place: str, names: tuple[str, ...], day: date, own: Mapping[str, Decimal]
+) -> Decimal | None:
     """Returns how many times its published price a model costs in that place; None if that is not
-    known. `names` are those under which the model is known."""
+    known. `names` are those under which the model is known, `own` the operator's premiums by globs
+    of places: of several that match, the first applies."""
+    for glob, times in own.items():
+        if fnmatchcase(place, glob):
+            return times
     known = [name.lower() for name in names]
     for premium in premiums():
         if premium.holds_for(place, known, day):

@@ -3,10 +3,12 @@ reports, then the published prices. docs/pricing.md describes this to operators.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 
 from capture.pricing.cost import UNKNOWN, Cost, ModelPrices, UnitPrice, is_plausible_cost, sum_costs
 from capture.pricing.overrides import OperatorPrice, OperatorPrices
@@ -51,7 +53,10 @@ class Prices:
         self,
         operator: dict[str, OperatorPrice] | None = None,
         published: PublishedPrices | None = None,
+        premiums: Mapping[str, Decimal] = MappingProxyType({}),
     ) -> None:
+        """`premiums` are the operator's, by globs of places."""
+        self._premiums = premiums
         self._operator = OperatorPrices(operator or {})
         self._published = published or PublishedPrices()
         self._published_prices = lru_cache(4096)(self._look_up_published)
@@ -141,7 +146,7 @@ class Prices:
         at = datetime.fromordinal(day).replace(tzinfo=UTC) + timedelta(minutes=minute or 0)
         names, times = (match.model.id, match.name), Decimal(1)
         if terms.place is not None:
-            premium = premium_of(terms.place, names, at.date())
+            premium = premium_of(terms.place, names, at.date(), self._premiums)
             if premium is None:
                 why = f"what {match.model.id} costs depends on where it ran: {terms.place}"
                 return _PublishedLookup(None, why, match, is_noted=True)

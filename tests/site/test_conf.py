@@ -49,6 +49,7 @@ def test_unset_is_not_the_same_as_the_default() -> None:
         ("UPSTREAM_URL", "http://[::1]:9", "upstream_url", "http://[::1]:9"),
         ("UPSTREAM_URL", "http://x/p?a=b", "upstream_url", "http://x/p?a=b"),
         ("UPSTREAMS", '{"groq": "http://x/"}', "upstreams", {"groq": "http://x"}),
+        ("PREMIUMS", '{"Azure *": 1.1}', "premiums", {"azure *": Decimal("1.1")}),
         ("PORT", "0", "port", 0),
         ("PORT", "65535", "port", 65535),
         ("EXTRA_PATHS", " /v1/a/ ,v2/b,,", "extra_paths", ("v1/a", "v2/b")),
@@ -138,6 +139,11 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAMS", '{"Groq": "http://x"}'),
         ("UPSTREAMS", '{"groq": "x"}'),
         ("UPSTREAMS", '{"groq": 1}'),
+        ("PREMIUMS", "azure=1"),
+        ("PREMIUMS", '{"azure *": "1"}'),
+        ("PREMIUMS", '{"azure *": -1}'),
+        ("PREMIUMS", '{"": 1}'),
+        ("PREMIUMS", "[1]"),
     ],
 )
 def test_what_is_not_accepted_is_named_in_one_line(name: str, value: str) -> None:

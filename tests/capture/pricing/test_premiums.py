@@ -39,8 +39,8 @@ def place(
         ("https://api.x.ai", None),
         ("https://us-api.together.ai", "together us"),
         ("https://api.together.xyz", None),
-        ("https://acme.openai.azure.com", "azure"),
-        ("https://acme.services.ai.azure.com/models", "azure"),
+        ("https://acme.openai.azure.com", "azure acme"),
+        ("https://acme.services.ai.azure.com/models", "azure acme"),
         ("https://europe-west1-aiplatform.googleapis.com", "vertex europe-west1"),
         ("https://aiplatform.eu.rep.googleapis.com", "vertex eu"),
         ("https://aiplatform.googleapis.com", None),
@@ -124,8 +124,8 @@ def usd(model: str, where: str | None, *, at: datetime = NOW, provider: str | No
         ("amazon.nova-lite-v1:0", "bedrock us-east-1", "0.000084"),
         ("amazon.nova-lite-v1:0", "bedrock eu-west-1", None),
         ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock us-gov", None),
-        ("gpt-4o", "azure", None),
-        ("text-embedding-3-small", "azure", "0.00002"),
+        ("gpt-4o", "azure acme", None),
+        ("text-embedding-3-small", "azure acme", "0.00002"),
     ],
 )
 def test_premium_is_that_of_the_model_in_the_place(
@@ -138,16 +138,28 @@ def test_premium_is_that_of_the_model_in_the_place(
 
 def test_premium_begins_on_a_day() -> None:
     before = datetime(2026, 6, 30, 23, tzinfo=UTC)
-    assert premium_of("vertex eu", ("gemini-3.5-flash",), before.date()) == 1
-    assert premium_of("vertex eu", ("gemini-3.5-flash",), NOW.date()) == Decimal("1.1")
-    assert premium_of("anthropic us", ("claude-opus-4-6",), NOW.date()) == Decimal("1.1")
-    assert premium_of("openai eu", ("gpt-7-2027-01-01",), NOW.date()) == Decimal("1.1")
-    assert premium_of("moon", ("gpt-7",), NOW.date()) == 1
+    assert premium_of("vertex eu", ("gemini-3.5-flash",), before.date(), {}) == 1
+    assert premium_of("vertex eu", ("gemini-3.5-flash",), NOW.date(), {}) == Decimal("1.1")
+    assert premium_of("anthropic us", ("claude-opus-4-6",), NOW.date(), {}) == Decimal("1.1")
+    assert premium_of("openai eu", ("gpt-7-2027-01-01",), NOW.date(), {}) == Decimal("1.1")
+    assert premium_of("moon", ("gpt-7",), NOW.date(), {}) == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "right"),
+    # https://openai.com/api/pricing: 2.50 and 10, for 1,000 and 100 tokens
+    [("azure acme", "0.0035"), ("azure acme-eu", "0.00385"), ("openai eu", "0.0035")],
+)
+def test_operators_premium_comes_first(where: str, right: str) -> None:
+    prices = Prices(premiums={"azure acme-eu": Decimal("1.1"), "azure *": Decimal(1)})
+    terms = BillingTerms("my-deployment", "gpt-4o-2024-08-06", provider="azure", place=where)
+    found = prices.cost(Usage(tokens_in=1000, tokens_out=100), terms, at=NOW)
+    assert found.total_usd == Decimal(right)
 
 
 def test_operators_price_holds_everywhere() -> None:
     prices = Prices(read_operator_prices('{"my-deployment": [1, 2]}', "x"))
-    terms = BillingTerms("my-deployment", "gpt-4o-2024-08-06", provider="azure", place="azure")
+    terms = BillingTerms("my-deployment", "gpt-4o-2024-08-06", provider="azure", place="azure acme")
     found = prices.cost(Usage(tokens_in=1000, tokens_out=100), terms, at=NOW)
     assert (found.total_usd, found.source) == (Decimal("0.0012"), "operator")
 
