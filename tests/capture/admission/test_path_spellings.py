@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ SPELLINGS = {
     ),
 }
 CASES = [(name, path) for name, paths in SPELLINGS.items() for path in paths]
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "openai": {"model": "denied-1", "messages": [{"role": "user", "content": "hello"}]},
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
     "bedrock": {"messages": [{"role": "user", "content": [{"text": "hello"}]}]},
@@ -51,7 +52,7 @@ def limited(request: pytest.FixtureRequest) -> Iterator[Ledger]:
         yield ledger
 
 
-def send(ledger: Ledger, path: str, body: dict[str, object], session: str) -> raw.RawResponse:
+def send(ledger: Ledger, path: str, body: dict[str, Any], session: str) -> raw.RawResponse:
     data = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
