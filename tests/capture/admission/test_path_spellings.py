@@ -47,8 +47,12 @@ BODIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module", params=["daphne-sqlite", "uvicorn-sqlite"])
 def limited(request: pytest.FixtureRequest) -> Iterator[Ledger]:
-    env = {"AGENTLEDGER_MODELS_DENY": "denied-*", "AGENTLEDGER_BUDGET_AGENT": "0"}
-    with running_on(request.param, request, **env) as ledger:
+    with running_on(
+        request.param,
+        request,
+        AGENTLEDGER_MODELS_DENY="denied-*",
+        AGENTLEDGER_BUDGET_AGENT="0",
+    ) as ledger:
         yield ledger
 
 
