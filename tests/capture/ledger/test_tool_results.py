@@ -401,6 +401,72 @@ def test_codex_sends_its_history(ledger: Ledger, provider: Provider, kind: str) 
     assert agent.results() == [["r0"], ["r1"], []]
 
 
+ASKED_AND_BROUGHT: dict[str, tuple[JSON, JSON]] = {
+    "shell": (
+        item("shell_call", "call_Sh1zCk4vTqS2Yf8aUe7LxN3p", action={"commands": ["ls"]}),
+        item(
+            "shell_call_output",
+            "call_Sh1zCk4vTqS2Yf8aUe7LxN3p",
+            output=[{"stdout": "a.txt", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+        ),
+    ),
+    "apply_patch": (
+        item(
+            "apply_patch_call", "call_Ap1zCk4vTqS2Yf8aUe7LxN3p", operation={"type": "create_file"}
+        ),
+        item("apply_patch_call_output", "call_Ap1zCk4vTqS2Yf8aUe7LxN3p", output="done"),
+    ),
+    "computer": (
+        item("computer_call", "call_Co1zCk4vTqS2Yf8aUe7LxN3p", action={"type": "click"}),
+        item(
+            "computer_call_output",
+            "call_Co1zCk4vTqS2Yf8aUe7LxN3p",
+            output={"type": "computer_screenshot", "image_url": "https://example.org/a.png"},
+        ),
+    ),
+    "tool_search": (
+        item("tool_search_call", "call_Ts1zCk4vTqS2Yf8aUe7LxN3p", execution="client", arguments={}),
+        item("tool_search_output", "call_Ts1zCk4vTqS2Yf8aUe7LxN3p", execution="client", tools=[]),
+    ),
+    "drop_table": (
+        {
+            "type": "mcp_approval_request",
+            "id": "mcpr_68a1zCk4vTqS2Yf8aUe7LxN3p",
+            "name": "drop_table",
+            "arguments": "{}",
+            "server_label": "db",
+        },
+        {
+            "type": "mcp_approval_response",
+            "approval_request_id": "mcpr_68a1zCk4vTqS2Yf8aUe7LxN3p",
+            "approve": False,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED_AND_BROUGHT)
+@pytest.mark.parametrize("is_continued", [True, False])
+@BOTH
+def test_each_kind_of_item_brings_its_result(
+    ledger: Ledger, provider: Provider, kind: str, name: str, *, is_continued: bool
+) -> None:
+    agent = Agent(ledger, provider, "/v1/responses", **names(kind))
+    asked, brought = ASKED_AND_BROUGHT[name]
+    first = f"resp_{kind}{name}{is_continued}"
+    begin: JSON = {"type": "message", "role": "user", "content": f"{name} {is_continued}"}
+    agent.ask({"model": "gpt-5", "input": [begin]}, response(first, asked))
+    more: JSON = {"input": [begin, asked, brought]}
+    if is_continued:
+        more = {"previous_response_id": first, "input": [brought]}
+    agent.ask({"model": "gpt-5", **more}, response(f"{first}2"))
+    asking, bringing = agent.calls()
+    assert [call["name"] for call in asking["tool_calls"]] == [name]
+    [result] = asking["tool_results"]
+    assert result["tool_call_id"] == asking["tool_calls"][0]["id"]
+    assert bringing["tool_results"] == []
+
+
 @BOTH
 @pytest.mark.parametrize("id_", ["call_1", "call_Cc1zCk4vTqS2Yf8aUe7LxN3p"])
 def test_a_response_is_continued_by_its_id(
