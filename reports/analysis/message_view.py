@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from capture.wire.binaries.references import PREFIX
 from capture.wire.json.fields import objects, text
 from capture.wire.json.lenient import dump_indented, load
+from capture.wire.shared.output_items import is_tool_call, tool_call_of, tool_result_of
 from capture.wire.types import JSON
 
 UNKNOWN = "—"
@@ -81,14 +82,19 @@ def format_text(text: str) -> str:
 
 
 def _message_blocks(value: dict[str, JSON]) -> Iterator[MessageBlock]:
-    if value.get("role") == "tool" or value.get("type") == "function_call_output":
+    if value.get("role") == "tool":
         name = value.get("tool_call_id") or value.get("call_id") or value.get("tool_name")
         content = value.get("content", value.get("output"))
         yield MessageBlock("tool_result", _plain_text(content), id=_optional_text(name))
         return
-    if value.get("type") in ("function_call", "custom_tool_call"):
-        arguments = value.get("arguments", value.get("input"))
-        yield _tool_call(value.get("name"), value.get("call_id"), arguments)
+    if is_tool_call(value):
+        item = tool_call_of(value)
+        yield _tool_call(item.name, item.id, item.arguments)
+        if value.get("output"):  # MCP's calls have their results beside them
+            yield _tool_result(item.id, value["output"], bool(value.get("error")))
+        return
+    if (result := tool_result_of(value)) is not None:
+        yield _tool_result(result.tool_call_id, result.content, result.is_error)
         return
     for key in ("thinking", "reasoning_content", "reasoning", "tool_plan"):
         if isinstance(value.get(key), str) and value[key]:

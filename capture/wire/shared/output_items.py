@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from capture.wire.json.fields import fields, objects, text, texts
-from capture.wire.json.lenient import clean, dump
+from capture.wire.json.lenient import clean, clean_json, dump
 from capture.wire.limits import MAX_BLOCKS, check
-from capture.wire.types import JSON, ParsedToolCall
+from capture.wire.types import JSON, ParsedToolCall, ParsedToolResult
 
 _TOOL_CALLS = {
     "function_call": "arguments",
@@ -46,6 +46,24 @@ def tool_call_of(item: dict[str, JSON]) -> ParsedToolCall:
         name=text(item.get("name")) or kind.removesuffix("_call"),
         arguments=clean(arguments if isinstance(arguments, str) else dump(arguments)),
     )
+
+
+def tool_result_of(item: dict[str, JSON]) -> ParsedToolResult | None:
+    """Reads an item that is the result of a tool call; None, if it is something else."""
+    kind = text(item.get("type")) or ""
+    if kind == "mcp_approval_response":
+        call_id = text(item.get("approval_request_id"))
+        content: JSON = {name: item[name] for name in ("approve", "reason") if name in item}
+    elif kind.endswith("_call_output") or kind == "tool_search_output":
+        # That of a local shell has the call's id as its own.
+        call_id = text(item.get("call_id")) or text(item.get("id"))
+        content = item.get("tools" if kind == "tool_search_output" else "output")
+    else:
+        return None
+    if not call_id:
+        return None
+    has_failed = item.get("status") == "failed"
+    return ParsedToolResult(call_id, None, clean_json(content), is_error=has_failed)
 
 
 def _arguments_of(item: dict[str, JSON]) -> JSON:

@@ -10,7 +10,7 @@ from capture.wire.formats.openai import usage as openai_usage
 from capture.wire.formats.openai.chat import tier_in
 from capture.wire.framing import sse
 from capture.wire.json.fields import fields, join_text, objects, text, texts
-from capture.wire.json.lenient import clean_json, load
+from capture.wire.json.lenient import load
 from capture.wire.limits import MAX_TOOL_CALLS, check
 from capture.wire.shared import failures, requests, responses
 from capture.wire.shared.output_items import (
@@ -19,6 +19,7 @@ from capture.wire.shared.output_items import (
     has_output,
     is_tool_call,
     tool_call_of,
+    tool_result_of,
 )
 from capture.wire.types import (
     JSON,
@@ -55,21 +56,8 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 
 def tool_results(message: bytes) -> list[ParsedToolResult]:
-    item = fields(load(message)[0])
-    kind = text(item.get("type")) or ""
-    if kind == "mcp_approval_response":
-        call_id = text(item.get("approval_request_id"))
-        content: JSON = {name: item[name] for name in ("approve", "reason") if name in item}
-    elif kind.endswith("_call_output") or kind == "tool_search_output":
-        # That of a local shell has the call's id as its own.
-        call_id = text(item.get("call_id")) or text(item.get("id"))
-        content = item.get("tools" if kind == "tool_search_output" else "output")
-    else:
-        return []
-    if not call_id:
-        return []
-    has_failed = item.get("status") == "failed"
-    return [ParsedToolResult(call_id, None, clean_json(content), is_error=has_failed)]
+    result = tool_result_of(fields(load(message)[0]))
+    return [result] if result else []
 
 
 def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
