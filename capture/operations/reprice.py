@@ -13,9 +13,11 @@ from django.utils.timezone import now
 
 from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
 from capture.ledger.compression import unpack_text
+from capture.ledger.message_refs import unpack_refs
 from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
-from capture.models import Call, CallBody, Ledger, PriceCorrection, Session
+from capture.models import Call, CallBody, Ledger, Message, PriceCorrection, Session
+from capture.parsing import tool_charges
 from capture.parsing.response_body import parse_decoded
 from capture.pricing.call_cost import cost_of, terms_of
 from capture.pricing.cost import FETCHED, Cost
@@ -66,6 +68,8 @@ def _cost(call: Call, prices: Prices) -> Cost:
         parsed_response = _fetched_response(call) or parsed_response
     usage = parsed_response.usage if is_measured else None
     usage = usage or _usage_of_columns(call, parsed_response.usage)
+    if is_measured and usage is not None:
+        tool_charges.settle(call.wire_format, usage, lambda: _tools_of(call))
     terms = terms_of(
         call.wire_format,
         parsed_response,
@@ -91,6 +95,11 @@ def _parse_response(call: Call) -> ParsedResponse:
         content_type=headers.get("content-type") or "",
         headers=headers.items(),
     )
+
+
+def _tools_of(call: Call) -> list[bytes]:
+    tools = Message.objects.filter(pk__in=unpack_refs(call.body.part_refs), kind="tools")
+    return [unpack_text(one.data, one.encoding).data for one in tools]
 
 
 def _fetched_response(call: Call) -> ParsedResponse | None:

@@ -113,7 +113,7 @@ def _find_usage(
             wire_format, request_body.parsed, request_body.parts, parsed_response, outcome
         )
     if usage is not None and usage.units:
-        tool_charges.settle(wire_format.NAME, usage, request_body.parts)
+        tool_charges.settle(wire_format.NAME, usage, request_body.tools)
     if source == "estimated" and is_fetch(exchange.request):
         return None, "none"  # it belongs to the call that began the response
     return usage, source

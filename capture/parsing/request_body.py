@@ -36,6 +36,9 @@ class StoredRequest(NamedTuple):
     binaries: list[EmbeddedBinary]
     note: str | None
 
+    def tools(self) -> list[bytes]:
+        return [part.data for part in self.parts if part.kind == "tools"]
+
     def notes(self) -> list[str]:
         return [note for note in (self.note, self.parsed.note) if note]
 

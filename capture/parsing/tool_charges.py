@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from capture.parsing.parsed_call import StoredPart
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.anthropic import usage as anthropic_usage
 from capture.wire.formats.gemini import generate_content as gemini
@@ -18,8 +17,9 @@ _RULES: dict[str, tuple[str, Callable[[Usage, bytes], None]]] = {
 }
 
 
-def settle(wire_format: str, usage: Usage, parts: Iterable[StoredPart]) -> None:
-    """Corrects the units of a usage by the tools that the request offered."""
+def settle(wire_format: str, usage: Usage, read_tools: Callable[[], Iterable[bytes]]) -> None:
+    """Corrects the units of a usage by the tools that the request offered, which are read only
+    where they matter."""
     unit, decide = _RULES.get(wire_format, (None, None))
     if decide is not None and unit in usage.units:
-        decide(usage, b"".join(part.data for part in parts if part.kind == "tools"))
+        decide(usage, b"".join(read_tools()))

@@ -349,8 +349,10 @@ def test_stored_audio_restores_the_form(ledger_with_bytes: Ledger, provider: Pro
 @pytest.mark.parametrize("encoding", [None, "gzip"])
 def test_a_generated_image(stack: Ledger, provider: Provider, encoding: str | None) -> None:
     session_id, headers = session()
-    response = {"created": 1, "output_format": "png", "data": [{"b64_json": b64(PNG)}]}
-    body = json.dumps(response).encode()
+    details = {"text_tokens": 5, "image_tokens": 0}
+    usage = {"input_tokens": 5, "input_tokens_details": details, "output_tokens": 7}
+    image = {"data": [{"b64_json": b64(PNG)}], "output_format": "png"}
+    body = json.dumps({"created": 1, **image, "usage": usage}).encode()
     head = [("content-type", "application/json")]
     if encoding:
         body = gzip.compress(body)
