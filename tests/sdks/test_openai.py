@@ -23,10 +23,12 @@ RESPONSES = by_name(responses.EXCHANGES)
 OTHERS = by_name(endpoint.EXCHANGES)
 
 PLAIN, STREAM = CHAT["plain response"], CHAT["stream with usage"]
-QUEUED = RESPONSES["in the background"]
+_queued = RESPONSES["in the background"]
+QUEUED = replace(_queued, body=_queued.body.replace(b"resp_1", b"resp_fetched"))
 # With an id of its own: of one that another case has brought, nothing would be counted again.
 _plain = RESPONSES["plain, with a refusal"]
 FETCHED = replace(_plain, body=_plain.body.replace(b"resp_1", b"resp_fetched"))
+USED = {"tokens_in": 30, "tokens_out": 12, "tokens_cache_read": 20, "tokens_reasoning": 0}
 
 OVERLOADED = reply(b'{"error":{"message":"Oh no"}}', 500, **{"retry-after-ms": "1"})
 TOO_MANY = reply(b'{"error":{"message":"Slow down"}}', 429, **{"retry-after-ms": "1"})
@@ -89,7 +91,8 @@ CASES = {
     "response-again": Case(
         "response_again",
         [as_server(QUEUED), as_server(FETCHED)],
-        [expected_facts(QUEUED), expected_facts(FETCHED)],
+        # What is fetched later counts on the call that asked for it.
+        [expected_facts(QUEUED, **USED), expected_facts(FETCHED, **dict.fromkeys(USED))],
     ),
     "completion": complete_case(OTHERS["stream with usage"], "completion"),
     "embeddings": complete_case(OTHERS["vectors as base64"], "embeddings"),
