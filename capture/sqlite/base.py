@@ -9,11 +9,11 @@ in its place. What was written in a transaction counts only if `is_current` afte
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import sqlite3
-from contextlib import suppress
+import time
+from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
@@ -21,11 +21,13 @@ from weakref import WeakSet
 from django.db.backends.sqlite3 import base, features
 from django.db.utils import OperationalError
 
-from capture.sqlite.files import FileId, Files, remove_log_of
+from capture.sqlite.files import Files, leaving
 
 logger = logging.getLogger("agentledger.database")
 
 NOTHING = Files(None, None, None)
+# No statement outside a transaction takes as long.
+IDLE_AFTER_S = 10.0
 _wrappers: WeakSet[DatabaseWrapper] = WeakSet()
 
 
@@ -41,8 +43,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._path = str(self.settings_dict["NAME"])
         self._files = NOTHING  # that the connection has open
-        self._left: dict[FileId | None, tuple[Any, Files]] = {}  # connections to replaced files
         self._has_warned = False
+        self._used_at = time.monotonic()
         _wrappers.add(self)
 
     def is_current(self) -> bool:
@@ -72,9 +74,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         before = Files.at(self._path)
         if any(one._files.left_log_to(before) for one in list(_wrappers)):
             raise self._being_replaced()  # whoever has the other one open removes its log
-        if before.main is not None and before.main in self._left:
-            found, self._files = self._left.pop(before.main)
-            return found
         if any(one._has_lost_log_to(before) for one in list(_wrappers)):
             raise OperationalError(self._lost_log())
         found = super().get_new_connection(conn_params)
@@ -85,6 +84,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return found
 
     def ensure_connection(self) -> None:
+        self._used_at = time.monotonic()
         if self.connection is not None and not self.in_atomic_block:
             self._follow_path()
         super().ensure_connection()
@@ -113,8 +113,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise self._being_replaced()
         except sqlite3.Error as error:  # it was damaged before: there is nothing to save
             logger.warning("a damaged file was replaced at %s: %s", self._path, error)
-        self.close()
-        remove_log_of(self._files, self._path)
+        left = self._files
+        try:
+            with leaving(left, self._path):
+                self._close_now()
+                for one in list(_wrappers):
+                    if one._files.main == left.main and one._is_idle():
+                        one._close_now()
+        except OSError as error:
+            raise OperationalError(f"{self._path} was replaced: {error}") from error
+
+    def _is_idle(self) -> bool:
+        """Returns whether this is a connection of a thread that waits for its next page: if the
+        file came back, it would go on with a log that nobody else has."""
+        return not self.in_atomic_block and time.monotonic() - self._used_at > IDLE_AFTER_S
+
+    def _close_now(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
 
     def _complete_file(self) -> bool:
         """Copies all commits from the log to the file itself. Returns false if some must wait for
@@ -131,19 +148,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super().close()
 
     def _close(self) -> None:
-        if Files.at(self._path).main in (None, self._files.main):
+        with leaving(self._files, self._path) if self._is_replaced() else nullcontext():
             super()._close()  # type: ignore[misc]  # the stubs lack it
-        else:
-            # SQLite removes the log at the path with the last connection of a file, and the log may
-            # be the new file's. So this one stays open, even as the interpreter ends. It is used
-            # again if its file comes back: another one would share its index, but not its log.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
-            self._left[self._files.main] = self.connection, self._files
+
+    def _is_replaced(self) -> bool:
+        return Files.at(self._path).main not in (None, self._files.main)
 
     def _has_lost_log_to(self, found: Files) -> bool:
-        return found.main in self._left or (
-            self.connection is not None and self._files.lost_log_to(found)
-        )
+        return self.connection is not None and self._files.lost_log_to(found)
 
     def _warn_of_lost_log(self) -> None:
         if not self._has_warned:

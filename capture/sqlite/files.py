@@ -50,13 +50,35 @@ def create_if_missing(path: Path | None) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def remove_log_of(left: Files, path: str) -> None:
-    """Removes the log and its index, if the path still has those of a database that another one
-    has replaced."""
+@contextlib.contextmanager
+def leaving(left: Files, path: str) -> Iterator[None]:
+    """Within it, connections to a database that another one has replaced can be closed. Afterwards
+    the path has no log of the one that was left.
+
+    SQLite removes the log with the last connection, and by its name: this may be the name of the
+    new database's log by now. So that one has a second name meanwhile. Raises OSError.
+    """
     with _alone_in_folder(path):
-        for name, id_ in zip(_paths(path)[1:], left[1:], strict=True):
-            if id_ is not None and _file_id(name) == id_:
-                os.unlink(name)
+        logs = list(zip(_paths(path)[1:], left[1:], strict=True))
+        for name, id_ in logs:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_second(name))  # of a process that died here
+            if _file_id(name) not in (None, id_):
+                os.link(name, _second(name))
+        try:
+            yield
+        finally:
+            for name, id_ in logs:
+                if id_ is not None and _file_id(name) == id_:
+                    os.unlink(name)
+                with contextlib.suppress(FileNotFoundError, FileExistsError):
+                    os.link(_second(name), name)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(_second(name))
+
+
+def _second(name: str) -> str:
+    return f"{name}.kept"
 
 
 @contextlib.contextmanager
