@@ -39,10 +39,13 @@ FEW_LONG_TESTS = {"test_search_rules.py": 400}
 # `python -m pytest -m e2e` runs it; CI does so after the core suite.
 END_TO_END = (
     "sdks",
+    "access/local/test_made_key.py",
     "access/local/test_reverse_proxies.py",
     "capture/admission/test_budgets_kept.py",
     "capture/admission/test_budgets_sdks.py",
     "capture/admission/test_token_budgets.py",
+    "capture/operations/test_clock_set_back.py",
+    "capture/proxy/test_bombardment.py",
     "capture/recorder/test_deaths.py",
     "capture/recorder/test_kills.py",
     "capture/recorder/test_replaced_database.py",
@@ -53,6 +56,7 @@ END_TO_END = (
     "reports/live/test_running_elsewhere.py",
     "reports/search/test_search_rules.py",
     "reports/sinks",
+    "site/test_asgi.py",
     "site/test_rest.py",
 )
 BROWSER = "chromium"

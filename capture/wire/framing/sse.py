@@ -100,7 +100,11 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
         number += 1
         value, _ = load(data)
         if isinstance(value, dict):
-            yield _name_of(name, value), value, end
+            kind = value.get("type")
+            if isinstance(kind, str) and name != b"error":
+                yield kind, value, end
+            else:
+                yield _name_of(name, value) if name else "", value, end
         elif found := objects(value):  # Gemini's errors
             yield from ((_name_of(name, one), one, end) for one in found)
         elif b"\n" in data:

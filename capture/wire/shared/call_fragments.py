@@ -119,6 +119,8 @@ def _is_other_call(call: _PartialCall, index: int | None, name: str, piece: str)
 def index_of(fragment: dict[str, JSON]) -> int | None:
     """Returns the index of a fragment or a choice, which some servers send as text."""
     index = fragment.get("index")
+    if type(index) is int and 0 <= index < 1_000:  # nearly all of them
+        return index
     if isinstance(index, str) and index.isdecimal() and len(index) < 10:
         return int(index)
     return count(index)

@@ -127,7 +127,10 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             choice = _choice_of(choices, entry)
             if choice.add_entry(entry) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
-            if (reason := stop_reason_in(entry.get("finish_reason"))) or entry.get("error"):
+            finish = entry.get("finish_reason")
+            if finish is None and not entry.get("error"):
+                continue  # nearly all of them
+            if (reason := stop_reason_in(finish)) or entry.get("error"):
                 choice.stop_reason = reason or choice.stop_reason
                 error = failures.message_of_choice(entry)
                 parsed_response.error = parsed_response.error or error
@@ -174,12 +177,14 @@ _OLLAMA_COUNTS = ("prompt_eval_count", "eval_count")
 def _usage_in(chunk: dict[str, JSON]) -> dict[str, JSON] | None:
     """Returns the usage of a response or a chunk, where OpenAI, Groq, Moonshot or Ollama have
     it."""
-    if own := fields(chunk.get("usage")):
+    if (own := chunk.get("usage")) and isinstance(own, dict):
         return own
-    if groq := fields(fields(chunk.get("x_groq")).get("usage")):
+    if "x_groq" in chunk and (groq := fields(fields(chunk["x_groq"]).get("usage"))):
         return groq if "prompt_tokens" in groq else None  # otherwise it counts bytes of memory
-    for choice in objects(chunk.get("choices"))[:1]:
-        if of_choice := fields(choice.get("usage")):
+    choices = chunk.get("choices")
+    if choices and isinstance(choices, list) and isinstance(choices[0], dict):
+        of_choice = choices[0].get("usage")
+        if of_choice and isinstance(of_choice, dict):
             return of_choice
     if "eval_count" in chunk:
         return {name: chunk[name] for name in _OLLAMA_COUNTS if name in chunk}
