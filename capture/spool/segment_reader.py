@@ -23,7 +23,7 @@ class SegmentReader:
         offset: int,
         set_aside: Callable[[SegmentName, int, bytes], None],
         *,
-        is_at_end: bool = False,
+        is_at_end: bool,
     ) -> None:
         """Raises FileNotFoundError."""
         self.name = name
