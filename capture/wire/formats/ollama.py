@@ -128,13 +128,10 @@ class _OllamaResponse:
         # Each is complete; the indexes that newer servers give them begin anew with each line.
         numbered = [{**call, "index": self._n_calls + number} for number, call in enumerate(calls)]
         self._n_calls += len(calls)
-        return self._choice.add(
-            {
-                **{name: message.get(name) or piece.get(name) for name in thoughts.NAMES},
-                "content": message.get("content") or piece.get("response"),
-                "tool_calls": numbered,
-            }
-        )
+        delta = {"content": message.get("content") or piece.get("response"), "tool_calls": numbered}
+        for name in thoughts.NAMES.intersection((*message, *piece)):
+            delta[name] = message.get(name) or piece.get(name)
+        return self._choice.add(delta)
 
     def finish(self) -> ParsedResponse:
         set_choices(self.parsed_response, {0: self._choice})
