@@ -128,10 +128,8 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             if choice.add_entry(entry) and parsed_response.first_content_end is None:
                 parsed_response.first_content_end = end
             finish = entry.get("finish_reason")
-            if finish is None and not entry.get("error"):
-                continue  # nearly all of them
-            if (reason := stop_reason_in(finish)) or entry.get("error"):
-                choice.stop_reason = reason or choice.stop_reason
+            if finish is not None or entry.get("error"):
+                choice.stop_reason = stop_reason_in(finish) or choice.stop_reason
                 error = failures.message_of_choice(entry)
                 parsed_response.error = parsed_response.error or error
     # Some servers send no [DONE].
