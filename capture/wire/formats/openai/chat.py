@@ -69,8 +69,7 @@ def read_json(value: JSON) -> ParsedResponse:
     parsed_response = ParsedResponse(
         response_model=text(response.get("model")),
         response_id=text(response.get("id")),
-        usage=openai_usage.read_usage(_usage_in(response))
-        or openai_usage.read_llama_cpp_timings(response.get("timings")),
+        usage=_usage_of(_usage_in(response), response.get("timings")),
         service_tier=tier_in(response.get("service_tier")),
     )
     if "choices" not in response and (request_id := text(response.get("request_id"))):
@@ -87,6 +86,10 @@ def read_json(value: JSON) -> ParsedResponse:
     set_choices(parsed_response, choices)
     _add_fees(parsed_response, choices, response.get("web_search"))
     return parsed_response
+
+
+def _usage_of(counts: JSON, timings: JSON) -> Usage | None:
+    return openai_usage.read_usage(counts) or openai_usage.read_llama_cpp_timings(timings)
 
 
 def _add_thoughts(parsed_response: ParsedResponse) -> None:
@@ -135,8 +138,7 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
     # Some servers send no [DONE].
     all_stopped = bool(choices) and all(choice.stop_reason for choice in choices.values())
     parsed_response.complete = done or all_stopped or parsed_response.error is not None
-    counted = openai_usage.read_usage(counts)
-    parsed_response.usage = counted or openai_usage.read_llama_cpp_timings(timings)
+    parsed_response.usage = _usage_of(counts, timings)
     _add_thoughts(parsed_response)
     parsed_response.service_tier = tier_in(tier)
     set_choices(parsed_response, choices)
