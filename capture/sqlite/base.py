@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import time
 from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import quote
@@ -26,8 +25,6 @@ from capture.sqlite.files import Files, leaving
 logger = logging.getLogger("agentledger.database")
 
 NOTHING = Files(None, None, None)
-# No statement outside a transaction takes as long.
-IDLE_AFTER_S = 10.0
 _wrappers: WeakSet[DatabaseWrapper] = WeakSet()
 
 
@@ -44,7 +41,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._path = str(self.settings_dict["NAME"])
         self._files = NOTHING  # that the connection has open
         self._has_warned = False
-        self._used_at = time.monotonic()
         _wrappers.add(self)
 
     def is_current(self) -> bool:
@@ -84,7 +80,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return found
 
     def ensure_connection(self) -> None:
-        self._used_at = time.monotonic()
         if self.connection is not None and not self.in_atomic_block:
             self._follow_path()
         super().ensure_connection()
@@ -118,15 +113,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             with leaving(left, self._path):
                 self._close_now()
                 for one in list(_wrappers):
-                    if one._files.main == left.main and one._is_idle():
+                    # Of a thread that waits for its next page: if the file came back, it would go
+                    # on with a log that nobody else has. A statement under way is left to end.
+                    if one._files.main == left.main and not one.in_atomic_block:
                         one._close_now()
         except OSError as error:
             raise OperationalError(f"{self._path} was replaced: {error}") from error
-
-    def _is_idle(self) -> bool:
-        """Returns whether this is a connection of a thread that waits for its next page: if the
-        file came back, it would go on with a log that nobody else has."""
-        return not self.in_atomic_block and time.monotonic() - self._used_at > IDLE_AFTER_S
 
     def _close_now(self) -> None:
         if self.connection is not None:
