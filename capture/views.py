@@ -10,12 +10,11 @@ from capture.proxy.browser_responses import add_headers, allow_preflight, show_r
 from capture.proxy.forward import forward
 from capture.proxy.http_messages import ProxyRequest, ProxyResponse
 from capture.proxy.incoming_call import EntryRefused, IncomingCall, identify_call
-from capture.proxy.passthrough import forward_file, pass_through
+from capture.proxy.passthrough import forward_file, pass_through, refuse_unrecordable
 from capture.proxy.refusals import refusal_response, stop_response
 from capture.proxy.request_body import NoRoom, RequestBody, read_beginning, read_body
-from capture.proxy.responses import log_detail, unknown_upstream, unrecordable
+from capture.proxy.responses import unknown_upstream
 from capture.proxy.runtime import Runtime, ensure_running
-from capture.spool.folder import SpoolError
 from capture.upstream.routing import UnknownUpstream
 from capture.wire import registry
 from capture.wire.paths import find_by_reading
@@ -127,12 +126,6 @@ async def record_and_forward(
     if isinstance(begun, RefusedCall):
         return begun.response
     return await forward(request, begun, body)
-
-
-def refuse_unrecordable(runtime: Runtime, call: IncomingCall, error: SpoolError) -> ProxyResponse:
-    runtime.counters.refused_full += 1
-    log_detail(error.summary, str(error))
-    return unrecordable(call.wire_format, call.action_id, error.summary, may_retry=True)
 
 
 async def forward_unrecorded(

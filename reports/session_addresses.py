@@ -34,7 +34,7 @@ def _unmark(segment: str) -> str:
 
 
 class SessionIdConverter(PathConverter):
-    """Of the end of a path, since an id may contain slashes."""
+    """Reads and writes the id at the end of a path, since an id may contain slashes."""
 
     def to_python(self, value: str) -> str:
         return _unmark(value)

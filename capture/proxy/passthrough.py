@@ -17,6 +17,7 @@ from capture.proxy.refusals import stop_response
 from capture.proxy.request_body import RequestBody, stream_body
 from capture.proxy.responses import log_detail, unrecordable, upstream_failed
 from capture.proxy.runtime import Runtime
+from capture.spool.folder import SpoolError
 from capture.upstream.client import UpstreamCut, UpstreamError, UpstreamResponse
 from capture.wire.formats import batch_results
 from capture.wire.framing.content_encoding import decode
@@ -108,6 +109,13 @@ async def download(response: UpstreamResponse, charge: Charge | None) -> Chunks:
         raise ResponseAborted from cut
 
 
+def refuse_unrecordable(runtime: Runtime, call: IncomingCall, error: SpoolError) -> ProxyResponse:
+    """Refuses a call that the spool has no room for."""
+    runtime.counters.refused_full += 1
+    log_detail(error.summary, str(error))
+    return unrecordable(call.wire_format, call.action_id, error.summary, may_retry=True)
+
+
 async def forward_file(
     request: ProxyRequest, runtime: Runtime, call: IncomingCall
 ) -> ProxyResponse:
@@ -131,9 +139,7 @@ async def forward_file(
             runtime.counters.unrecorded += 1
             return relay_unrecorded(runtime, response)
         response.close()
-        runtime.counters.refused_full += 1
-        log_detail(error.summary, str(error))
-        return unrecordable(call.wire_format, call.action_id, error.summary, may_retry=True)
+        return refuse_unrecordable(runtime, call, error)
     except BaseException:  # cancelled: the agent hung up, or the process is being stopped
         response.close()
         raise

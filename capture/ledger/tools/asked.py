@@ -24,7 +24,7 @@ _random = re.compile(r"[0-9A-Za-z]{16,}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{
 
 
 class Caller(NamedTuple):
-    """Who sent a call. Conversations of two callers have nothing in common."""
+    """This is who sent a call. Conversations of two callers have nothing in common."""
 
     ingest_token: str | None
     user_id: str | None

@@ -19,7 +19,7 @@ Event = tuple[bytes, bytes, int]
 """An event's name (empty when it has none), its data, and the offset of its end in the body."""
 
 DONE = "[DONE]"
-"""The name under which `objects` gives the marker that ends OpenAI's streams."""
+"""The name under which `read_objects` gives the marker that ends OpenAI's streams."""
 
 _DONE = b"[DONE]"
 
@@ -100,11 +100,7 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
         number += 1
         value, _ = load(data)
         if isinstance(value, dict):
-            kind = value.get("type")
-            if isinstance(kind, str) and name != b"error":
-                yield kind, value, end
-            else:
-                yield _name_of(name, value) if name else "", value, end
+            yield _name_of(name, value), value, end
         elif found := objects(value):  # Gemini's errors
             yield from ((_name_of(name, one), one, end) for one in found)
         elif b"\n" in data:
@@ -126,7 +122,7 @@ def _name_of(name: bytes, value: dict[str, JSON]) -> str:
     kind = value.get("type")
     if isinstance(kind, str) and name != b"error":
         return kind
-    return "" if name == b"message" else name.decode("utf-8", "replace")
+    return "" if name in (b"", b"message") else name.decode("utf-8", "replace")
 
 
 def _read_lines(

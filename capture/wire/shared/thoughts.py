@@ -27,7 +27,7 @@ _DEEPEST = 4
 
 
 class Thoughts:
-    """What came under each name. The same text under two names is one thought."""
+    """Holds what came under each name. The same text under two names is one thought."""
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[str]] = {}

@@ -62,11 +62,15 @@ def merge_counts(known: dict[str, JSON], newer: dict[str, JSON]) -> None:
     """Takes the counts of a later event of a stream over into `known`: totals so far, not
     additions. What is null or left out has not changed, and a 0 does not undo what was counted."""
     for name, n in newer.items():
-        before = known.get(name)
-        if isinstance(n, dict) and isinstance(before, dict):  # details, which have none themselves
-            known[name] = {**before, **{key: m for key, m in n.items() if m or key not in before}}
-        elif n is not None and (n or not before):
+        if n and not isinstance(n, dict):
             known[name] = n
+        elif n is not None:
+            before = known.get(name)
+            if isinstance(n, dict) and isinstance(before, dict):  # details, without their own
+                newly = {key: m for key, m in n.items() if m or key not in before}
+                known[name] = {**before, **newly}
+            elif n or not before:
+                known[name] = n
 
 
 def add_unit(usage: Usage, unit: str, value: JSON) -> None:

@@ -124,9 +124,10 @@ class _Candidate(Choice):
 
     def add_candidate(self, candidate: dict[str, JSON]) -> bool:
         """Adds a candidate; returns True when it has text, thoughts or a tool call."""
-        reason = stop_reason_in(candidate.get("finishReason"))
-        if reason != "FINISH_REASON_UNSPECIFIED":  # the default of its enumeration
-            self.stop_reason = reason or self.stop_reason
+        if "finishReason" in candidate:
+            reason = stop_reason_in(candidate["finishReason"])
+            if reason != "FINISH_REASON_UNSPECIFIED":  # the default of its enumeration
+                self.stop_reason = reason or self.stop_reason
         has_content = False
         for part in _parts_of(candidate.get("content")):
             if piece := part.get("text"):
