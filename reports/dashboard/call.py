@@ -14,15 +14,15 @@ from rest_framework.exceptions import ValidationError
 
 from capture.models import Binary, Call
 from reports.addresses import root
+from reports.analysis.call_view import names_of_tools_offered, response_message
 from reports.analysis.message_shares import message_shares
 from reports.dashboard.call_facts import (
     cost_lines,
     curl_command,
     input_usd,
-    names_of_tools_offered,
     tokens_per_second,
 )
-from reports.dashboard.call_messages import response_message, view_history
+from reports.dashboard.call_messages import view_history
 from reports.dashboard.calls_page import CallsPageParameters, find_adjacent_calls
 from reports.dashboard.errors import not_found, page
 from reports.dashboard.links import change_query

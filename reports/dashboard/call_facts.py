@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shlex
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from django.http import HttpRequest
 
-from capture.wire.json.fields import fields, objects, text
-from capture.wire.json.lenient import load
-from capture.wire.types import JSON
 from reports.addresses import proxy_url
 from reports.queries import records
 from reports.queries.records import Record
@@ -23,7 +19,6 @@ COST_TITLES = {
     "output": "Output",
     "other": "Other",
 }
-MAX_TOOLS = 1_000
 INPUT_ITEMS = ("input", "cache_read", "cache_write")
 
 
@@ -56,27 +51,6 @@ def input_usd(call: dict[str, Any]) -> Decimal | None:
 def tokens_per_second(call: dict[str, Any]) -> str | None:
     rate = call["tokens_per_second"]
     return None if rate is None else f"{rate:,.0f}"
-
-
-def names_of_tools_offered(record: Record) -> list[str]:
-    tools = record.tools
-    value = load(tools.json)[0] if tools else None
-    if isinstance(value, dict):
-        value = value.get("tools", [value])
-    names = (name for tool in objects(value) for name in _tool_names(tool))
-    return list(islice(names, MAX_TOOLS))
-
-
-def _tool_names(tool: dict[str, JSON]) -> list[str]:
-    for key in ("functionDeclarations", "function_declarations"):
-        if isinstance(tool.get(key), list):
-            return [_tool_name(one) for one in objects(tool[key])]
-    return [_tool_name(tool)]
-
-
-def _tool_name(tool: dict[str, JSON]) -> str:
-    described = fields(tool.get("function")) or fields(tool.get("toolSpec")) or tool
-    return text(described.get("name")) or text(described.get("type")) or "?"
 
 
 def curl_command(request: HttpRequest, record: Record, limit: int) -> str | None:

@@ -1,5 +1,4 @@
-"""The messages of a call as its page shows them: the request's, compared with another call's, and
-the response."""
+"""The messages of a call's request as its page shows them, compared with another call's."""
 
 from __future__ import annotations
 
@@ -10,12 +9,10 @@ from uuid import UUID
 from rest_framework.exceptions import ValidationError
 
 from capture.models import Call
-from capture.wire.json.lenient import dump_indented
 from reports.analysis.message_diff import DiffStep, diff_messages
 from reports.analysis.message_view import (
     MessageBlock,
     MessageView,
-    format_text,
     view_message,
 )
 from reports.analysis.transcript import SYSTEM_ROLES
@@ -96,17 +93,3 @@ def _call_to_compare(record: Record, compare_with: UUID | None) -> ShortCall | N
     siblings = Call.objects.in_session(row["scope"])
     same_agent = records.earlier_than(siblings, row).filter(agent_name=row["agent_name"])
     return next(iter(short_calls(same_agent.order_by("-timestamp", "-seq")[:1])), None)
-
-
-def response_message(record: Record) -> MessageView:
-    """Returns the response with its reasoning, tool calls and further choices."""
-    row = record.row
-    blocks = [MessageBlock("thinking", row["reasoning"])] if row["reasoning"] else []
-    blocks += [MessageBlock("text", row["content"])] if row["content"] else []
-    blocks += [
-        MessageBlock("tool_call", format_text(one["arguments"]), one["name"], one["tool_call_id"])
-        for one in record.tool_calls
-    ]
-    if row["choices"]:
-        blocks.append(MessageBlock("json", dump_indented(row["choices"])))
-    return MessageView("response", blocks)

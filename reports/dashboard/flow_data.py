@@ -8,7 +8,7 @@ from typing import Any
 from capture.models import Session
 from reports.analysis.flow import Flow, Graph, Node, build_flow, sibling_groups
 from reports.analysis.handoffs import INFERRED, WHY
-from reports.dashboard.formats import agent_colour, spell_out
+from reports.output.formats import agent_colour, spell_out
 from reports.queries.session_calls import read_session_calls, read_tool_results
 
 # More runs than this make a picture that nobody can read and no browser can lay out.

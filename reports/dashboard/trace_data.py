@@ -8,7 +8,7 @@ from typing import Any
 from capture.models import Session
 from reports.analysis.lineage import EVIDENCE
 from reports.analysis.trace import Rows, Trace, build_trace, row_name
-from reports.dashboard.formats import agent_colour, spell_out
+from reports.output.formats import agent_colour, spell_out
 from reports.queries.session_calls import SessionCall, read_session_calls, read_tool_results
 
 # The bits of a call's `flags`.

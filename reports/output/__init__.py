@@ -1,1 +1,1 @@
-"""Sessions and calls as JSON, and tables as CSV."""
+"""Sessions and calls as JSON, tables as CSV, numbers and texts as people read them."""

@@ -15,9 +15,9 @@ from django.utils.timezone import now
 
 from capture.wire.json.lenient import dump_indented
 from reports.addresses import root
-from reports.dashboard import formats
 from reports.dashboard.module_preload import find_imports
 from reports.dashboard.preferences import Preferences, zone_label
+from reports.output import formats
 from reports.session_addresses import session_segment
 
 register = template.Library()

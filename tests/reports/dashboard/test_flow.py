@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from reports.dashboard.formats import agent_colour
+from reports.output.formats import agent_colour
 from tests.reports.dashboard.conftest import Open, violations
 from tests.reports.dashboard.sessions import (
     HOSTILE,

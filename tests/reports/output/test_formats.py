@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.dashboard import formats
+from reports.output import formats
 
 
 @pytest.mark.parametrize(

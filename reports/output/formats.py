@@ -1,4 +1,4 @@
-"""The format of numbers and texts on pages. An unknown value is a dash, never 0."""
+"""The format of numbers and texts on pages and in reports. An unknown value is a dash, never 0."""
 
 from __future__ import annotations
 
