@@ -2,13 +2,15 @@
 
 The map is `model_prices_and_context_window_backup.json` of the PyPI package litellm. For every
 model that both know under its provider: input, output, cache read and cache write. What differs is
-printed, one price a line; docs/pricing.md explains it.
+counted by the causes that docs/pricing.md explains; what has none of them is printed, one price a
+line, and with `--all` everything that differs.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,6 +56,34 @@ KINDS = {
     "cache_write_tokens": "cache_creation_input_token_cost",
 }
 MILLION = 1_000_000
+CACHE = {"cache_read_tokens", "cache_write_tokens"}
+
+# Why a price differs, by the beginning of our provider and LiteLLM's name; the first that matches
+# counts. `cache only` holds for any other model of which nothing else differs.
+CAUSES = (
+    ("Azure by zone", r"azure azure/(?:eu|us|us-gov|apac)/"),
+    ("Azure: a deployment in a region", r"azure azure/(?:ada|gpt-4-turbo|text-embedding)"),
+    ("Bedrock by region", r"aws (?:bedrock/[a-z]+-[a-z-]+-\d|us-gov\.)"),
+    ("Bedrock: Claude 3.7 under a wrong date", r"aws anthropic\.claude-3-7-sonnet-20240620"),
+    (
+        "Bedrock without a region",
+        r"aws (?:bedrock/claude_platform/|anthropic\.|claude-|openai\.gpt-6)",
+    ),
+    ("Bedrock in Europe and Asia", r"aws (?:eu|jp|apac)\.(?:amazon|meta)\."),
+    ("Bedrock: another's price", r"aws openai\.gpt-oss-safeguard"),
+    ("DeepInfra", r"deepinfra "),
+    ("DeepSeek by the time of day", r"deepseek (?:deepseek/)?deepseek-(?:flash|v4)"),
+    ("DeepSeek: names no longer served", r"deepseek (?:deepseek/)?deepseek-(?:chat|reasoner|v3)"),
+    ("images", r"\w+ (?:azure/)?gpt-image-"),
+    ("speech", r"\w+ (?:azure/)?gpt-4o-mini-tts"),
+    ("Google's price until November", r"\w+ (?:gemini|perplexity/google)/gemini-4-argon"),
+    ("Perplexity: not on our list", r"perplexity perplexity/(?:perplexity|openai|google)/"),
+    ("Perplexity: two models of one name", r"perplexity perplexity/sonar$"),
+    ("Perplexity: withdrawn", r"perplexity perplexity/mixtral"),
+    ("Fireworks: by size", r"fireworks .*/(?:llama-v3p1-8b-instruct|deepseek-v4-pro)$"),
+    ("Mistral: launch price", r"(?:mistral|azure) \w+/(?:open-mistral-nemo|mistral-large-latest)"),
+)
+CACHE_ONLY = "cache only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +121,23 @@ def compare(theirs: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[Diffe
         yield provider, differences
 
 
-def main(path: str) -> None:
+def cause_of(differences: list[Difference]) -> str | None:
+    what = f"{differences[0].provider} {differences[0].model}"
+    found = next((cause for cause, names in CAUSES if re.match(names, what)), None)
+    return found or (CACHE_ONLY if {d.unit for d in differences} <= CACHE else None)
+
+
+def main(path: str, *, shows_all: bool) -> None:
     compared_models = list(compare(json.loads(Path(path).read_text())))
-    known = [(provider, found) for provider, found in compared_models if found is not None]
-    same = sum(not found for _, found in known)
+    known = [found for _, found in compared_models if found is not None]
+    different = [found for found in known if found]
+    same = len(known) - len(different)
     print(f"{len(compared_models):,} models, {len(known):,} known to both, {same:,} the same")
-    by_provider = Counter(provider for provider, found in known if found)
-    print(", ".join(f"{provider} {n}" for provider, n in by_provider.most_common()))
-    for _, found in known:
-        for d in found:
+    causes = Counter(cause_of(found) for found in different)
+    for cause, n in causes.most_common():
+        print(f"{n:>5} {cause or 'UNEXPLAINED'}")
+    for found in different:
+        for d in found if shows_all or cause_of(found) is None else []:
             of = "" if d.ours_is_of == d.model.rpartition("/")[2] else f" (as {d.ours_is_of})"
             prices = f"{price_text(d.ours)}, {price_text(d.theirs)}"
             print(f"{d.provider:<11} {d.model}{of} {d.unit}: {prices}")
@@ -110,4 +148,8 @@ def price_text(usd: Decimal | None) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("map", metavar="MAP.json")
+    parser.add_argument("--all", action="store_true", help="print each price that differs")
+    arguments = parser.parse_args()
+    main(arguments.map, shows_all=arguments.all)

@@ -8,11 +8,11 @@ import tomllib
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from capture.pricing.cost import Dimensions, UnitPrice
+from capture.pricing.globs import any_matches
 
 FILE = Path(__file__).with_name("charges.toml")
 
@@ -42,9 +42,7 @@ class Charge:
     read: date
 
     def holds_for(self, names: tuple[str, ...]) -> bool:
-        if not self.models:
-            return True
-        return any(fnmatchcase(name.lower(), glob) for name in names for glob in self.models)
+        return not self.models or any_matches(self.models, names)
 
 
 def add_charges(prices: list[UnitPrice], provider: str, names: tuple[str, ...]) -> list[UnitPrice]:

@@ -92,7 +92,7 @@ def read_operator_prices(text: str, source: str) -> dict[str, OperatorPrice]:
             raise ValueError(f"{source} has a price without a name: expected a model's name, or *")
         if key in prices:
             raise ValueError(f"{source} names {name!r} twice: case is ignored")
-        prices[key] = _price(value, f"{source}: the price of {name!r}")
+        prices[key] = read_price(value, f"{source}: the price of {name!r}")
     return prices
 
 
@@ -122,7 +122,8 @@ def _kind(value: JSON) -> str:
     return "a list" if isinstance(value, list) else "a number"
 
 
-def _price(value: JSON, what: str) -> OperatorPrice:
+def read_price(value: JSON, what: str) -> OperatorPrice:
+    """Returns the price of one model. Raises ValueError: one sentence that begins with `what`."""
     if isinstance(value, list):
         if len(value) != 2:
             raise ValueError(

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from capture.wire import hosts
 from capture.wire.types import JSON
 
 _LOCATION_IN_PATH = re.compile(r"/locations/([^/]+)/(?:publishers|endpoints)/")
@@ -25,7 +26,7 @@ _HOSTS = (
     ("vertex", re.compile(r"aiplatform\.([a-z0-9-]+)\.rep\.googleapis\.com")),
     ("bedrock", re.compile(r"bedrock-(?:runtime|mantle)(?:-fips)?\.([a-z0-9-]+)\..+")),
 )
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_AZURE = tuple(f".{host}" for host in hosts.AZURE)
 # No region in particular.
 _ANYWHERE = ("global", "not_available", "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from capture.pricing.cost import UnitPrice
+from capture.pricing.globs import any_matches
 
 FILE = Path(__file__).with_name("premiums.toml")
 
@@ -30,15 +31,15 @@ class Premium:
     source: str
     read: date
 
-    def holds_for(self, place: str, names: Iterable[str], day: date) -> bool:
+    def holds_for(self, place: str, names: tuple[str, ...], day: date) -> bool:
         if not fnmatchcase(place, self.place) or (self.since is not None and day < self.since):
             return False
-        return not self.models or any(map(self._holds_for_model, names))
-
-    def _holds_for_model(self, name: str) -> bool:
-        if any(fnmatchcase(name, glob) for glob in self.models):
+        if not self.models or any_matches(self.models, names):
             return True
-        dated = _DATE.search(name) if self.released is not None else None
+        return self.released is not None and any(map(self._is_dated_from_then_on, names))
+
+    def _is_dated_from_then_on(self, name: str) -> bool:
+        dated = _DATE.search(name)
         return dated is not None and "-".join(dated.groups()) >= str(self.released)
 
 
@@ -51,9 +52,8 @@ def premium_of(
     for glob, times in own.items():
         if fnmatchcase(place, glob):
             return times
-    known = [name.lower() for name in names]
     for premium in premiums():
-        if premium.holds_for(place, known, day):
+        if premium.holds_for(place, names, day):
             return premium.times
     return Decimal(1)
 

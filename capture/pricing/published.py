@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from capture.pricing import catalog
 from capture.pricing.catalog import PriceData
 from capture.pricing.charges import add_charges
+from capture.pricing.corrections import corrected, correction_of
 from capture.pricing.cost import ModelPrices, UnitPrice
 from capture.pricing.premiums import with_premium
 from capture.pricing.terms import BillingTerms
@@ -176,8 +177,10 @@ class PublishedPrices:
         """Returns the model's prices at that time, in the tier that the terms name, or a sentence
         that says why they are not known. Tokens cost `times` their price."""
         context = _context(match.provider, terms)
+        names = (match.name, match.model.id)
+        correction = correction_of(match.provider, names, at.date())
         for kind, value in context.items():
-            if not _has_variant(match, kind, value, context, at):
+            if correction is not None or not _has_variant(match, kind, value, context, at):
                 return f"{match.model.id} has no published price for {kind} {value}"
         model_price = match.model.get_prices(at, context)
         given = {key: usd for key, usd in model_price.__dict__.items() if usd is not None}
@@ -187,6 +190,8 @@ class PublishedPrices:
             if price is None:  # the data is newer than the installed library
                 return f"{match.model.id} is priced by {key}, which is not known here"
             prices.append(price)
+        if correction is not None:
+            prices = corrected(prices, correction)
         if not prices and match.model.id.endswith(":free"):
             free = (_unit_price(key, Decimal(0)) for key in ("input_mtok", "output_mtok"))
             prices = [price for price in free if price]
@@ -202,7 +207,7 @@ class PublishedPrices:
         ):
             prices = [p for p in prices if ("family", "tool_calls") not in p.dimensions]
         else:
-            prices = add_charges(prices, match.provider, (match.name, match.model.id))
+            prices = add_charges(prices, match.provider, names)
         return ModelPrices(
             self.data.source,
             prices,

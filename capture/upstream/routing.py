@@ -11,6 +11,7 @@ from yarl import URL
 
 from capture.upstream.headers import RawHeaders
 from capture.upstream.makers import PROVIDER_URLS, VERTEX, UnknownMaker, find_upstreams
+from capture.wire import hosts
 from capture.wire.types import WireFormat
 
 UPSTREAM_PREFIX = b"/to/"
@@ -18,9 +19,7 @@ UPSTREAM_HEADER = b"x-agentledger-upstream"
 
 # By the end of a host's name.
 _PROVIDERS = {
-    "openai.azure.com": "azure",
-    "cognitiveservices.azure.com": "azure",
-    "services.ai.azure.com": "azure",
+    **dict.fromkeys(hosts.AZURE, "azure"),
     "openai.com": "openai",
     "anthropic.com": "anthropic",
     "googleapis.com": "google",

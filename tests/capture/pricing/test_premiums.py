@@ -41,6 +41,7 @@ def place(
         ("https://api.together.xyz", None),
         ("https://acme.openai.azure.com", "azure acme"),
         ("https://acme.services.ai.azure.com/models", "azure acme"),
+        ("https://acme.openai.azure.us", "azure acme"),
         ("https://europe-west1-aiplatform.googleapis.com", "vertex europe-west1"),
         ("https://aiplatform.eu.rep.googleapis.com", "vertex eu"),
         ("https://aiplatform.googleapis.com", None),
@@ -125,7 +126,7 @@ def usd(model: str, where: str | None, *, at: datetime = NOW, provider: str | No
         ("amazon.nova-lite-v1:0", "bedrock eu-west-1", None),
         ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock us-gov", None),
         ("gpt-4o", "azure acme", None),
-        ("text-embedding-3-small", "azure acme", "0.00002"),
+        ("text-embedding-3-small", "azure acme", None),
     ],
 )
 def test_premium_is_that_of_the_model_in_the_place(

@@ -105,6 +105,7 @@ def test_a_named_provider_takes_the_calls_of_its_formats() -> None:
         ("api.openai.com", "openai"),
         ("eu.api.openai.com", "openai"),
         ("my.openai.azure.com", "azure"),
+        ("my.openai.azure.us", "azure"),
         ("bedrock-runtime.eu-west-1.amazonaws.com", "aws"),
         ("europe-west1-aiplatform.googleapis.com", "google"),
         ("openrouter.ai", "openrouter"),
