@@ -23,6 +23,7 @@ ROUTE_RULES = RouteRules(
         "sessions": READ,
         "session": READ,
         "explain": READ,
+        "export": READ,
         "search": READ,
         "analytics": READ,
         "limits": READ,

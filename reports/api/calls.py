@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import NotFound, ValidationError
@@ -22,7 +20,9 @@ from access.actors import actor_of
 from capture.models import Call, Session
 from capture.operations.deletion import delete_call
 from reports.api.serializers import CallSerializer, ExplainedCallSerializer
+from reports.api.streaming import stream
 from reports.api.viewsets import LedgerViewSet
+from reports.chunks import Piece, in_chunks
 from reports.json_encoding import encode_in_pieces
 from reports.output.call_json import FIELDS, call_json, selection_of
 from reports.output.neighbours_json import neighbours_json
@@ -36,8 +36,6 @@ JSON = "application/json"
 # A browser's page is made in memory, and nobody reads more of it at once.
 PAGE_LIMIT = 100
 MAX_LIMIT = 10_000
-# Each chunk of a streamed response costs a change of threads.
-CHUNK = 512 * 1024
 
 
 class SessionCallsParameters(Parameters):
@@ -114,18 +112,12 @@ def _session_calls(
     fields = frozenset(parameters["fields"]) if "fields" in parameters else None
     found = records.read_records(calls, selection_of(fields), limit=limit)
     values = (call_json(record, fields) for record in found)
-    response = _stream(request, values) if is_streamed else Response(list(values))
+    response = (
+        stream(request, in_chunks(_array(values)), JSON) if is_streamed else Response(list(values))
+    )
     if limit is not None and (link_to_next := _link(request, calls, limit)):
         response["Link"] = link_to_next
     return response
-
-
-def _stream(request: Request, values: Iterator[Any]) -> HttpResponseBase:
-    chunks = _chunks(values)
-    first = next(chunks)  # an error in the first chunk still has a status of its own
-    if request.method == "HEAD":
-        return HttpResponse(content_type=JSON)
-    return StreamingHttpResponse(_in_thread(first, chunks), content_type=JSON)
 
 
 def _link(request: Request, calls: QuerySet[Call], limit: int) -> str | None:
@@ -154,28 +146,15 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _chunks(values: Iterator[Any]) -> Iterator[bytes]:
-    """Yields a JSON array in chunks of about `CHUNK` bytes."""
-    waiting: list[bytes | memoryview] = [b"["]
-    size = 0
+def _array(values: Iterator[Any]) -> Iterator[Piece]:
+    """Yields the pieces of a JSON array."""
+    yield b"["
     comma = b""
     for value in values:
-        encoded = encode_in_pieces(value)
-        waiting += (comma, *encoded)
+        yield comma
+        yield from encode_in_pieces(value)
         comma = b","
-        size += sum(map(len, encoded))
-        if size >= CHUNK:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join([*waiting, b"]"])
-
-
-async def _in_thread(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yields chunks made in the request's own thread, which has its database connection."""
-    yield first
-    next_chunk = sync_to_async(partial(next, chunks, None))
-    while (chunk := await next_chunk()) is not None:
-        yield chunk
+    yield b"]"
 
 
 def _record(action_id: str) -> Record | None:

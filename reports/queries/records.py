@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -238,19 +238,32 @@ def read_records(
     """Yields calls in time order, at most `limit`. It reads them in pages and holds the parts of
     one page in memory. Calls that are recorded meanwhile are left out: they may change earlier
     ones."""
-    calls = calls.filter(seq__lte=Ledger.objects.values_list("last_seq", flat=True).get(pk=1))
+    last_seq = Ledger.objects.values_list("last_seq", flat=True).get(pk=1)
+    for page in read_pages(calls.filter(seq__lte=last_seq), selection, limit=limit):
+        yield from page
+
+
+def read_pages(
+    calls: QuerySet[Call],
+    selection: Selection = EVERYTHING,
+    *,
+    limit: int | None = None,
+    later: Callable[[QuerySet[Call], Mapping[str, Any]], QuerySet[Call]] | None = None,
+) -> Iterator[list[Record]]:
+    """Yields pages of calls. They are in time order, unless `later` says which of them come after
+    one."""
     parts = NO_PARTS
     position: Mapping[str, Any] | None = None
     while limit is None or limit > 0:
         size = CALLS_AT_ONCE if limit is None else min(limit, CALLS_AT_ONCE)
-        ids = _page_ids(later_than(calls, position) if position else calls, size)
+        ids = _page_ids((later or later_than)(calls, position) if position else calls, size)
         if not ids:
             return
         found = _records(_rows(ids, selection), selection, parts)
         if not found:  # all of them were deleted in the meantime
             return
         parts, position = found[-1].page_parts, found[-1].row
-        yield from found
+        yield found
         limit = limit - len(ids) if limit is not None else None
 
 

@@ -53,6 +53,7 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "sessions": (VIEWERS, None),
     "session": (VIEWERS, None),
     "explain": (VIEWERS, None),
+    "export": (VIEWERS, None),
     "search": (VIEWERS, None),
     "analytics": (VIEWERS, None),
     "limits": (VIEWERS, None),

@@ -1,0 +1,25 @@
+"""The formats in which a session is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from reports.chunks import Piece
+from reports.export.session import Progress, SessionExport, json_document, json_lines
+
+Write = Callable[[SessionExport, datetime, Progress | None], Iterator[Piece]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    suffix: str  # of the names of its files
+    content_type: str
+    write: Write
+
+
+FORMATS = {
+    "json": Format(".json", "application/json", json_document),
+    "jsonl": Format(".jsonl", "application/x-ndjson", json_lines),
+}
