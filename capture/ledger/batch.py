@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 
+from capture.evidence.leaf import Kind
 from capture.ledger import bulk_sql
 from capture.ledger.binaries import BinaryRows
 from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.call_rows import body_row, call_row
 from capture.ledger.entry import Entry
+from capture.ledger.log.append import Log, LoggedCall, LogMemory
 from capture.ledger.parts import PartMemory, PartRows
 from capture.ledger.retries import Retries
 from capture.ledger.rollup_sums import COUNTED
@@ -33,12 +35,15 @@ class Batch:
         ledger: Ledger,
         part_memory: PartMemory,
         key_memory: RollupKeyMemory,
+        log_memory: LogMemory,
         *,
         keep_binaries: bool,
     ) -> None:
         self._ledger = ledger
         self._calls: list[Row] = []
         self._bodies: list[Row] = []
+        self._logged: list[LoggedCall] = []
+        self.log = Log(ledger, log_memory)
         self._sessions = SessionRows(ledger)
         self.parts = PartRows(ledger, part_memory)
         self._binaries = BinaryRows(keep_bytes=keep_binaries)
@@ -46,14 +51,14 @@ class Batch:
         self._retries = Retries()
         self._spending = Spending()
         self.rollups = Rollups(ledger, key_memory)
-        self._fetched = FetchedResponses(self._sessions, self._spending, self.rollups)
+        self._fetched = FetchedResponses(self._sessions, self._spending, self.rollups, self.log)
 
     def add(self, entries: Sequence[Entry], replaced: Mapping[UUID, Row]) -> None:
         """`replaced` are the columns of those that the ledger has the raw facts of."""
         calls = [entry.call for entry in entries]
         self._sessions.find(calls)
         if replaced:
-            take_out(replaced, entries, self._sessions, self._spending, self.rollups)
+            take_out(replaced, entries, self._sessions, self._spending, self.rollups, self.log)
         scopes = Scopes(self._sessions).of(calls)
         new_scopes = self._sessions.new_ids
         self.parts.find(calls, scopes, new_scopes)
@@ -84,7 +89,9 @@ class Batch:
         body = body_row(entry, self.parts, scope, orphans)
         self._calls.append(row)
         self._bodies.append(body)
-        self._tool_calls.add(call, scope)
+        tool_calls = self._tool_calls.add(call, scope)
+        session_id = session.session_id if session is not None else None
+        self._logged.append(LoggedCall(row, body, tool_calls, session_id))
         self._fetched.learn(row, body)
         self._spending.add(entry)
         self.rollups.count(row, call.n_calls)
@@ -94,6 +101,8 @@ class Batch:
     def write(self) -> None:
         """Writes all rows, and the numbers that the ledger gave."""
         self._sessions.write()
+        # When all rows of the batch have what they are recorded with.
+        self.log.add_calls(self._logged)
         bulk_sql.insert(Call, self._calls)
         bulk_sql.insert(CallBody, self._bodies)
         self.parts.write()
@@ -101,7 +110,8 @@ class Batch:
         self._tool_calls.write()
         self._spending.write()
         self.rollups.write()
-        if self._calls:
+        self.log.write()
+        if self._calls or self.log.has_grown:
             self._ledger.save()
 
 
@@ -118,7 +128,7 @@ def find_replaced(entries: Iterable[Entry]) -> dict[UUID, Row]:
         facts = Call.objects.not_deleted().filter(
             pk__in=some, body__frame=None, body__part_refs=b"", body__response=b""
         )
-        found.update({row["action_id"]: row for row in facts.values(*COUNTED)})
+        found.update({row["action_id"]: row for row in facts.values(*COUNTED, "log_index")})
     return found
 
 
@@ -128,6 +138,7 @@ def take_out(
     sessions: SessionRows,
     spending: Spending,
     rollups: Rollups,
+    log: Log,
 ) -> None:
     """Takes these calls out of all sums, and deletes their rows. `entries` have them anew."""
     for entry in entries:
@@ -138,6 +149,9 @@ def take_out(
                 sessions.take_out(session, row, n_calls=n_calls)
             spending.take_out(entry.call, _charged(row, entry))
             rollups.take_out(row, n_calls)
+            if row["log_index"] is not None:
+                facts = {"index": row["log_index"]}
+                log.add(Kind.REPLACEMENT, facts, about=row["action_id"])
     ids = list(replaced)
     for model in (PriceCorrection, CallBody):
         bulk_sql.delete(model, "call_id", ids)

@@ -76,6 +76,8 @@ def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row
         "response_bytes": call.response_bytes,
         "request_sha256": call.request_sha256,
         "response_sha256": call.response_sha256,
+        "log_index": None,
+        "session_call": None,
         "preview": preview_of(call.parts),
         "refusal_code": request.refusal.code[:32] if request and request.refusal else None,
         "deleted_at": None,
@@ -114,6 +116,7 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedTool
         "frame_encoding": int(frame.encoding) if frame else 0,
         "response": response.data,
         "response_encoding": int(response.encoding),
+        "log_secret": None,
     }
 
 

@@ -7,6 +7,7 @@ with it; those of a single call are removed unless another call of its scope ref
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -15,9 +16,11 @@ from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Length
 
+from capture.evidence.leaf import SALT_SIZE, Kind, Value, commit, indices_digest
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row, chunks
 from capture.ledger.compression import Encoding, unpack_text
+from capture.ledger.log.append import Log
 from capture.ledger.message_refs import unpack_refs
 from capture.ledger.tombstones import call_digest
 from capture.models import (
@@ -55,17 +58,46 @@ def purge_step() -> bool:
 
 
 def _purge_session(session: Session) -> None:
+    if session.deletion_index is None:
+        _log_deletion(session)
+        return
     with transaction.atomic():
         Ledger.objects.select_for_update().get(pk=1)
         calls = Call.objects.filter(scope=session.pk).order_by("seq")[:MAX_CALLS]
         if some := _take_bounded(calls, _body_bytes):
-            _remove_calls(some, deleted_at=session.deleted_at)
+            _remove_calls(some, session.deletion_index, deleted_at=session.deleted_at)
         elif not (_remove_rows(Message, session) or _remove_rows(Binary, session)):
             values = SessionValue.objects.filter(session=session).values_list("pk", flat=True)
             if some_values := list(values[:MAX_ROWS]):
                 SessionValue.objects.filter(pk__in=some_values).delete()
             else:
                 bulk_sql.delete(Session, "id", [session.pk])
+
+
+def _log_deletion(session: Session) -> None:
+    """Says in the log which calls are removed, before the first of them is."""
+    # No more come: calls that began before the deletion are not recorded, later ones are of another
+    # session of that name.
+    calls = Call.objects.filter(scope=session.pk, log_index__isnull=False).order_by("seq")
+    indices = [index for index in calls.values_list("log_index", flat=True) if index is not None]
+    with transaction.atomic():
+        ledger = Ledger.objects.select_for_update().get(pk=1)
+        log = Log(ledger)
+        index = _add_deletion(log, session.session_id, indices)
+        Session.objects.filter(pk=session.pk).update(deletion_index=index)
+        log.write()
+        ledger.save()
+
+
+def _add_deletion(log: Log, session_id: str | None, indices: list[int]) -> int:
+    salt = os.urandom(SALT_SIZE) if session_id is not None else None
+    facts: dict[str, Value] = {
+        "session": commit(salt, session_id) if salt and session_id is not None else None,
+        "count": len(indices),
+        "indices": indices_digest(indices),
+        "unrecorded": 0,
+    }
+    return log.add(Kind.DELETION, facts, salt=salt)
 
 
 def _remove_rows(model: type[Message | Binary], session: Session) -> bool:
@@ -91,7 +123,7 @@ def _take_bounded(found: Iterable[Any], size_of: Callable[[Any], int]) -> list[A
     return some
 
 
-def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
+def _remove_calls(calls: list[Call], deletion_index: int | None, *, deleted_at: Any) -> None:
     ids = [call.pk for call in calls]
     bulk_sql.insert(
         Tombstone,
@@ -101,6 +133,8 @@ def _remove_calls(calls: list[Call], *, deleted_at: Any) -> None:
                 "seq": call.seq,
                 "digest": call_digest(call.pk, call.request_sha256, call.response_sha256),
                 "deleted_at": call.deleted_at or deleted_at,
+                "log_index": call.log_index,
+                "deletion_index": deletion_index,
             }
             for call in calls
         ],
@@ -123,9 +157,13 @@ def _purge_call(call: Call) -> None:
         heirs.follow(last)
         heirs.find_binaries()
         heirs.write()
-        _remove_calls([call], deleted_at=call.deleted_at)
+        log = Log(ledger)
+        indices = [] if call.log_index is None else [call.log_index]
+        session_id = call.session.session_id if call.session else None
+        _remove_calls([call], _add_deletion(log, session_id, indices), deleted_at=call.deleted_at)
+        log.write()
         ledger.n_removals += 1
-        ledger.save(update_fields=["n_removals"])
+        ledger.save()
 
 
 class _Heirs:

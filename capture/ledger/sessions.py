@@ -36,7 +36,7 @@ MAX_LISTED = 1_000
 
 _FIELDS = [field.attname for field in Session._meta.concrete_fields]
 # Readers set these, so the recorder must not overwrite them.
-_READERS_FIELDS = {"labels", "note", "pinned", "deleted_at"}
+_READERS_FIELDS = {"labels", "note", "pinned", "deleted_at", "deletion_index"}
 _RECORDERS_FIELDS = [name for name in _FIELDS if name not in _READERS_FIELDS]
 _CORRECTED_TOTALS = ("tokens_in", "tokens_out", "cost_usd")
 
@@ -125,6 +125,8 @@ class SessionRows:
 def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str, str]]:
     """Adds the row of a call. Returns what `add_to_lists` returns."""
     session.revision += 1
+    session.n_logged += 1
+    row["session_call"] = session.n_logged
     timestamp: datetime = row["timestamp"]
     session.started_at = min(session.started_at, timestamp)
     session.last_call_at = max(session.last_call_at, timestamp)

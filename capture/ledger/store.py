@@ -11,6 +11,7 @@ from capture.ledger.batch import Batch, find_replaced
 from capture.ledger.bulk_sql import chunks, table_name
 from capture.ledger.entry import Entry
 from capture.ledger.identity import LedgerState
+from capture.ledger.log.append import LogMemory
 from capture.ledger.parts import PartMemory
 from capture.ledger.rollups import RollupKeyMemory
 from capture.ledger.tombstones import find_deleted, insert_tombstones
@@ -24,6 +25,7 @@ class LedgerMemory:
         self.state = LedgerState()
         self.parts = PartMemory()
         self.rollup_keys = RollupKeyMemory()
+        self.log = LogMemory()
 
 
 def record(
@@ -47,15 +49,18 @@ def record(
         new = _not_recorded(entries, replaced)
         calls = [entry.call for entry in new]
         deleted_at = find_deleted(calls)
-        insert_tombstones(calls, deleted_at)
         new = [entry for entry in new if entry.call.action_id not in deleted_at]
-        batch = Batch(ledger, memory.parts, memory.rollup_keys, keep_binaries=keep_binaries)
+        batch = Batch(
+            ledger, memory.parts, memory.rollup_keys, memory.log, keep_binaries=keep_binaries
+        )
+        insert_tombstones(calls, deleted_at, batch.log)
         batch.add(new, replaced)
         batch.write()
         _save_positions(positions)
     memory.state.learn(ledger)
     memory.parts.learn(batch.parts.learned)
     memory.rollup_keys.learn(batch.rollups.learned)
+    memory.log.learn(batch.log)
     return len(new)
 
 

@@ -15,9 +15,12 @@ from uuid import UUID
 from django.db.models import F
 from django.utils.timezone import now
 
+from capture.evidence.leaf import Kind
 from capture.ledger.bulk_sql import Row
 from capture.ledger.call_rows import CHARGED, CHARGED_NOTE, cost_parts, token_counts, units
 from capture.ledger.entry import Entry
+from capture.ledger.log.append import Log
+from capture.ledger.log.records import CORRECTED, corrections
 from capture.ledger.rollup_sums import COUNTED
 from capture.ledger.rollups import Rollups
 from capture.ledger.sessions import SessionRows
@@ -30,7 +33,7 @@ from capture.wire.registry import find_fetch
 from capture.wire.types import ParsedRequest
 
 _OF_CALL = ("path", "fetch_of", "ingest_token", "response_model", "usage_source", "price_source")
-_FACTS = {*_OF_CALL, "service_tier", *COUNTED}
+_FACTS = {*_OF_CALL, "log_index", *CORRECTED, *COUNTED}
 # The answer to one request is fetched a few times, and what polls bring has no id.
 MAX_EARLIER = 100
 
@@ -38,7 +41,10 @@ MAX_EARLIER = 100
 class FetchedResponses:
     """Counts responses that calls of a batch fetch, under the ledger's lock."""
 
-    def __init__(self, sessions: SessionRows, spending: Spending, rollups: Rollups) -> None:
+    def __init__(
+        self, sessions: SessionRows, spending: Spending, rollups: Rollups, log: Log
+    ) -> None:
+        self._log = log
         self._sessions = sessions
         self._spending = spending
         self._rollups = rollups
@@ -101,6 +107,10 @@ class FetchedResponses:
             return
         Call.objects.filter(pk=before["action_id"]).update(**changes)
         CallBody.objects.filter(pk=before["action_id"]).update(**texts)
+        if before["log_index"] is not None:
+            facts = {"index": before["log_index"], "reason": "fetched"}
+            changed = corrections(before, changes)
+            self._log.add(Kind.CORRECTION, {**facts, **changed}, about=before["action_id"])
         PriceCorrection.objects.create(
             call_id=before["action_id"],
             corrected_at=now(),

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from capture.evidence.leaf import Kind, indices_digest
 from capture.ledger import bulk_sql
+from capture.ledger.log.append import Log
 from capture.models import DeletedSession, Tombstone
 from capture.parsing.parsed_call import ParsedCall
 
@@ -40,8 +42,17 @@ def find_deleted(calls: Sequence[ParsedCall]) -> dict[UUID, datetime]:
     return deleted_at
 
 
-def insert_tombstones(calls: Sequence[ParsedCall], deleted_at: dict[UUID, datetime]) -> None:
-    """Leaves a tombstone of each of `calls` that is in `deleted_at`."""
+def insert_tombstones(
+    calls: Sequence[ParsedCall], deleted_at: dict[UUID, datetime], log: Log
+) -> None:
+    """Leaves a tombstone of each of `calls` that is in `deleted_at`, and says in the log how many
+    there were."""
+    if not deleted_at:
+        return
+    index = log.add(
+        Kind.DELETION,
+        {"session": None, "count": 0, "indices": indices_digest(()), "unrecorded": len(deleted_at)},
+    )
     bulk_sql.insert(
         Tombstone,
         [
@@ -50,6 +61,8 @@ def insert_tombstones(calls: Sequence[ParsedCall], deleted_at: dict[UUID, dateti
                 "seq": None,
                 "digest": call_digest(call.action_id, call.request_sha256, call.response_sha256),
                 "deleted_at": deleted_at[call.action_id],
+                "log_index": None,
+                "deletion_index": index,
             }
             for call in calls
             if call.action_id in deleted_at

@@ -11,8 +11,11 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils.timezone import now
 
+from capture.evidence.leaf import Kind
 from capture.ledger.call_rows import TOKEN_COUNTS, cost_parts
 from capture.ledger.compression import unpack_text
+from capture.ledger.log.append import Log
+from capture.ledger.log.records import corrections
 from capture.ledger.message_refs import unpack_refs
 from capture.ledger.rollup_sums import FACTS
 from capture.ledger.rollups import RollupKeyMemory, Rollups
@@ -130,31 +133,13 @@ def apply_changes(page: list[Change]) -> None:
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
         rollups = Rollups(ledger, RollupKeyMemory())
+        log = Log(ledger)
         at = now()
         ids = [change.call.pk for change in page]
         remaining = set(Call.objects.filter(pk__in=ids).values_list("pk", flat=True))
         page = [change for change in page if change.call.pk in remaining]  # others were deleted
         for change in page:
-            call, cost = change.call, change.cost
-            PriceCorrection.objects.create(
-                call=call,
-                corrected_at=at,
-                old_cost_usd=call.cost_usd,
-                new_cost_usd=cost.total_usd,
-                old_price_source=call.price_source,
-                new_price_source=cost.source,
-            )
-            rollups.correct(
-                {name: getattr(call, name) for name in FACTS},
-                (call.cost_usd, call.cache_savings_usd),
-                (cost.total_usd, cost.cache_savings_usd),
-            )
-            Call.objects.filter(pk=call.pk).update(
-                cost_usd=cost.total_usd,
-                cache_savings_usd=cost.cache_savings_usd,
-                price_source=cost.source,
-            )
-            CallBody.objects.filter(pk=call.pk).update(cost_parts=cost_parts(cost))
+            _apply(change, rollups, log, at=at)
         for session_id in {c.call.session_id for c in page if c.call.session_id is not None}:
             left = Call.objects.in_session(session_id)
             found = left.aggregate(total=Sum("cost_usd"))
@@ -162,7 +147,36 @@ def apply_changes(page: list[Change]) -> None:
                 total_cost_usd=found["total"], revision=F("revision") + 1
             )
         rollups.write()
+        log.write()
         ledger.save()
+
+
+def _apply(change: Change, rollups: Rollups, log: Log, *, at: datetime) -> None:
+    call, cost = change.call, change.cost
+    PriceCorrection.objects.create(
+        call=call,
+        corrected_at=at,
+        old_cost_usd=call.cost_usd,
+        new_cost_usd=cost.total_usd,
+        old_price_source=call.price_source,
+        new_price_source=cost.source,
+    )
+    rollups.correct(
+        {name: getattr(call, name) for name in FACTS},
+        (call.cost_usd, call.cache_savings_usd),
+        (cost.total_usd, cost.cache_savings_usd),
+    )
+    new = {
+        "cost_usd": cost.total_usd,
+        "cache_savings_usd": cost.cache_savings_usd,
+        "price_source": cost.source,
+    }
+    if call.log_index is not None:
+        old = {name: getattr(call, name) for name in new}
+        facts = {"index": call.log_index, "reason": "price", **corrections(old, new)}
+        log.add(Kind.CORRECTION, facts, about=call.pk)
+    Call.objects.filter(pk=call.pk).update(**new)
+    CallBody.objects.filter(pk=call.pk).update(cost_parts=cost_parts(cost))
 
 
 def cost_difference(page: list[Change]) -> Decimal:

@@ -11,6 +11,7 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from capture.ledger.bulk_sql import chunks
+from capture.ledger.log import audit_trail
 from capture.ledger.purge import purge_step
 from capture.models import Tombstone
 from capture.recorder.unavailable_database import DATABASE_ERRORS
@@ -59,6 +60,23 @@ class Purge:
             deleted = Tombstone.objects.filter(pk__in=some).values_list("pk", flat=True)
             for action_id in deleted:
                 quarantine.remove(self._folder, action_id)
+
+
+class AuditTrail:
+    """Copies the entries of the audit log to the ledger's log."""
+
+    def __init__(self) -> None:
+        self._known = 0
+
+    def step(self) -> bool:
+        """Returns whether there may be more to copy at once."""
+        try:
+            self._known, has_more = audit_trail.follow_step(self._known)
+        except DATABASE_ERRORS as error:
+            connection.close()
+            logger.warning("the audit log could not be followed yet: %s", error)
+            return False
+        return has_more
 
 
 def keep_wal_short() -> None:

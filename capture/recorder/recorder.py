@@ -14,6 +14,7 @@ import time
 from functools import partial
 
 from django.conf import settings
+from django.db import connection
 
 from access.redaction import redact_url
 from capture.ledger import store
@@ -22,7 +23,7 @@ from capture.ledger.store import LedgerMemory
 from capture.recorder.attempts import Attempts
 from capture.recorder.doorbell import Doorbell
 from capture.recorder.entry_maker import EntryMaker
-from capture.recorder.maintenance import Purge, keep_wal_short, migrate
+from capture.recorder.maintenance import AuditTrail, Purge, keep_wal_short, migrate
 from capture.recorder.recording import Recording
 from capture.recorder.state_file import StateFile
 from capture.recorder.unavailable_database import DatabaseRetry, StoppedWaiting
@@ -36,6 +37,8 @@ MAX_CALLS = 500
 MAX_BYTES = 16 * 1024 * 1024
 # Waiting a little makes batches: a transaction costs as much as some calls.
 GATHER_S = 0.05
+# PostgreSQL may get entries of the audit log from machines that cannot ring the doorbell here.
+CHECK_AUDIT_S = 1.0
 # While calls are under way their writer may die, which rings no bell.
 CHECK_OPEN_CALLS_S = 1.0
 TIDY_EVERY_S = 30.0
@@ -55,6 +58,7 @@ class Recorder:
         self._database = DatabaseRetry(self._doorbell, self._state)
         self._attempts = Attempts(folder)
         self._purge = Purge(folder)
+        self._audit = AuditTrail()
         self._next_tidy = 0.0
 
     def run(self) -> None:
@@ -127,12 +131,12 @@ class Recorder:
             self._state.write("recording", damaged=reader.n_damaged, left_alone=reader.n_left_alone)
             if self._doorbell.is_stopping or (self._doorbell.is_proxy_gone and not calls):
                 break
-            has_more_to_purge = self._purge.step()
+            has_more = self._audit.step() | self._purge.step()
             if reader.is_caught_up:
                 self._attempts.forget_all()
                 self.folder.mark_recorded(began_ns)
                 self._tidy(reader)
-                if not has_more_to_purge:
+                if not has_more:
                     self._wait(reader, is_busy=bool(calls))
 
     def _tidy(self, reader: Reader) -> None:
@@ -148,4 +152,6 @@ class Recorder:
         if is_busy:
             time.sleep(GATHER_S)
         else:
-            self._doorbell.wait(CHECK_OPEN_CALLS_S if reader.has_open_calls() else None)
+            has_open_calls = reader.has_open_calls()
+            at_rest_s = None if connection.vendor == "sqlite" else CHECK_AUDIT_S
+            self._doorbell.wait(CHECK_OPEN_CALLS_S if has_open_calls else at_rest_s)

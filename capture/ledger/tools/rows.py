@@ -129,7 +129,9 @@ class ToolCallRows:
             self._answered.add(asked.row["id"])
             self._late_results.append({"id": asked.row["id"], **change})
 
-    def add(self, call: ParsedCall, scope: int) -> None:
+    def add(self, call: ParsedCall, scope: int) -> list[Row]:
+        """Returns the rows that were added."""
+        n_before = len(self._rows)
         for position, tool_call in enumerate(call.parsed_response.tool_calls):
             row: Row = {
                 "call_id": call.action_id,
@@ -146,6 +148,7 @@ class ToolCallRows:
             asked = AskedCall.from_row(row, call)
             self._asked.append(asked)
             self._wait(asked)
+        return self._rows[n_before:]
 
     def write(self) -> None:
         bulk_sql.insert(ToolCall, self._rows)

@@ -1,23 +1,11 @@
-"""The tables of the ledger. The recorder alone writes calls, in the order of `Call.seq`. A text
-that is null is unknown, which is not the same as empty."""
+"""Sessions, their calls, and the texts of these."""
 
 from __future__ import annotations
-
-from datetime import date
 
 from django.db import models
 from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
-# The longest x-agentledger-* field that is recorded: capture.proxy.recorded_headers.MAX_FIELD.
-FIELD_LENGTH = 512
-# Names that come from bodies, such as models and stop reasons, are truncated to this.
-NAME_LENGTH = 255
-
-VISIBLE = Q(deleted_at=None)
-
-
-def is_set(field: str) -> Q:
-    return Q(**{f"{field}__isnull": False})
+from capture.models.fields import FIELD_LENGTH, NAME_LENGTH, VISIBLE, is_set
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -53,8 +41,10 @@ class Session(models.Model):
     labels = models.JSONField(default=list)
     note = models.TextField(null=True)
     pinned = models.BooleanField(default=False)
+    n_logged = models.BigIntegerField(default=0)  # calls that the log has had of it
     # If set, readers do not see it any more, and the recorder is about to remove it.
     deleted_at = models.DateTimeField(null=True)
+    deletion_index = models.BigIntegerField(null=True)  # of the log's entry on its deletion
     models = models.JSONField(default=list)  # last: from here on it hides the module's name
 
     objects = SessionQuerySet.as_manager()
@@ -168,6 +158,10 @@ class Call(models.Model):
     request_sha256 = models.CharField(max_length=64, null=True)
     response_sha256 = models.CharField(max_length=64)
 
+    # Its place in the log, and its number within its session; null: recorded before there was one.
+    log_index = models.BigIntegerField(null=True)
+    session_call = models.BigIntegerField(null=True)
+
     # For lists, which do not read the body: the new input's beginning, the code of the refusal.
     preview = models.CharField(max_length=200, null=True)
     refusal_code = models.CharField(max_length=32, null=True)
@@ -248,6 +242,8 @@ class CallBody(models.Model):
     frame_encoding = models.SmallIntegerField(default=0)  # capture.ledger.compression.Encoding
     response = models.BinaryField()
     response_encoding = models.SmallIntegerField(default=0)
+    # The secret from which the salts in its record are made: capture.evidence.leaf.
+    log_secret = models.BinaryField(null=True)
 
     def __str__(self) -> str:
         return str(self.call_id)
@@ -326,175 +322,3 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.tool_call_id}"
-
-
-class Tombstone(models.Model):
-    """The trace of a deleted call: proof that there was one and, with a copy at hand, which one it
-    was. A call that has a tombstone is never recorded again."""
-
-    action_id = models.UUIDField(primary_key=True, editable=False)
-    seq = models.BigIntegerField(null=True)  # null: it was deleted before it was recorded
-    digest = models.CharField(max_length=64)  # capture.ledger.tombstones.call_digest
-    deleted_at = models.DateTimeField(db_index=True)
-
-    def __str__(self) -> str:
-        return str(self.action_id)
-
-
-class TakenOver(models.Model):
-    """A call that took over messages of a deleted one, until the search index has them with it."""
-
-    call_seq = models.BigIntegerField()
-
-    class Meta:
-        verbose_name_plural = "taken over"
-
-    def __str__(self) -> str:
-        return f"messages of a deleted call, by call {self.call_seq}"
-
-
-class DeletedSession(models.Model):
-    """A session that was deleted. Its calls that began before that are not recorded: they were
-    running, or waited in the spool."""
-
-    digest = models.CharField(max_length=64, primary_key=True)  # SHA-256 of its session id
-    number = models.BigIntegerField(default=1)  # of deletions, this one included
-    deleted_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.digest} at {self.deleted_at}"
-
-
-class StopQuerySet(models.QuerySet["Stop"]):
-    def in_force(self) -> StopQuerySet:
-        return self.filter(lifted_at=None)
-
-
-class Stop(models.Model):
-    """An order of operators to refuse calls: all, or those of one session, agent or user."""
-
-    EVERYTHING = "everything"
-    SCOPES = (EVERYTHING, "session", "agent", "user")
-
-    scope = models.CharField(max_length=16)
-    value = models.CharField(max_length=FIELD_LENGTH)  # the session, agent or user; "" for all
-    reason = models.TextField()
-    who = models.CharField(max_length=NAME_LENGTH, null=True)
-    created_at = models.DateTimeField()
-    lifted_at = models.DateTimeField(null=True)  # null: in force
-
-    objects = StopQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            CheckConstraint(
-                condition=Q(scope="everything", value="") | (~Q(scope="everything") & ~Q(value="")),
-                name="stop_says_whose_calls",
-            ),
-            UniqueConstraint(
-                fields=["scope", "value"], condition=Q(lifted_at=None), name="stop_in_force_once"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.scope} {self.value}".strip()
-
-
-class SpendQuerySet(models.QuerySet["Spend"]):
-    def of_account(self, budget: str, key: str | None, day: date | None) -> SpendQuerySet:
-        """Returns one row or none. `key` is None for all calls, `day` for all days."""
-        return self.filter(budget=budget, key=key or "", day=day or Spend.ALL_DAYS)
-
-
-class Spend(models.Model):
-    """The amount that was spent of a budget: capture.ledger.spend."""
-
-    ALL_DAYS = date.min
-
-    budget = models.CharField(max_length=16)  # session | agent | user | token | daily
-    key = models.CharField(max_length=FIELD_LENGTH)  # session, agent, user or token; "" for daily
-    day = models.DateField()  # UTC; ALL_DAYS for a session
-    usd = models.DecimalField(max_digits=20, decimal_places=10)
-
-    objects = SpendQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            UniqueConstraint(fields=["budget", "key", "day"], name="spend_once_of_a_budget")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.budget} {self.key}".strip()
-
-
-class RollupKey(models.Model):
-    """The names that the calls of a rollup share, or their user. Keys never change."""
-
-    id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
-    digest = models.BinaryField(unique=True)  # of all other fields
-    # The key of all calls beyond the names that an hour or a day distinguishes. It has no names.
-    is_other = models.BooleanField(default=False)
-    model_id = models.CharField(max_length=NAME_LENGTH, null=True)
-    provider = models.CharField(max_length=64, null=True)
-    agent_name = models.CharField(max_length=FIELD_LENGTH, null=True)
-    app_id = models.CharField(max_length=FIELD_LENGTH, null=True)
-    environment = models.CharField(max_length=FIELD_LENGTH, null=True)
-    user_id = models.CharField(max_length=FIELD_LENGTH, null=True)
-
-    def __str__(self) -> str:
-        return f"rollup key {self.pk}"
-
-
-class Rollup(models.Model):
-    """Sums over the calls of one hour or one day, UTC; null if no call has a known value."""
-
-    id = models.BigIntegerField(primary_key=True)  # capture.ledger.rollup_sums.row_id
-    hour = models.IntegerField()  # since 1970; for a day, its first hour
-    # Keys are never deleted, and checking each would cost PostgreSQL more than writing the row.
-    key = models.ForeignKey(
-        RollupKey, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
-    call_count = models.BigIntegerField()
-    error_count = models.BigIntegerField()
-    refused_count = models.BigIntegerField()
-    tokens_in = models.BigIntegerField(null=True)
-    tokens_out = models.BigIntegerField(null=True)
-    tokens_cache_read = models.BigIntegerField(null=True)
-    tokens_cache_write = models.BigIntegerField(null=True)
-    tokens_reasoning = models.BigIntegerField(null=True)
-    # In units of 1e-10 USD: SQLite adds only integers exactly.
-    cost = models.BigIntegerField(null=True)
-    cost_unknown_calls = models.BigIntegerField()
-    cache_savings = models.BigIntegerField(null=True)
-    # Histograms of the calls that were not refused: capture.ledger.histogram.
-    latency = models.BinaryField()
-    ttft = models.BinaryField()
-
-    def __str__(self) -> str:
-        return f"{self.call_count} calls from hour {self.hour} on"
-
-
-class Ledger(models.Model):
-    """The one row whose lock makes recorders take turns, with the last numbers assigned."""
-
-    identity = models.UUIDField(null=True)  # capture.ledger.identity
-    last_seq = models.BigIntegerField(default=0)
-    n_deletions = models.BigIntegerField(default=0)  # of sessions
-    last_message_id = models.BigIntegerField(default=0)
-    last_session_id = models.BigIntegerField(default=0)
-    last_rollup_key_id = models.BigIntegerField(default=0)
-    # How often messages were removed from scopes that still exist: recorders forget their ids.
-    n_removals = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"ledger at {self.last_seq}"
-
-
-class SpoolPosition(models.Model):
-    """The offset from which a segment of a spool is read on, committed with the calls before it."""
-
-    segment = models.CharField(max_length=NAME_LENGTH, primary_key=True)
-    offset = models.BigIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.segment} at {self.offset}"

@@ -1,0 +1,1 @@
+"""The append-only log over everything that is recorded, which checkpoints sign."""
