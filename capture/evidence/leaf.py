@@ -13,8 +13,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
+from struct import Struct
+from typing import Any
 
 import orjson
+
+from capture.wire.json.lenient import clean
 
 VERSION = 1
 SALT_SIZE = 16
@@ -33,6 +38,25 @@ COMMITTED = (
     "texts",
     "user_id",
 )
+# What a call's record has, in its order.
+CALL_FIELDS = tuple(
+    sorted(
+        (
+            *COMMITTED,
+            *("action_id", "agent_source", "app_id", "at", "attempt", "cache_savings_usd"),
+            *("cost_usd", "environment", "ingest_token", "kind", "latency_us", "method"),
+            *("model_id", "n_calls", "outcome", "parent_action_id", "price_source", "provider"),
+            *("refusal_code", "request_bytes", "response_bytes", "response_id", "response_model"),
+            *("seq", "service_tier", "session_call", "session_source", "source", "status_code"),
+            *("stop_reason", "streaming", "tokens_audio_in", "tokens_audio_out"),
+            *("tokens_cache_read", "tokens_cache_write", "tokens_cache_write_1h"),
+            *("tokens_image_in", "tokens_image_out", "tokens_in", "tokens_out"),
+            *("tokens_reasoning", "ttft_us", "usage_source", "v", "wire_format"),
+        )
+    )
+)
+_pick = itemgetter(*CALL_FIELDS)
+_split_salts = Struct(f"{SALT_SIZE}s" * len(COMMITTED))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SALT, _COMMITMENT = b"s", b"c"
@@ -48,18 +72,31 @@ class Kind(StrEnum):
     ERASURE = "erasure"
 
 
-def call_record(
-    facts: Mapping[str, Value], texts: Mapping[str, str | None], secret: bytes
-) -> bytes:
-    """Returns the record of a call. `texts` has each of COMMITTED: of erased ones, None."""
-    commitments: dict[str, Value] = {}
+def call_record(facts: Mapping[str, Any]) -> bytes:
+    """Returns the record of a call, from facts that have all of CALL_FIELDS, and may have
+    others."""
+    named = dict(zip(CALL_FIELDS, _pick(facts), strict=True))
+    try:
+        made = orjson.dumps(named)
+    except TypeError:  # a lone surrogate
+        made = b"\\u0000"
+    if b"\\u0000" in made:
+        made = orjson.dumps(
+            {name: clean(one) if isinstance(one, str) else one for name, one in named.items()}
+        )
+    return made
+
+
+def commitments(texts: Mapping[str, str | None], secret: bytes) -> dict[str, Value]:
+    """Returns the commitments to texts. `texts` has each of COMMITTED: of erased ones, None."""
+    made: dict[str, Value] = {}
     for name, one in unpack_secret(secret).items():
-        text = texts[name]
         if isinstance(one, str):
-            commitments[name] = one
+            made[name] = one
         else:
-            commitments[name] = commit(one, text) if text is not None else None
-    return record({**facts, **commitments, "kind": Kind.CALL.value})
+            text = texts[name]
+            made[name] = commit(one, text) if text is not None else None
+    return made
 
 
 def record(facts: Mapping[str, Value]) -> bytes:
@@ -73,11 +110,8 @@ def commit(salt: bytes, text: str) -> str:
 def unpack_secret(secret: bytes) -> dict[str, bytes | str]:
     """Returns the salt of each of COMMITTED, or the commitment of what was erased."""
     if len(secret) == SALT_SIZE:
-        salts = hashlib.shake_256(secret).digest(SALT_SIZE * len(COMMITTED))
-        return {
-            name: salts[number * SALT_SIZE : (number + 1) * SALT_SIZE]
-            for number, name in enumerate(COMMITTED)
-        }
+        salts = hashlib.shake_256(secret).digest(_split_salts.size)
+        return dict(zip(COMMITTED, _split_salts.unpack(salts), strict=True))
     kept: dict[str, bytes | str] = {}
     at = 0
     for name in COMMITTED:

@@ -13,62 +13,34 @@ from uuid import UUID
 
 import orjson
 
-from capture.evidence.leaf import COMMITTED, Value, call_record, microseconds
+from capture.evidence.leaf import (
+    CALL_FIELDS,
+    COMMITTED,
+    VERSION,
+    Kind,
+    Value,
+    call_record,
+    commitments,
+    microseconds,
+)
 from capture.ledger.bulk_sql import Row
+from capture.models import Call
 from capture.pricing.cost import exact_usd
 from capture.wire.json.lenient import clean
 
-_AS_THEY_ARE = (
-    "attempt",
-    "request_bytes",
-    "response_bytes",
-    "seq",
-    "session_call",
-    "status_code",
-    "tokens_audio_in",
-    "tokens_audio_out",
-    "tokens_cache_read",
-    "tokens_cache_write",
-    "tokens_cache_write_1h",
-    "tokens_image_in",
-    "tokens_image_out",
-    "tokens_in",
-    "tokens_out",
-    "tokens_reasoning",
-)
-_NAMES = (
-    "app_id",
-    "environment",
-    "ingest_token",
-    "method",
-    "model_id",
-    "outcome",
-    "price_source",
-    "provider",
-    "refusal_code",
-    "response_id",
-    "response_model",
-    "service_tier",
-    "stop_reason",
-    "usage_source",
-    "wire_format",
-)
-_COLUMNS = tuple(name for name in COMMITTED if name not in ("request", "response", "texts"))
-_BY_COLUMN = tuple(name for name in _COLUMNS if name != "session_id")
+_COLUMNS = {field.attname for field in Call._meta.concrete_fields}
+_BY_COLUMN = tuple(name for name in COMMITTED if name in _COLUMNS and name != "session_id")
 # The columns of calls and of their bodies that a record is made of.
 CALL_COLUMNS = (
-    *_AS_THEY_ARE,
-    *_NAMES,
-    *_BY_COLUMN,
-    *("action_id", "cache_savings_usd", "cost_usd", "latency_ms", "parent_action_id"),
-    *("request_sha256", "response_sha256", "streaming", "timestamp", "ttft_ms"),
+    *(name for name in CALL_FIELDS if name in _COLUMNS and name != "session_id"),
+    *("latency_ms", "request_sha256", "response_sha256", "timestamp", "ttft_ms"),
 )
 BODY_COLUMNS = ("content", "reasoning", "refusal", "log_secret")
 TOOL_CALL_COLUMNS = ("tool_call_id", "name", "arguments")
 
 # What a correction may change, and undo: the names are those in records.
 CORRECTED = (
-    *(name for name in _AS_THEY_ARE if name.startswith("tokens_")),
+    *(name for name in CALL_FIELDS if name.startswith("tokens_")),
     *("cache_savings_usd", "cost_usd", "model_id", "price_source", "response_model"),
     *("service_tier", "usage_source"),
 )
@@ -84,34 +56,28 @@ def record_of(
 ) -> bytes:
     """Returns the record of a call. `tool_calls` are in the order of the response; `as_recorded`
     has the values that were corrected since."""
-    facts = facts_of(row)
-    facts["n_calls"] = body["refusal"]["n_calls"] if body["refusal"] else 1
-    facts["session_source"] = "header" if session_id is not None else None
-    if as_recorded:
-        facts.update(as_recorded)
-    return call_record(
-        facts, texts_of(row, body, tool_calls, session_id), bytes(body["log_secret"])
-    )
-
-
-def facts_of(row: Mapping[str, Any]) -> dict[str, Value]:
-    """Returns what a record says in plain text, but for what needs the session."""
-    facts: dict[str, Value] = {name: row[name] for name in _AS_THEY_ARE}
-    for name in _NAMES:
-        text = row[name]
-        facts[name] = clean(text) if text is not None else None
-    facts["action_id"] = str(row["action_id"])
-    facts["agent_source"] = "header" if row["agent_name"] is not None else None
-    facts["at"] = microseconds(row["timestamp"])
-    facts["cache_savings_usd"] = _usd(row["cache_savings_usd"])
-    facts["cost_usd"] = _usd(row["cost_usd"])
-    facts["latency_us"] = _us(row["latency_ms"])
+    texts = texts_of(row, body, tool_calls, session_id)
     parent: UUID | None = row["parent_action_id"]
-    facts["parent_action_id"] = str(parent) if parent is not None else None
-    facts["source"] = "proxy"
-    facts["streaming"] = int(row["streaming"])
-    facts["ttft_us"] = _us(row["ttft_ms"])
-    return facts
+    facts: dict[str, Value] = {
+        **row,
+        **commitments(texts, bytes(body["log_secret"])),
+        "action_id": uuid_text(row["action_id"]),
+        "agent_source": "header" if row["agent_name"] is not None else None,
+        "at": microseconds(row["timestamp"]),
+        "cache_savings_usd": _usd(row["cache_savings_usd"]),
+        "cost_usd": _usd(row["cost_usd"]),
+        "kind": Kind.CALL.value,
+        "latency_us": _us(row["latency_ms"]),
+        "n_calls": body["refusal"]["n_calls"] if body["refusal"] else 1,
+        "parent_action_id": uuid_text(parent) if parent is not None else None,
+        "session_source": "header" if session_id is not None else None,
+        "source": "proxy",
+        "streaming": int(row["streaming"]),
+        "ttft_us": _us(row["ttft_ms"]),
+        "v": VERSION,
+        **(as_recorded or {}),
+    }
+    return call_record(facts)
 
 
 def texts_of(
@@ -147,6 +113,12 @@ def _usd(usd: Decimal | None) -> str | None:
 
 def _us(ms: float | None) -> int | None:
     return round(ms * 1000) if ms is not None else None
+
+
+def uuid_text(value: UUID) -> str:
+    """Returns what `str` does, in half of the time."""
+    digits = value.hex
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def corrections(old: Row, new: Row) -> dict[str, Value]:
