@@ -180,7 +180,7 @@ def headings(options: argparse.Namespace) -> list[str]:
     share = f"{coverage(options.pairs):.1%}".replace("%", " %")
     return [
         *(f"- {line}" for line in machine.describe_machine()),
-        f"- before: {_commit(options.before)}, after: {_commit(options.after)}",
+        f"- before: {commit_of(options.before)}, after: {commit_of(options.after)}",
         f"- {options.pairs} pairs, {options.calls} JSON calls over {CONNECTIONS} connections and"
         f" {STREAMS} streams of {CHUNKS} chunks each; SQLite, no access logs",
         f"- columns before and after: medians; intervals: sign test, {share} for the median",
@@ -220,7 +220,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _commit(checkout: Path) -> str:
+def commit_of(checkout: Path) -> str:
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
     found = subprocess.run(command, capture_output=True, text=True)
     return found.stdout.strip() or "not a repository"

@@ -73,13 +73,10 @@ class Running:
         return self._number("SELECT coalesce(min(seq), 0) FROM reports_sinkcursor")
 
     def _number(self, sql: str) -> int:
-        database = f"file:{self.folder / 'ledger.db'}?mode=ro"
         try:
-            with closing(sqlite3.connect(database, uri=True, timeout=20)) as connection:
-                (number,) = connection.execute(sql).fetchone()
+            return number_in(self.folder, sql)
         except sqlite3.Error as error:
             raise SystemFailed(f"{self.system.name}: its database can't be read: {error}") from None
-        return int(number)
 
     def check_alive(self) -> None:
         if self.process.poll() is not None:
@@ -126,11 +123,7 @@ def running(
     folder.mkdir()
     port = free_port()
     values = {"python": python, "port": port, "folder": folder, "upstream_url": upstream_url}
-    environment = clean_environment(folder)
-    for name, value in system.environment.items():
-        environment[name] = value.format(**values)
-    if not system.foreign:
-        environment["PYTHONPATH"] = str(checkout)
+    environment = environment_for(system, values, checkout)
     directory = folder if system.foreign else checkout
     try:
         with (folder / "log").open("ab") as log:
@@ -165,6 +158,24 @@ def _start(
         stderr=log,
         start_new_session=True,  # an interrupt at the terminal is ours: we stop it in order
     )
+
+
+def number_in(folder: Path, sql: str) -> int:
+    """The number that a query of the ledger in `folder` gives. Raises sqlite3.Error."""
+    database = f"file:{folder / 'ledger.db'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True, timeout=20)) as connection:
+        (number,) = connection.execute(sql).fetchone()
+    return int(number)
+
+
+def environment_for(system: System, values: dict[str, object], checkout: Path) -> dict[str, str]:
+    """`values` are those of the templates that the system's environment holds."""
+    environment = clean_environment(Path(str(values["folder"])))
+    for name, value in system.environment.items():
+        environment[name] = value.format(**values)
+    if not system.foreign:
+        environment["PYTHONPATH"] = str(checkout)
+    return environment
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
