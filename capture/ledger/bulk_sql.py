@@ -57,6 +57,21 @@ def delete(model: type[models.Model], name: str, values: Sequence[Any]) -> None:
             cursor.executemany(statement, _convert_rows(model, [name], [{name: v} for v in values]))
 
 
+def existing(model: type[models.Model], name: str, values: Sequence[T]) -> set[T]:
+    """Returns those of `values` that field `name` of a row has."""
+    convert = _converter(model, name, connection.vendor)
+    by_sent: dict[Any, T] = {convert(value) if convert else value: value for value in values}
+    found: set[T] = set()
+    with connection.cursor() as cursor:
+        for some in chunks(list(by_sent)):
+            column, marks = column_name(model, name), ", ".join(["%s"] * len(some))
+            cursor.execute(
+                f"SELECT {column} FROM {table_name(model)} WHERE {column} IN ({marks})", some
+            )
+            found.update(by_sent[value] for (value,) in cursor)
+    return found
+
+
 @cache
 def _insert_statement(model: type[models.Model], names: tuple[str, ...]) -> str:
     columns = ", ".join(column_name(model, name) for name in names)
@@ -74,14 +89,17 @@ def _update_statement(model: type[models.Model], names: tuple[str, ...], key: st
 def _convert_rows(
     model: type[models.Model], names: Sequence[str], rows: Iterable[Row]
 ) -> list[list[Any]]:
-    converters = [_converter(model, name, connection.vendor) for name in names]
-    return [
-        [
-            value if value is None or convert is None else convert(value)
-            for convert, value in zip(converters, map(row.__getitem__, names), strict=True)
-        ]
-        for row in rows
+    converters = [
+        (place, convert)
+        for place, name in enumerate(names)
+        if (convert := _converter(model, name, connection.vendor)) is not None
     ]
+    converted = [[row[name] for name in names] for row in rows]
+    for values in converted:
+        for place, convert in converters:
+            if (value := values[place]) is not None:
+                values[place] = convert(value)
+    return converted
 
 
 @cache

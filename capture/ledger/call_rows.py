@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
 
@@ -25,27 +26,28 @@ CHARGED = "charged_usd"
 """The key among a call's heads of what budgets were charged in place of an unknown cost."""
 CHARGED_NOTE = "its cost is unknown; budgets were charged the estimate of"
 
-COST_PARTS = [field.name for field in fields(CostParts)]
+COST_PARTS = CostParts._fields
 TOKEN_COUNTS = [field.name for field in fields(Usage) if field.name.startswith("tokens_")]
 
 
 def call_row(entry: Entry, scope: int, seq: int, session: Session | None) -> Row:
     call, cost = entry.call, entry.cost
     parsed_response, usage, request = call.parsed_response, call.usage, call.request
+    ledger: Mapping[str, str] = request.ledger if request else {}
     return {
         "action_id": call.action_id,
         "seq": seq,
         "session_id": session.id if session else None,
         "scope": scope,
         "timestamp": call.timestamp,
-        "agent_name": call.ledger_field("agent_name"),
-        "user_id": call.ledger_field("user_id"),
-        "app_id": call.ledger_field("app_id"),
-        "ingest_token": call.ledger_field(TOKEN_FIELD),
+        "agent_name": ledger.get("agent_name"),
+        "user_id": ledger.get("user_id"),
+        "app_id": ledger.get("app_id"),
+        "ingest_token": ledger.get(TOKEN_FIELD),
         "environment": call.environment[:FIELD_LENGTH],
         "parent_action_id": call.parent_action_id,
-        "handoff_from": call.ledger_field("handoff_from"),
-        "handoff_to": call.ledger_field("handoff_to"),
+        "handoff_from": ledger.get("handoff_from"),
+        "handoff_to": ledger.get("handoff_to"),
         "method": request.method[:16] if request else "",
         "path": request.path if request else "",
         "wire_format": call.wire_format.NAME,
@@ -113,9 +115,9 @@ def body_row(entry: Entry, parts: PartRows, scope: int, orphans: list[ParsedTool
         "part_refs": pack_refs(parts.ref(scope, part) for part in call.parts),
         "frame": frame.data if frame else None,
         "frame_is_whole": call.frame_is_whole,
-        "frame_encoding": int(frame.encoding) if frame else 0,
+        "frame_encoding": frame.encoding if frame else 0,
         "response": response.data,
-        "response_encoding": int(response.encoding),
+        "response_encoding": response.encoding,
         "log_secret": None,
     }
 
@@ -163,7 +165,7 @@ def cost_parts(cost: Cost) -> dict[str, JSON] | None:
     """Returns the parts that are not 0 as exact text; None if the cost is unknown."""
     if cost.parts is None:
         return None
-    return {name: f"{usd:f}" for name in COST_PARTS if (usd := getattr(cost.parts, name))}
+    return {name: f"{usd:f}" for name, usd in zip(COST_PARTS, cost.parts, strict=True) if usd}
 
 
 def units(usage: Usage | None) -> dict[str, JSON] | None:

@@ -28,7 +28,7 @@ class Encoding(IntFlag):
     MARKED = 8  # a msgpack array of the frame and what it has of the parts
 
 
-# Testing a flag of an enum takes a microsecond.
+# Testing or setting a flag of an enum takes a microsecond.
 _ZSTD, _REFERRING, _DECODED, _MARKED = (
     int(flag) for flag in (Encoding.ZSTD, Encoding.REFERRING, Encoding.DECODED, Encoding.MARKED)
 )
@@ -36,7 +36,7 @@ _ZSTD, _REFERRING, _DECODED, _MARKED = (
 
 class Packed(NamedTuple):
     data: bytes
-    encoding: Encoding
+    encoding: int
 
 
 def pack_text(
@@ -46,17 +46,17 @@ def pack_text(
     is_decoded: bool = False,
     marks: Sequence[Mark] = (),
 ) -> Packed:
-    encoding = Encoding.DECODED if is_decoded else Encoding.PLAIN
+    encoding = _DECODED if is_decoded else 0
     if marks:
         data = msgspec.msgpack.encode((data, marks))
-        encoding |= Encoding.MARKED
+        encoding |= _MARKED
     if references:
         data = msgspec.msgpack.encode((data, references))
-        encoding |= Encoding.REFERRING
+        encoding |= _REFERRING
     if len(data) >= COMPRESS_FROM:
         compressed = _compress(data)
         if len(compressed) < len(data) * 0.9:
-            return Packed(compressed, encoding | Encoding.ZSTD)
+            return Packed(compressed, encoding | _ZSTD)
     return Packed(data, encoding)
 
 

@@ -89,7 +89,7 @@ class PartRows:
                     "kind": part.kind,
                     "action_id": call.action_id,
                     "data": data,
-                    "encoding": int(encoding),
+                    "encoding": encoding,
                 }
             )
             new.append(part)

@@ -22,6 +22,10 @@ MAX_TOTAL = {
     "latency_ms": float("inf"),
 }
 
+# A column of a call, and the field of its session that has the total.
+_TOTALS = [(name, f"total_{name}") for name in MAX_TOTAL]
+_TOTALS_OF_FREE = [(name, field) for name, field in _TOTALS if not name.startswith("tokens_")]
+
 # A column of a call, and the field of its session that lists the distinct values.
 LISTS = {
     "model_id": "models",
@@ -133,12 +137,11 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str
     session.call_count += n_calls
     session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
     session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
-    for name in MAX_TOTAL:
-        if name.startswith("tokens_") and row["wire_format"] in FREE_FORMATS:
-            continue  # the tokens were only counted: the call that follows uses them
+    # The tokens of a counting call are used by the call that follows.
+    for name, field in _TOTALS_OF_FREE if row["wire_format"] in FREE_FORMATS else _TOTALS:
         if row[name] is not None:
-            total = (getattr(session, f"total_{name}") or 0) + row[name]
-            setattr(session, f"total_{name}", min(total, MAX_TOTAL[name]))
+            total = (getattr(session, field) or 0) + row[name]
+            setattr(session, field, min(total, MAX_TOTAL[name]))
     return add_to_lists(session, row)
 
 

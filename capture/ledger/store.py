@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from capture.ledger.batch import Batch, find_replaced
-from capture.ledger.bulk_sql import chunks, table_name
+from capture.ledger.bulk_sql import existing, table_name
 from capture.ledger.entry import Entry
 from capture.ledger.identity import LedgerState
 from capture.ledger.log.append import LogMemory
@@ -83,10 +83,8 @@ def forget_segments(names: Iterable[str]) -> None:
 
 def _not_recorded(entries: Sequence[Entry], replaced: Collection[UUID]) -> list[Entry]:
     """A spool that is read again after a crash yields calls that were recorded before it."""
-    seen: set[UUID] = set()
-    for some in chunks([entry.call.action_id for entry in entries]):
-        for model in (Call, Tombstone):
-            seen.update(model.objects.filter(pk__in=some).values_list("pk", flat=True))
+    ids = [entry.call.action_id for entry in entries]
+    seen = existing(Call, "action_id", ids) | existing(Tombstone, "action_id", ids)
     seen.difference_update(replaced)
     new = []
     for entry in entries:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,11 +26,10 @@ from capture.wire.types import (
 
 DEFAULT_ENVIRONMENT = "development"
 DIGEST_BYTES = 16
-_AZURES_HEADERS = ("apim-request-id", "x-ms-region")
+_AZURES_HEADERS = frozenset(("apim-request-id", "x-ms-region"))
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
+class StoredPart(NamedTuple):
     """A part of the request as the ledger stores it: once in its scope, under its digest.
 
     The digest is of the bytes that the agent sent, without markers for the provider's cache; `data`
@@ -105,8 +103,8 @@ class ParsedCall(NamedTuple):
     @property
     def attempt(self) -> int:
         """Counts from 1; the SDKs of OpenAI, Anthropic and Groq count their retries from 0."""
-        retries = header_value(self.request, "x-stainless-retry-count") or ""
-        return 1 + int(retries) if re.fullmatch(r"[0-9]{1,4}", retries) else 1
+        retries = header_value(self.request, "x-stainless-retry-count")
+        return 1 + int(retries) if retries and re.fullmatch(r"[0-9]{1,4}", retries) else 1
 
     @property
     def is_fetch(self) -> bool:
@@ -168,7 +166,7 @@ class ParsedCall(NamedTuple):
         if self.request is not None and self.request.path.startswith("/openai/deployments/"):
             return True
         headers = self.response_head.headers if self.response_head else ()
-        return any(name in _AZURES_HEADERS for name, _ in headers)
+        return not _AZURES_HEADERS.isdisjoint([name for name, _ in headers])
 
     @property
     def status(self) -> int | None:

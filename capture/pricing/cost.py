@@ -10,8 +10,9 @@ charged by the narrower one; units without a price of their own are charged as w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
 
 from capture.wire.types import Usage
 
@@ -81,8 +82,7 @@ def exact_usd(usd: Decimal) -> str:
     return f"{usd.normalize():f}"
 
 
-@dataclass(frozen=True, slots=True)
-class CostParts:
+class CostParts(NamedTuple):
     """The parts of a cost, in USD. `input` is for what was neither read from a cache nor written to
     one; `other` is for what has no direction: searches, requests, audio by the hour, and costs that
     the provider reports."""
@@ -94,8 +94,7 @@ class CostParts:
     other: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """The cost of one call, in USD with 10 decimal places: the parts add up to the total exactly.
 
     Where the cost is unknown, `total_usd`, `parts` and `cache_savings_usd` are None, `source` is
@@ -356,7 +355,7 @@ def sum_costs(costs: Iterable[Cost]) -> Cost:
         if cost.total_usd is None or cost.parts is None:
             return cost
         total += cost.total_usd
-        parts = [sum_ + part for sum_, part in zip(parts, astuple(cost.parts), strict=True)]
+        parts = [sum_ + part for sum_, part in zip(parts, cost.parts, strict=True)]
         savings += cost.cache_savings_usd or ZERO
         if cost.source not in sources:
             sources.append(cost.source)

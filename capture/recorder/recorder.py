@@ -16,6 +16,7 @@ from functools import partial
 from django.conf import settings
 from django.db import connection
 
+from access import garbage_collection
 from access.redaction import redact_url
 from capture.ledger import store
 from capture.ledger.identity import LedgerReplaced, identify
@@ -65,6 +66,7 @@ class Recorder:
         """Records until a signal arrives or, once standard input has closed, until the spool is
         empty."""
         os.nice(NICENESS)
+        garbage_collection.collect_seldom()
         self._doorbell.catch_signals()
         with contextlib.suppress(StoppedWaiting):
             self._database.run(migrate)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 from zlib import crc32
 
 FORMAT_VERSION = 2
@@ -35,11 +35,12 @@ class Kind(IntEnum):
 
 
 KINDS = frozenset(Kind)
+# Looking up a member of an enum takes longer than comparing with it.
+SEGMENT, BEGIN, HEAD, PIECE, END = map(int, Kind)
 _SHORTEST_PAYLOADS = (2, 4, 2, 8, 2)  # by kind
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     kind: int
     action_id: bytes
     number: int

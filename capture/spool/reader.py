@@ -13,7 +13,7 @@ from uuid import UUID
 from capture.exchange import Exchange
 from capture.spool import frames, quarantine
 from capture.spool.folder import Folder, SegmentName
-from capture.spool.frames import FORMAT_VERSION, Frame, Kind
+from capture.spool.frames import BEGIN, END, FORMAT_VERSION, SEGMENT, Frame
 from capture.spool.ownership import foreign_writers
 from capture.spool.segment_reader import BLOCK, SegmentReader
 from capture.spool.spooled_call import (
@@ -126,7 +126,7 @@ class Reader:
         for frame in segment.frames(may_grow=may_grow):
             if not frames.is_well_formed(frame):
                 self._set_aside(name, frame.start, segment.payload(frame.start, frame.size))
-            elif frame.kind != Kind.SEGMENT:
+            elif frame.kind != SEGMENT:
                 call = self._add_frame(segment, frame)
                 if call is not None:
                     yield call
@@ -170,28 +170,31 @@ class Reader:
     def _add_frame(self, segment: SegmentReader, frame: Frame) -> SpooledCall | None:
         """Returns the frame's call if this frame was its last."""
         name = segment.name.name
-        call = self._open.get(frame.action_id)
+        kind, action_id, number, payload, start, end = frame
+        call = self._open.get(action_id)
         if call is None:
             call = SpooledCall(
-                UUID(bytes=frame.action_id),
+                UUID(bytes=action_id),
                 segment.name.writer,
                 is_requeued=segment.name.is_requeued,
             )
-            self._open[frame.action_id] = call
-        call.first_offsets.setdefault(name, frame.start)
-        if frame.number < call.next_number:  # the call was carried over: this was read already
+            self._open[action_id] = call
+        call.first_offsets.setdefault(name, start)
+        if number < call.next_number:  # the call was carried over: this was read already
             return None
-        call.is_damaged |= frame.number > call.next_number
-        call.next_number = frame.number + 1
-        length = len(frame.payload)
-        call.payloads.append(PayloadRef(frame.kind, name, frame.end - length, length))
+        call.is_damaged |= number > call.next_number
+        call.next_number = number + 1
+        length = len(payload)
+        call.payloads.append(PayloadRef(kind, name, end - length, length))
         call.size += length
-        if frame.kind == Kind.BEGIN and not has_body_in_record(frame.payload):
-            call.size += self._size_of_body_file(call.action_id)
-        self._remember(call, frame.payload)
-        if frame.kind != Kind.END:
+        if kind == BEGIN:
+            call.may_have_body_file = not has_body_in_record(payload)
+            if call.may_have_body_file:
+                call.size += self._size_of_body_file(call.action_id)
+        self._remember(call, payload)
+        if kind != END:
             return None
-        del self._open[frame.action_id]
+        del self._open[action_id]
         return call
 
     def _size_of_body_file(self, action_id: UUID) -> int:
@@ -262,7 +265,8 @@ class Reader:
         segments that were removed."""
         for call in calls:
             self.forget(call)
-            self.folder.body_path(call.action_id).unlink(missing_ok=True)
+            if call.may_have_body_file:
+                self.folder.body_path(call.action_id).unlink(missing_ok=True)
         in_use = {name for call in self._open.values() for name in call.first_offsets}
         return [self._remove(s) for s in self._finished_segments() if s.name.name not in in_use]
 

@@ -47,6 +47,7 @@ class SpooledCall:
     # The payloads themselves, as long as the call is short; None: they must be read again.
     in_memory: list[bytes] | None = field(default_factory=list)
     size: int = 0
+    may_have_body_file: bool = True  # until a record is read that has the body
     is_damaged: bool = False
     is_requeued: bool = False  # it was set aside before, and the ledger has its raw facts
 
@@ -75,13 +76,13 @@ def exchange_of(
     beginning = Beginning(max_bytes) if call.size > max_bytes else None
     for ref, payload in zip(call.payloads, payloads, strict=True):
         try:
-            if ref.kind == Kind.BEGIN:
+            if ref.kind == frames.BEGIN:
                 (length,) = _unpack_length(payload)
                 exchange.request = _decode_request(payload[4 : 4 + length])
                 exchange.body = payload[4 + length :]
-            elif ref.kind == Kind.HEAD:
+            elif ref.kind == frames.HEAD:
                 exchange.response = _decode_response(payload)
-            elif ref.kind == Kind.PIECE:
+            elif ref.kind == frames.PIECE:
                 exchange.piece_times_ns.append(min(_unpack_time(payload)[0], MAX_TIME_NS))
                 piece = payload[8:]
                 exchange.pieces.append(beginning.add(piece) if beginning else piece)

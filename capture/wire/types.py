@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 JSON = Any
 """A decoded JSON value."""
@@ -20,8 +20,7 @@ class Unreadable(Exception):
     """The rest of a body cannot be read, or not in bounds. The message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPart:
+class BodyPart(NamedTuple):
     """A slice of a request body that is stored once per session: `body[start:end]`.
 
     There is one for each item of the history, one for the system prompt, and one for all tool

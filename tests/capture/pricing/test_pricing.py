@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from importlib.metadata import version
@@ -332,7 +332,7 @@ def test_published_price(model: str, usage: Usage, expected: Decimal, provider: 
     found = cost(usage, model, provider)
     assert found.total_usd == as_billed(expected), found
     assert found.source == SOURCE
-    assert found.parts is not None and sum(astuple(found.parts)) == found.total_usd
+    assert found.parts is not None and sum(found.parts) == found.total_usd
 
 
 # https://platform.openai.com/docs/pricing (flex, priority), https://claude.com/pricing (fast mode)
@@ -753,7 +753,7 @@ def test_billed_shares_are_read_and_priced(
     found = cost(read(raw), model, provider)
     assert found.total_usd == expected, found
     if found.parts is not None:
-        assert sum(astuple(found.parts)) == expected
+        assert sum(found.parts) == expected
 
 
 def test_each_share_has_the_price_that_the_operator_gave_its_model() -> None:
@@ -793,8 +793,8 @@ def test_parts_that_round_up_by_themselves_add_up_to_the_total() -> None:
         found = cost(usage, "tiny", prices=prices)
         assert found.total_usd == Decimal(total), usage
         assert found.parts is not None
-        assert sum(astuple(found.parts)) == found.total_usd
-        assert min(astuple(found.parts)) >= 0
+        assert sum(found.parts) == found.total_usd
+        assert min(found.parts) >= 0
 
 
 def test_a_cost_of_a_hundred_million_is_implausible() -> None:
@@ -833,7 +833,7 @@ def test_the_savings_of_a_call_that_is_billed_in_shares_are_those_of_its_shares(
         cache_read=million((1000, "0.10"), (500, "0.50")),
         output=million((1, "5"), (2, "25")),
     )
-    assert found.total_usd == sum(astuple(found.parts))
+    assert found.total_usd == sum(found.parts)
 
 
 def iteration(
@@ -976,7 +976,7 @@ def test_costs_have_parts() -> None:
     )
     # Uncached, the 10,000 tokens would have cost 3 USD per million.
     assert found.cache_savings_usd == million((10_000, "3")) - million((10_000, "0.30"))
-    assert all(part.as_tuple().exponent == -10 for part in astuple(found.parts))
+    assert all(part.as_tuple().exponent == -10 for part in found.parts)
     assert found.total_usd is not None and found.total_usd.as_tuple().exponent == -10
 
 
@@ -1309,7 +1309,7 @@ def test_parts_add_up_to_the_total(model: tuple[str, str], usage: Usage, prices:
         assert found.why
         return
     assert found.parts is not None and found.source != "unknown"
-    parts = astuple(found.parts)
+    parts = found.parts
     assert sum(parts) == found.total_usd >= 0
     assert all(part >= 0 for part in parts)
     assert found.total_usd.as_tuple().exponent == -10
@@ -1326,7 +1326,7 @@ def test_rounding_never_makes_a_part_negative(counts: list[int]) -> None:
     found = cost(usage, "m", prices=prices)
     exact = sum(counts) * Decimal("0.00006") / 1_000_000
     assert found.total_usd == exact.quantize(Decimal("1e-10"))
-    assert found.parts and min(astuple(found.parts)) >= 0
+    assert found.parts and min(found.parts) >= 0
 
 
 def test_half_of_the_last_place_is_rounded_to_even() -> None:
