@@ -24,6 +24,8 @@ ROUTE_RULES = RouteRules(
         "session": READ,
         "explain": READ,
         "export": READ,
+        # What it says of the audit log is for those who may read that.
+        "export_period": READ,
         "search": READ,
         "analytics": READ,
         "limits": READ,

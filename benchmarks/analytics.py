@@ -1,4 +1,4 @@
-"""Measures `/api/analytics` over 30 days of a million calls.
+"""Measures `/api/analytics` and the report on a period over 30 days of a million calls.
 
     python -m benchmarks.analytics [postgresql://…] [--calls 1000000]
 
@@ -38,6 +38,13 @@ QUERIES = (
     "user_id=user-42",
     "interval=hour&by=model",
     "by=user&format=csv",
+)
+
+REPORTS = (
+    "format=html",
+    "format=html&agent_name=agent-7",
+    "format=html&tz=America/New_York",
+    "format=csv",
 )
 
 
@@ -98,6 +105,26 @@ def median_ms(query: str) -> tuple[float, int]:
     return statistics.median(taken), len(response.content)
 
 
+def report_ms(query: str) -> tuple[float, int]:
+    """Returns milliseconds, and the bytes of the report on the days until now."""
+    from django.http import QueryDict
+
+    from reports.export.period import read_report
+    from reports.export.period_formats import FORMATS
+    from reports.queries.period import PeriodParameters, reported_period
+
+    parameters, taken, size = QueryDict(query, mutable=True), [], 0
+    parameters["since"] = f"{datetime.now(UTC) - timedelta(days=DAYS):%Y-%m-%d}"
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        period = reported_period(PeriodParameters.parse(parameters))
+        made = FORMATS[str(parameters["format"])]
+        report = read_report(period, made.most_groups, with_audit=True)
+        size = sum(map(len, made.write(report, None)))
+        taken.append((time.perf_counter() - begin) * 1000)
+    return statistics.median(taken), size
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dsn", nargs="?")
@@ -120,6 +147,9 @@ def main() -> None:
         for query in QUERIES:
             ms, n_bytes = median_ms(query)
             print(f"| `{query}` | {ms:.0f} | {n_bytes:,} |")
+        for query in REPORTS:
+            ms, n_bytes = report_ms(query)
+            print(f"| report: `{query}` | {ms:.0f} | {n_bytes:,} |")
 
 
 if __name__ == "__main__":

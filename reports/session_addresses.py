@@ -43,4 +43,18 @@ class SessionIdConverter(PathConverter):
         return _mark(value)
 
 
+# Below /export/ these segments are no sessions: there a tilde stands before such an id too.
+_is_reserved = re.compile("~*period").fullmatch
+
+
+class ExportedSessionIdConverter(SessionIdConverter):
+    def to_python(self, value: str) -> str:
+        is_marked = value.startswith("~") and _is_reserved(value)
+        return value[1:] if is_marked else super().to_python(value)
+
+    def to_url(self, value: str) -> str:
+        return f"~{value}" if _is_reserved(value) else super().to_url(value)
+
+
 register_converter(SessionIdConverter, "session")
+register_converter(ExportedSessionIdConverter, "exported_session")

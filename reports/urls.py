@@ -9,6 +9,7 @@ from reports.api import root, schema
 from reports.api.analytics import AnalyticsViewSet
 from reports.api.audit import AuditViewSet
 from reports.api.calls import CallViewSet
+from reports.api.export.period import PeriodViewSet
 from reports.api.exports import ExportViewSet
 from reports.api.limits import LimitsViewSet
 from reports.api.router import LedgerRouter
@@ -35,7 +36,12 @@ urlpatterns = [
     path("api/", include(router.urls)),
     path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
-    path("export/<session:session_id>", ExportViewSet.as_view({"get": "retrieve"}), name="export"),
+    path("export/period", PeriodViewSet.as_view({"get": "list"}), name="export_period"),
+    path(
+        "export/<exported_session:session_id>",
+        ExportViewSet.as_view({"get": "retrieve"}),
+        name="export",
+    ),
     path("dashboard/calls.json", calls.calls_json, name="dashboard_calls_json"),
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),

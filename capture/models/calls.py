@@ -181,6 +181,12 @@ class Call(models.Model):
                 name="call_with_budget_warning",
                 condition=Q(budget_warning__isnull=False, deleted_at=None),
             ),
+            Index(fields=["timestamp"], name="call_that_failed", condition=~Q(outcome="completed")),
+            Index(
+                fields=["timestamp"],
+                name="call_with_estimates",
+                condition=Q(usage_source="estimated"),
+            ),
             Index(fields=["response_id"], name="call_of_response", condition=is_set("response_id")),
             Index(
                 fields=["parent_action_id"],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 from reports.dashboard.errors import page
@@ -58,9 +59,17 @@ def analytics(request: HttpRequest) -> HttpResponse:
         "groupings": [(TITLES[name], change_query(request, by=name), name == by) for name in BY],
         "given": given,
         "csv": build_query(given, by=by, format="csv"),
+        "report": _report_query(totals, given),
         "csv_series": build_query(given, by=None, format="csv"),
     }
     return render(request, "dashboard/analytics.html", context)
+
+
+def _report_query(totals: dict[str, Any], given: QueryDict) -> str:
+    """Returns `?…`: the period that is shown and, if that is a filter, the agent."""
+    period = {name: f"{totals[name]:%Y-%m-%dT%H:%MZ}" for name in ("since", "until")}
+    agent = {name: given[name] for name in ("agent_name",) if given.get(name)}
+    return f"?{urlencode({**period, **agent})}"
 
 
 def _chart_points(totals: dict[str, Any], series: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ from rest_framework.renderers import BaseRenderer
 # A spreadsheet may run a cell that begins with one of these as a formula; an apostrophe makes it
 # text.
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+
+CHUNK = 256 * 1024
 
 
 class Table(list[Mapping[str, Any]]):
@@ -26,11 +28,21 @@ class Table(list[Mapping[str, Any]]):
 
 def csv_text(table: Table) -> str:
     """Returns CSV (RFC 4180); unknown values are empty."""
+    return "".join(csv_chunks(table.columns, table))
+
+
+def csv_chunks(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yields CSV of rows as they come, in chunks of about `CHUNK` characters."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(table.columns)
-    writer.writerows([_cell(row[name]) for name in table.columns] for row in table)
-    return text.getvalue()
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in columns])
+        if text.tell() >= CHUNK:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
 
 
 def _cell(value: Any) -> str | int | float:

@@ -257,14 +257,19 @@ class TimeParameter(Parameter):
     schema: Mapping[str, Any] = {"type": "string", "format": "date-time"}
 
     def parse(self, text: str) -> datetime:
-        text = text.strip()
-        if _HAS_TIME.search(text) and _has_lost_plus(text):
-            text = _LOST_PLUS.sub("+", text)
+        time = parse_time(text)
         try:
-            time = datetime.fromisoformat(text)
             return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
         except OverflowError:
             raise ValueError from None
+
+
+def parse_time(text: str) -> datetime:
+    """Returns the time, without a zone where the text has no offset. Raises ValueError."""
+    text = text.strip()
+    if _HAS_TIME.search(text) and _has_lost_plus(text):
+        text = _LOST_PLUS.sub("+", text)
+    return datetime.fromisoformat(text)
 
 
 def _has_lost_plus(text: str) -> bool:

@@ -156,11 +156,11 @@ def _key_ids(kind: int, several: Iterable[Names | None]) -> list[int]:
 
 
 def _most_expensive_keys(period: Period, kind: int, most: int) -> list[int]:
-    where, parameters = _in_period(period, kind)
+    where, parameters = rows_in(period, kind)
     [other] = _key_ids(kind, [None]) or [0]
     return [
         id_
-        for id_, *_ in _rows(
+        for id_, *_ in read_rows(
             # Floats: SQLite fails where a sum of integers overflows, PostgreSQL sums them slowly.
             "SELECT key_id, SUM(CAST(call_count AS double precision)) AS n,"
             " COALESCE(SUM(CAST(cost AS double precision)), 0) AS usd"
@@ -182,7 +182,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
     for batch in chunks(ids):
         marks = ", ".join(["%s"] * len(batch))
         query = f"SELECT key_id, hour, {_FIGURES} FROM {table_name(Rollup)} r WHERE id IN ({marks})"
-        _collect(found, period, _rows(query, batch))
+        _collect(found, period, read_rows(query, batch))
     return found
 
 
@@ -190,7 +190,7 @@ def _of_keys(period: Period, kind: int, keys: Collection[int]) -> dict[int, Seri
 
 
 def _of_combinations(period: Period, by: str | None, filters: Filters, most_groups: int) -> Summary:
-    where, parameters = _in_period(period, 0)
+    where, parameters = rows_in(period, 0)
     name = f"k.{by}" if by else "NULL"
     tests = "".join(f" AND k.{name} = %s" for name in filters)
     query = (
@@ -199,7 +199,7 @@ def _of_combinations(period: Period, by: str | None, filters: Filters, most_grou
         f" WHERE ({where}){tests}"
     )
     found: dict[Name, Series] = {}
-    _collect(found, period, _rows(query, [*parameters, *filters.values()]))
+    _collect(found, period, read_rows(query, [*parameters, *filters.values()]))
     total = _merge(found.values())
     if by is None:
         return Summary(total, {}, {})
@@ -244,7 +244,8 @@ def _collect(found: dict[Any, Series], period: Period, rows: Iterable[tuple[Any,
             total.ttft += ttft
 
 
-def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
+def rows_in(period: Period, kind: int) -> tuple[str, list[int]]:
+    """Returns the condition on rollups `r` of a period and kind, and its parameters."""
     spans = period.spans()
     parameters = []
     for span, begin, end in spans:
@@ -252,7 +253,7 @@ def _in_period(period: Period, kind: int) -> tuple[str, list[int]]:
     return " OR ".join(["r.id BETWEEN %s AND %s"] * len(spans)), parameters
 
 
-def _rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+def read_rows(query: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         while rows := cursor.fetchmany(ROWS_AT_ONCE):

@@ -54,6 +54,7 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "session": (VIEWERS, None),
     "explain": (VIEWERS, None),
     "export": (VIEWERS, None),
+    "export_period": (VIEWERS, None),
     "search": (VIEWERS, None),
     "analytics": (VIEWERS, None),
     "limits": (VIEWERS, None),

@@ -40,6 +40,7 @@ def test_the_schema_describes_every_endpoint_of_the_api(schema: dict[str, Any]) 
         "/api/stops/{stop_id}": {"delete"},
         "/explain/{action_id}": {"get"},
         "/export/{session_id}": {"get"},
+        "/export/period": {"get"},
         "/session/{session_id}": {"get"},
     }
 

@@ -65,7 +65,7 @@ def test_the_keyboard_alone_does(pages: Ledger, open_page: Open) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    for _ in range(5):  # beyond the CSVs and the two times: the interval
+    for _ in range(7):  # beyond the reports, the CSVs and the two times: the interval
         page.keyboard.press("Tab")
     expect(page.get_by_label("Interval")).to_be_focused()
     page.keyboard.press("h")
