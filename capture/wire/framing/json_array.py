@@ -23,49 +23,50 @@ _between = re.compile(rb"[ \t\r\n,]*+")
 _mark = re.compile(rb'"(?:[^"\\]++|\\.|\\\Z)*+"?+|[{}]', re.DOTALL)
 
 
-def read_objects(
-    body: bytes, unread: list[int], start: int = 0
-) -> Iterator[tuple[dict[str, JSON], int]]:
-    """Yields the objects from `start` on, and the offset in the body at which each ended.
+def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[dict[str, JSON], int]]:
+    """Yields the objects, and the offset in the body at which each ended.
 
     The ends of items that are not objects are added to `unread`.
     """
     check_values(body)
-    spans = _spans_of_array(body, start) or _spans_of_cut_array(body, start)
-    for number, (begin, end) in enumerate(spans):
+    for number, (value, end) in enumerate(_items(body)):
         if number == MAX_EVENTS:
             raise TooMuch("items", MAX_EVENTS)
-        value, _ = lenient.load(body[begin:end])
         if isinstance(value, dict):
             yield value, end
         else:
             unread.append(end)
 
 
-def _spans_of_cut_array(body: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Yields the spans of an array that the end of the body cuts off. Up to Google's last
-    separator, which no string holds, it is read as a complete one: four times faster."""
-    last = body.rfind(_SEPARATOR, start)
-    if last >= 0 and (found := _spans_of_array(body[:last] + b"]", start)):
-        yield from found
-        start = last
-    yield from _spans(body, start)
+def _items(body: bytes) -> Iterator[tuple[JSON, int]]:
+    """Yields the items, and where each ends. No string holds Google's separator, so that what
+    stands between two of them is an item if it is JSON."""
+    load = lenient.load
+    begin = body.find(b"[") + 1
+    while (end := body.find(_SEPARATOR, begin)) >= 0:
+        item = body[begin:end].rstrip()
+        value, note = load(item)
+        if note is not None:
+            break
+        yield value, begin + len(item)
+        begin = end + len(_SEPARATOR)
+    for start, end in _spans_of_rest(body, begin) or _spans(body, begin):
+        yield load(body[start:end])[0], end
 
 
-def _spans_of_array(body: bytes, start: int) -> list[tuple[int, int]] | None:
-    """Returns the begin and end of each item of a complete array; None when there is no such
-    array."""
+def _spans_of_rest(body: bytes, begin: int) -> list[tuple[int, int]] | None:
+    """Returns the begin and end of each item of an array that is complete from `begin` on; None
+    when it is not."""
     try:
-        items = _items_of(memoryview(body)[start:])
+        items = _items_of(b"[" + body[begin:])
     except (ValueError, RecursionError):  # ValueError: msgspec's own, and not UTF-8
         return None
     found = []
-    position = body.index(b"[", start) + 1
     for raw in items:
-        blanks = _between.match(body, position)
-        begin = blanks.end() if blanks else position
-        position = begin + len(bytes(raw))
-        found.append((begin, position))
+        blanks = _between.match(body, begin)
+        start = blanks.end() if blanks else begin
+        begin = start + len(bytes(raw))
+        found.append((start, begin))
     return found
 
 

@@ -29,6 +29,11 @@ _FIELDS = (b"event:", b"id:", b"retry:", b":")
 
 BOM = b"\xef\xbb\xbf"
 
+# Nearly all events, by the blank line that ends them: data in one line, and a name or none.
+_plain = {
+    b"\n\n": re.compile(rb"(?:event: ?+([^\n]*+)\n)?+data: ?+([^\n]*+)\n\n"),
+    b"\r\n\r\n": re.compile(rb"(?:event: ?+([^\r]*+)\r\n)?+data: ?+([^\r]*+)\r\n\r\n"),
+}
 # Atomic groups, as `\r\n` is one line end and must not match as two.
 _any_blank_line = re.compile(rb"(?>\r\n|\r|\n)(?>\r\n|\r|\n)")
 _line_end = re.compile(rb"\r\n|\r|\n")
@@ -42,23 +47,27 @@ def split_events(body: bytes) -> Iterator[Event]:
             yield from _event(body[start : blank.start()], blank.end())
             start = blank.end()
     else:
-        while (blank_start := body.find(blank_line, start)) >= 0:
-            block = body[start:blank_start]
-            start = blank_start + len(blank_line)
-            if block.startswith(b"data: ") and b"\n" not in block:  # nearly all of them
-                yield b"", block[6:], start
-            else:
+        match = _plain[blank_line].match
+        while True:
+            if found := match(body, start):
+                start = found.end()
+                name, data = found.groups(b"")
+                yield name, data, start
+            elif (blank_start := body.find(blank_line, start)) >= 0:
+                block = body[start:blank_start]
+                start = blank_start + len(blank_line)
                 yield from _event(block, start)
+            else:
+                break
     if start < len(body):
         yield from _event(body[start:], len(body))
 
 
 def _blank_line_of(body: bytes) -> bytes | None:
     """Returns the bytes of a blank line when all lines of a body end alike, else None."""
-    returns = body.count(b"\r")
-    if not returns:
+    if b"\r" not in body:
         return b"\n\n"
-    if returns == body.count(b"\n") == body.count(b"\r\n"):
+    if body.count(b"\r") == body.count(b"\n") == body.count(b"\r\n"):
         return b"\r\n\r\n"
     return None
 
@@ -91,16 +100,16 @@ def read_objects(body: bytes, unread: list[int]) -> Iterator[tuple[str, dict[str
     other events are added to `unread`.
     """
     if lenient.strip_bom(body[:64]).startswith(b"["):
-        for value, end in json_array.read_objects(body, unread):
-            yield _name_of(b"", value), value, end
+        for item, end in json_array.read_objects(body, unread):
+            yield _name_of(b"", item), item, end
         return
     load = lenient.load
     begin = number = 0
     for name, data, end in split_events(body):
         number += 1
-        value, _ = load(data)
+        value = None if data == _DONE else load(data)[0]
         if isinstance(value, dict):
-            yield _name_of(name, value), value, end
+            yield _name_of(name, value) if name or "type" in value else "", value, end
         elif found := objects(value):  # Gemini's errors
             yield from ((_name_of(name, one), one, end) for one in found)
         elif b"\n" in data:

@@ -17,6 +17,8 @@ from capture.wire.framing import sse
         (b"data:  b", [(b"", b" b", 8)]),
         (b"data:  a\r\n\r\ndata:   b\r\n\r\n", [(b"", b" a", 12), (b"", b"  b", 25)]),
         (b"event:  e\ndata:  a\ndata: \t b\n\n", [(b" e", b" a\n\t b", 30)]),
+        (b"event: e\ndata: a\n\nevent:f\ndata:\n\n", [(b"e", b"a", 18), (b"f", b"", 33)]),
+        (b"event: e\r\ndata: a\r\n\r\nevent:f\r\ndata:b", [(b"e", b"a", 21), (b"f", b"b", 36)]),
         (b"data: a", [(b"", b"a", 7)]),
         (b"data: a\ndata: b\n\n", [(b"", b"a\nb", 17)]),
         (b"data\ndata:\n\n", [(b"", b"\n", 12)]),
