@@ -17,13 +17,13 @@ def text(value: JSON) -> str | None:
 
 def count(value: JSON) -> int | None:
     """Returns an integer from 0 on, else None. JSON's true is not a number, 12.0 and "12" are."""
+    if value is None:  # nearly always
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     elif isinstance(value, str):
         value = int(value) if value.isdecimal() and value.isascii() and len(value) < 19 else None
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
-        return value
-    return None
+    return value if type(value) is int and 0 <= value <= _LARGEST else None
 
 
 def number(value: JSON) -> float | None:
@@ -43,7 +43,12 @@ def fields(value: JSON) -> dict[str, JSON]:
 
 def objects(value: JSON) -> list[dict[str, JSON]]:
     """Returns the objects in a list, without its other items."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    found: list[dict[str, JSON]] = []
+    if isinstance(value, list):
+        for item in value:  # mostly one: a comprehension would be a call of its own
+            if isinstance(item, dict):
+                found.append(item)
+    return found
 
 
 def texts(content: JSON) -> list[str]:

@@ -34,6 +34,8 @@ _CODES = (
 )
 _FAILED_STATUSES = frozenset(("error", "fail", "failed", "failure"))
 _MAY_BE_LISTS = frozenset((*_ERROR_WORDS, "details", "messages"))
+# No error is without one of these, and most events have none of them.
+_SIGNS = frozenset(("success", "ok", "status", "Response", *_WORDS, *_ERROR_WORDS))
 
 _CHOICES = ("choices", "candidates")
 _SAMPLE = 1_000
@@ -81,6 +83,8 @@ def message_of_flat(value: dict[str, JSON]) -> str | None:
 
 
 def _says_failure(value: dict[str, JSON]) -> bool:
+    if _SIGNS.isdisjoint(value):
+        return False
     if value.get("success") is False or value.get("ok") is False:
         return True
     status = value.get("status")

@@ -15,6 +15,12 @@ COUNTS = tuple(field.name for field in dataclass_fields(Usage) if field.name.sta
 """The names of the fields of Usage that are token counts."""
 
 
+_CACHED_UNITS = (
+    ("audio_tokens", "cache_audio_read_tokens"),
+    ("image_tokens", "cache_image_read_tokens"),
+)
+
+
 def add_up(usages: list[Usage]) -> Usage | None:
     """Returns the usage of several models or images together: each count is the sum of those
     known."""
@@ -62,7 +68,7 @@ def merge_counts(known: dict[str, JSON], newer: dict[str, JSON]) -> None:
     """Takes the counts of a later event of a stream over into `known`: totals so far, not
     additions. What is null or left out has not changed, and a 0 does not undo what was counted."""
     for name, n in newer.items():
-        if n and not isinstance(n, dict):
+        if n and type(n) is not dict:
             known[name] = n
         elif n is not None:
             before = known.get(name)
@@ -83,7 +89,6 @@ def add_unit(usage: Usage, unit: str, value: JSON) -> None:
 def add_cached_units(usage: Usage, cached: dict[str, JSON]) -> None:
     """Sets how many of the cached tokens are audio or images. 0 is set too: both may share a
     price."""
-    for kind in ("audio", "image"):
-        n = count(cached.get(f"{kind}_tokens"))
-        if n is not None:
-            usage.units[f"cache_{kind}_read_tokens"] = n
+    for name, unit in _CACHED_UNITS:
+        if (n := count(cached.get(name))) is not None:
+            usage.units[unit] = n

@@ -12,7 +12,8 @@ from capture.wire.types import JSON, Usage
 def metadata_in(chunk: dict[str, JSON]) -> dict[str, JSON]:
     """Returns the usage of a response or a chunk; Google's SDKs and gateways spell it in two
     ways."""
-    if own := fields(chunk.get("usageMetadata")):
+    own = chunk.get("usageMetadata")
+    if own and isinstance(own, dict):
         return own
     return {_camel(name): n for name, n in fields(chunk.get("usage_metadata")).items()}
 
@@ -46,15 +47,11 @@ def read_usage(raw: JSON) -> Usage | None:
         tokens_out=written if thoughts is None else (written or 0) + thoughts,
         tokens_cache_read=count(raw.get("cachedContentTokenCount")),
         tokens_reasoning=thoughts,
-        tokens_audio_in=_count_modality("audio", prompts, "tokenCount"),
-        tokens_audio_out=_count_modality("audio", responses, "tokenCount"),
-        tokens_image_in=_count_modality("image", prompts, "tokenCount"),
-        tokens_image_out=_count_modality("image", responses, "tokenCount"),
         reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
-    _add_cached_modalities(usage, objects(raw.get("cacheTokensDetails")), "tokenCount")
-    _add_video(usage, prompts, responses, "tokenCount")
+    cached = objects(raw.get("cacheTokensDetails"))
+    _set_modalities(usage, prompts, responses, cached, "tokenCount")
     return usage
 
 
@@ -80,15 +77,11 @@ def read_interaction_usage(raw: JSON) -> Usage | None:
         tokens_out=sum_counts(raw, "total_output_tokens", "total_thought_tokens"),
         tokens_cache_read=count(raw.get("total_cached_tokens")),
         tokens_reasoning=count(raw.get("total_thought_tokens")),
-        tokens_audio_in=_count_modality("audio", prompts, "tokens"),
-        tokens_audio_out=_count_modality("audio", responses, "tokens"),
-        tokens_image_in=_count_modality("image", prompts, "tokens"),
-        tokens_image_out=_count_modality("image", responses, "tokens"),
         reported_cost_usd=reported_cost(raw),
         raw=clean_json(raw),
     )
-    _add_cached_modalities(usage, objects(raw.get("cached_tokens_by_modality")), "tokens")
-    _add_video(usage, prompts, responses, "tokens")
+    cached = objects(raw.get("cached_tokens_by_modality"))
+    _set_modalities(usage, prompts, responses, cached, "tokens")
     return usage
 
 
@@ -107,27 +100,34 @@ def read_token_count(response: dict[str, JSON]) -> Usage | None:
     )
 
 
-def _count_modality(modality: str, details: list[dict[str, JSON]], name: str) -> int | None:
-    found = [
-        n
-        for detail in details
-        if str(detail.get("modality")).lower() == modality
-        and (n := count(detail.get(name))) is not None
-    ]
-    return count(sum(found)) if found else None
+def _by_modality(details: list[dict[str, JSON]], name: str) -> dict[str, int]:
+    """Returns the tokens of each modality, by its name in lower case."""
+    found: dict[str, int] = {}
+    for detail in details:
+        if (n := count(detail.get(name))) is not None:
+            modality = str(detail.get("modality")).lower()
+            found[modality] = found.get(modality, 0) + n
+    return found
 
 
-def _add_video(
-    usage: Usage, prompts: list[dict[str, JSON]], responses: list[dict[str, JSON]], name: str
+def _set_modalities(
+    usage: Usage,
+    prompts: list[dict[str, JSON]],
+    responses: list[dict[str, JSON]],
+    cached: list[dict[str, JSON]],
+    name: str,
 ) -> None:
-    """Sets the tokens that are video, whose price is its own with some models."""
-    add_unit(usage, "input_video_tokens", _count_modality("video", prompts, name))
-    add_unit(usage, "output_video_tokens", _count_modality("video", responses, name))
+    """Sets the tokens that are audio, images or video, whose prices are their own with some models.
+    Of cached ones, Google leaves out the modalities without any."""
+    brought, written = _by_modality(prompts, name), _by_modality(responses, name)
+    usage.tokens_audio_in, usage.tokens_image_in = _audio_and_images(brought)
+    usage.tokens_audio_out, usage.tokens_image_out = _audio_and_images(written)
+    if cached:
+        audio, images = _audio_and_images(_by_modality(cached, name))
+        add_cached_units(usage, {"audio_tokens": audio or 0, "image_tokens": images or 0})
+    add_unit(usage, "input_video_tokens", count(brought.get("video")))
+    add_unit(usage, "output_video_tokens", count(written.get("video")))
 
 
-def _add_cached_modalities(usage: Usage, details: list[dict[str, JSON]], name: str) -> None:
-    """Sets the cached tokens that are audio or images; Google leaves out modalities without any."""
-    if details:
-        kinds = ("audio", "image")
-        found = {f"{kind}_tokens": _count_modality(kind, details, name) or 0 for kind in kinds}
-        add_cached_units(usage, {**found})
+def _audio_and_images(tokens: dict[str, int]) -> tuple[int | None, int | None]:
+    return count(tokens.get("audio")), count(tokens.get("image"))

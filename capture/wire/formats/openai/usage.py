@@ -22,6 +22,9 @@ from capture.wire.types import JSON, BilledUsage, Usage
 _upper = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _LONGEST_NAME = 64
 
+# In the singular: audio.
+_PROMPT = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_COMPLETION = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 # What the copies of the API call a count, in their details or beside them.
 _CACHE_READ = (
     *("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens"),
@@ -48,9 +51,7 @@ def read_usage(raw: JSON) -> Usage | None:
     if not isinstance(raw, dict) or not raw:
         return None
     named = raw if "prompt_tokens" in raw or "input_tokens" in raw else _in_snake_case(raw)
-    # In the singular: audio.
-    prompt = _details(named, "prompt_tokens", "input_tokens", "input_token")
-    completion = _details(named, "completion_tokens", "output_tokens", "output_token")
+    prompt, completion = _details(named, _PROMPT), _details(named, _COMPLETION)
     usage = Usage(
         tokens_in=first_count(named, "prompt_tokens", "input_tokens", "prompt_eval_count"),
         tokens_out=first_count(named, "completion_tokens", "output_tokens", "eval_count"),
@@ -93,7 +94,7 @@ def _best_count(
     prompt: dict[str, JSON], usage: dict[str, JSON], names: tuple[str, ...]
 ) -> int | None:
     """Returns a count of the details, or the one beside them if there is none but 0."""
-    found = first_count(prompt, *names)
+    found = first_count(prompt, *names) if prompt else None
     if found:
         return found
     beside = first_count(usage, *names)
@@ -103,7 +104,7 @@ def _best_count(
 def _read_write_times(usage: Usage, prompt: dict[str, JSON], named: dict[str, JSON]) -> None:
     for place in (prompt, named):
         for name in _WRITE_TIMES:
-            if times := fields(place.get(name)):
+            if name in place and (times := fields(place[name])):
                 if usage.tokens_cache_write is None:
                     usage.tokens_cache_write = sum_counts(times, *_SHORT_WRITES, *_HOUR_WRITES)
                 usage.tokens_cache_write_1h = sum_counts(times, *_HOUR_WRITES)
@@ -249,5 +250,8 @@ def read_image_usage(response: dict[str, JSON]) -> Usage | None:
     return found
 
 
-def _details(raw: dict[str, JSON], *names: str) -> dict[str, JSON]:
-    return next((found for name in names if (found := fields(raw.get(f"{name}_details")))), {})
+def _details(raw: dict[str, JSON], names: tuple[str, ...]) -> dict[str, JSON]:
+    for name in names:
+        if name in raw and (found := fields(raw[name])):
+            return found
+    return {}
