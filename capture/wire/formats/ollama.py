@@ -115,23 +115,32 @@ class _OllamaResponse:
         """Adds an object; returns True when it has text, thoughts or a tool call, which `chat` has
         in a message."""
         parsed_response = self.parsed_response
-        parsed_response.response_model = text(piece.get("model")) or parsed_response.response_model
+        if (model := piece.get("model")) != parsed_response.response_model:
+            parsed_response.response_model = text(model) or parsed_response.response_model
         if piece.get("done") is True:
             parsed_response.complete = True
-        self._choice.stop_reason = (
-            stop_reason_in(piece.get("done_reason")) or self._choice.stop_reason
-        )
-        parsed_response.usage = _read_usage(piece) or parsed_response.usage
+        if "done_reason" in piece:
+            reason = stop_reason_in(piece["done_reason"])
+            self._choice.stop_reason = reason or self._choice.stop_reason
+        if "eval_count" in piece or "prompt_eval_count" in piece:
+            parsed_response.usage = _read_usage(piece) or parsed_response.usage
         message = fields(piece.get("message"))
-        calls = objects(message.get("tool_calls"))
+        has_content = self._choice.add_content(message.get("content") or piece.get("response"))
+        if calls := objects(message.get("tool_calls")):
+            has_content |= self._choice.add({"tool_calls": self._numbered(calls)})
+        if not (thoughts.NAMES.isdisjoint(message) and thoughts.NAMES.isdisjoint(piece)):
+            names = thoughts.NAMES.intersection((*message, *piece))
+            found = {name: message.get(name) or piece.get(name) for name in names}
+            has_content |= self._choice.add(found)
+        return has_content
+
+    def _numbered(self, calls: list[dict[str, JSON]]) -> list[dict[str, JSON]]:
+        """Returns calls, each of which is complete, with indexes of the whole response; those that
+        newer servers give them begin anew with each line."""
         check(len(calls), MAX_TOOL_CALLS, "tool calls")
-        # Each is complete; the indexes that newer servers give them begin anew with each line.
-        numbered = [{**call, "index": self._n_calls + number} for number, call in enumerate(calls)]
+        first = self._n_calls
         self._n_calls += len(calls)
-        delta = {"content": message.get("content") or piece.get("response"), "tool_calls": numbered}
-        for name in thoughts.NAMES.intersection((*message, *piece)):
-            delta[name] = message.get(name) or piece.get(name)
-        return self._choice.add(delta)
+        return [{**call, "index": number} for number, call in enumerate(calls, first)]
 
     def finish(self) -> ParsedResponse:
         set_choices(self.parsed_response, {0: self._choice})

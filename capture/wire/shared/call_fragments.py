@@ -63,6 +63,9 @@ class CallFragments:
         self._latest: dict[int | None, _PartialCall] = {}  # by index
         self._known: dict[tuple[int | None, str], _PartialCall] = {}  # by index and id
 
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
     def add(self, fragment: dict[str, JSON], index: int | None) -> None:
         custom = fields(fragment.get("custom"))
         function = custom or fields(fragment.get("function")) or fragment

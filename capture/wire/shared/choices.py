@@ -31,7 +31,6 @@ class Choice:
         self._thoughts = thoughts.Thoughts()
         self._calls = CallFragments()
         self._messages: list[dict[str, JSON]] = []
-        self._has_content = False
 
     def add_entry(self, entry: dict[str, JSON]) -> bool:
         """Adds a choice of a chunk; returns True when it has content. Some servers send whole
@@ -39,7 +38,7 @@ class Choice:
         if self.add(fields(entry.get("delta"))):
             return True
         message = fields(entry.get("message"))
-        if message and not self._has_content:
+        if message and not self._has_content():
             if self._messages and _has_grown(self._messages[-1], message):
                 self._messages.pop()
             self._messages.append(message)
@@ -47,7 +46,7 @@ class Choice:
 
     def add_messages(self) -> None:
         """Adds the messages of a stream that had no deltas."""
-        if not self._has_content:
+        if not self._has_content():
             for message in self._messages:
                 self.add_whole(message)
 
@@ -58,11 +57,11 @@ class Choice:
             if not value:
                 continue
             if name == "content" or name == "refusal":
-                has_content |= self._add_content(value)
+                has_content |= self.add_content(value)
             elif name in thoughts.NAMES:
                 has_content |= self._thoughts.add(name, value)
             elif name == "audio":
-                has_content |= self._add_content(fields(value).get("transcript"))
+                has_content |= self.add_content(fields(value).get("transcript"))
             elif name == "tool_calls":
                 for fragment in objects([value] if isinstance(value, dict) else value):
                     self._calls.add(fragment, index_of(fragment))
@@ -73,7 +72,6 @@ class Choice:
             elif name == "executed_tools":
                 self.executed += objects(value)
                 check(len(self.executed), MAX_TOOL_CALLS, "tool calls")
-        self._has_content |= has_content
         return has_content
 
     def add_whole(self, message: dict[str, JSON]) -> bool:
@@ -93,11 +91,12 @@ class Choice:
     def tool_calls(self) -> list[ParsedToolCall]:
         return self._calls.finish()
 
-    def _add_content(self, content: JSON) -> bool:
-        """Adds a text, or Mistral's list of chunks, some of which are thinking."""
-        if isinstance(content, str):
+    def add_content(self, content: JSON) -> bool:
+        """Adds a text, or Mistral's list of chunks, some of which are thinking; returns True when
+        it has one of them."""
+        if isinstance(content, str) and content:
             self._content.append(content)
-            return bool(content)
+            return True
         has_content = False
         for chunk in objects([content] if isinstance(content, dict) else content):
             if chunk.get("type") in thoughts.CONTENT_TYPES:
@@ -107,6 +106,9 @@ class Choice:
             self._content += pieces
             has_content |= bool(pieces)
         return has_content
+
+    def _has_content(self) -> bool:
+        return bool(self._content or self._thoughts or self._calls)
 
 
 def _has_grown(before: dict[str, JSON], now: dict[str, JSON]) -> bool:

@@ -92,6 +92,7 @@ class _ArgumentsField(NamedTuple):
     item_type: str
     field: str
     within: str | None = None
+    number: str = ""  # an item has one of them
 
 
 class _CommandsField(NamedTuple):
@@ -132,6 +133,7 @@ _targets: dict[str, _Target] = {
     ),
     "response.shell_call_command": _CommandsField("shell_call", "command", "command_index"),
 }
+_deltas = {f"{stem}.delta": target for stem, target in _targets.items()}
 _part_targets = {
     target.entry_type: target for target in _targets.values() if isinstance(target, _TextField)
 }
@@ -176,9 +178,15 @@ class OutputItems:
         self._items: dict[int | str, _Item] = {}  # by number in the output, or id
         self._numbers: dict[str, int] = {}  # by id
         self._latest: dict[str | None, str] = {}  # by type, of items with neither
+        # Where the event before belongs, if it was a delta, and the pieces there.
+        self._place: tuple[JSON, ...] = ()
+        self._pieces: list[str] = []
 
     def add(self, name: str, event: dict[str, JSON]) -> bool:
         """Adds an event; returns True when it has text, reasoning or a piece of a tool call."""
+        if name in _deltas:
+            return self._add_delta(_deltas[name], event)
+        self._place = ()
         if name == "response.output_item.added":
             start = self._item(event).start = fields(event.get("item"))
             return has_output(start)
@@ -193,27 +201,37 @@ class OutputItems:
         else:
             target = _targets.get(stem)
         if target is not None:
-            return self._add_piece(target, step, event)
+            return self._add_whole(target, event)
         if stem.endswith("_call") and step == "completed":  # a tool that the provider ran
             kind = stem.removeprefix("response.")
             self._item(event, kind).start.setdefault("type", kind)
         return False
 
-    def _add_piece(self, target: _Target, step: str, event: dict[str, JSON]) -> bool:
-        piece = event.get("delta" if step == "delta" else target.field)
+    def _add_delta(self, target: _Target, event: dict[str, JSON]) -> bool:
+        piece = event.get("delta")
         if not piece or not isinstance(piece, str):
             return False
-        number = None if isinstance(target, _ArgumentsField) else event.get(target.number)
-        key = (target, number if isinstance(number, int) else None)
+        number = event.get(target.number)
+        place = (target, number, event.get("output_index"), event.get("item_id"))
+        if place != self._place:  # mostly it is the same
+            self._pieces = self._pieces_at(target, number, event)
+            self._place = place
+        self._pieces.append(piece)
+        return True
+
+    def _add_whole(self, target: _Target, event: dict[str, JSON]) -> bool:
+        piece = event.get(target.field)
+        if not piece or not isinstance(piece, str):
+            return False
+        self._pieces_at(target, event.get(target.number), event)[:] = [piece]
+        return True
+
+    def _pieces_at(self, target: _Target, number: JSON, event: dict[str, JSON]) -> list[str]:
         item = self._item(event, target.item_type)
         check(len(item.pieces), MAX_BLOCKS, "texts in one item")
-        if step == "delta":
-            item.pieces.setdefault(key, []).append(piece)
-        else:
-            item.pieces[key] = [piece]
         if name := text(event.get("name")):  # a call whose start is missing has it at its end
             item.start.setdefault("name", name)
-        return True
+        return item.pieces.setdefault((target, number if isinstance(number, int) else None), [])
 
     def assemble(self) -> list[dict[str, JSON]]:
         """Returns the items as they would be in the response, had it ended here."""

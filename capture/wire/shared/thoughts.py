@@ -32,6 +32,9 @@ class Thoughts:
     def __init__(self) -> None:
         self._pieces: dict[str, list[str]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
     def add(self, name: str, value: JSON) -> bool:
         """Adds a value of any shape; returns True when it has text."""
         pieces = _pieces_in(value, 0)

@@ -88,16 +88,12 @@ class _ContentBlock:
         self.text = texts(start.get("text")) if self.kind == "text" else []
         self.thinking = texts(start.get("thinking")) if self.kind == "thinking" else []
         self.input: list[str] = []
+        self._pieces = {"text": self.text, "thinking": self.thinking, "partial_json": self.input}
 
     def add(self, delta: dict[str, JSON]) -> None:
-        for name, pieces in (
-            ("text", self.text),
-            ("thinking", self.thinking),
-            ("partial_json", self.input),
-        ):
-            piece = delta.get(name)
-            if piece and isinstance(piece, str):
-                pieces.append(piece)
+        for name, piece in delta.items():
+            if name in self._pieces and piece and isinstance(piece, str):
+                self._pieces[name].append(piece)
 
     def takes(self, delta: dict[str, JSON]) -> bool:
         """Returns False for arguments when this is no call: they are another block's, whose start
@@ -170,12 +166,10 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
             delta = fields(event.get("delta"))
             if block is None or not block.takes(delta):  # some gateways send no start
                 kind = _KINDS.get(str(delta.get("type")))
-                block = by_index[index] = _ContentBlock({"type": kind})
-                blocks.append(block)
+                block = by_index[index] = _begin_block(blocks, {"type": kind})
             block.add(delta)
         elif name == "content_block_start":
-            block = by_index[index] = _ContentBlock(fields(event.get("content_block")))
-            blocks.append(block)
+            block = by_index[index] = _begin_block(blocks, fields(event.get("content_block")))
         elif name == "content_block_stop" and block:
             block.ended = True
         elif name == "message_start" or name == "message":
@@ -199,7 +193,6 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         elif found := failures.message_of_event(name, event):
             parsed_response.error = parsed_response.error or found
             parsed_response.complete = True
-        check(len(blocks), MAX_BLOCKS, "content blocks")
         if parsed_response.first_content_end is None and block and block.has_content():
             parsed_response.first_content_end = end
     parsed_response.usage = anthropic_usage.read_usage(counts.so_far)
@@ -209,6 +202,13 @@ def read_events(events: Iterable[tuple[str, dict[str, JSON], int]]) -> ParsedRes
         parsed_response.usage.billed = []
     _set_blocks(parsed_response, blocks or whole, container)
     return parsed_response
+
+
+def _begin_block(blocks: list[_ContentBlock], start: dict[str, JSON]) -> _ContentBlock:
+    block = _ContentBlock(start)
+    blocks.append(block)
+    check(len(blocks), MAX_BLOCKS, "content blocks")
+    return block
 
 
 def _set_message(parsed_response: ParsedResponse, message: dict[str, JSON]) -> None:

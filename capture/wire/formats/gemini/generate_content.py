@@ -73,7 +73,7 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
 
 def tool_results(message: bytes) -> list[ParsedToolResult]:
     found = []
-    for part in _parts_of(load(message)[0]):
+    for part in objects(_parts_of(load(message)[0])):
         result = part.get("functionResponse") or part.get("function_response")
         if isinstance(result, dict):
             response = clean_json(result.get("response"))
@@ -109,9 +109,10 @@ def texts_in(content: JSON) -> list[str]:
     return texts([content] if isinstance(content, dict) else content)
 
 
-def _parts_of(content: JSON) -> list[dict[str, JSON]]:
+def _parts_of(content: JSON) -> list[JSON]:
+    """Returns the parts of a Content, of which there may be one without a list."""
     parts = fields(content).get("parts")
-    return objects([parts] if isinstance(parts, dict) else parts)
+    return parts if isinstance(parts, list) else [parts]
 
 
 class _Candidate(Choice):
@@ -130,9 +131,13 @@ class _Candidate(Choice):
                 self.stop_reason = reason or self.stop_reason
         has_content = False
         for part in _parts_of(candidate.get("content")):
+            if not isinstance(part, dict):
+                continue
             if piece := part.get("text"):
-                name = "reasoning" if part.get("thought") is True else "content"
-                has_content |= self.add({name: piece})
+                if part.get("thought") is True:
+                    has_content |= self.add({"reasoning": piece})
+                else:
+                    has_content |= self.add_content(piece)
                 continue
             call = part.get("functionCall")
             if isinstance(call, dict):
@@ -187,10 +192,10 @@ class _GeminiResponse:
     def add(self, chunk: dict[str, JSON]) -> bool:
         """Adds a chunk; returns True when it has content."""
         parsed_response = self.parsed_response
-        parsed_response.response_model = parsed_response.response_model or text(
-            chunk.get("modelVersion")
-        )
-        parsed_response.response_id = parsed_response.response_id or text(chunk.get("responseId"))
+        if parsed_response.response_model is None:
+            parsed_response.response_model = text(chunk.get("modelVersion"))
+        if parsed_response.response_id is None:
+            parsed_response.response_id = text(chunk.get("responseId"))
         merge_counts(self._counts, gemini_usage.metadata_in(chunk))
         if feedback := chunk.get("promptFeedback"):
             self.blocked = text(fields(feedback).get("blockReason")) or self.blocked

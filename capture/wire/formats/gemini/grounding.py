@@ -45,9 +45,10 @@ class Grounding:
 
     def add(self, candidate: dict[str, JSON]) -> None:
         """Adds what a candidate, or the content of a message of Live, says."""
-        self._runs_plain_tools |= "urlContextMetadata" in candidate
-        metadata = fields(candidate.get("groundingMetadata"))
-        if not metadata:
+        if "urlContextMetadata" in candidate:
+            self._runs_plain_tools = True
+        metadata = candidate.get("groundingMetadata")
+        if not metadata or not isinstance(metadata, dict):
             return
         self._add_queries("web", metadata.get("webSearchQueries"))
         self._add_queries("web", metadata.get("imageSearchQueries"), "an image of ")
