@@ -1,19 +1,29 @@
 """CPU of parsing a response, beside a bare reading of its JSON.
 
-    python -m benchmarks.understanding
+    python -m benchmarks.understanding [BEFORE]
 
 A stream of 300 chunks and a plain response of each main format, as the wire formats read them, and
 what their pricing takes. The bare reading is `orjson.loads` of every chunk; of a cut stream, of
 those that are whole. Each figure is the least of several runs: other programs only add to it.
+
+BEFORE is another checkout. It parses the same responses in a process of its own, in turn with this
+one, and the figures of both are medians of several such rounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import orjson
@@ -24,6 +34,8 @@ from capture.wire.registry import by_name
 
 CHUNKS = 300
 RUNS, CALLS_A_RUN = 20, 10
+ROUNDS, RUNS_A_ROUND = 7, 4
+ANSWERS = "--answer"  # how the process of the other checkout is started
 TARGET_STREAM_US, TARGET_PLAIN_US = 1500, 150
 SSE, PLAIN, LINES = "text/event-stream", "application/json", "application/x-ndjson"
 WORDS = [f"word{number} " for number in range(CHUNKS)]
@@ -197,10 +209,10 @@ def cases() -> list[Case]:
     ]
 
 
-def cpu_us(work: Callable[[], object]) -> float:
+def cpu_us(work: Callable[[], object], runs: int = RUNS) -> float:
     """The least CPU that one of several runs took, for one call of `work`."""
     least = float("inf")
-    for _ in range(RUNS):
+    for _ in range(runs):
         begin = time.process_time_ns()
         for _ in range(CALLS_A_RUN):
             work()
@@ -208,40 +220,101 @@ def cpu_us(work: Callable[[], object]) -> float:
     return least
 
 
-def row(case: Case, prices: Prices) -> str:
+def parsing_us(case: Case, runs: int = RUNS) -> float:
     parse = by_name(case.wire_format).parse_response
-    provider = by_name(case.wire_format).PROVIDER
+    return cpu_us(lambda: parse(case.body, status=200, content_type=case.content_type), runs)
 
-    def parse_body() -> object:
-        return parse(case.body, status=200, content_type=case.content_type)
 
-    def read_bare() -> None:
-        for chunk in case.chunks:
-            orjson.loads(chunk)
-
-    response = parse(case.body, status=200, content_type=case.content_type)
+def pricing_us(case: Case, prices: Prices) -> float:
+    wire_format = by_name(case.wire_format)
+    response = wire_format.parse_response(case.body, status=200, content_type=case.content_type)
     assert response.content and response.usage, case.name
     at = datetime.now(UTC)
     model = response.response_model or "command-a-03-2025"
 
     def price() -> object:
-        terms = BillingTerms(requested_model=model, provider=provider)
+        terms = BillingTerms(requested_model=model, provider=wire_format.PROVIDER)
         return prices.cost(response.usage, terms, at=at)
 
-    ours, bare, pricing = cpu_us(parse_body), cpu_us(read_bare), cpu_us(price)
+    return cpu_us(price)
+
+
+def read_bare(case: Case) -> None:
+    for chunk in case.chunks:
+        orjson.loads(chunk)
+
+
+@contextmanager
+def other_checkout(folder: Path) -> Iterator[Callable[[Case], float]]:
+    """Gives the function that asks the code in `folder` what parsing a case takes it."""
+    with subprocess.Popen(
+        [sys.executable, __file__, ANSWERS],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdin and process.stdout
+        ask, answers = process.stdin, process.stdout
+
+        def ask_for(case: Case) -> float:
+            ask.write(f"{case.name}\n")
+            return float(answers.readline())
+
+        yield ask_for
+
+
+def answer() -> None:
+    by_case_name = {case.name: case for case in cases()}
+    for line in sys.stdin:
+        print(parsing_us(by_case_name[line.strip()], RUNS_A_ROUND), flush=True)
+
+
+def row(case: Case, ours: float, prices: Prices, *compared: str) -> str:
+    bare = cpu_us(lambda: read_bare(case))
     target = "met" if ours <= case.target_us else "**not met**"
+    columns = (f"{ours:,.0f}", *compared, f"{bare:,.0f}", f"{ours / bare:.1f}")
     return (
-        f"| {case.name} | {len(case.body):,} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.1f}"
-        f" | {pricing:.1f} | ≤ {case.target_us:,} | {target} |"
+        f"| {case.name} | {len(case.body):,} | {' | '.join(columns)}"
+        f" | {pricing_us(case, prices):.1f} | ≤ {case.target_us:,} | {target} |"
     )
 
 
-def main() -> None:
+def heading(*compared: str) -> str:
+    columns = ("Response", "Bytes", "µs", *compared, "Bare JSON, µs", "÷ bare", "Pricing, µs")
+    return f"| {' | '.join(columns)} | Target, µs | |\n{'|---' * (len(columns) + 2)}|"
+
+
+def compare(folder: Path) -> None:
+    print(heading("before, µs", "÷ before"))
     prices = Prices()
-    print("| Response | Bytes | µs | Bare JSON, µs | Ratio | Pricing, µs | Target, µs | |")
-    print("|---|---|---|---|---|---|---|---|")
-    for case in cases():
-        print(row(case, prices))
+    with other_checkout(folder) as ask_for:
+        for case in cases():
+            rounds = [(ask_for(case), parsing_us(case, RUNS_A_ROUND)) for _ in range(ROUNDS)]
+            before, ours = (median(figures) for figures in zip(*rounds, strict=True))
+            ratio = median(after / earlier for earlier, after in rounds)
+            print(row(case, ours, prices, f"{before:,.0f}", f"{ratio:.2f}"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.understanding",
+        description=(__doc__ or "").partition("\n")[0],
+    )
+    parser.add_argument("before", type=Path, nargs="?", help="the folder of another checkout")
+    parser.add_argument(ANSWERS, action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.answer:
+        answer()
+    elif options.before:
+        compare(options.before.resolve())
+    else:
+        print(heading())
+        prices = Prices()
+        for case in cases():
+            print(row(case, parsing_us(case), prices))
 
 
 if __name__ == "__main__":

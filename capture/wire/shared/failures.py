@@ -37,7 +37,7 @@ _MAY_BE_LISTS = frozenset((*_ERROR_WORDS, "details", "messages"))
 # No error is without one of these, and most events have none of them.
 _SIGNS = frozenset(("success", "ok", "status", "Response", *_WORDS, *_ERROR_WORDS))
 
-_CHOICES = ("choices", "candidates")
+_CHOICES = frozenset(("choices", "candidates"))
 _SAMPLE = 1_000
 
 
@@ -131,7 +131,7 @@ def in_place_of_json(
     """Returns what has come where an answer in JSON was due; None for an answer, and for what may
     be the beginning of one. `value` and `note` are what `load` returned of the body."""
     if note is None and isinstance(value, dict | list):
-        if isinstance(value, dict) and any(name in value for name in _CHOICES):
+        if isinstance(value, dict) and not _CHOICES.isdisjoint(value):
             return None if has_answer(parsed_response) else "the response has no choices"
         return None
     start = strip_bom(body)
