@@ -2,7 +2,8 @@
 
 Browsers resolve `.` and `..`, escaped or not, and reverse proxies do so after they have decoded
 `%2F`, and merge slashes. So a part of an id that is `.`, `..` or nothing, and what could be
-mistaken for one, has a tilde before it in addresses.
+mistaken for one, has a tilde before it in addresses. So has what is an address of ours below
+`/export/`: an id `period`, and a part `report` or `report.pdf` of an id with slashes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from urllib.parse import quote
 from django.urls import register_converter
 from django.urls.converters import PathConverter
 
-_is_dots = re.compile(r"~*\.{1,2}").fullmatch
-_is_dots_or_nothing = re.compile(r"~*\.{0,2}").fullmatch
+_is_taken = re.compile(r"~*(?:\.{1,2}|period)").fullmatch
+_is_taken_as_part = re.compile(r"~*(?:\.{0,2}|report(?:\.pdf)?)").fullmatch
 
 
 def session_segment(session_id: str) -> str:
@@ -23,13 +24,13 @@ def session_segment(session_id: str) -> str:
 
 def _mark(session_id: str) -> str:
     parts = session_id.split("/")
-    is_marked = _is_dots if len(parts) == 1 else _is_dots_or_nothing
+    is_marked = _is_taken if len(parts) == 1 else _is_taken_as_part
     return "/".join(f"~{part}" if is_marked(part) else part for part in parts)
 
 
 def _unmark(segment: str) -> str:
     parts = segment.split("/")
-    is_marked = _is_dots if len(parts) == 1 else _is_dots_or_nothing
+    is_marked = _is_taken if len(parts) == 1 else _is_taken_as_part
     return "/".join(part[1:] if part[:1] == "~" and is_marked(part) else part for part in parts)
 
 
@@ -43,18 +44,4 @@ class SessionIdConverter(PathConverter):
         return _mark(value)
 
 
-# Below /export/ these segments are no sessions: there a tilde stands before such an id too.
-_is_reserved = re.compile("~*period").fullmatch
-
-
-class ExportedSessionIdConverter(SessionIdConverter):
-    def to_python(self, value: str) -> str:
-        is_marked = value.startswith("~") and _is_reserved(value)
-        return value[1:] if is_marked else super().to_python(value)
-
-    def to_url(self, value: str) -> str:
-        return f"~{value}" if _is_reserved(value) else super().to_url(value)
-
-
 register_converter(SessionIdConverter, "session")
-register_converter(ExportedSessionIdConverter, "exported_session")

@@ -37,11 +37,7 @@ urlpatterns = [
     path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
     path("export/period", PeriodViewSet.as_view({"get": "list"}), name="export_period"),
-    path(
-        "export/<exported_session:session_id>",
-        ExportViewSet.as_view({"get": "retrieve"}),
-        name="export",
-    ),
+    path("export/<session:session_id>", ExportViewSet.as_view({"get": "retrieve"}), name="export"),
     path("dashboard/calls.json", calls.calls_json, name="dashboard_calls_json"),
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),
