@@ -9,6 +9,7 @@ from capture.wire.paths import cached_by_path, readings
 OWNED_PATHS = frozenset(
     "/ /ws /health /readyz /metrics /mcp /admin /favicon.ico"
     " /api /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit"
+    " /api/checkpoints /api/checkpoints/latest /api/log/key"
     " /api/schema /api/schema/view".split()
 )
 # Prefixes: these paths, and all below them.
@@ -22,6 +23,7 @@ OWNED_PREFIXES = (
     "/dashboard/",
     "/admin/",
     "/static/",
+    "/witness/",
 )
 # Those that are served at the agents' port where pages have a port of their own.
 PROBES = frozenset(("/health", "/readyz"))

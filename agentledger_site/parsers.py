@@ -14,6 +14,8 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from access.request_checks import Network
+from capture.evidence.anchor_address import AnchorAddress, parse_address
+from capture.evidence.note import InvalidNote, KeyType, VerifierKey, check_name
 
 
 class Rejected(ValueError):
@@ -23,7 +25,7 @@ class Rejected(ValueError):
 # A root path of these could not be told from what is below it.
 _OWN_SEGMENTS = frozenset(
     "v1 v1beta v1alpha v2 to api ws health readyz metrics mcp admin session explain export"
-    " dashboard static".split()
+    " dashboard static witness".split()
 )
 
 
@@ -165,3 +167,29 @@ def networks(value: str) -> tuple[Network, ...]:
         raise Rejected(
             "comma-separated addresses or networks, e.g. 172.17.0.1,10.0.0.0/8"
         ) from None
+
+
+def key_name(value: str) -> str:
+    try:
+        check_name(value)
+    except InvalidNote:
+        raise Rejected("a name without spaces and +, e.g. ledger.example.org/agents") from None
+    return value
+
+
+def verifier_keys(value: str) -> tuple[VerifierKey, ...]:
+    accepted = "comma-separated verifier keys of logs, as `manage.py signing_key` shows them"
+    try:
+        keys = tuple(VerifierKey.parse(item) for item in name_list(value))
+    except InvalidNote:
+        raise Rejected(accepted) from None
+    if any(key.type != KeyType.NOTE for key in keys):
+        raise Rejected(f"{accepted}: not those for cosignatures")
+    return keys
+
+
+def anchors(value: str) -> tuple[AnchorAddress, ...]:
+    try:
+        return tuple(parse_address(item) for item in dict.fromkeys(name_list(value)))
+    except ValueError as refused:
+        raise Rejected(str(refused)) from None

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from access.request_checks import Network
 from agentledger_site.parsers import (
+    anchors,
     dsn,
     factors,
     flag,
     http_status,
     http_url,
+    key_name,
     name_list,
     networks,
     one_of,
@@ -26,8 +28,11 @@ from agentledger_site.parsers import (
     text,
     urls_by_name,
     usd,
+    verifier_keys,
     whole_number,
 )
+from capture.evidence.anchor_address import AnchorAddress
+from capture.evidence.note import VerifierKey
 
 PREFIX = "AGENTLEDGER_"
 
@@ -330,6 +335,36 @@ class Variables:
         "0",
         "`1`: connect to the upstream through the proxy set in `HTTPS_PROXY`, `HTTP_PROXY` and"
         " `NO_PROXY`",
+    )
+    signing_key_file: str | None = variable(
+        "SIGNING_KEY_FILE",
+        text,
+        None,
+        "file with the Ed25519 key (PEM) that signs the log's checkpoints; if unset, a key is made"
+        " once and stored beside the spool folder (`agentledger-signing-key`, mode 0600) or, with"
+        " PostgreSQL, in the database ([docs/evidence.md](docs/evidence.md#the-key))",
+    )
+    log_origin: str | None = variable(
+        "LOG_ORIGIN",
+        key_name,
+        None,
+        "name of the log and of its key, e.g. `ledger.example.org/agents`; if unset, `agentledger/`"
+        " and the ledger's UUID",
+    )
+    anchors: tuple[AnchorAddress, ...] = variable(
+        "ANCHORS",
+        anchors,
+        "",
+        "comma-separated places outside the database that get each checkpoint: a file, a `folder/`,"
+        " `git:/repository`, `https://witness#KEY`, `tsa+https://authority#roots.pem`"
+        " ([docs/evidence.md](docs/evidence.md#anchors))",
+    )
+    witness_for: tuple[VerifierKey, ...] = variable(
+        "WITNESS_FOR",
+        verifier_keys,
+        "",
+        "comma-separated verifier keys of other logs: this AgentLedger is a witness of them, at"
+        " `/witness/add-checkpoint` ([docs/evidence.md](docs/evidence.md#witnesses))",
     )
     shutdown_s: float = variable(
         "SHUTDOWN_S", seconds, "30", "seconds that running calls get to finish after SIGTERM"

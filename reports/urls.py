@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.urls import include, path
 
 from reports import session_addresses  # noqa: F401 (imported for its converter)
-from reports.api import root, schema
+from reports.api import root, schema, witness
 from reports.api.analytics import AnalyticsViewSet
 from reports.api.audit import AuditViewSet
 from reports.api.calls import CallViewSet
+from reports.api.checkpoints import CheckpointViewSet, LogKeyViewSet
 from reports.api.export.period import PeriodViewSet
 from reports.api.exports import ExportViewSet
 from reports.api.limits import LimitsViewSet
+from reports.api.renderers import TextRenderer
 from reports.api.router import LedgerRouter
 from reports.api.search import SearchViewSet
 from reports.api.sessions import SessionViewSet
@@ -26,6 +28,7 @@ router.register("analytics", AnalyticsViewSet, "analytics")
 router.register("limits", LimitsViewSet, "limits")
 router.register("stops", StopViewSet, "stops")
 router.register("audit", AuditViewSet, "audit")
+router.register("checkpoints", CheckpointViewSet, "checkpoints")
 
 urlpatterns = [
     path("", root.index, name="index"),
@@ -33,6 +36,12 @@ urlpatterns = [
     path("readyz", root.readyz, name="readyz"),
     path("api/schema", schema.schema, name="schema"),
     path("api/schema/view", schema.view, name="schema_view"),
+    path(
+        "api/checkpoints/latest",
+        CheckpointViewSet.as_view({"get": "latest"}, renderer_classes=[TextRenderer]),
+        name="latest_checkpoint",
+    ),
+    path("api/log/key", LogKeyViewSet.as_view({"get": "retrieve"}), name="log_key"),
     path("api/", include(router.urls)),
     path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
@@ -60,4 +69,6 @@ urlpatterns = [
     path("dashboard/flow.json", flow.flow_json, name="dashboard_flow_json"),
     path("dashboard/trace/", trace.trace, name="dashboard_trace"),
     path("dashboard/trace.json", trace.trace_json, name="dashboard_trace_json"),
+    path("witness/add-checkpoint", witness.add_checkpoint, name="add_checkpoint"),
+    path("witness/<slug:origin>/checkpoint", witness.checkpoint, name="witnessed_checkpoint"),
 ]

@@ -57,6 +57,7 @@ END_TO_END = (
     "reports/analysis/test_graphs_json.py",
     "reports/api/test_schema.py",
     "reports/dashboard/test_long_calls.py",
+    "reports/evidence",
     "reports/live/test_running_elsewhere.py",
     "reports/search/test_search_rules.py",
     "reports/sinks",

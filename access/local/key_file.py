@@ -16,10 +16,8 @@ def read_or_make(file: Path, *, otherwise: str) -> str:
     what that means for the operator."""
     try:
         if not file.exists():
-            _make(file)
-        elif file.stat().st_mode & 0o077:
-            _close_to_others(file)
-        key = file.read_text().strip()
+            make(file, secrets.token_urlsafe(32) + "\n")
+        key = read(file).strip()
         if key:
             return key
         reason = "it is empty"
@@ -29,12 +27,20 @@ def read_or_make(file: Path, *, otherwise: str) -> str:
     return secrets.token_urlsafe(32)
 
 
-def _make(file: Path) -> None:
+def read(file: Path) -> str:
+    """Returns its text, and closes it to other users. Raises OSError."""
+    if file.stat().st_mode & 0o077:
+        _close_to_others(file)
+    return file.read_text()
+
+
+def make(file: Path, text: str) -> None:
+    """Writes the file, unless another process has made it. Raises OSError."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as opened:
-        opened.write(secrets.token_urlsafe(32) + "\n")
+        opened.write(text)
     try:
         os.link(temporary, file)  # atomic, and never in place of another process's key
     except FileExistsError:

@@ -32,11 +32,11 @@ class LinkPagination(BasePagination):
 
 
 class IdPagination(LinkPagination):
-    """Pages of rows by descending id. The view's filters apply the cursor, the last id shown."""
+    """Pages of rows by descending key. The view's filters apply the cursor, the last key shown."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         limit = view.parameters["limit"]
-        rows = list(queryset.order_by("-id")[: limit + 1])
+        rows = list(queryset.order_by("-pk")[: limit + 1])
         if len(rows) > limit:
             self.links.append(link(request, "next", cursor=rows[limit - 1].pk))
         return rows[:limit]

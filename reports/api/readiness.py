@@ -11,6 +11,7 @@ from typing import Any
 from capture.proxy import runtime
 from capture.proxy.runtime import Runtime
 from capture.spool import quarantine
+from reports.evidence.readiness import why_without_evidence
 from reports.sinks.state import read_states, why_degraded
 
 # The recorder takes milliseconds for a call, and seconds for the worst.
@@ -42,6 +43,8 @@ def readiness() -> Readiness:
         is_running=process.sinks.is_running(),
         keeps_ending=process.sinks.keeps_ending,
     )
+    evidence = sinks.get("checkpoints", {})
+    degraded += why_without_evidence(evidence)
     status = "down" if down else "degraded" if degraded else "ready"
     facts = {
         "reasons": down + degraded,
@@ -52,6 +55,7 @@ def readiness() -> Readiness:
         "recorder": recorder,
         "quarantine": {"calls": n_set_aside, "damaged": n_gaps},
         "sinks": sinks["sinks"],
+        "checkpoints": evidence,
         "counters": dataclasses.asdict(process.counters),
     }
     return Readiness(status, facts)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 
 from reports.json_encoding import encode
 
@@ -26,3 +26,18 @@ class LedgerJSONRenderer(JSONRenderer):
             with suppress(RecursionError):  # too deep to be indented
                 return msgspec.json.format(encoded, indent=2)
         return encoded
+
+
+class TextRenderer(BaseRenderer):
+    """Texts of formats that other programs read; whatever else, such as an error, is JSON."""
+
+    media_type = "text/plain"
+    format = "text"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return data.encode() if isinstance(data, str) else encode(data)

@@ -23,7 +23,7 @@ from capture.ledger.changes import ChangeProbe
 from capture.spool.folder import Folder
 from reports.sinks import cursor
 from reports.sinks.cursor import LeaseLost
-from reports.sinks.sink import Sink
+from reports.sinks.sink import Companion, Sink
 from reports.sinks.state import WRITE_EVERY_S, SinkState, StateFile
 
 logger = logging.getLogger("agentledger.sinks")
@@ -39,18 +39,28 @@ MAX_PAUSE_S = 30.0
 GRACE_S = 5.0
 
 
-def follow(sinks: Sequence[Sink], folder: Folder, stop: threading.Event) -> None:
-    """Runs the sinks until `stop` is set."""
+def follow(
+    sinks: Sequence[Sink],
+    folder: Folder,
+    stop: threading.Event,
+    companions: Sequence[Companion] = (),
+) -> None:
+    """Runs the sinks and their companions until `stop` is set."""
     followers = [Follower(sink, stop) for sink in sinks]
     threads = [
         threading.Thread(target=one.run, name=f"sink-{one.sink.name}", daemon=True)
         for one in followers
     ]
+    threads += [
+        threading.Thread(target=one.run, args=(stop,), name=one.name, daemon=True)
+        for one in companions
+    ]
     for thread in threads:
         thread.start()
     states = StateFile(folder)
     while not stop.wait(WRITE_EVERY_S):
-        states.write([one.state for one in followers])
+        beside = {one.name: one.state() for one in companions}
+        states.write([one.state for one in followers], beside)
     deadline = time.monotonic() + GRACE_S
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,3 +39,16 @@ class Sink(Protocol):
     def rest(self) -> bool:
         """Is called now and then while there is nothing to take. Returns whether it has more to do
         the next time, even if nobody writes to the database until then."""
+
+
+class Companion(Protocol):
+    """What follows no calls, and runs in the sinks' process beside them."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, stop: threading.Event) -> None:
+        """Runs in a thread of its own until `stop` is set."""
+
+    def state(self) -> dict[str, Any]:
+        """Returns what /readyz is to know of it, as JSON."""

@@ -40,17 +40,18 @@ def _path(folder: Folder) -> Path:
 class StateFile:
     def __init__(self, folder: Folder) -> None:
         self._path = _path(folder)
-        self._last: list[SinkState] = []
+        self._last: tuple[list[SinkState], dict[str, Any]] = ([], {})
         self._repeat_at = 0.0  # monotonic
         self._is_failing = False
 
-    def write(self, states: list[SinkState]) -> None:
-        """States that cannot be written stop no sink: /readyz says that nothing was reported."""
-        if states == self._last and time.monotonic() < self._repeat_at:
+    def write(self, states: list[SinkState], beside: dict[str, Any]) -> None:
+        """States that cannot be written stop no sink: /readyz says that nothing was reported.
+        `beside` has the states of the sinks' companions, by name."""
+        if (states, beside) == self._last and time.monotonic() < self._repeat_at:
             return
-        self._last = [replace(one) for one in states]
+        self._last = [replace(one) for one in states], beside
         self._repeat_at = time.monotonic() + REPEAT_EVERY_S
-        content = {"at": time.monotonic(), "sinks": [asdict(one) for one in states]}
+        content = {"at": time.monotonic(), "sinks": [asdict(one) for one in states], **beside}
         try:
             replace_file(self._path, json.dumps(content).encode())
             self._is_failing = False

@@ -44,7 +44,7 @@ Roles = frozenset[Role]
 VIEWERS = frozenset((Role.VIEWER, Role.EDITOR, Role.ADMIN))
 EDITORS = frozenset((Role.EDITOR, Role.ADMIN))
 ADMINS = frozenset((Role.ADMIN,))
-OPEN = {"health", "readyz", "sign_in"}
+OPEN = {"health", "readyz", "sign_in", "add_checkpoint", "witnessed_checkpoint"}
 ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "index": (VIEWERS, None),
     "api_root": (VIEWERS, None),
@@ -84,6 +84,9 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "stops": (VIEWERS, EDITORS),
     "one_stop": (VIEWERS, EDITORS),
     "audit": (ADMINS, None),
+    "checkpoints": (VIEWERS, None),
+    "latest_checkpoint": (VIEWERS, None),
+    "log_key": (VIEWERS, None),
 }
 ROLES_OF_THE_ADMIN: dict[str, tuple[Roles, Roles]] = {
     "admin:": (VIEWERS, EDITORS),

@@ -14,7 +14,13 @@ from access.redaction import redact_url
 from agentledger_site import conf
 from agentledger_site.database import databases
 from agentledger_site.variables import PREFIX
+from capture.evidence.anchor_address import AnchorKind
+from capture.evidence.note import KeyType, VerifierKey
 from tests.support.ledger import COMMANDS, Ledger, ServerName
+
+LOG_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+_peter = VerifierKey.parse(LOG_KEY)
+COSIGNER_KEY = VerifierKey(_peter.name, KeyType.COSIGNATURE, _peter.public).text()
 
 
 def read(**values: str) -> conf.Config:
@@ -70,6 +76,8 @@ def test_unset_is_not_the_same_as_the_default() -> None:
         ("REDIS_URL", "unix:///run/redis.sock?db=1", "redis_url", "unix:///run/redis.sock?db=1"),
         ("ON_LIMITER_FAILURE", "block", "on_limiter_failure", "block"),
         ("API_KEY", "$ecret", "api_key", "$ecret"),
+        ("LOG_ORIGIN", "a.example/b", "log_origin", "a.example/b"),
+        ("WITNESS_FOR", f"{LOG_KEY}, ", "witness_for", (VerifierKey.parse(LOG_KEY),)),
         ("SPOOL_DIR", "/x/y", "spool_path", Path("/x/y")),
         ("DSN", "sqlite:////x/l.db", "sqlite_path", Path("/x/l.db")),
         ("DSN", "sqlite:////x/l.db", "spool_path", Path("/x/agentledger-spool")),
@@ -139,6 +147,17 @@ def test_what_is_accepted(name: str, value: str, field: str, expected: Any) -> N
         ("UPSTREAMS", '{"Groq": "http://x"}'),
         ("UPSTREAMS", '{"groq": "x"}'),
         ("UPSTREAMS", '{"groq": 1}'),
+        ("LOG_ORIGIN", "a b"),
+        ("LOG_ORIGIN", "a+b"),
+        ("WITNESS_FOR", "a"),
+        ("WITNESS_FOR", f"{LOG_KEY},a+b+c"),
+        ("WITNESS_FOR", COSIGNER_KEY),
+        ("ANCHORS", "https://witness.example"),
+        ("ANCHORS", f"https://witness.example#{LOG_KEY}"),
+        ("ANCHORS", f"https://user:hidden@witness.example#{COSIGNER_KEY}"),
+        ("ANCHORS", f"ftp://witness.example#{COSIGNER_KEY}"),
+        ("ANCHORS", "/x,tsa+file:///y"),
+        ("ANCHORS", "/" + "x" * 500),
         ("PREMIUMS", "azure=1"),
         ("PREMIUMS", '{"azure *": "1"}'),
         ("PREMIUMS", '{"azure *": -1}'),
@@ -154,6 +173,21 @@ def test_what_is_not_accepted_is_named_in_one_line(name: str, value: str) -> Non
     assert "expected " in said
     assert "\n" not in said
     assert "hidden" not in said
+
+
+def test_anchors_are_told_apart_by_their_spelling() -> None:
+    spelled = (
+        f"held.txt, /x/, git:/r ,https://w.example/a#{COSIGNER_KEY},tsa+https://t.example#/r.pem"
+    )
+    anchors = read(ANCHORS=spelled).anchors
+    assert [(one.kind, one.target) for one in anchors] == [
+        (AnchorKind.FILE, "held.txt"),
+        (AnchorKind.FOLDER, "/x/"),
+        (AnchorKind.GIT, "/r"),
+        (AnchorKind.WITNESS, "https://w.example/a"),
+        (AnchorKind.TIMESTAMP, "https://t.example"),
+    ]
+    assert (anchors[3].key, anchors[4].certificates) == (VerifierKey.parse(COSIGNER_KEY), "/r.pem")
 
 
 def test_a_postgresql_uri_is_read_as_libpq_reads_it() -> None:

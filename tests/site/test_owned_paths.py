@@ -23,7 +23,9 @@ from tests.support.raw import RawResponse, exchange, request
 BODY = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}'
 JSON = [("content-type", "application/json")]
 OURS = sorted(
-    OWNED_PATHS | {"/session/a", "/explain/a", "/export/a", "/dashboard/", "/admin/x", "/static/x"}
+    OWNED_PATHS
+    | {"/session/a", "/explain/a", "/export/a", "/dashboard/", "/admin/x", "/static/x"}
+    | {"/witness/x"}
 )
 CALL = "/v1/chat/completions"
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from capture.spool.folder import Folder
+from reports.evidence.keeper import Keeper
 from reports.search.sink import SearchIndex
 from reports.sinks.follow import follow
 
@@ -20,8 +21,8 @@ NICENESS = 15
 
 class Command(BaseCommand):
     help = (
-        "Keep the search index up to date with the ledger. The proxy runs this by itself; run it by"
-        " hand if there is no proxy. Ctrl-C stops it."
+        "Keep the search index up to date with the ledger, and make checkpoints of its log. The"
+        " proxy runs this by itself; run it by hand if there is no proxy. Ctrl-C stops it."
     )
     requires_system_checks: list[str] = []
 
@@ -40,7 +41,8 @@ class Command(BaseCommand):
             threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
         folder = Folder(settings.AGENTLEDGER.spool_path)
         folder.make()
-        follow([SearchIndex()], folder, stop)
+        keeper = Keeper(settings.AGENTLEDGER.anchors)
+        follow([SearchIndex()], folder, stop, [keeper])
 
 
 def _wait_for_end(stop: threading.Event) -> None:

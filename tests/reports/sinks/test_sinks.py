@@ -24,13 +24,15 @@ def query_number(ledger: Ledger, statement: str) -> int:
     return int(number or 0)
 
 
+SEQ = "SELECT seq FROM reports_sinkcursor WHERE name = 'search'"
+MAX_SEQ = "SELECT max(seq) FROM reports_sinkcursor"
 HELLOS = "SELECT count(*) FROM reports_search WHERE reports_search MATCH '\"hello\"'"
 
 
 def n_indexed(ledger: Ledger) -> int:
     """How often a call is in the index; each is there once, or fails here."""
     n_known = query_number(ledger, "SELECT count(*) FROM reports_searchtext WHERE id < (1 << 40)")
-    assert n_known in (0, query_number(ledger, "SELECT seq FROM reports_sinkcursor"))
+    assert n_known in (0, query_number(ledger, SEQ))
     assert query_number(ledger, HELLOS) == n_known
     return n_known
 
@@ -50,7 +52,7 @@ def test_a_sink_that_is_killed_again_and_again_takes_each_call_once(fresh: Ledge
             process.wait()
         wait_until(lambda: fresh.n_recorded() == 120)
         assert len(search(fresh, "hello", limit=200)) == 120  # whatever the index has
-        wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 120)
+        wait_until(lambda: query_number(fresh, MAX_SEQ) == 120)
         assert n_indexed(fresh) == 120
 
 
@@ -95,7 +97,7 @@ def test_of_two_processes_one_follows_and_the_other_takes_over(
     other_spool.mkdir()
     with fresh:
         post(fresh, 20)
-        wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 20)
+        wait_until(lambda: query_number(fresh, MAX_SEQ) == 20)
         second = subprocess.Popen(
             [sys.executable, "-m", "django", "runsinks", "--until-stdin-closes"],
             cwd=fresh.folder,
@@ -111,10 +113,10 @@ def test_of_two_processes_one_follows_and_the_other_takes_over(
             first = fresh.sinks()
             first.suspend()
             post(fresh, 60)
-            wait_until(lambda: query_number(fresh, "SELECT seq FROM reports_sinkcursor") == 80)
+            wait_until(lambda: query_number(fresh, SEQ) == 80)
             first.resume()
             post(fresh, 60)
-            wait_until(lambda: query_number(fresh, "SELECT seq FROM reports_sinkcursor") == 140)
+            wait_until(lambda: query_number(fresh, SEQ) == 140)
             assert n_indexed(fresh) == 140
         finally:
             assert second.stdin is not None
@@ -186,6 +188,6 @@ def test_the_sinks_can_be_run_by_hand(fresh: Ledger) -> None:
         cwd=fresh.folder,
         env={**fresh.environment(), "DJANGO_SETTINGS_MODULE": "agentledger_site.settings"},
     )
-    wait_until(lambda: query_number(fresh, "SELECT max(seq) FROM reports_sinkcursor") == 5)
+    wait_until(lambda: query_number(fresh, MAX_SEQ) == 5)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0

@@ -1,0 +1,1 @@
+"""Places outside the database that hold checkpoints: files, git, witnesses, authorities."""
