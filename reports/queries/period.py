@@ -55,7 +55,7 @@ class PeriodParameters(Parameters):
         help_text="end of the period, which is not part of it, rounded up to the hour; default: now"
         " if `since` is given, else the first day of this month"
     )
-    tz = ZoneParameter(help_text="time zone of days and times; default: UTC", default=UTC)
+    tz = ZoneParameter(help_text="time zone of days and times; default: UTC")
     agent_name = TextParameter(help_text="only calls of this agent")
 
 
