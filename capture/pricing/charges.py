@@ -38,21 +38,26 @@ class Charge:
     per: int
     at_most: int | None  # billed of a call, however many there are
     corrects: bool
+    since: date | None
     source: str
     read: date
 
-    def holds_for(self, names: tuple[str, ...]) -> bool:
+    def holds_for(self, names: tuple[str, ...], day: date) -> bool:
+        if self.since is not None and day < self.since:
+            return False
         return not self.models or any_matches(self.models, names)
 
 
-def add_charges(prices: list[UnitPrice], provider: str, names: tuple[str, ...]) -> list[UnitPrice]:
-    """Returns the prices of a model of that provider together with what is charged beside tokens.
-    `names` are those under which the model is known."""
+def add_charges(
+    prices: list[UnitPrice], provider: str, names: tuple[str, ...], day: date
+) -> list[UnitPrice]:
+    """Returns the prices of a model of that provider together with what is charged beside tokens
+    on that day. `names` are those under which the model is known."""
     found = {price.unit: price for price in prices}
     decided = set[str]()
     for charge in charges().get(provider, ()):
         unit = charge.unit
-        if unit in decided or not charge.holds_for(names):
+        if unit in decided or not charge.holds_for(names, day):
             continue
         decided.add(unit)
         if unit in found and not charge.corrects:
@@ -81,6 +86,7 @@ def charges() -> dict[str, list[Charge]]:
             per=entry.get("per", 1),
             at_most=entry.get("at_most"),
             corrects=entry.get("corrects", False),
+            since=entry.get("since"),
             source=entry["source"],
             read=entry["read"],
         )

@@ -1,5 +1,5 @@
-"""Prices of tokens that genai-prices has wrong: corrections.toml, each with the page that the right
-one is from."""
+"""Prices that genai-prices has wrong, and models that it lacks: corrections.toml, each with the
+page that the price is from."""
 
 from __future__ import annotations
 

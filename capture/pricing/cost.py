@@ -49,6 +49,8 @@ _MEASURES = (
     "input_document_pages",
     "input_annotated_document_pages",
     "rerank_searches",
+    "images",
+    "video_seconds",
 )
 # Units billed on top of all that: where one has no price, the cost is unknown.
 _EXTRAS = (
@@ -74,7 +76,22 @@ _EXTRAS = (
     "unsplit_tool_tokens",
     "images",
     "output_video_tokens",
+    "video_seconds",
+    "video_1080p_seconds",
+    "video_4k_seconds",
+    "video_other_seconds",
+    "silent_video_seconds",
+    "cached_token_hours",  # what is stored in a cache, times the hours
+    "uncounted_cache_storage",
 )
+# Those that are a part of another one: an operator's price of the whole holds for them too.
+_PARTS = {
+    "preview_web_searches": "web_searches",
+    "video_1080p_seconds": "video_seconds",
+    "video_4k_seconds": "video_seconds",
+    "video_other_seconds": "video_seconds",
+    "silent_video_seconds": "video_seconds",
+}
 
 
 def exact_usd(usd: Decimal) -> str:
@@ -333,10 +350,7 @@ class ModelPrices:
         return None
 
     def _prices_extra(self, unit: str) -> bool:
-        """An operator's price of all searches holds for each kind of them."""
-        return unit in self._units or (
-            unit == "preview_web_searches" and not self._is_strict and "web_searches" in self._units
-        )
+        return unit in self._units or (not self._is_strict and _PARTS.get(unit) in self._units)
 
     def _unit_names(self) -> str:
         return " and ".join(price.unit for price in self.prices)

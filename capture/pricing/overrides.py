@@ -23,6 +23,10 @@ def _tokens(direction: str, **kinds: str) -> Dimensions:
     return _dimensions(family="tokens", direction=direction, **kinds)
 
 
+def _video(**kinds: str) -> Dimensions:
+    return _dimensions(family="durations", modality="video", direction="output", **kinds)
+
+
 # The keys of the form: the unit, the number of units that the price is for, and its dimensions.
 _KEYS: dict[str, tuple[str, int, Dimensions]] = {
     "input": ("input_tokens", 10**6, _tokens("input")),
@@ -54,10 +58,16 @@ _KEYS: dict[str, tuple[str, int, Dimensions]] = {
         1,
         _dimensions(family="tool_calls", tool_type="web_search"),
     ),
+    "per_image": ("images", 1, _dimensions(family="images", direction="output")),
+    "per_video_second": ("video_seconds", 1, _video()),
+    "per_video_second_1080p": ("video_1080p_seconds", 1, _video(resolution="1080p")),
+    "per_video_second_4k": ("video_4k_seconds", 1, _video(resolution="4k")),
     "per_request": ("requests", 1, _dimensions(family="requests")),
 }
 # At least one of these is needed to price a call.
-_BASES = ("input", "characters", "per_audio_minute", "per_request")
+_BASES = (
+    *("input", "characters", "per_audio_minute", "per_image", "per_video_second", "per_request"),
+)
 _IN_TIERS = tuple(key for key, (_, _, kinds) in _KEYS.items() if ("family", "tokens") in kinds)
 _A_PRICE = "a number from 0 to 1,000,000, in USD"
 

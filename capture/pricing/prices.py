@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
@@ -139,8 +139,7 @@ class Prices:
         that this model's price depends on the time of day."""
         match = self._published.find(terms)
         if match is None:
-            why = f"no price is known for {terms.model}" if terms.model else "it names no model"
-            return _PublishedLookup(None, why)
+            return self._look_up_unlisted(terms, day)
         if minute is None and match.depends_on_time_of_day:
             return _PublishedLookup(None, "", match, needs_minute=True)
         at = datetime.fromordinal(day).replace(tzinfo=UTC) + timedelta(minutes=minute or 0)
@@ -158,6 +157,14 @@ class Prices:
         if times != 1:
             why += f", times {times} for {terms.place}"
         return _PublishedLookup(prices, why, match)
+
+    def _look_up_unlisted(self, terms: BillingTerms, day: int) -> _PublishedLookup:
+        if not terms.model:
+            return _PublishedLookup(None, "it names no model")
+        prices = self._published.unlisted_prices(terms, date.fromordinal(day))
+        if prices is None:
+            return _PublishedLookup(None, f"no price is known for {terms.model}")
+        return _PublishedLookup(prices, f"our own price of {terms.model}, which the data lacks")
 
 
 def _terms_of_share(terms: BillingTerms, model: str | None) -> BillingTerms:

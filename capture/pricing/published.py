@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, cached_property
 from pathlib import Path
@@ -171,6 +171,14 @@ class PublishedPrices:
 
     # --- what it costs ---
 
+    def unlisted_prices(self, terms: BillingTerms, day: date) -> ModelPrices | None:
+        """Returns the prices of a model that the data lacks; None: we have none either."""
+        name = (terms.model or "").strip().lower().rpartition("/")[2]
+        found = correction_of(terms.provider or "", (name,), day) if name else None
+        if found is None or _context(terms.provider or "", terms):
+            return None
+        return ModelPrices(self.data.source, found.price, is_strict=True)
+
     def prices_of(
         self, match: ModelMatch, terms: BillingTerms, *, at: datetime, times: Decimal = Decimal(1)
     ) -> ModelPrices | str:
@@ -207,7 +215,7 @@ class PublishedPrices:
         ):
             prices = [p for p in prices if ("family", "tool_calls") not in p.dimensions]
         else:
-            prices = add_charges(prices, match.provider, names)
+            prices = add_charges(prices, match.provider, names, at.date())
         return ModelPrices(
             self.data.source,
             prices,

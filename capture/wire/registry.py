@@ -6,18 +6,21 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from capture.wire.formats import batch_results, ollama, raw
+from capture.wire.formats import batch_creation, batch_results, ollama, raw
 from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.bedrock import converse as bedrock_converse
 from capture.wire.formats.bedrock import invoke as bedrock_invoke
 from capture.wire.formats.cohere import chat as cohere_chat
 from capture.wire.formats.cohere import embeddings as cohere_embeddings
+from capture.wire.formats.gemini import caches as gemini_caches
 from capture.wire.formats.gemini import count_tokens as gemini_count_tokens
 from capture.wire.formats.gemini import embeddings as gemini_embeddings
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import interactions as gemini_interactions
 from capture.wire.formats.gemini import live as gemini_live
+from capture.wire.formats.gemini import long_running as gemini_long_running
+from capture.wire.formats.gemini import predict as gemini_predict
 from capture.wire.formats.openai import audio as openai_audio
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.formats.openai import completions as openai_completions
@@ -61,6 +64,14 @@ _PATHS: tuple[tuple[str, WireFormat], ...] = (
     (rf"{_GEMINI}:(?:generateContent|streamGenerateContent)", gemini),
     (rf"{_GEMINI}:(?:embedContent|batchEmbedContents)", gemini_embeddings),
     (rf"{_GEMINI}:countTokens", gemini_count_tokens),
+    (rf"{_GEMINI}:predict", gemini_predict),
+    (rf"{_GEMINI}:predictLongRunning", gemini_long_running),
+    (r"/cachedContents", gemini_caches),
+    (rf"{_GEMINI}:(?:batchGenerateContent|asyncBatchEmbedContent)", batch_creation.GEMINI),
+    (r"/batchPredictionJobs", batch_creation.GEMINI),  # Vertex
+    (r"/v1/messages/batches", batch_creation.ANTHROPIC),
+    (r"/(?:v1|openai)/batches", batch_creation.OPENAI),
+    (r"/v1/batch/jobs", batch_creation.OPENAI),  # Mistral
     (
         r"/v1(?:beta1?|alpha)?(?:/projects/[^/]+/locations/[^/]+)?/interactions",
         gemini_interactions,
@@ -175,6 +186,9 @@ FREE_FORMATS = frozenset(
         openai_input_tokens,
         anthropic_count_tokens,
         gemini_count_tokens,
+        batch_creation.OPENAI,
+        batch_creation.ANTHROPIC,
+        batch_creation.GEMINI,
     )
 )
 """The formats whose calls cost nothing, whatever tokens they count."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
+from capture.wire.formats import batch_creation
+from capture.wire.formats.gemini.generate_content import plain_model
 from capture.wire.framing.multipart import is_multipart, iter_values
 from capture.wire.json.field_reader import FieldReader, count_binary_bytes, read_fields
 from capture.wire.json.fields import count, fields, text
@@ -70,7 +72,8 @@ def summarize_request(
     body: bytes, wire_format: WireFormat, *, path: str, content_type: str = ""
 ) -> RequestSummary:
     """Summarizes a small body without content-encoding."""
-    if is_multipart(body, content_type) or "charset" in content_type.lower():
+    is_form = is_multipart(body, content_type)
+    if is_form or "charset" in content_type.lower() or wire_format.NAME in batch_creation.NAMES:
         found = None
     else:
         found = _read_small(body)
@@ -102,15 +105,19 @@ def summarize_pieces(
     pieces = chain((beginning,), pieces)
     if is_multipart(beginning, content_type):
         return _summarize_form(pieces, wire_format, path, content_type)
-    reader, unread = FieldReader(_wanted), None
+    is_batch = wire_format.NAME in batch_creation.NAMES
+    within = batch_creation.FIELDS_WITH_REQUESTS if is_batch else frozenset[str]()
+    reader, unread = FieldReader(_wanted, within), None
     try:
         reader.read(pieces)
         _check_charset(content_type)
     except Unreadable as error:
         unread = str(error) if _may_be_json(beginning, wire_format, content_type) else None
-    return _summary(
-        reader.fields, reader.n_bytes - reader.n_binary_bytes, unread, wire_format, path
-    )
+    text_bytes = reader.n_bytes - reader.n_binary_bytes
+    summary = _summary(reader.fields, text_bytes, unread, wire_format, path)
+    if is_batch and not summary.models and unread is None:
+        return replace(summary, unread="the requests of the batch are in a file")
+    return summary
 
 
 def _check_charset(content_type: str) -> None:
@@ -179,10 +186,9 @@ def _names_in_path(wire_format: str, path: str) -> tuple[str | None, list[str]]:
 
 
 def _distinct(names: Iterable[JSON]) -> tuple[str, ...]:
-    """Returns the names without duplicates, and without the `models/` that Gemini's bodies may
-    have."""
+    """Returns the names without duplicates, and without the paths that Gemini's bodies may have."""
     texts = [text(name) for name in names if name]
-    found = [name.removeprefix("models/") for name in texts if name]
+    found = [plain_model(name) for name in texts if name]
     return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
 

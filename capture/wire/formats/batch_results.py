@@ -62,11 +62,11 @@ class BatchResults:
         return self._error_body(message, type=type, code=code, request_id=request_id)
 
 
-def _openai_error(message: str, *, type: str, code: str, request_id: str) -> bytes:
+def openai_error(message: str, *, type: str, code: str, request_id: str) -> bytes:
     return errors.openai_body(message, type=type, code=code)
 
 
-OPENAI = BatchResults("openai_batch", "openai", _openai_error)
+OPENAI = BatchResults("openai_batch", "openai", openai_error)
 ANTHROPIC = BatchResults("anthropic_batch", "anthropic", errors.anthropic_body)
 GEMINI = BatchResults("gemini_batch", "google", errors.google_body)
 NAMES = frozenset((OPENAI.NAME, ANTHROPIC.NAME, GEMINI.NAME))

@@ -26,6 +26,9 @@ LONGEST_VALUE = 64 * 2**10
 """The most bytes of a field that is read."""
 
 LONGEST_KEY = 256
+DEEPEST = 16
+"""The most objects and arrays around a field that is looked for within others."""
+
 LONG_STRING = 1_000
 """The fewest bytes of a string that may be an image, audio or a file."""
 
@@ -81,14 +84,18 @@ class FieldReader:
     """Reads a body once. What was found stays here, wherever reading ends.
 
     `fields` has every occurrence of a field, in order, as raw JSON. `n_bytes` have been read, of
-    which `n_binary_bytes` are images, audio and files.
+    which `n_binary_bytes` are images, audio and files. Fields are also looked for within those
+    that `within` names, in lower case, and in the objects of their arrays: there, one that comes
+    again with the same value is not kept again.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, within: frozenset[str] = frozenset()) -> None:
         self.fields: list[tuple[str, bytes]] = []
         self.n_bytes = 0
         self.n_binary_bytes = 0
         self._wanted = wanted
+        self._within = within
+        self._depth = 0
         self._pieces: Iterator[bytes] = iter(())
         self._data = b""
         self._at = 0
@@ -151,15 +158,46 @@ class FieldReader:
                 raise Unreadable("its JSON is cut short" if not self._next() else "it is not JSON")
             key = self._read_value(keep=LONGEST_KEY)
             self._take(b":")
-            name = None if key is None else self._wanted(_text(key))
-            value = self._read_value(keep=0 if name is None else LONGEST_VALUE)
-            if name is not None:
-                if value is None:
-                    raise Unreadable(f"its {name} is longer than {LONGEST_VALUE:,} bytes")
-                self.fields.append((name, value))
+            name = "" if key is None else _text(key)
+            if self._within and name.lower() in self._within:
+                self._look_within()
+            elif wanted := self._wanted(name):
+                self._keep(wanted, self._read_value(keep=LONGEST_VALUE))
+            else:
+                self._read_value(keep=0)
             if self._take(b",}") == b"}":
                 return
         raise Unreadable(f"it has more than {MOST_FIELDS:,} fields")
+
+    def _keep(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            raise Unreadable(f"its {name} is longer than {LONGEST_VALUE:,} bytes")
+        if self._depth == 0:
+            self.fields.append((name, value))
+        elif (name, value) not in self.fields:
+            if len(self.fields) == MOST_FIELDS:
+                raise Unreadable(f"it has more than {MOST_FIELDS:,} fields")
+            self.fields.append((name, value))
+
+    def _look_within(self) -> None:
+        """Takes a value, and what is looked for in it or, if it is an array, in its objects."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise Unreadable("it is too deep")
+        match self._next():
+            case b"{":
+                self._read_object()
+            case b"[":
+                self._take(b"[")
+                if self._next() == b"]":
+                    self._at += 1
+                else:
+                    self._look_within()
+                    while self._take(b",]") == b",":
+                        self._look_within()
+            case _:
+                self._read_value(keep=0)
+        self._depth -= 1
 
     def _read_value(self, *, keep: int) -> bytes | None:
         """Takes a value, and returns it unless it is longer than `keep` bytes."""

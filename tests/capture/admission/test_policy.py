@@ -105,6 +105,11 @@ def test_anthropics_sdk_shows_the_refusal(guarded: Ledger, provider: Provider) -
 
 GEMINI = "/v1beta/models/gemini-2.5-{}:generateContent"
 AZURE = "/openai/deployments/{}/chat/completions"
+VERTEX = "projects/p/locations/l/publishers/google/models/{}"
+
+
+def batched(model: str) -> Any:
+    return {"custom_id": "1", "params": {"model": model, "messages": []}}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,20 @@ AZURE = "/openai/deployments/{}/chat/completions"
         (403, b'{"model": "o3", "x": "\\ud800"}', "/v1/chat/completions"),
         (200, b'{"model": "gpt-4o", "x": "\\ud800"}', "/v1/chat/completions"),
         (403, b'\xef\xbb\xbf{"model": "o3", "x": NaN}', "/v1/chat/completions"),
+        (200, {"requests": [batched("claude-x"), batched("claude-y")]}, "/v1/messages/batches"),
+        (403, {"requests": [batched("claude-x"), batched("some-opus")]}, "/v1/messages/batches"),
+        (403, {"requests": [*[batched("claude-x")] * 9999, batched("o3")]}, "/v1/messages/batches"),
+        (403, {"Requests": [{"Params": {"MODEL": "o3"}}]}, "/v1/messages/batches/"),
+        (403, {"requests": []}, "/v1/messages/batches"),
+        (403, {"input_file_id": "file-1", "endpoint": "/v1/responses"}, "/v1/batches"),
+        (200, {"model": "gpt-4o", "input_files": ["f"]}, "/v1/batch/jobs"),
+        (200, {"batch": {}}, "/v1beta/models/gemini-2.5-flash:batchGenerateContent"),
+        (403, {"batch": {}}, "/v1beta/models/gemini-2-preview:batchGenerateContent"),
+        (200, {"model": "models/gemini-2.5-flash"}, "/v1beta/cachedContents"),
+        (200, {"model": VERTEX.format("gemini-2.5-flash")}, "/v1beta1/projects/p/cachedContents"),
+        (403, {"model": VERTEX.format("gemini-2-preview")}, "/v1beta1/projects/p/cachedContents"),
+        (403, {}, "/v1beta/models/imagen-4:predict"),
+        (403, {}, "/v1beta/models/veo-3:predictLongRunning"),
     ],
 )
 def test_models_are_found_in_body_and_path(

@@ -129,20 +129,16 @@ def test_counts_in_bedrocks_headers_are_the_usage(stack: Ledger, provider: Provi
     assert Decimal(str(stack.call("bedrock")["cost_usd"])) == Decimal("0.0052")
 
 
-def test_requests_that_begin_batches_are_passed_on_and_not_recorded(
-    stack: Ledger, provider: Provider
-) -> None:
+def test_creating_a_batch_is_a_call_that_costs_nothing(stack: Ledger, provider: Provider) -> None:
     begun = b'{"id":"batch_1","status":"in_progress"}'
     provider.response(*canned.whole(begun))
-    before = len(stack.sessions())
-    headers = {"x-agentledger-session-id": "batch"}
-    for path in ("/v1/messages/batches", "/v1/batches"):
+    for number, path in enumerate(("/v1/messages/batches", "/v1/batches", "/v1/batch/jobs")):
+        headers = {"x-agentledger-session-id": f"batch-{number}"}
         response = httpx.post(f"{stack.url}{path}", json={"requests": []}, headers=headers)
         assert response.content == begun
-        assert "x-agentledger-action-id" not in response.headers
-    post(stack, "after the batches")
-    stack.call("after the batches")
-    assert len(stack.sessions()) == before + 1
+        call = stack.call(f"batch-{number}")
+        assert (call["cost_usd"], call["price_source"], call["outcome"]) == (0, "free", "completed")
+        assert "priced when they are fetched" in call["notes"][0]
 
 
 def test_token_counting_is_free_and_in_no_total(stack: Ledger, provider: Provider) -> None:

@@ -1423,7 +1423,7 @@ def test_costs_agree_with_the_library(provider: str) -> None:
     for model in [called.format(model) for of, model in all_models() if of == provider]:
         if correction_of(provider, (model, model.rpartition("/")[2]), NOW.date()):
             continue
-        charged = {price.unit for price in add_charges([], provider, (model,))}
+        charged = {price.unit for price in add_charges([], provider, (model,), NOW.date())}
         for shape in SHAPES:
             if charged & shape.keys():
                 continue

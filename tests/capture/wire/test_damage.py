@@ -12,18 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.wire.formats import ollama, raw
+from capture.wire.formats import batch_creation, ollama, raw
 from capture.wire.formats.anthropic import count_tokens as anthropic_count_tokens
 from capture.wire.formats.anthropic import messages as anthropic_messages
 from capture.wire.formats.bedrock import converse as bedrock_converse
 from capture.wire.formats.bedrock import invoke as bedrock_invoke
 from capture.wire.formats.cohere import chat as cohere_chat
 from capture.wire.formats.cohere import embeddings as cohere_embeddings
+from capture.wire.formats.gemini import caches as gemini_caches
 from capture.wire.formats.gemini import count_tokens as gemini_count_tokens
 from capture.wire.formats.gemini import embeddings as gemini_embeddings
 from capture.wire.formats.gemini import generate_content as gemini
 from capture.wire.formats.gemini import interactions as gemini_interactions
 from capture.wire.formats.gemini import live as gemini_live
+from capture.wire.formats.gemini import long_running as gemini_long_running
+from capture.wire.formats.gemini import predict as gemini_predict
 from capture.wire.formats.openai import audio as openai_audio
 from capture.wire.formats.openai import chat as openai_chat
 from capture.wire.formats.openai import completions as openai_completions
@@ -77,6 +80,12 @@ FORMATS: list[WireFormat] = [
     gemini_count_tokens,
     gemini_interactions,
     gemini_live,
+    gemini_caches,
+    gemini_predict,
+    gemini_long_running,
+    batch_creation.OPENAI,
+    batch_creation.ANTHROPIC,
+    batch_creation.GEMINI,
     ollama,
     raw,
 ]

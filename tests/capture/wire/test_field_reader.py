@@ -144,3 +144,39 @@ def test_memory_does_not_grow_with_the_body() -> None:
     reader.read(iter([*bombs.request_of_messages(8 * 2**20), b" " * 2**20]))
     assert reader.fields == [("model", b'"m"')]
     assert len(reader._data) <= 2 * 2**20
+
+
+def test_fields_within_others_are_found() -> None:
+    body = b"""{"model": "a", "requests": [{"params": {"model": "b", "x": {"model": "no"}}},
+        {"params": {"model": "b"}}, {"PARAMS": {"model": "c"}}, 7, [], [{"model": "d"}]],
+        "other": {"model": "no"}}"""
+    for size in (1, 7, len(body)):
+        reader = FieldReader(wanted_model, frozenset(("requests", "params")))
+        reader.read(body[start : start + size] for start in range(0, len(body), size))
+        assert [value for _, value in reader.fields] == [b'"a"', b'"b"', b'"c"', b'"d"']
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"params":' * 99 + b"1" + b"}" * 99, "it is too deep"),
+        (b'{"params":' + b"[" * 99 + b"]" * 99 + b"}", "it is too deep"),
+        (b'{"params":[{"model":1}', "its JSON is cut short"),
+        (b'{"params":[{"model":1} {"model":2}]}', "it is not JSON"),
+    ],
+)
+def test_looking_within_fields_has_bounds(body: bytes, reason: str) -> None:
+    reader = FieldReader(wanted_model, frozenset(("params",)))
+    with pytest.raises(Unreadable, match=reason):
+        reader.read(iter((body,)))
+
+
+def test_so_many_different_values_within_fields_are_not_read() -> None:
+    models = [{"model": str(number)} for number in range(MOST_FIELDS + 1)]
+    reader = FieldReader(wanted_model, frozenset(("params",)))
+    with pytest.raises(Unreadable, match="more than"):
+        reader.read(iter((json.dumps({"params": models}).encode(),)))
+
+
+def wanted_model(key: str) -> str | None:
+    return "model" if key == "model" else None

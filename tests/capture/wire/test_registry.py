@@ -60,6 +60,19 @@ from capture.wire.types import ParsedRequest, ParsedResponse
         ("/v1beta/models/e:embedContent", "gemini_embeddings", "google"),
         ("/v1beta/models/e:batchEmbedContents", "gemini_embeddings", "google"),
         ("/v1beta/models/g-1:countTokens", "gemini_count_tokens", "google"),
+        ("/v1beta/models/imagen:predict", "gemini_predict", "google"),
+        ("/v1/projects/p/locations/l/endpoints/7:predict", "gemini_predict", "google"),
+        ("/v1beta/models/veo:predictLongRunning", "gemini_long_running", "google"),
+        ("/v1beta/cachedContents", "gemini_caches", "google"),
+        ("/v1/projects/p/locations/l/cachedContents", "gemini_caches", "google"),
+        ("/v1beta/models/g-1:batchGenerateContent", "gemini_batch_creation", "google"),
+        ("/v1beta/models/e:asyncBatchEmbedContent", "gemini_batch_creation", "google"),
+        ("/v1/projects/p/locations/l/batchPredictionJobs", "gemini_batch_creation", "google"),
+        ("/v1/messages/batches", "anthropic_batch_creation", "anthropic"),
+        ("/v1/batches", "openai_batch_creation", "openai"),
+        ("/openai/batches", "openai_batch_creation", "openai"),
+        ("/openai/v1/batches", "openai_batch_creation", "openai"),
+        ("/v1/batch/jobs", "openai_batch_creation", "openai"),
         ("/v1/interactions", "gemini_interactions", "google"),
         ("/to/google/v1beta/interactions", "gemini_interactions", "google"),
         ("/v1beta1/projects/p/locations/l/interactions", "gemini_interactions", "google"),
@@ -100,7 +113,10 @@ def test_format_is_found_by_path(path: str, name: str, provider: str) -> None:
     [
         "",
         "/",
-        "/v1/messages/batches",
+        "/v1/messages/batches/b/cancel",
+        "/v1/batches/b/cancel",
+        "/v1/vector_stores/v/file_batches",
+        "/v1beta/cachedContents/c",
         "/v1/threads/t1/messages",
         "/messages",
         "/v1/responses/resp_1",
@@ -120,8 +136,7 @@ def test_format_is_found_by_path(path: str, name: str, provider: str) -> None:
         "/v1/publishers/anthropic/models/claude:countTokens",
         "/v1/publishers/mistralai/models/m:rawPredict",
         "/v1/models/g-1",
-        "/v1/models/g-1:predict",
-        "/v1/models/g-1:batchGenerateContent",
+        "/v1/models/g-1:fetchPredictOperation",
         "/v1/models/a/b/c/d:generateContent",
         "/v1/interactions/int_1",
         "/v1/interactions/int_1/cancel",
@@ -154,8 +169,8 @@ def test_raw_reads_what_all_apis_have_in_common() -> None:
 
 def test_counting_and_moderation_are_free() -> None:
     assert {"openai_moderations", "openai_input_tokens", "anthropic_count_tokens"} <= FREE_FORMATS
-    assert "gemini_count_tokens" in FREE_FORMATS
-    assert not {"openai_chat", "openai_decisions", "raw"} & FREE_FORMATS
+    assert {"gemini_count_tokens", "openai_batch_creation"} <= FREE_FORMATS
+    assert not {"openai_chat", "openai_decisions", "gemini_caches", "raw"} & FREE_FORMATS
 
 
 def test_unknown_name_is_refused() -> None:

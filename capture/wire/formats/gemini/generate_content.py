@@ -43,6 +43,9 @@ _model_in_path = re.compile(
     r"/(models|tunedModels|endpoints)/([^/:]+(?:/[^/:]+){0,2}):[A-Za-z]+$", re.IGNORECASE
 )
 
+# Vertex names a model by where it is.
+_where = re.compile(r"(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[^/]+/)?models/")
+
 
 def parse_request(body: bytes, *, path: str = "", content_type: str = "") -> ParsedRequest:
     parsed_request, raw = requests.read_common(body, _parts, ())
@@ -97,9 +100,15 @@ def model_in(path: str, body_model: str | None) -> str | None:
     """Returns the model that the path names, else the one of the body."""
     found = _model_in_path.search(f"/{path}")
     if found is None:
-        return body_model.removeprefix("models/") if body_model else None
+        return plain_model(body_model) if body_model else None
     kind, name = found.groups()
     return text(name if kind.lower() == "models" else f"{kind}/{name}")
+
+
+def plain_model(name: str) -> str:
+    """Returns the name of a model without the path that the bodies of Google's APIs may have."""
+    found = _where.match(name)
+    return name[found.end() :] if found else name
 
 
 def texts_in(content: JSON) -> list[str]:
