@@ -39,8 +39,6 @@ def usd(
     [
         ("x-ai", "grok-code-fast-1", "0.112"),  # 1, 2, cached 0.20
         ("x-ai", "grok-code-fast", "0.112"),
-        ("x-ai", "grok-4-fast-reasoning", "0.1395"),  # 1.25, 2.50, cached 0.20
-        ("x-ai", "grok-4", "0.1395"),
         ("google", "gemini-3.8-flash-cyber", "0.2115"),  # 1.50, 7.50, cached 0.15
         ("google", "gemini-3.8-flash", "0.10575"),
         ("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "0.1144"),  # 1.04

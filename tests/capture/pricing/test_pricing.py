@@ -255,7 +255,7 @@ OTHERS: list[Any] = [
     ("mistral-large-2512", tokens(1000, 100), million((1000, "0.50"), (100, "1.50")), "mistral"),
     ("mistral-embed", tokens(1000, None), million((1000, "0.10")), "mistral"),
     ("deepseek-v3.2", tokens(1000, 100), million((1000, "0.2288"), (100, "0.3432")), "deepseek"),
-    ("grok-4", tokens(1000, 100), million((1000, "1.25"), (100, "2.5")), "x-ai"),
+    ("grok-4", tokens(1000, 100), million((1000, "3"), (100, "15")), "x-ai"),
     # xAI writes "from 200,000": 199,999 tokens are the last that cost the base price
     ("grok-4.5", tokens(199_999, 100), million((199_999, "2"), (100, "6")), "x-ai"),
     ("grok-4.5", tokens(200_000, 100), million((200_000, "4"), (100, "12")), "x-ai"),
@@ -454,7 +454,7 @@ def test_price_by_date(at: datetime, expected: str) -> None:
         ("models/gemini-2.5-flash", "google", "2.8"),
         ("mistral-large-2512", "openai", "2"),
         ("mistral/mistral-large-2512", "openai", "2"),
-        ("xai/grok-4", "openai", "7.5"),
+        ("xai/grok-4", "openai", "18"),
         ("command-a", "openai", "12.5"),
         ("cohere/command-a", None, "12.5"),
         ("groq/llama-3.3-70b-versatile", "openai", "1.38"),
