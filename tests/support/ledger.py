@@ -30,6 +30,8 @@ COMMANDS: dict[str, list[str]] = {
     "uvicorn": [
         *(sys.executable, "-m", "uvicorn", "agentledger_site.asgi:application"),
         *("--port", "0", "--no-date-header", "--no-server-header", "--no-access-log"),
+        # A client that reads nothing answers no ping: it would be closed after so many seconds.
+        *("--ws-ping-timeout", "3600"),
     ],
 }
 ADDRESS = re.compile(r"(?:Dashboard +|running on )(http://[^/\s]+)")

@@ -233,12 +233,13 @@ def test_a_client_that_reads_too_slowly_gets_a_gap(stack: Ledger, provider: Prov
                     n_received += len(message["calls"]) + message["more"]
                 assert process.memory_info().rss - before < 40 * 1024 * 1024, batch
         kinds = []
-        # uvicorn closes a connection whose client answers no ping for 40 seconds.
-        with contextlib.suppress(TimeoutError, ConnectionClosed):
-            kinds.append(json.loads(slow.recv(10))["type"])
+        # On a busy machine this takes minutes. Daphne closes a connection whose client answers no
+        # ping for 50 seconds; uvicorn is told not to.
+        with contextlib.suppress(ConnectionClosed):
             while "gap" not in kinds:
-                kinds.append(json.loads(slow.recv(5))["type"])
-        assert set(kinds) == {"news", "gap"}, kinds
+                kinds.append(json.loads(slow.recv(60))["type"])
+            assert set(kinds) == {"news", "gap"}, kinds
+        assert "gap" in kinds or stack.server == "daphne", kinds
 
 
 # Compressed, all of these messages would fit into the sockets' buffers.
