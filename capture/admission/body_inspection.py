@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Protocol
 
 from capture.upstream.headers import RawHeaders
-from capture.wire.framing.content_encoding import iter_decode
+from capture.wire.framing.actual_encoding import is_encoded, iter_decode_actual
 from capture.wire.request_summary import RequestSummary, summarize_pieces, summarize_request
 from capture.wire.types import Unreadable, WireFormat
 
@@ -61,9 +61,9 @@ async def inspect_body(
     content_type, encoding = _read_headers(headers)
     beginning, rest = body.data, None
     if not body.is_in_memory or body.size > MAX_INLINE:
-        beginning, rest = b"", iter_decode(body.pieces(), encoding)
-    elif encoding:
-        beginning, rest = _read_beginning(iter_decode([body.data], encoding))
+        beginning, rest = b"", iter_decode_actual(body.pieces(), encoding)
+    elif is_encoded(body.data, encoding):
+        beginning, rest = _read_beginning(iter_decode_actual([body.data], encoding))
     if rest is None:
         return summarize_request(beginning, wire_format, path=path, content_type=content_type)
     pieces = _in_bounds(chain((beginning,), rest), wait_until=time.monotonic() + MAX_WAIT_S)

@@ -31,8 +31,7 @@ from capture.pricing.call_cost import (
     terms_of,
 )
 from capture.wire import registry
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import decode_actual
 from capture.wire.limits import Limits
 
 # Bytes of a response, as it came and decoded. A call with a longer one is charged what it reserved.
@@ -182,11 +181,7 @@ class Charge:
         small, or not once it is decoded."""
         if not self._is_small:
             return None
-        encoding = self._encoding
-        if not encoding:
-            return b"".join(self._exchange.pieces)
-        decoded = decode(self._exchange.pieces, encoding, MAX_PARSED_INLINE)
-        return None if decoded.is_over else decoded.body
+        return self._decode(MAX_PARSED_INLINE)
 
     @property
     def _is_small(self) -> bool:
@@ -197,15 +192,18 @@ class Charge:
             and not any(name == "content-encoding" for name, _ in self._head.headers)
         )
 
-    @property
-    def _encoding(self) -> str | None:
+    def _decode(self, limit: int) -> bytes | None:
+        """Returns the content of the response; None if it is longer."""
         response = self._exchange.response
         declared = dict(response.headers).get("content-encoding") if response else None
-        return actual_encoding(self._exchange.pieces, declared)
+        decoded = decode_actual(self._exchange.pieces, declared, limit)
+        if decoded is None:
+            return b"".join(self._exchange.pieces)
+        return None if decoded.is_over else decoded.body
 
     def _measure_large(self) -> Measured:
-        decoded = decode(self._exchange.pieces, self._encoding, MAX_PARSED)
-        return Measured(None) if decoded.is_over else self._measure(decoded.body)
+        content = self._decode(MAX_PARSED)
+        return Measured(None) if content is None else self._measure(content)
 
     def _measure(self, content: bytes) -> Measured:
         exchange, head = self._exchange, self._head

@@ -26,8 +26,7 @@ from capture.pricing.call_cost import cost_of, terms_of
 from capture.pricing.cost import FETCHED, Cost
 from capture.pricing.prices import Prices
 from capture.wire import registry
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import actual_content
 from capture.wire.limits import DEFAULT
 from capture.wire.types import ParsedResponse, Usage
 
@@ -89,11 +88,13 @@ def _parse_response(call: Call) -> ParsedResponse:
     """Parses the stored response again: the ledger's columns have only a part of some usage."""
     headers = dict(call.body.heads["response"] or ())
     text = unpack_text(call.body.response, call.body.response_encoding)
-    encoding = headers.get("content-encoding")
-    encoding = None if text.is_decoded else actual_encoding([text.data], encoding)
+    content = text.data
+    if not text.is_decoded:
+        limit = DEFAULT.decoded_limit(len(content))
+        content = actual_content(content, headers.get("content-encoding"), limit)
     return parse_decoded(
         registry.by_name(call.wire_format),
-        decode([text.data], encoding, DEFAULT.decoded_limit(len(text.data))).body,
+        content,
         status=call.status_code or 0,
         content_type=headers.get("content-type") or "",
         headers=headers.items(),

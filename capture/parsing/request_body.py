@@ -18,8 +18,8 @@ from capture.wire.binaries.references import (
     StoredText,
 )
 from capture.wire.framing import multipart
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import DecodedBody, decode
+from capture.wire.framing.actual_encoding import decode_actual
+from capture.wire.framing.content_encoding import DecodedBody
 from capture.wire.json.lenient import clean
 from capture.wire.limits import MAX_PARTS, Limits, TooMuch, check
 from capture.wire.shared.markers import Cut, find_markers
@@ -85,10 +85,10 @@ def _decode(exchange: Exchange, body: bytes, limits: Limits) -> DecodedBody:
     """Raises TooMuch."""
     if exchange.whole_body is not None or len(body) > limits.max_decoded:
         raise limits.too_long()
-    encoding = actual_encoding([body], header_value(exchange.request, "content-encoding"))
-    if not encoding:
+    declared = header_value(exchange.request, "content-encoding")
+    decoded = decode_actual([body], declared, limits.decoded_limit(len(body)))
+    if decoded is None:
         return DecodedBody(body, [])
-    decoded = decode([body], encoding, limits.decoded_limit(len(body)))
     if decoded.is_over:
         raise limits.too_large(len(body))
     return decoded

@@ -14,8 +14,8 @@ from capture.parsing.small_fields import parse_small_response
 from capture.wire.binaries import finder
 from capture.wire.binaries.references import EmbeddedBinary, ReferencingText, StoredText
 from capture.wire.formats.bedrock.usage import usage_from_headers
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import DecodedBody, decode
+from capture.wire.framing.actual_encoding import decode_actual
+from capture.wire.framing.content_encoding import DecodedBody
 from capture.wire.json.lenient import dump
 from capture.wire.limits import MAX_USAGE, Limits, TooMuch, check
 from capture.wire.shared import reported_cost
@@ -40,21 +40,21 @@ def parse_response_body(
     is only one copy of a long response in memory."""
     raw = b"".join(exchange.pieces)
     decoded = DecodedBody(raw, list(accumulate(map(len, exchange.pieces))))
-    encoding = actual_encoding(exchange.pieces, header_value(exchange.response, "content-encoding"))
-    pieces = exchange.pieces[:] if encoding else []
+    declared = header_value(exchange.response, "content-encoding")
+    pieces = exchange.pieces[:]
     exchange.pieces.clear()
     try:
         with guard():
             if exchange.whole_response is not None or len(raw) > limits.max_decoded:
                 raise limits.too_long()
-            if encoding:
-                decoded = decode(pieces, encoding, limits.decoded_limit(len(raw)))
-                pieces.clear()
-                if decoded.is_over:
-                    raise limits.too_large(len(raw))
+            decoded = decode_actual(pieces, declared, limits.decoded_limit(len(raw))) or decoded
+            pieces.clear()
+            if decoded.is_over:
+                raise limits.too_large(len(raw))
             return _understand(wire_format, exchange, raw, decoded)
     except (TooMuch, Stopped, RecursionError, MemoryError) as reason:
         note = raw_note(reason)
+        pieces.clear()
     parsed = _parse_small(wire_format, exchange, decoded.body)
     return StoredResponse(parsed, raw, StoredText(raw), decoded.piece_ends, [], [note])
 

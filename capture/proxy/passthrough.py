@@ -20,7 +20,7 @@ from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
 from capture.upstream.client import UpstreamCut, UpstreamError, UpstreamResponse
 from capture.wire.formats import batch_results
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import actual_content
 
 
 async def pass_through(
@@ -156,7 +156,5 @@ async def _has_results(response: UpstreamResponse) -> bool:
         beginning = await response.peek()
     except UpstreamCut:
         return False  # whoever reads it finds out
-    headers = dict(response.headers)
-    if encoding := headers.get(b"content-encoding", b"").decode("latin-1"):
-        beginning = decode([beginning], encoding, batch_results.BEGINNING).body
-    return batch_results.begin_results(beginning)
+    declared = dict(response.headers).get(b"content-encoding", b"").decode("latin-1")
+    return batch_results.begin_results(actual_content(beginning, declared, batch_results.BEGINNING))

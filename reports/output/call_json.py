@@ -12,8 +12,7 @@ import orjson
 
 from capture.models import Binary, Session
 from capture.wire.binaries.references import StoredText
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import actual_content
 from capture.wire.json.lenient import load
 from capture.wire.limits import DEFAULT
 from reports.json_encoding import Spliced
@@ -203,10 +202,12 @@ def _raw_response(record: Record) -> JSON:
 def _text(text: StoredText | None, headers: list[list[str | None]] | None) -> str | None:
     if text is None:
         return None
-    encodings = (value for name, value in headers or () if name == "content-encoding")
-    encoding = None if text.is_decoded else actual_encoding([text.data], next(encodings, None))
-    limit = DEFAULT.decoded_limit(len(text.data))
-    return decode([text.data], encoding, limit).body.decode(errors="replace")
+    content = text.data
+    if not text.is_decoded:
+        encodings = (value for name, value in headers or () if name == "content-encoding")
+        limit = DEFAULT.decoded_limit(len(content))
+        content = actual_content(content, next(encodings, None), limit)
+    return content.decode(errors="replace")
 
 
 DERIVED = {

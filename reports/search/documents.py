@@ -20,8 +20,7 @@ from capture.ledger.compression import unpack_text
 from capture.ledger.message_refs import unpack_refs
 from capture.models import Call, Message
 from capture.wire.binaries.references import StoredText
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import actual_content
 from capture.wire.json.lenient import dump, load
 from capture.wire.types import JSON
 from reports.search.folding import normalize
@@ -203,10 +202,11 @@ def _bodies(call: Call) -> Iterator[tuple[str, str]]:
 
 
 def _body_text(text: StoredText, headers: list[list[str | None]] | None) -> str:
-    encodings = (value for name, value in headers or () if name == "content-encoding")
-    encoding = None if text.is_decoded else actual_encoding([text.data], next(encodings, None))
-    decoded = decode([text.data], encoding, 4 * MAX_RAW_CHARACTERS)
-    data = decoded.body[: 4 * MAX_RAW_CHARACTERS]  # a character takes four bytes at most
+    data = text.data
+    if not text.is_decoded:
+        encodings = (value for name, value in headers or () if name == "content-encoding")
+        data = actual_content(data, next(encodings, None), 4 * MAX_RAW_CHARACTERS)
+    data = data[: 4 * MAX_RAW_CHARACTERS]  # a character takes four bytes at most
     value, note = load(data)
     found = data.decode(errors="replace") if note else "\n".join(_strings(value))
     return found[:MAX_RAW_CHARACTERS]

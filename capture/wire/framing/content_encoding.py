@@ -60,7 +60,7 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     """
     notes: list[str] = []
     is_over = False
-    codings = _codings(encoding)
+    codings = codings_of(encoding)
     if len(codings) > MOST_CODINGS:
         notes.append(f"{len(codings)} content-encodings, not decoded")
         codings = []
@@ -77,7 +77,8 @@ def decode(pieces: list[bytes], encoding: str | None, limit: int = LIMIT_BYTES) 
     return DecodedBody(b"".join(pieces), ends, "; ".join(notes) or None, is_over)
 
 
-def _codings(encoding: str | None) -> list[str]:
+def codings_of(encoding: str | None) -> list[str]:
+    """Returns the codings that the header names, in the order in which they were applied."""
     names = [name.strip().lower() for name in (encoding or "").split(",")]
     return [name for name in names if name not in ("", "identity")]
 
@@ -86,24 +87,28 @@ class Undecodable(Unreadable):
     """The rest of a body cannot be decoded, or not in bounds."""
 
 
-def iter_decode(pieces: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
+def iter_decode(
+    pieces: Iterable[bytes], encoding: str | None, received: Received | None = None
+) -> Iterator[bytes]:
     """Yields a body decoded as far as its reader asks for it, mostly 64 KiB at a time.
 
     A piece may be empty, so that the reader can stop where much is read and nothing comes out.
     Raises Undecodable at a coding that is unknown, broken or cut short, and where any coding makes
-    more than `MOST_TIMES` the bytes that came in, beyond the first `ALWAYS_BYTES`.
+    more than `MOST_TIMES` the bytes that came in, beyond the first `ALWAYS_BYTES`. `received`
+    counts those, if `pieces` are what another coding made of them.
     """
-    codings = _codings(encoding)
+    codings = codings_of(encoding)
     if len(codings) > MOST_CODINGS:
         raise Undecodable(f"{len(codings)} content-encodings")
-    received = _Received(pieces)
-    decoded: Iterator[bytes] = iter(received)
+    if received is None:
+        pieces = received = Received(pieces)
+    decoded = iter(pieces)
     for name in reversed(codings):
         decoded = _iter_decode_one(decoded, name, received)
     yield from decoded
 
 
-class _Received:
+class Received:
     """The pieces of a body as it came, and how much of it has been read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -120,7 +125,7 @@ class _Received:
             raise Undecodable(f"it grows to more than {MOST_TIMES} times its size")
 
 
-def _iter_decode_one(pieces: Iterator[bytes], name: str, received: _Received) -> Iterator[bytes]:
+def _iter_decode_one(pieces: Iterator[bytes], name: str, received: Received) -> Iterator[bytes]:
     head = b""
     while len(head) < 2 and (piece := next(pieces, None)) is not None:
         head += piece

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ def guarded(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> It
         "AGENTLEDGER_INGEST_KEY": KEY,
         "AGENTLEDGER_MODELS_ALLOW": "gpt-4o*, claude-*,gemini-*",
         "AGENTLEDGER_MODELS_DENY": "*-Preview,*opus*",
+        "AGENTLEDGER_EXTRA_PATHS": "/v1/anything",
     }
     with Ledger(tmp_path_factory.mktemp("guarded"), _provider.url, env=env) as ledger:
         yield ledger
@@ -156,12 +158,23 @@ def test_models_are_found_in_body_and_path(
     assert provider.counts()["received"] == (status == 200)
 
 
-def test_the_model_is_found_in_a_compressed_body_too(guarded: Ledger, provider: Provider) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/anything"])
+@pytest.mark.parametrize(
+    ("n_times", "declared"),
+    [(1, "gzip"), (1, None), (2, "gzip, gzip"), (2, "gzip"), (2, None), (0, "gzip")],
+)
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_the_model_is_found_in_a_compressed_body_too(
+    guarded: Ledger, provider: Provider, path: str, n_times: int, declared: str | None, size: int
+) -> None:
+    headers = {"content-encoding": declared} if declared else {}
     for model, status in (("o3", 403), ("gpt-4o", 200)):
-        body = gzip.compress(json.dumps({**CALL, "model": model}).encode())
+        padding = random.Random(size).randbytes(size).hex()
+        body = json.dumps({**CALL, "model": model, "user": padding}).encode()
+        for _ in range(n_times):
+            body = gzip.compress(body)
         provider.response(["send", "SFRUUC8xLjEgMjAwIE9LDQpjb250ZW50LWxlbmd0aDogMg0KDQp7fQ=="])
-        response = ask(guarded, body, **{"content-encoding": "gzip"})
-        assert response.status_code == status
+        assert ask(guarded, body, path, **headers).status_code == status
 
 
 def test_the_beginning_of_a_large_refused_body_is_recorded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 
 import brotli  # type: ignore[import-untyped]  # it has no types
@@ -13,11 +14,14 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.wire.framing.actual_encoding import actual_encoding
-from capture.wire.framing.content_encoding import decode
+from capture.wire.framing.actual_encoding import (
+    actual_content,
+    decode_actual,
+    iter_decode_actual,
+)
 from capture.wire.registry import by_name
 from capture.wire.shared.thoughts import Thoughts
-from capture.wire.types import JSON, ParsedResponse, ParsedToolCall
+from capture.wire.types import JSON, ParsedResponse, ParsedToolCall, Unreadable
 
 
 def chunk(delta: JSON, stop: str | None = None) -> JSON:
@@ -96,31 +100,55 @@ def test_outputs_of_all_tools_are_results(message: JSON, call_id: str, content: 
 
 
 TEXT = b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"content": "squeezed"}}]}\n\n' * 9
-ENCODED = {
-    "gzip": gzip.compress(TEXT),
-    "deflate": zlib.compress(TEXT),
-    "br": brotli.compress(TEXT),
-    "zstd": zstandard.compress(TEXT),
-    None: TEXT,
+ENCODE: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstandard.compress,
+    "br": brotli.compress,
 }
+LIMIT = 10**6
+SIGNED = st.sampled_from(["gzip", "deflate", "zstd"])
 
 
 @given(
-    st.sampled_from([*ENCODED]),
-    st.sampled_from([None, "gzip", "zstd", "identity"]),
+    st.lists(SIGNED, max_size=3),
+    st.booleans(),
+    st.sampled_from([None, "gzip", "zstd", "identity", "gzip, gzip", "zstd, gzip, deflate"]),
     st.lists(st.integers(0, len(TEXT)), max_size=4),
 )
-def test_the_encoding_of_a_body_is_found(
-    real: str | None, declared: str | None, cuts: list[int]
+def test_the_encodings_of_a_body_are_found(
+    real: list[str], is_brotli: bool, declared: str | None, cuts: list[int]
 ) -> None:
-    body = ENCODED[real]
+    body = TEXT
+    for name in ["br"] if is_brotli else real:  # it has no signature: text in it shows it
+        body = ENCODE[name](body)
     pieces = [body[start:end] for start, end in pairwise([0, *sorted(cuts), len(body)])]
-    assert decode(pieces, actual_encoding(pieces, declared)).body == TEXT
+    decoded = decode_actual(pieces, declared, LIMIT)
+    assert (b"".join(pieces) if decoded is None else decoded.body) == TEXT
+    assert decoded is None or (decoded.note, decoded.piece_ends[-1:]) == (None, [len(TEXT)])
+    assert b"".join(iter_decode_actual(iter(pieces), declared)) == TEXT
+
+
+@given(st.lists(st.sampled_from([*ENCODE]), max_size=4))
+def test_encodings_that_are_declared_are_decoded(real: list[str]) -> None:
+    body = TEXT
+    for name in real:
+        body = ENCODE[name](body)
+    assert actual_content(body, ", ".join(real), LIMIT) == TEXT
+
+
+def test_so_many_encodings_are_not_decoded() -> None:
+    body = TEXT
+    for _ in range(9):
+        body = gzip.compress(body)
+    with pytest.raises(Unreadable, match="more than 4"):
+        list(iter_decode_actual([body], None))
+    assert actual_content(body, None, LIMIT).startswith(b"\x1f\x8b")
 
 
 @given(st.binary(max_size=200), st.sampled_from([None, "gzip", "br", "x, y", ""]))
 def test_any_bytes_have_an_encoding_or_none(body: bytes, declared: str | None) -> None:
-    assert isinstance(actual_encoding([body], declared), str | None)
+    assert isinstance(actual_content(body, declared, LIMIT), bytes)
 
 
 anything = st.recursive(

@@ -58,11 +58,19 @@ def error_body(message: str, *, type: str, code: str, request_id: str) -> bytes:
 
 
 class _CohereCall:
+    """A call that comes in pieces. Its start may be missing."""
+
     def __init__(self, start: dict[str, JSON]) -> None:
-        function = fields(start.get("function"))
-        self.id = text(start.get("id"))
-        self.name = text(function.get("name"))
-        self.arguments = texts(function.get("arguments"))
+        self.id: str | None = None
+        self.name: str | None = None
+        self.arguments: list[str] = []
+        self.add(start)
+
+    def add(self, piece: dict[str, JSON]) -> None:
+        function = fields(piece.get("function"))
+        self.id = self.id or text(piece.get("id"))
+        self.name = self.name or text(function.get("name"))
+        self.arguments += texts(function.get("arguments"))
 
     def finish(self) -> ParsedToolCall:
         return ParsedToolCall(self.id, self.name, clean("".join(self.arguments)))
@@ -88,9 +96,9 @@ class _Message:
             self.calls[index] = _CohereCall(fields(delta.get("tool_calls")))
             check(len(self.calls), MAX_TOOL_CALLS, "tool calls")
             return True
-        if name == "tool-call-delta" and index in self.calls:
-            function = fields(fields(delta.get("tool_calls")).get("function"))
-            self.calls[index].arguments += texts(function.get("arguments"))
+        if name == "tool-call-delta":
+            self.calls.setdefault(index, _CohereCall({})).add(fields(delta.get("tool_calls")))
+            check(len(self.calls), MAX_TOOL_CALLS, "tool calls")
             return True
         return False
 
