@@ -25,6 +25,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
 
 from benchmarks.support.machine import use_two_cores
+from capture.admission.awaited_responses import AwaitedResponses
 from capture.admission.budgets import Budgets
 from capture.admission.charge import Charge
 from capture.admission.cost_estimate import CostEstimator
@@ -140,7 +141,9 @@ async def measure_whole_calls(name: str, limits: Limits, budgets: Budgets, n: in
         request = admission.new_request(call.action_id, fields, looked, chat, "openai")  # type: ignore[arg-type]
         decision = await admission.admit(request, fields, looked)  # type: ignore[arg-type]
         assert isinstance(decision, Admitted)
-        charge = Charge(state, estimator, request, HEAD, REQUEST, is_complete=True)
+        charge = Charge(
+            state, estimator, request, HEAD, REQUEST, AwaitedResponses(), is_complete=True
+        )
         charge.begin_response(200, [("content-type", "application/json")])
         charge.add_piece(RESPONSE)
         await charge.settle(Outcome.COMPLETED)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
+from capture.admission.awaited_responses import AwaitedResponses
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
 from capture.exchange import (
@@ -20,6 +21,7 @@ from capture.exchange import (
     ResponseHead,
     datetime_from_ns,
 )
+from capture.parsing import tool_charges
 from capture.parsing.parse import parse_call
 from capture.parsing.raw_facts import outcome_of
 from capture.parsing.response_body import parse_decoded
@@ -58,6 +60,8 @@ class Measured(NamedTuple):
     # The outcome, which the response may decide, and whether that was an error and nothing else.
     outcome: str | None = None
     brought_nothing: bool = False
+    # Where the response comes later: the id by which it is fetched.
+    awaited_id: str | None = None
 
 
 class Charge:
@@ -71,11 +75,13 @@ class Charge:
         request: AdmissionRequest,
         head: RequestHead,
         body: bytes,
+        awaited: AwaitedResponses,
         *,
         is_complete: bool,
     ) -> None:
         """`body` is the part of the request's body that is in memory; `is_complete`: that is all of
         it."""
+        self._awaited = awaited
         self._state = state
         self._estimator = estimator
         self._request = request
@@ -141,14 +147,24 @@ class Charge:
             await asyncio.shield(self._ending)
 
     async def _settle(self, outcome: Outcome | None) -> None:
-        usd = await self._find_charge_usd(outcome) if outcome is not None else None
+        measured = await self._measure_response(outcome) if outcome is not None else None
+        if measured is not None and measured.awaited_id is not None:
+            # Without the bodies: it may wait for long.
+            self._exchange = Exchange(self._request.action_id, request=self._head)
+            self._awaited.add(measured.awaited_id, self)
+            return
+        usd = self._charge_usd(measured) if measured is not None else None
         if usd is None:
             await self._state.release(self._request)
         else:
             await self._state.settle(self._request, usd)
 
-    async def _find_charge_usd(self, outcome: Outcome) -> Decimal | None:
-        response, expected_usd = self._exchange.response, self._request.expected_usd
+    async def settle_as_expected(self) -> None:
+        """Spends what the call was expected to cost: its response was not fetched."""
+        await self._state.settle(self._request, self._request.expected_usd or Decimal(0))
+
+    async def _measure_response(self, outcome: Outcome) -> Measured:
+        response = self._exchange.response
         measured = Measured(None)
         if response is not None and self._size <= MAX_PARSED:
             self._exchange.end = End(outcome, 0)
@@ -156,18 +172,25 @@ class Charge:
                 measured = self._measure(self._content)
             else:
                 measured = await _in_thread(self._measure_large)
-        outcome = Outcome(measured.outcome or outcome)
-        if measured.usd is not None and outcome is Outcome.COMPLETED and self._request.model:
+        measured = measured._replace(outcome=measured.outcome or outcome)
+        if (
+            measured.usd is not None
+            and measured.outcome == Outcome.COMPLETED
+            and self._request.model
+        ):
             wire_format = registry.by_name(self._head.wire_format)
             self._estimator.learn(
                 wire_format, self._request.model, measured.tokens_out, measured.usd
             )
-        status = response.status if response else None
+        return measured
+
+    def _charge_usd(self, measured: Measured) -> Decimal | None:
+        response = self._exchange.response
         return charge_usd(
             measured.usd,
-            expected_usd,
-            status=status,
-            outcome=outcome,
+            self._request.expected_usd,
+            status=response.status if response else None,
+            outcome=measured.outcome or Outcome.COMPLETED,
             brought_nothing=measured.brought_nothing,
         )
 
@@ -216,9 +239,15 @@ class Charge:
             content_type=headers.get("content-type") or "",
             headers=headers.items(),
         )
+        if parsed_response.is_pending and parsed_response.response_id is not None:
+            return Measured(None, awaited_id=parsed_response.response_id)
         usage = parsed_response.usage
-        if usage is None or usage.tokens_in is None or usage.tokens_out is None:
-            # Which may be able to estimate it.
+        if (
+            usage is None
+            or usage.tokens_in is None
+            or usage.tokens_out is None
+            or tool_charges.need_tools(wire_format.NAME, usage)
+        ):  # it may be estimated from the request, or depend on it
             return self._measure_as_recorder(self._snapshot(exchange.end))
         terms = terms_of(
             wire_format.NAME,
@@ -259,6 +288,34 @@ class Charge:
         if self._is_small:
             return self._measure_as_recorder(exchange).usd
         return (await _in_thread(lambda: self._measure_as_recorder(exchange))).usd
+
+
+class FetchCharge(Charge):
+    """Follows a call that fetches the response which an earlier call awaits, and settles the charge
+    of that one by what it has used. A call that brings no usage changes nothing."""
+
+    def __init__(self, asked: Charge, response_id: str) -> None:
+        super().__init__(
+            asked._state,
+            asked._estimator,
+            asked._request,
+            asked._head,
+            b"",
+            asked._awaited,
+            is_complete=False,
+        )
+        self._response_id = response_id
+
+    async def is_over_budget(self) -> bool:
+        return False  # the work was admitted, and is done elsewhere
+
+    async def _settle(self, outcome: Outcome | None) -> None:
+        if outcome is None or self._awaited.get(self._response_id) is None:
+            return
+        measured = await self._measure_response(outcome)
+        if measured.awaited_id is None and measured.usd is not None:
+            self._awaited.pop(self._response_id)
+            await self._state.settle(self._request, measured.usd)
 
 
 async def _in_thread(measure: Callable[[], Measured]) -> Measured:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
+from capture.admission.awaited_responses import AwaitedResponses
 from capture.admission.budgets import Budgets
-from capture.admission.charge import Charge
+from capture.admission.charge import Charge, FetchCharge
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import AdmissionRequest, State
 from capture.admission.prior_spend import PriorSpend
@@ -30,6 +31,7 @@ class Limiter:
     estimator: CostEstimator
     prior_spend: PriorSpend
     prices_version: FileVersion | None
+    awaited: AwaitedResponses = field(default_factory=AwaitedResponses)
 
     @classmethod
     def begin(cls, folder: Folder, *, has_token_budgets: bool) -> Limiter:
@@ -53,6 +55,8 @@ class Limiter:
         ago_s = time.monotonic() - self.folder.recorded_until()
         self.state.mark_recorded(ago_s)
         self.prior_spend.mark_recorded(ago_s)
+        for charge in self.awaited.pop_overdue():
+            await charge.settle_as_expected()
         version = self.price_sources.published_version()
         if version != self.prices_version:
             self.prices_version = version
@@ -70,4 +74,17 @@ class Limiter:
         if not self.budgets.apply_to(request):
             return None
         head.reserved_usd = request.expected_usd
-        return Charge(self.state, self.estimator, request, head, body, is_complete=is_complete)
+        return Charge(
+            self.state,
+            self.estimator,
+            request,
+            head,
+            body,
+            self.awaited,
+            is_complete=is_complete,
+        )
+
+    def fetch_charge(self, response_id: str) -> FetchCharge | None:
+        """Returns the charge of a call that fetches a response; None: no budget waits for it."""
+        asked = self.awaited.get(response_id)
+        return None if asked is None else FetchCharge(asked, response_id)

@@ -17,9 +17,15 @@ _RULES: dict[str, tuple[str, Callable[[Usage, bytes], None]]] = {
 }
 
 
+def need_tools(wire_format: str, usage: Usage) -> bool:
+    """Returns whether the tools that the request offered decide how this usage is billed."""
+    rule = _RULES.get(wire_format)
+    return rule is not None and rule[0] in usage.units
+
+
 def settle(wire_format: str, usage: Usage, read_tools: Callable[[], Iterable[bytes]]) -> None:
     """Corrects the units of a usage by the tools that the request offered, which are read only
     where they matter."""
-    unit, decide = _RULES.get(wire_format, (None, None))
-    if decide is not None and unit in usage.units:
+    if need_tools(wire_format, usage):
+        _, decide = _RULES[wire_format]
         decide(usage, b"".join(read_tools()))

@@ -18,6 +18,7 @@ from capture.proxy.refusals import refuse, warnings_as_json
 from capture.proxy.request_body import RequestBody
 from capture.proxy.runtime import Runtime
 from capture.spool.folder import SpoolError
+from capture.wire.registry import find_fetch
 from capture.wire.request_summary import RequestSummary
 
 
@@ -81,7 +82,7 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
         summary = await inspect_body(body, call.headers, call.wire_format, call.path)
     head = request_head(call, body)
     if call.only_reads:
-        return Assessment(head, summary, admission.check_stops(call.fields) or NOTHING_APPLIES)
+        return assess_fetch(runtime, call, head, summary)
     admission_request = admission.new_request(
         call.action_id, call.fields, summary, call.wire_format, call.route.destination.provider
     )
@@ -93,6 +94,19 @@ async def assess(runtime: Runtime, call: IncomingCall, body: RequestBody) -> Ass
             admission_request, head, body.data, is_complete=body.is_in_memory
         )
     return assessment
+
+
+def assess_fetch(
+    runtime: Runtime, call: IncomingCall, head: RequestHead, summary: RequestSummary | None
+) -> Assessment:
+    """Only stops apply to a call that reads what another one asked for; if budgets wait for that,
+    they are charged when it comes."""
+    refused = runtime.admission.check_stops(call.fields)
+    if refused is not None:
+        return Assessment(head, summary, refused)
+    fetch = find_fetch(call.method, call.path)
+    charge = runtime.limiter.fetch_charge(fetch.id) if fetch is not None else None
+    return Assessment(head, summary, NOTHING_APPLIES, charge)
 
 
 def request_head(call: IncomingCall, body: RequestBody) -> RequestHead:

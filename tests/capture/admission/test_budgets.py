@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import anthropic
+import httpx
 import openai
 import pytest
 from google import genai
@@ -373,3 +374,81 @@ def test_a_model_without_a_price_passes_or_is_refused(
         assert raised.value.response.headers["x-should-retry"] == "false"
         assert ledger.call("s")["refusal"]["code"] == "budget_unpriced"
     assert provider.counts()["received"] == 0
+
+
+def background(id_: str, status: str, tokens_out: int = 0) -> dict[str, Any]:
+    usage = {"input_tokens": 12, "output_tokens": tokens_out, "total_tokens": 12 + tokens_out}
+    return {
+        "id": id_,
+        "object": "response",
+        "model": "penny",
+        "status": status,
+        "background": True,
+        "output": [],
+        "usage": usage if status == "completed" else None,
+        "error": None,
+    }
+
+
+def deferred(id_: str, tokens_out: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": 12, "completion_tokens": tokens_out, "total_tokens": 12 + tokens_out}
+    return {**canned.chat("late", model="penny"), "usage": usage}
+
+
+NOT_YET = canned.whole(b"", status=202, headers=[])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "asked", "polls", "answer", "fetched_from"),
+    [
+        (
+            "/v1/responses",
+            {"model": "penny", "input": "work", "max_output_tokens": 50, "background": True},
+            canned.as_json(background("resp_1", "queued")),
+            [canned.as_json(background("resp_1", "in_progress"))],
+            canned.as_json(background("resp_1", "completed", 20)),
+            "/v1/responses/resp_1",
+        ),
+        (
+            "/v1/chat/completions",
+            {"model": "penny", "messages": HELLO, "max_tokens": 50, "deferred": True},
+            canned.as_json({"request_id": "late-1"}),
+            [NOT_YET, canned.as_json({"error": "not found"}, status=404)],
+            canned.as_json(deferred("late-1", 20)),
+            "/v1/chat/deferred-completion/late-1",
+        ),
+    ],
+)
+def test_a_response_that_comes_later_costs_what_it_cost_once_it_is_fetched(
+    dime: Ledger,
+    provider: Provider,
+    path: str,
+    body: Any,
+    asked: Any,
+    polls: list[Any],
+    answer: Any,
+    fetched_from: str,
+) -> None:
+    session = str(uuid4())
+    headers = {"x-agentledger-session-id": session}
+
+    def spent() -> tuple[Decimal, Decimal]:
+        found = standing(dime, "budget_session", session_id=session)
+        return found["used"], found["reserved"]
+
+    def fetch(steps: Any) -> None:
+        provider.response(*steps, times=1)
+        httpx.get(f"{dime.url}{fetched_from}", headers=headers, timeout=30)
+
+    provider.response(*asked, times=1)
+    assert httpx.post(f"{dime.url}{path}", json=body, headers=headers).status_code == 200
+    assert spent() == (Decimal(0), 5 * CENT)
+    for poll in polls:
+        fetch(poll)
+        assert spent() == (Decimal(0), 5 * CENT)
+    for _ in range(2):
+        fetch(answer)
+        assert spent() == (2 * CENT, Decimal(0))
+    dime.stop()
+    dime.start()
+    assert spent() == (2 * CENT, Decimal(0))

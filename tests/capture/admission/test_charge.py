@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from capture.admission.awaited_responses import AwaitedResponses
 from capture.admission.charge import MAX_PARSED, Charge
 from capture.admission.cost_estimate import CostEstimator
 from capture.admission.decision import (
@@ -108,6 +109,7 @@ def charges_of(
         request,
         request_head(BODY),
         BODY,
+        AwaitedResponses(),
         is_complete=has_whole_body,
     )
 
