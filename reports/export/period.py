@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils.timezone import now
 
 from capture.ledger.rollup_sums import CALL_NAMES
+from reports.models import Checkpoint
 from reports.queries.period import Day, ReportedPeriod
 from reports.queries.period_events import (
     Audit,
@@ -16,6 +17,7 @@ from reports.queries.period_events import (
     Estimates,
     Failure,
     read_audit,
+    read_checkpoints,
     read_deletions,
     read_estimates,
     read_failures,
@@ -51,6 +53,7 @@ class PeriodReport:
     failures: list[Failure]
     estimates: Estimates
     deletions: list[Deletion]
+    checkpoints: list[Checkpoint]
     audit: Audit | None  # None: the reader may not read the audit log
 
     @property
@@ -81,6 +84,7 @@ def read_report(period: ReportedPeriod, most_groups: int, *, with_audit: bool) -
         read_failures(period),
         read_estimates(period),
         read_deletions(period),
+        read_checkpoints(period),
         read_audit(period) if with_audit else None,
     )
 

@@ -21,7 +21,16 @@ COLUMNS = (
     *("table", "at", "app_id", "user_id", "agent_name", "model_id", "provider", "environment"),
     *("is_other", "call_count", "error_count", "refused_count"),
     *("tokens_in", "tokens_out", "cost_usd", "cost_unknown_calls", "cost_is_estimate"),
-    *("outcome", "status_code", "refusal_code", "first_seq", "last_seq", "log_index"),
+    *(
+        "outcome",
+        "status_code",
+        "refusal_code",
+        "first_seq",
+        "last_seq",
+        "log_index",
+        "log_size",
+        "log_root",
+    ),
     *("actor", "address", "action", "object", "details"),
 )
 Row = dict[str, Any]
@@ -44,6 +53,8 @@ def _rows(report: PeriodReport) -> Iterator[Row]:
         yield {"table": "failures", **asdict(failure)}
     for deletion in report.deletions:
         yield {"table": "deletions", **asdict(deletion)}
+    for one in report.checkpoints:
+        yield {"table": "checkpoints", "at": one.at, "log_size": one.size, "log_root": one.root}
     if report.audit is not None:
         yield from (_entry("policy", entry) for entry in report.audit.policy)
         yield from (_entry("orders to delete", entry) for entry in report.audit.deletions)

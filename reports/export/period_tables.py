@@ -57,6 +57,7 @@ def period_texts(report: PeriodReport) -> dict[str, Any]:
             _failures(report),
             *_audit(report),
             _deletions(report),
+            _checkpoints(report),
         ],
     }
 
@@ -217,6 +218,18 @@ def _deletions(report: PeriodReport) -> TextTable:
         rows.append(Row([_time(report, deletion.at)], list(numbers)))
     head = Row(["Time"], ["First number", "Last number", "Calls", "Entry of the log"])
     return _cut(TextTable("Deleted calls", head, rows, is_by_time=True))
+
+
+def _checkpoints(report: PeriodReport) -> TextTable:
+    zone = report.period.zone
+    last_of_days = {one.at.astimezone(zone).date(): one for one in report.checkpoints}
+    rows = [
+        Row([_time(report, one.at), one.root], [count(one.size)]) for one in last_of_days.values()
+    ]
+    head = Row(["Time", "Root"], ["Entries of the log"])
+    left_out = len(report.checkpoints) - len(rows)
+    notes = [f"The last of each day: the CSV has {left_out:,} more."] if left_out else []
+    return _cut(TextTable("Checkpoints of the log", head, rows, notes=notes, is_by_time=True))
 
 
 def _cut(table: TextTable) -> TextTable:

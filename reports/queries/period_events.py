@@ -17,6 +17,7 @@ from django.db.models.functions import Cast, Coalesce
 from access.models import AuditEntry
 from capture.ledger.rollup_sums import ALL_NAMES
 from capture.models import Call, Tombstone
+from reports.models import Checkpoint
 from reports.queries.period import ReportedPeriod
 
 # The newest calls that are looked at, and the newest entries.
@@ -27,7 +28,7 @@ MAX_ENTRIES = 10_000
 FAILED = RawSQL("NOT (outcome = 'completed')", (), BooleanField())
 ESTIMATED = RawSQL("usage_source = 'estimated'", (), BooleanField())
 ESTIMATE_NAMES = ("date", *ALL_NAMES)
-POLICY = ("stop.create", "stop.lift", "token.create", "token.revoke")
+POLICY = ("stop.create", "stop.lift", "token.create", "token.revoke", "rotate_signing_key")
 DELETIONS = ("session.delete", "call.delete")
 START = "start"
 
@@ -113,6 +114,15 @@ def read_deletions(period: ReportedPeriod) -> list[Deletion]:
         for row in found[:MAX_ENTRIES]
     ]
     return deletions[::-1]
+
+
+# --- checkpoints ---
+
+
+def read_checkpoints(period: ReportedPeriod) -> list[Checkpoint]:
+    """Returns the newest checkpoints of the period, the oldest of them first, without notes."""
+    in_period = Checkpoint.objects.filter(at__gte=period.since, at__lt=period.until)
+    return list(in_period.only("size", "root", "at").order_by("-size")[:MAX_ENTRIES])[::-1]
 
 
 # --- the audit log ---

@@ -359,6 +359,17 @@ def test_deleted_calls_are_counted(governed: tuple[Ledger, str]) -> None:
     assert figures(rows, "total")[()][0] == 2
 
 
+def test_checkpoints_are_those_of_the_log(governed: tuple[Ledger, str]) -> None:
+    ledger, _ = governed
+    made = "/api/checkpoints"
+    signed = wait_until(lambda: ledger.get(made, headers={KEY_HEADER: KEY}).json()["checkpoints"])
+    rows = [row for row in now_on(ledger, KEY) if row["table"] == "checkpoints"]
+    assert [(row["log_size"], row["log_root"]) for row in rows][-1] == (
+        str(signed[0]["size"]),
+        signed[0]["root"],
+    )
+
+
 def test_the_audit_log_is_for_those_who_may_read_it(governed: tuple[Ledger, str]) -> None:
     ledger, viewer = governed
     tables = {row["table"] for row in now_on(ledger, viewer)}
