@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Meta
@@ -89,8 +89,7 @@ class End:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WholeBody:
+class WholeBody(NamedTuple):
     """The size and the SHA-256 of a body, of which perhaps only the beginning is in memory."""
 
     size: int

@@ -59,6 +59,8 @@ Buckets = tuple[int, ...]
 Money = tuple[Decimal | None, Decimal | None]
 """Cost and cache savings, in USD."""
 ZERO = Decimal(0)
+# Looking up a member of an enum takes longer than comparing with it.
+_COMPLETED, _REFUSED = Outcome.COMPLETED.value, Outcome.REFUSED.value
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,10 +91,11 @@ class Sums:
         """Adds a call, given as its row in the ledger."""
         refused = errors = unknown = 0
         cost = savings = None
-        if row["outcome"] == Outcome.REFUSED:
+        outcome = row["outcome"]
+        if outcome == _REFUSED:
             refused = n_calls
         else:
-            if row["outcome"] != Outcome.COMPLETED:
+            if outcome != _COMPLETED:
                 errors = n_calls
             if row["latency_ms"] is not None:
                 self.latency += (bucket_of(row["latency_ms"]),)

@@ -42,6 +42,8 @@ _FIELDS = [field.attname for field in Session._meta.concrete_fields]
 # Readers set these, so the recorder must not overwrite them.
 _READERS_FIELDS = {"labels", "note", "pinned", "deleted_at", "deletion_index"}
 _RECORDERS_FIELDS = [name for name in _FIELDS if name not in _READERS_FIELDS]
+# Looking up a member of an enum takes longer than comparing with it.
+_COMPLETED, _REFUSED = Outcome.COMPLETED.value, Outcome.REFUSED.value
 _CORRECTED_TOTALS = ("tokens_in", "tokens_out", "cost_usd")
 
 
@@ -135,8 +137,10 @@ def add_to_totals(session: Session, row: Row, *, n_calls: int) -> list[tuple[str
     session.started_at = min(session.started_at, timestamp)
     session.last_call_at = max(session.last_call_at, timestamp)
     session.call_count += n_calls
-    session.refused_count += n_calls if row["outcome"] == Outcome.REFUSED else 0
-    session.error_count += row["outcome"] not in (Outcome.COMPLETED, Outcome.REFUSED)
+    if row["outcome"] == _REFUSED:
+        session.refused_count += n_calls
+    elif row["outcome"] != _COMPLETED:
+        session.error_count += 1
     # The tokens of a counting call are used by the call that follows.
     for name, field in _TOTALS_OF_FREE if row["wire_format"] in FREE_FORMATS else _TOTALS:
         if row[name] is not None:

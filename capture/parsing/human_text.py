@@ -63,8 +63,10 @@ def _said(value: JSON, depth: int) -> str | None:
     role, kind = text(value.get("role")), text(value.get("type"))
     if role in _MODEL_OR_PROGRAM or (kind and kind not in _SPOKEN):
         return None
-    within = (value[name] for name in ("content", "parts", "text", "transcript") if name in value)
-    return next(filter(None, (_said(entry, depth - 1) for entry in within)), None)
+    for name in ("content", "parts", "text", "transcript"):
+        if name in value and (said := _said(value[name], depth - 1)):
+            return said
+    return None
 
 
 def without_program_text(words: str) -> str | None:

@@ -14,6 +14,7 @@ from capture.parsing.parsed_call import (
     ParsedCall,
     StoredPart,
     is_fetch,
+    provider_of,
     request_sha256,
     request_size,
 )
@@ -90,6 +91,8 @@ def parse_call(
         usage_source=usage_source,
         binaries={binary.digest: binary for binary in binaries},
         parent_action_id=parent_of(exchange),
+        provider=provider_of(request, exchange.response, wire_format),
+        is_fetch=is_fetch(request),
         notes=[*damage_notes(exchange), *request_body.notes(), *response_body.notes],
     )
 

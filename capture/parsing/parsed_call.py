@@ -82,6 +82,8 @@ class ParsedCall(NamedTuple):
     response_bytes: int
     response_sha256: str
     parent_action_id: UUID | None
+    provider: str  # see `provider_of`
+    is_fetch: bool  # it asks for a response that another call began: see `is_fetch`
     notes: Sequence[str]
     # What follows has these values where the bodies were not understood.
     frame_is_whole: bool = True
@@ -105,12 +107,6 @@ class ParsedCall(NamedTuple):
         """Counts from 1; the SDKs of OpenAI, Anthropic and Groq count their retries from 0."""
         retries = header_value(self.request, "x-stainless-retry-count")
         return 1 + int(retries) if retries and re.fullmatch(r"[0-9]{1,4}", retries) else 1
-
-    @property
-    def is_fetch(self) -> bool:
-        """True if the call asks for a response that another call began: a poll, a stream that is
-        resumed, a cancellation."""
-        return is_fetch(self.request)
 
     @property
     def stored_id(self) -> str | None:
@@ -152,23 +148,6 @@ class ParsedCall(NamedTuple):
         return self.outcome not in (Outcome.COMPLETED, Outcome.REFUSED)
 
     @property
-    def provider(self) -> str:
-        """The provider that runs the upstream where its host is known, else the one whose API
-        first spoke the wire format. Azure is also known by its paths and headers, since it sells
-        OpenAI's models with tools at its own prices."""
-        known = self.request.provider if self.request else None
-        if known is None and self.wire_format.PROVIDER == "openai" and self._is_at_azure:
-            return "azure"
-        return known or self.wire_format.PROVIDER
-
-    @property
-    def _is_at_azure(self) -> bool:
-        if self.request is not None and self.request.path.startswith("/openai/deployments/"):
-            return True
-        headers = self.response_head.headers if self.response_head else ()
-        return not _AZURES_HEADERS.isdisjoint([name for name, _ in headers])
-
-    @property
     def status(self) -> int | None:
         """The status of the response; None if no response began."""
         return self.response_head.status if self.response_head else None
@@ -177,8 +156,28 @@ class ParsedCall(NamedTuple):
         return self.wire_format.tool_results(part.data) if part.kind == "message" else []
 
 
+def provider_of(
+    request: RequestHead | None, response: ResponseHead | None, wire_format: WireFormat
+) -> str:
+    """Returns the provider that runs the upstream where its host is known, else the one whose API
+    first spoke the wire format. Azure is also known by its paths and headers, since it sells
+    OpenAI's models with tools at its own prices."""
+    known = request.provider if request else None
+    if known is None and wire_format.PROVIDER == "openai" and _is_at_azure(request, response):
+        return "azure"
+    return known or wire_format.PROVIDER
+
+
+def _is_at_azure(request: RequestHead | None, response: ResponseHead | None) -> bool:
+    if request is not None and request.path.startswith("/openai/deployments/"):
+        return True
+    headers = response.headers if response else ()
+    return not _AZURES_HEADERS.isdisjoint([name for name, _ in headers])
+
+
 def is_fetch(request: RequestHead | None) -> bool:
-    """A GET that has a body is a turn of a WebSocket, and no fetch."""
+    """Returns True for a poll, a stream that is resumed, a cancellation. A GET that has a body is a
+    turn of a WebSocket, and no fetch."""
     if request is None:
         return False
     if request.method == "GET":

@@ -13,7 +13,14 @@ from capture.exchange import (
     datetime_from_id,
     datetime_from_ns,
 )
-from capture.parsing.parsed_call import ParsedCall, header_value, request_sha256, request_size
+from capture.parsing.parsed_call import (
+    ParsedCall,
+    header_value,
+    is_fetch,
+    provider_of,
+    request_sha256,
+    request_size,
+)
 from capture.wire import registry
 from capture.wire.binaries.references import StoredText
 from capture.wire.formats import raw
@@ -31,13 +38,14 @@ def parse_raw_facts(exchange: Exchange, *notes: str) -> ParsedCall:
     Takes the time that hashing the bodies takes, and leaves `exchange` as it is."""
     request, response = exchange.request, exchange.response
     refusal = request.refusal if request else None
+    wire_format = _wire_format(request)
     whole = exchange.whole_response or WholeBody.of(exchange.pieces)
     outcome = outcome_of(exchange, ParsedResponse())
     return ParsedCall(
         action_id=exchange.action_id,
         request=request,
         response_head=response,
-        wire_format=_wire_format(request),
+        wire_format=wire_format,
         parsed_request=ParsedRequest(model_id=refusal.model if refusal else None),
         parsed_response=ParsedResponse(),
         timestamp=timestamp_of(exchange),
@@ -53,6 +61,8 @@ def parse_raw_facts(exchange: Exchange, *notes: str) -> ParsedCall:
         response_bytes=whole.size,
         response_sha256=whole.sha256,
         parent_action_id=parent_of(exchange),
+        provider=provider_of(request, response, wire_format),
+        is_fetch=is_fetch(request),
         notes=[*damage_notes(exchange), *notes],
     )
 
@@ -86,13 +96,8 @@ CUT_SHORT = {
 def outcome_of(exchange: Exchange, parsed_response: ParsedResponse) -> Outcome:
     """A response that is complete by its wire format counts as complete, even if the connection
     ended early: many agents disconnect when they have seen the last event."""
-    outcome = Outcome(exchange.end.outcome) if exchange.end else Outcome.INTERRUPTED
-    if (
-        outcome is not Outcome.COMPLETED
-        and outcome in CUT_SHORT
-        and parsed_response.complete
-        and exchange.piece_times_ns
-    ):
+    outcome = exchange.end.outcome if exchange.end else Outcome.INTERRUPTED
+    if outcome in CUT_SHORT and parsed_response.complete and exchange.piece_times_ns:
         outcome = Outcome.COMPLETED
     status = exchange.response.status if exchange.response else 0
     if outcome is Outcome.COMPLETED and (status >= 400 or parsed_response.has_failed):

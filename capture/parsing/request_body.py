@@ -157,8 +157,10 @@ def _frame(
             for index, some in cuts.items()
             for mark in marks_of(index, parsed.parts[index], some, text.text)
         ]
-        stored = [StoredText(part.data, part.references) for part in parts]
-        sent = insert_marks(stored, marks) if marks else stored
-        if join_parts(frame, [part.data for part in sent]) == text.text:
+        sent = [part.data for part in parts]
+        if marks:
+            stored = [StoredText(part.data, part.references) for part in parts]
+            sent = [part.data for part in insert_marks(stored, marks)]
+        if join_parts(frame, sent) == text.text:
             return StoredText(frame, marks=marks), False
     return StoredText(text.text, text.references), True

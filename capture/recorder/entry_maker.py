@@ -84,7 +84,7 @@ def size_in_memory(entry: Entry) -> int:
     """Returns about how many bytes an entry takes until it is stored."""
     call = entry.call
     frame = len(call.frame.data) if call.frame else 0
-    parts = sum(len(part.data) + PART_BYTES for part in call.parts)
-    binaries = sum(len(binary.data) for binary in call.binaries.values())
+    parts = sum([len(part.data) for part in call.parts]) + PART_BYTES * len(call.parts)
+    binaries = sum([len(binary.data) for binary in call.binaries.values()])
     response = len(call.response.data) + 4 * len(call.parsed_response.content or "")
     return frame + parts + binaries + response

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import msgspec
 
@@ -149,8 +148,11 @@ def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
         position = part.end
     gaps.append(body[position:])
     runs: list[bytes | int] = []
-    for gap, row in groupby(gaps):
-        runs += [gap, sum(1 for _ in row)]
+    begin = 0
+    for end in range(1, len(gaps) + 1):
+        if end == len(gaps) or gaps[end] != gaps[begin]:
+            runs += (gaps[begin], end - begin)
+            begin = end
     return msgspec.msgpack.encode(runs)
 
 

@@ -46,7 +46,12 @@ def parse_response(body: bytes, *, status: int, content_type: str) -> ParsedResp
     )
 
 
+_RESULT_HINTS = (b"tool", b"function", b"\\u00")  # the roles, or a letter of one as an escape
+
+
 def tool_results(message: bytes) -> list[ParsedToolResult]:
+    if not any(hint in message for hint in _RESULT_HINTS):
+        return []
     value = fields(load(message)[0])
     if value.get("role") not in ("tool", "function"):
         return []
