@@ -156,7 +156,7 @@ def json_text(value: Any) -> str:
 
 
 def _uuid_text(value: UUID) -> str:
-    return value.hex
+    return f"{value.int:032x}"
 
 
 def _datetime_text(value: datetime) -> str:

@@ -110,11 +110,13 @@ def _find_usage(
     is_cut = parsed_response.is_raw or outcome in CUT_SHORT
     if parsed_response.is_pending or (is_cut and wire_format.NAME in batch_results.NAMES):
         return None, "none"
-    usage, source = None, "none"
-    with suppress(Stopped), guard():
-        usage, source = _usage(
-            wire_format, request_body.parsed, request_body.parts, parsed_response, outcome
-        )
+    usage, source = parsed_response.usage, "provider"
+    if usage is None or usage.tokens_in is None or usage.tokens_out is None:
+        usage, source = None, "none"
+        with suppress(Stopped), guard():  # to estimate what is missing takes its time
+            usage, source = _usage(
+                wire_format, request_body.parsed, request_body.parts, parsed_response, outcome
+            )
     if usage is not None and usage.units:
         tool_charges.settle(wire_format.NAME, usage, request_body.tools)
     if source == "estimated" and is_fetch(exchange.request):

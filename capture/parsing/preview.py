@@ -38,8 +38,10 @@ _memory = _Memory()
 
 def preview_of(parts: Sequence[StoredPart]) -> str | None:
     """Returns the beginning of what was said last; None if nobody said anything."""
-    messages = (part for part in reversed(parts[-N_LATEST:]) if part.kind == "message")
-    return next(filter(None, map(_memory.preview, messages)), None)
+    for part in reversed(parts[-N_LATEST:]):
+        if part.kind == "message" and (said := _memory.preview(part)):
+            return said
+    return None
 
 
 def _read(data: bytes) -> str | None:

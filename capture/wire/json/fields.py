@@ -19,8 +19,6 @@ def count(value: JSON) -> int | None:
     """Returns an integer from 0 on, else None. JSON's true is not a number, 12.0 and "12" are."""
     if value is None:  # nearly always
         return None
-    if type(value) is int:
-        return value if 0 <= value <= _LARGEST else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     elif isinstance(value, str):

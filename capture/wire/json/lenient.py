@@ -101,6 +101,8 @@ def clean_json(value: JSON) -> JSON:
     Strings and keys are cleaned, NaN and infinities become text, what is nested deeper than
     `DEEPEST` is left out.
     """
+    if isinstance(value, str):
+        return clean(value)
     if _is_clean(value):
         return value
     top = [value]

@@ -83,6 +83,8 @@ def add_header_cost(
 
     Most gateways send the headers of a stream before they know its cost: a 0 there says nothing.
     """
+    if _COST_HEADERS.isdisjoint(headers):
+        return
     for name in headers.keys() & _COST_HEADERS:
         cost = _usd(headers[name])
         if cost is not None and not (is_stream and cost == 0):
@@ -120,6 +122,8 @@ _CACHE_HEADERS = frozenset(CACHE_HEADERS)
 
 def is_from_cache(headers: Mapping[str, str]) -> bool:
     """Returns true if a gateway took the response from its own cache: nobody is charged for it."""
+    if _CACHE_HEADERS.isdisjoint(headers):
+        return False
     found = (headers[name].strip().lower() for name in headers.keys() & _CACHE_HEADERS)
     return any(value == "true" or value.endswith("hit") for value in found)
 
