@@ -8,9 +8,9 @@ from capture.wire.paths import cached_by_path, readings
 # Exact paths. `/api/…` is listed one by one: an Ollama client's `/api/chat` is the provider's.
 OWNED_PATHS = frozenset(
     "/ /ws /health /readyz /metrics /mcp /admin /favicon.ico"
-    " /api /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit"
+    " /api /api/sessions /api/search /api/analytics /api/limits /api/stops /api/audit /api/export"
     " /api/checkpoints /api/checkpoints/latest /api/log/key"
-    " /api/schema /api/schema/view".split()
+    " /api/schema /api/schema/view /api/verify.py".split()
 )
 # Prefixes: these paths, and all below them.
 OWNED_PREFIXES = (

@@ -26,6 +26,8 @@ ROUTE_RULES = RouteRules(
         "export": READ,
         # What it says of the audit log is for those who may read that.
         "export_period": READ,
+        "export_many": READ,
+        "verifier": READ,
         "search": READ,
         "analytics": READ,
         "limits": READ,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from django.urls import include, path
 
 from reports import session_addresses  # noqa: F401 (imported for its converter)
-from reports.api import root, schema, witness
+from reports.api import exports, root, schema, witness
 from reports.api.analytics import AnalyticsViewSet
 from reports.api.audit import AuditViewSet
 from reports.api.calls import CallViewSet
 from reports.api.checkpoints import CheckpointViewSet, LogKeyViewSet
 from reports.api.export.period import PeriodViewSet
-from reports.api.exports import ExportViewSet
 from reports.api.limits import LimitsViewSet
 from reports.api.renderers import TextRenderer
 from reports.api.router import LedgerRouter
@@ -46,7 +45,13 @@ urlpatterns = [
     path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
     path("export/period", PeriodViewSet.as_view({"get": "list"}), name="export_period"),
-    path("export/<session:session_id>", ExportViewSet.as_view({"get": "retrieve"}), name="export"),
+    path(
+        "export/<session:session_id>",
+        exports.ExportViewSet.as_view({"get": "retrieve"}),
+        name="export",
+    ),
+    path("api/export", exports.ManyViewSet.as_view({"get": "list"}), name="export_many"),
+    path("api/verify.py", exports.verifier_program, name="verifier"),
     path("dashboard/calls.json", calls.calls_json, name="dashboard_calls_json"),
     path("dashboard/calls.csv", calls.calls_csv, name="dashboard_calls_csv"),
     path("dashboard/calls/facets", calls.calls_facets, name="dashboard_calls_facets"),

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.timezone import now
+from django.views.decorators.http import require_safe
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import APIException, NotFound
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from capture.models import Session
+from capture.models import Call, Session
 from reports.api.analytics import FormatNegotiation
 from reports.api.renderers import LedgerJSONRenderer
 from reports.api.streaming import stream
 from reports.api.viewsets import LedgerViewSet
 from reports.chunks import in_chunks
+from reports.export.bundle import verifier
+from reports.export.evidence import CannotExport
 from reports.export.files import content_disposition
 from reports.export.formats import FORMATS
+from reports.export.many import ManyParameters, call_lines, find_calls
 from reports.export.session import find_export
 from reports.output.call_json import session_json
 from reports.queries.parameters import NumberParameter, Parameters
+
+
+class Conflict(APIException):
+    status_code = 409
 
 
 class LinesRenderer(LedgerJSONRenderer):
@@ -31,7 +39,12 @@ class LinesRenderer(LedgerJSONRenderer):
     media_type = "application/x-ndjson"
 
 
-EXPORT_RENDERERS = [LinesRenderer]
+class BundleRenderer(LinesRenderer):
+    format = "bundle"
+    media_type = "application/zip"
+
+
+EXPORT_RENDERERS = [LinesRenderer, BundleRenderer]
 
 
 class ExportParameters(Parameters):
@@ -44,7 +57,7 @@ class ExportParameters(Parameters):
 
 class ExportViewSet(LedgerViewSet[Session]):
     """Returns a session with all its calls, to be kept and verified elsewhere. `format` is `json`,
-    or `jsonl` for the calls alone, one on each line."""
+    `jsonl` for the calls alone, one on each line, or `bundle` for a ZIP that verifies itself."""
 
     queryset = Session.objects.not_deleted()
     filterset_classes = {"retrieve": ExportParameters}
@@ -54,7 +67,7 @@ class ExportViewSet(LedgerViewSet[Session]):
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def retrieve(self, request: Request, session_id: str) -> HttpResponseBase:
         """Returns the session as a file. In a browser, returns what it contains, and links."""
-        export = find_export(session_id)
+        export = find_export(session_id, self.parameters.get("checkpoint"))
         if export is None:
             raise NotFound(f"there is no session {session_id!r}")
         name = request.accepted_renderer.format
@@ -65,7 +78,10 @@ class ExportViewSet(LedgerViewSet[Session]):
         made = FORMATS[name]
         headers = {"content-disposition": content_disposition(export.name, made.suffix)}
         chunks = in_chunks(made.write(export, now(), None))
-        return stream(request, chunks, made.content_type, headers)
+        try:
+            return stream(request, chunks, made.content_type, headers)
+        except CannotExport as error:
+            raise Conflict(str(error)) from None
 
     def handle_exception(self, exc: Exception) -> Response:
         """Makes errors JSON, whatever file was asked for."""
@@ -73,3 +89,32 @@ class ExportViewSet(LedgerViewSet[Session]):
             self.request.accepted_renderer = LedgerJSONRenderer()
             self.request.accepted_media_type = LedgerJSONRenderer.media_type
         return super().handle_exception(exc)
+
+
+@require_safe
+def verifier_program(request: HttpRequest) -> HttpResponse:
+    """Returns the program that verifies exports, which needs Python alone."""
+    headers = {"content-disposition": 'attachment; filename="verify.py"'}
+    return HttpResponse(verifier(), content_type="text/x-python", headers=headers)
+
+
+class ManyViewSet(LedgerViewSet[Call]):
+    """Returns calls of all sessions as JSON Lines, in the order of their `seq`. Whoever got some of
+    them goes on with the last one's `seq` as `cursor`."""
+
+    queryset = Call.objects.none()
+    filterset_classes = {"list": ManyParameters}
+    renderer_classes = [LinesRenderer, LedgerJSONRenderer, BrowsableAPIRenderer]
+    content_negotiation_class = FormatNegotiation
+
+    @extend_schema(responses={(200, "application/x-ndjson"): OpenApiTypes.STR})
+    def list(self, request: Request) -> HttpResponseBase:
+        """Returns all calls that match, without those that are recorded meanwhile."""
+        calls = find_calls(self.parameters)
+        if request.accepted_renderer.format == "api":
+            url = request.build_absolute_uri()
+            separator = "&" if request.query_params else "?"
+            return Response({"calls": calls.count(), "jsonl": f"{url}{separator}format=jsonl"})
+        pieces = (piece for line in call_lines(calls) for piece in line.pieces)
+        headers = {"content-disposition": 'attachment; filename="calls.jsonl"'}
+        return stream(request, in_chunks(pieces), "application/x-ndjson", headers)

@@ -16,9 +16,9 @@ def stream(
     content_type: str,
     headers: Mapping[str, str] | None = None,
 ) -> HttpResponseBase:
-    """Returns a response of these chunks, of which there is at least one. They are made in the
-    request's own thread; when the client hangs up, no more are made."""
-    first = next(chunks)  # an error in the first chunk still has a status of its own
+    """Returns a response of these chunks. They are made in the request's own thread; when the
+    client hangs up, no more are made."""
+    first = next(chunks, b"")  # an error in the first chunk still has a status of its own
     if request.method == "HEAD":
         return HttpResponse(content_type=content_type, headers=headers)
     content = _in_thread(first, chunks)

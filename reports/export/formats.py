@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reports.chunks import Piece
+from reports.export.bundle import bundle
 from reports.export.session import Progress, SessionExport, json_document, json_lines
 
 Write = Callable[[SessionExport, datetime, Progress | None], Iterator[Piece]]
@@ -22,4 +23,5 @@ class Format:
 FORMATS = {
     "json": Format(".json", "application/json", json_document),
     "jsonl": Format(".jsonl", "application/x-ndjson", json_lines),
+    "bundle": Format(".zip", "application/zip", bundle),
 }

@@ -55,6 +55,8 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "explain": (VIEWERS, None),
     "export": (VIEWERS, None),
     "export_period": (VIEWERS, None),
+    "export_many": (VIEWERS, None),
+    "verifier": (VIEWERS, None),
     "search": (VIEWERS, None),
     "analytics": (VIEWERS, None),
     "limits": (VIEWERS, None),

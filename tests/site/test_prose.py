@@ -83,8 +83,16 @@ def test_no_folder_is_crowded() -> None:
     assert {folder: n for folder, n in crowds.items() if n > MOST_MODULES} == {}
 
 
+# It is copied to where nothing of ours is.
+ALONE = {"reports/export/verify.py"}
+
+
 def test_modules_are_short() -> None:
-    lengths = sorted(module.text.count("\n") for module in product() if module.text.strip())
+    lengths = sorted(
+        module.text.count("\n")
+        for module in product()
+        if module.text.strip() and module.path not in ALONE
+    )
     assert statistics.median(lengths) <= 100
     assert lengths[len(lengths) * 9 // 10] <= 250
     assert lengths[-1] <= 500

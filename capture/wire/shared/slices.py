@@ -159,18 +159,24 @@ def make_frame(body: bytes, parts: list[BodyPart]) -> bytes:
 def join_parts(frame: bytes, parts: list[bytes]) -> bytes:
     """Restores the body. Raises ValueError when the frame is invalid, or made for another number of
     parts."""
+    first, *gaps = split_frame(frame, len(parts))
+    body = [first]
+    for part, gap in zip(parts, gaps, strict=True):
+        body += (part, gap)
+    return b"".join(body)
+
+
+def split_frame(frame: bytes, n_parts: int) -> list[bytes]:
+    """Returns the texts before, between and after the parts. Raises ValueError as `join_parts`
+    does."""
     runs = _gaps_of(frame)
-    pieces: list[bytes] = []
-    left = len(parts) + 1
+    gaps: list[bytes] = []
+    left = n_parts + 1
     for gap, times in zip(runs[::2], runs[1::2], strict=True):
         if not isinstance(gap, bytes) or not isinstance(times, int) or not 0 < times <= left:
             raise ValueError("not a frame of this many parts")
         left -= times
-        pieces += [gap] * times
+        gaps += [gap] * times
     if left:
         raise ValueError("not a frame of this many parts")
-    between = iter(parts)
-    body = [pieces[0]]
-    for part, gap in zip(between, pieces[1:], strict=True):
-        body += (part, gap)
-    return b"".join(body)
+    return gaps

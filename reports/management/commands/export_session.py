@@ -11,6 +11,7 @@ from django.utils.timezone import now
 
 from access.management.database_errors import describe_database_error
 from reports.chunks import in_chunks
+from reports.export.evidence import CannotExport
 from reports.export.files import whole_file
 from reports.export.formats import FORMATS
 from reports.export.session import find_export
@@ -25,10 +26,24 @@ class Command(BaseCommand):
         parser.add_argument("session_id", metavar="SESSION")
         parser.add_argument("-o", "--output", type=Path, metavar="FILE")
         parser.add_argument("--format", choices=FORMATS, default="json")
+        parser.add_argument(
+            "--checkpoint",
+            type=int,
+            metavar="SIZE",
+            help="the checkpoint to use; default: the newest, or a new one",
+        )
 
-    def handle(self, *, session_id: str, output: Path | None, format: str, **options: Any) -> None:
+    def handle(
+        self,
+        *,
+        session_id: str,
+        output: Path | None,
+        format: str,
+        checkpoint: int | None,
+        **options: Any,
+    ) -> None:
         try:
-            export = find_export(session_id)
+            export = find_export(session_id, checkpoint)
             if export is None:
                 raise CommandError(f"there is no session {session_id!r}")
             with ProgressBar(export.session.call_count, "calls") as progress:
@@ -40,6 +55,8 @@ class Command(BaseCommand):
                 else:
                     with whole_file(output) as file:
                         file.writelines(chunks)
+        except CannotExport as error:
+            raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(describe_database_error(error)) from None
         except OSError as error:  # the reader of a pipe left, a disk is full

@@ -36,6 +36,7 @@ def test_the_schema_describes_every_endpoint_of_the_api(schema: dict[str, Any]) 
         "/api/log/key": {"get"},
         "/api/search": {"get"},
         "/api/calls/{action_id}": {"delete"},
+        "/api/export": {"get"},
         "/api/limits": {"get"},
         "/api/sessions": {"get"},
         "/api/sessions/{session_id}": {"get", "patch", "delete"},
