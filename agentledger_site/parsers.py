@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -30,6 +31,13 @@ _OWN_SEGMENTS = frozenset(
 
 
 def text(value: str) -> str:
+    return value
+
+
+def picture(value: str) -> str:
+    path = Path.cwd() / value
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".svg", ".webp") or not path.is_file():
+        raise Rejected("the path of a PNG, JPEG, SVG or WebP file")
     return value
 
 

@@ -28,6 +28,8 @@ ROUTE_RULES = RouteRules(
         "export_period": READ,
         "export_many": READ,
         "verifier": READ,
+        "session_report": READ,
+        "session_report_pdf": READ,
         "search": READ,
         "analytics": READ,
         "limits": READ,

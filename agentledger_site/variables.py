@@ -22,6 +22,7 @@ from agentledger_site.parsers import (
     one_of,
     origins,
     path_list,
+    picture,
     redis_url,
     seconds,
     sub_path,
@@ -283,6 +284,16 @@ class Variables:
         " a larger one is recorded raw, and no more of it than that"
         " ([docs/fields.md](docs/fields.md#limits-of-parsing)). The recorder may need 400 MB and"
         " four times as much memory",
+    )
+    report_title: str | None = variable(
+        "REPORT_TITLE",
+        text,
+        None,
+        "what stands at the head of reports instead of `AgentLedger`, such as the name of your"
+        " company ([docs/reports.md](docs/reports.md))",
+    )
+    report_logo: str | None = variable(
+        "REPORT_LOGO", picture, None, "PNG, JPEG, SVG or WebP file that stands beside it"
     )
     spool_dir: str | None = variable(
         "SPOOL_DIR",

@@ -10,6 +10,7 @@ from reports.api.analytics import AnalyticsViewSet
 from reports.api.audit import AuditViewSet
 from reports.api.calls import CallViewSet
 from reports.api.checkpoints import CheckpointViewSet, LogKeyViewSet
+from reports.api.export import session_report
 from reports.api.export.period import PeriodViewSet
 from reports.api.limits import LimitsViewSet
 from reports.api.renderers import TextRenderer
@@ -45,6 +46,12 @@ urlpatterns = [
     path("session/<session:session_id>", CallViewSet.as_view({"get": "list"}), name="session"),
     path("explain/<path:action_id>", CallViewSet.as_view({"get": "retrieve"}), name="explain"),
     path("export/period", PeriodViewSet.as_view({"get": "list"}), name="export_period"),
+    path("export/<session:session_id>/report", session_report.report_page, name="session_report"),
+    path(
+        "export/<session:session_id>/report.pdf",
+        session_report.report_file,
+        name="session_report_pdf",
+    ),
     path(
         "export/<session:session_id>",
         exports.ExportViewSet.as_view({"get": "retrieve"}),

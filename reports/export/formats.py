@@ -8,7 +8,9 @@ from datetime import datetime
 
 from reports.chunks import Piece
 from reports.export.bundle import bundle
+from reports.export.report import report_html
 from reports.export.session import Progress, SessionExport, json_document, json_lines
+from reports.export.session_pdf import session_report_pdf
 
 Write = Callable[[SessionExport, datetime, Progress | None], Iterator[Piece]]
 
@@ -24,4 +26,19 @@ FORMATS = {
     "json": Format(".json", "application/json", json_document),
     "jsonl": Format(".jsonl", "application/x-ndjson", json_lines),
     "bundle": Format(".zip", "application/zip", bundle),
+}
+
+
+def _html(export: SessionExport, at: datetime, progress: Progress | None) -> Iterator[Piece]:
+    yield report_html(export.session).encode()
+
+
+def _pdf(export: SessionExport, at: datetime, progress: Progress | None) -> Iterator[Piece]:
+    yield session_report_pdf(export.session, checkpoint_size=export.checkpoint_size)
+
+
+# Reports have addresses of their own.
+REPORTS = {
+    "html": Format(".html", "text/html", _html),
+    "pdf": Format(".pdf", "application/pdf", _pdf),
 }

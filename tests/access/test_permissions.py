@@ -57,6 +57,8 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "export_period": (VIEWERS, None),
     "export_many": (VIEWERS, None),
     "verifier": (VIEWERS, None),
+    "session_report": (VIEWERS, None),
+    "session_report_pdf": (VIEWERS, None),
     "search": (VIEWERS, None),
     "analytics": (VIEWERS, None),
     "limits": (VIEWERS, None),

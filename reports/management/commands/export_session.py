@@ -13,7 +13,8 @@ from access.management.database_errors import describe_database_error
 from reports.chunks import in_chunks
 from reports.export.evidence import CannotExport
 from reports.export.files import whole_file
-from reports.export.formats import FORMATS
+from reports.export.formats import FORMATS, REPORTS
+from reports.export.pdf import PdfUnavailable
 from reports.export.session import find_export
 from reports.management.progress import ProgressBar
 
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("session_id", metavar="SESSION")
         parser.add_argument("-o", "--output", type=Path, metavar="FILE")
-        parser.add_argument("--format", choices=FORMATS, default="json")
+        parser.add_argument("--format", choices=[*FORMATS, *REPORTS], default="json")
         parser.add_argument(
             "--checkpoint",
             type=int,
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             if export is None:
                 raise CommandError(f"there is no session {session_id!r}")
             with ProgressBar(export.session.call_count, "calls") as progress:
-                chunks = in_chunks(FORMATS[format].write(export, now(), progress))
+                chunks = in_chunks({**FORMATS, **REPORTS}[format].write(export, now(), progress))
                 if output is None:
                     for chunk in chunks:
                         sys.stdout.buffer.write(chunk)
@@ -59,5 +60,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(describe_database_error(error)) from None
+        except PdfUnavailable as error:
+            raise CommandError(f"the PDF was not made: {error}") from None
         except OSError as error:  # the reader of a pipe left, a disk is full
             raise CommandError(f"the session was not exported: {error}") from None

@@ -1,0 +1,1 @@
+"""The parts of a session's report: summary, pictures, calls, evidence."""
