@@ -21,7 +21,7 @@ from django.db import DatabaseError, connection
 
 from access.redaction import redact_error
 from capture.evidence.anchor_address import AnchorAddress
-from capture.ledger.changes import ChangeProbe
+from capture.ledger.changes import ChangeProbe, query_row
 from capture.models import Ledger
 from reports.evidence import checkpoints, key
 from reports.evidence.anchors.progress import Anchors, name_of
@@ -72,8 +72,8 @@ class Keeper:
         connection.close()
 
     def _step(self) -> None:
-        has_changed = self._probe.may_have_changed()
-        if not has_changed and not self._is_behind and not self._is_due():
+        is_at_rest = not (self._is_behind or self._state.reason or self._is_due())
+        if is_at_rest and not (self._probe.may_have_changed() and self._has_grown()):
             return
         self._read()
         key.signer()  # made at the first start; whoever has another one is told so before an hour
@@ -85,6 +85,13 @@ class Keeper:
 
     def _is_due(self) -> bool:
         return checkpoints.is_due(self._size, self._made_at)
+
+    def _has_grown(self) -> bool:
+        """Asks in one query whether the log has new entries, or a new checkpoint."""
+        seen = query_row(
+            "SELECT log_size, (SELECT max(size) FROM reports_checkpoint) FROM capture_ledger"
+        )
+        return seen != (self._size, self._state.size)
 
     def _read(self) -> None:
         self._size = Ledger.objects.values_list("log_size", flat=True).get(pk=1)

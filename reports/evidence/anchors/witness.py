@@ -42,8 +42,10 @@ class WitnessAnchor:
                     " cut, or put back to an older state"
                 )
             reply = self._submit(newest, seen)
-        if _size_of_conflict(reply) == newest.size:
-            raise AnchorFailed("it has seen another log of this size: the log was rewritten")
+        if reply.status == 422 or _size_of_conflict(reply) == newest.size:
+            raise AnchorFailed(
+                f"it has seen another past of this log, which was rewritten: {reply.reason()}"
+            )
         if reply.status != 200:
             raise AnchorFailed(f"it refuses the checkpoint: {reply.reason()}")
         note = Note.parse(newest.note.encode())

@@ -139,7 +139,7 @@ def test_a_witness_cosigns_growth_and_refuses_a_rewritten_log(
     rewrite(ledger)
     ledger.start()
     record(ledger, "c")
-    assert "422" in failing(ledger)
+    assert "which was rewritten" in failing(ledger)
     assert Note.parse(seen(witness, first.origin).content).text == second.text()
 
 
