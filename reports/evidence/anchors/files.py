@@ -28,8 +28,8 @@ class FileAnchor:
     def take(self, checkpoints: Sequence[Checkpoint], held_size: int) -> None:
         missing = newer(checkpoints, self._tail(), self.keys)
         if missing:
-            # Before them, the end of what a crash left unfinished.
-            _append(self.path, "".join(f"\n{one.note}" for one in missing))
+            # Before them, the end of the line and of the note that a crash left unfinished.
+            _append(self.path, "\n" + "".join(f"\n{one.note}" for one in missing))
 
     def notes(self) -> Iterator[Note]:
         with self.path.open(encoding="utf-8", errors="replace") as file:

@@ -94,7 +94,18 @@ def test_a_file_with_half_a_checkpoint_goes_on_after_it(fresh: Ledger, tmp_path:
         record(fresh, "a")
         second = record(fresh, "b")
         anchored(fresh, second.size)
-        assert heads(notes_of_rest(path), fresh)[-1] == second
+        assert heads([notes_of_rest(path)[-1]], fresh) == [second]
+
+
+def test_notes_are_found_after_any_part_of_one() -> None:
+    signer = Signer("log.example.org/x", Ed25519PrivateKey.generate())
+    text = Checkpoint(signer.name, 3, bytes(32)).text()
+    note = Note(text, (signer.sign(text), signer.cosign(text, 5)))
+    written = str(note).encode()
+    for end in range(len(written) + 1):
+        file = (written[:end] + f"\n\n{note}\n{note}".encode()).decode(errors="replace")
+        found = list(split_notes(file.splitlines(keepends=True)))
+        assert found[-2:] == [note, note], written[:end]
 
 
 def notes_of_rest(path: Path) -> list[Note]:
