@@ -8,8 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+
 from access.models import AuditEntry
 from capture.wire.json.lenient import dump
+from reports.export.house import house
 from reports.export.period import GroupTable, PeriodReport
 from reports.output.formats import UNKNOWN, count
 from reports.queries.period import ReportedPeriod
@@ -42,13 +45,15 @@ def period_texts(report: PeriodReport) -> dict[str, Any]:
     """Returns what templates show: texts, and tables of them."""
     period = report.period
     costs = _Costs(report)
+    title = f"Report on {_title(period)}"
     return {
-        "title": _title(period),
-        "since": _time(report, period.since),
-        "until": _time(report, period.until),
-        "zone": str(period.zone),
-        "agent_name": period.agent_name,
-        "made_at": _time(report, report.made_at),
+        **house(),
+        "title": title,
+        "running_title": title,
+        "subtitle": _subtitle(report),
+        "foot": f"AgentLedger {settings.VERSION}",
+        "at": int(report.made_at.timestamp()),
+        "date": list(report.made_at.timetuple()[:6]),
         "facts": list(zip(("Cost in USD", *FIGURES[1:]), costs.total(), strict=True)),
         "notes": _notes(report, costs),
         "tables": [
@@ -66,6 +71,13 @@ def _title(period: ReportedPeriod) -> str:
     if period.since.hour or period.until.hour:
         return f"{period.since:%Y-%m-%d %H:%M} to {period.until:%Y-%m-%d %H:%M}"
     return f"{period.since:%Y-%m-%d} to {period.until - timedelta(days=1):%Y-%m-%d}"
+
+
+def _subtitle(report: PeriodReport) -> str:
+    period = report.period
+    calls = "All calls" if period.agent_name is None else f"Calls of the agent {period.agent_name}"
+    times = f"from {_time(report, period.since)} until before {_time(report, period.until)}"
+    return f"{calls} {times}, made at {_time(report, report.made_at)}, time zone {period.zone}"
 
 
 def _notes(report: PeriodReport, costs: _Costs) -> list[str]:

@@ -1,4 +1,4 @@
-"""GET /export/period: the report on a period as a page or a table."""
+"""GET /export/period: the report on a period as a page, a PDF or a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import render
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from access.actors import actor_of
@@ -16,6 +17,7 @@ from reports.api.analytics import FormatNegotiation
 from reports.api.renderers import LedgerJSONRenderer
 from reports.api.streaming import stream
 from reports.api.viewsets import LedgerViewSet
+from reports.export.pdf import PdfUnavailable
 from reports.export.period import read_report
 from reports.export.period_formats import FORMATS, file_name
 from reports.queries.period import PeriodParameters, reported_period
@@ -27,17 +29,26 @@ class PageFormat(LedgerJSONRenderer):
     format, media_type = "html", "text/html"
 
 
+class PdfFormat(PageFormat):
+    format, media_type = "pdf", "application/pdf"
+
+
 class TableFormat(PageFormat):
     format, media_type = "csv", "text/csv"
 
 
-RENDERERS = [PageFormat, TableFormat]
+RENDERERS = [PageFormat, PdfFormat, TableFormat]
+
+
+class NotMade(APIException):
+    status_code = 503
+    wait = 10  # seconds, for Retry-After
 
 
 class PeriodViewSet(LedgerViewSet[Call]):
     """Returns a report on the calls of a period: costs by day, application, user, agent and model,
-    errors and refusals, deletions and, for the role admin, changes of policy. `format` is `html` or
-    `csv`."""
+    errors and refusals, deletions and, for the role admin, changes of policy. `format` is `html`,
+    `pdf` or `csv`."""
 
     queryset = Call.objects.none()
     filterset_classes = {"list": PeriodParameters}
@@ -45,7 +56,11 @@ class PeriodViewSet(LedgerViewSet[Call]):
     content_negotiation_class = FormatNegotiation
 
     @extend_schema(
-        responses={(200, "text/html"): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR}
+        responses={
+            (200, "text/html"): OpenApiTypes.STR,
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            (200, "text/csv"): OpenApiTypes.STR,
+        }
     )
     def list(self, request: Request) -> HttpResponseBase:
         period = reported_period(self.parameters)
@@ -55,7 +70,10 @@ class PeriodViewSet(LedgerViewSet[Call]):
         headers = {}
         if made.is_download:
             headers["content-disposition"] = f'attachment; filename="{file_name(period, name)}"'
-        return stream(request, made.write(report, request), made.content_type, headers)
+        try:
+            return stream(request, made.write(report, request), made.content_type, headers)
+        except PdfUnavailable as error:
+            raise NotMade(str(error)) from None
 
     # The framework's type is narrower than what it returns: any response.
     def handle_exception(self, exc: Exception) -> HttpResponseBase:  # type: ignore[override]

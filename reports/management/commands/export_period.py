@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 
 from access.management.database_errors import describe_database_error
 from reports.export.files import whole_file
+from reports.export.pdf import PdfUnavailable
 from reports.export.period import read_report
 from reports.export.period_formats import FORMATS
 from reports.queries.period import PeriodParameters, ReportedPeriod, reported_period
@@ -43,7 +44,7 @@ class Command(BaseCommand):
                     file.writelines(chunks)
         except DatabaseError as error:
             raise CommandError(describe_database_error(error)) from None
-        except OSError as error:  # the reader of a pipe left, a disk is full
+        except (PdfUnavailable, OSError) as error:  # the reader of a pipe left, a disk is full
             raise CommandError(f"the report was not exported: {error}") from None
 
 

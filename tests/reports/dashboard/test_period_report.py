@@ -49,9 +49,9 @@ def test_analytics_leads_to_the_report_on_what_it_shows(pages: Ledger, open_page
     shown = page.locator(".head .muted").inner_text()
     page.get_by_role("link", name="Report", exact=True).click()
     page.wait_for_url("**/export/period?*agent_name=writer")
-    expect(page.locator("main")).to_contain_text("Calls of the agent writer")
+    expect(page.locator("main")).to_contain_text("Calls of the agent writer from")
     [since, until] = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", shown)
-    expect(page.locator("main")).to_contain_text(f"From {since} until before {until}")
+    expect(page.locator("main")).to_contain_text(f"from {since} until before {until}")
     assert page.get_by_role("region", name="Cost by agent").locator("tbody tr").count() == 1
 
 

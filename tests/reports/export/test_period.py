@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pypdf
 import pytest
 
 from access.request_checks import KEY_HEADER
@@ -242,7 +244,7 @@ def test_the_default_is_the_last_month(spent: Ledger) -> None:
         ("tz=Nowhere", {"tz": ["the name of a time zone, e.g. Europe/Berlin"]}),
         ("since=2025-01-02&until=2025-01-01", {"since": ["a time before `until`"]}),
         ("since=2000-01-01&until=2025-01-01", {"since": ["at most 1100 days before `until`"]}),
-        ("format=xml", {"format": ["one of html, csv"]}),
+        ("format=xml", {"format": ["one of html, pdf, csv"]}),
         (
             "tz=Asia/Kolkata",
             {"tz": ["a zone whose days begin with an hour of UTC: sums are kept by these hours"]},
@@ -284,6 +286,23 @@ def test_the_command_writes_what_the_address_shows(spent: Ledger, tmp_path: Path
     assert "<style>" in page and not re.search(r"(href|src)=", page)
     wrong = spent.command("export_period", "--since=yesterday")
     assert wrong.returncode == 1 and wrong.stderr.count("\n") == 1 and "--since" in wrong.stderr
+
+
+def test_the_pdf_says_what_the_page_says(spent: Ledger) -> None:
+    response = spent.get("/export/period", params={**OCTOBER, "format": "pdf"})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/pdf"
+    reader = pypdf.PdfReader(io.BytesIO(response.content))
+    printed = " ".join(page.extract_text() for page in reader.pages)
+    page = html.unescape(spent.get("/export/period", params=OCTOBER).text)
+    titles = re.findall("<h2[^>]*>(.*?)</h2>", page)
+    assert len(titles) > 8 and [title for title in titles if title not in printed] == []
+    amounts = re.findall(r"\d+\.\d{4,}", page)
+    assert len(amounts) > 20 and [amount for amount in amounts if amount not in printed] == []
+    assert FORMULA in printed
+    assert [entry.title for entry in reader.outline if not isinstance(entry, list)][-1] == titles[
+        -1
+    ]
 
 
 # --- policy and deletions ---
