@@ -4,8 +4,10 @@ canonical once, though hundreds of calls repeat it."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -27,6 +29,8 @@ from reports.queries.records import Record, RequestPart
 # What came as JSON is read anew: its numbers may be such as no canonical JSON carries.
 _AS_SENT = ("messages", "tools", "tool_calls")
 _OTHERS = frozenset(FIELDS).difference(_AS_SENT)
+# The types of values that orjson writes as RFC 8785 does.
+_AS_THEY_ARE = frozenset((str, type(None), bool, UUID, datetime))
 # No JSON contains it.
 _PLACEHOLDER = orjson.Fragment(b"\0")
 _NULL = Canonical(b"null")
@@ -49,9 +53,12 @@ class CanonicalCalls:
 
     def make(self, record: Record) -> CanonicalCall:
         values = call_json(record, _OTHERS)
-        values["price_corrections"] = orjson.loads(encode(values["price_corrections"]))
+        if values["price_corrections"]:
+            values["price_corrections"] = orjson.loads(encode(values["price_corrections"]))
         coerced: list[str] = []
         for name, value in values.items():
+            if type(value) in _AS_THEY_ARE:
+                continue
             if isinstance(value, dict | list):
                 found = canonical(value)
                 values[name] = orjson.Fragment(found.json)

@@ -30,8 +30,13 @@ class Canonical(NamedTuple):
     coerced: tuple[str, ...] = ()
 
 
+_NO_ELEMENTS = Canonical(b"[]")
+
+
 def canonical(value: Any) -> Canonical:
     """Returns the canonical JSON of a value that a parser gave. Its containers may be changed."""
+    if value == []:
+        return _NO_ELEMENTS
     try:
         encoded = orjson.dumps(value, option=_SORTED)
     except TypeError:  # larger integers, lone surrogates, too deep

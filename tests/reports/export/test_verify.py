@@ -6,6 +6,9 @@ import base64
 import hashlib
 import io
 import json
+import os
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +151,34 @@ def test_a_bundle_has_what_verifies_it(exported: dict[str, bytes], tmp_path: Pat
             [verify._base64(one, "it") for one in hashes],
             checkpoint.root,
         )
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_a_bare_python_runs_the_program(
+    exported: dict[str, bytes], tmp_path: Path, version: str
+) -> None:
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not installed")
+    subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    (tmp_path / "verify.py").write_bytes(exported["verifier"])
+    for kind in ("json", "bundle"):
+        (tmp_path / kind).write_bytes(exported[kind])
+    altered = exported["json"].replace(b'"tokens_in":', b'"tokens_in":1', 1)
+    (tmp_path / "altered").write_bytes(altered)
+    command = [str(tmp_path / "bare/bin/python"), "-I", "verify.py"]
+    for name, status in (("json", 0), ("bundle", 0), ("altered", 1)):
+        found = subprocess.run([*command, name], cwd=tmp_path, capture_output=True, text=True)
+        assert found.returncode == status, found.stderr
+        assert found.stdout.startswith("VERIFIED") == (status == 0)
+        assert found.stderr.startswith("NOT VERIFIED: call 0: its tokens_in is") == (status == 1)
+
+
+def find_python(version: str) -> str | None:
+    """Returns an interpreter that runs: pyenv's names of versions that are not chosen do not."""
+    folders = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin"))
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    return shutil.which(f"python{version}", path=path)
 
 
 def test_another_key_is_not_accepted(exported: dict[str, bytes], tmp_path: Path) -> None:
