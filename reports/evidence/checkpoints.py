@@ -15,7 +15,7 @@ from access import audit
 from access.actors import Actor
 from capture.evidence import checkpoint as formats
 from capture.evidence.leaf import Kind
-from capture.evidence.note import Note, Signer, VerifierKey, encode
+from capture.evidence.note import Note, Signer, encode
 from capture.ledger.log.append import append_entry
 from capture.ledger.log.read import tree_at
 from capture.models import Call, Ledger
@@ -101,10 +101,11 @@ def root_at(size: int) -> bytes:
         raise CannotSign(f"the log's tree is damaged: {error}") from None
 
 
-def rotate(actor: Actor, new_file: Path | None, *, is_lost: bool) -> VerifierKey:
+def rotate(actor: Actor, new_file: Path | None, *, is_lost: bool) -> Signer:
     """Puts another key in force: that of a file, or a new one. The old one and the new one sign a
     checkpoint together, unless the old one is lost. Raises CannotSign."""
-    if new_file is None and settings.AGENTLEDGER.is_given("signing_key_file"):
+    is_operators = settings.AGENTLEDGER.is_given("signing_key_file")
+    if new_file is None and is_operators:
         raise CannotSign("AGENTLEDGER_SIGNING_KEY_FILE is yours to change: name the new key's file")
     old = [] if is_lost else [key.registered_signer()]
     private = key.read_new(new_file)
@@ -118,5 +119,5 @@ def rotate(actor: Actor, new_file: Path | None, *, is_lost: bool) -> VerifierKey
         sign([*old, new])
         key.replace(new, private)
         audit.record(actor, "rotate_signing_key", new.key.text(), was_lost=is_lost)
-    key.signer()  # puts the new key's file in its place
-    return new.key
+    # Reading it puts the new key's file in its place; the operator does that with his own.
+    return new if is_operators else key.signer()

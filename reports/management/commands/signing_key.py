@@ -35,8 +35,9 @@ class Command(BaseCommand):
             raise CommandError("--new and --lost are for --rotate")
         try:
             if rotate:
-                checkpoints.rotate(command_line_operator(), new, is_lost=lost)
-            signer = key.signer()
+                signer = checkpoints.rotate(command_line_operator(), new, is_lost=lost)
+            else:
+                signer = key.signer()
         except (CannotSign, OSError) as error:
             raise CommandError(str(error)) from None
         except Ledger.DoesNotExist:

@@ -151,7 +151,8 @@ def test_a_key_and_a_name_of_the_operators_own(fresh: Ledger, tmp_path: Path) ->
         assert not (fresh.folder / KEY_FILE).exists()
         assert "name the new key's file" in fresh.command("signing_key", "--rotate").stderr
         rotated = fresh.command("signing_key", "--rotate", "--new", str(keys[1]))
-        assert "the key here is" in rotated.stderr
+        assert rotated.returncode == 0, rotated.stderr
+        assert "the key here is" in fresh.command("signing_key").stderr
     fresh.env["AGENTLEDGER_SIGNING_KEY_FILE"] = str(keys[1])
     with fresh:
         record(fresh, "t")
