@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import now
 
 from access.actors import actor_of
 from access.admin_lists import LongList
@@ -21,11 +22,15 @@ from capture.models import Call, RollupKey, Session
 from capture.operations.deletion import delete_call, delete_session
 from capture.wire import registry
 from reports.analysis.message_view import MessageBlock, MessageView, view_message
+from reports.api.streaming import stream
+from reports.chunks import in_chunks
+from reports.export.archive import sessions_archive
 from reports.queries import records
 from reports.search.find import SearchCriteria, find_hits
 from reports.search.query import Query
 
 UNKNOWN = "—"
+MAX_EXPORTED = 100  # sessions in one ZIP
 MAX_FOUND = 200
 MAX_TEXT = 100_000  # characters of one text on a page
 
@@ -39,7 +44,7 @@ SHOWN: tuple[str, ...] = (
 
 
 class ReadOnly(LongList):
-    actions = ("delete_selected",)
+    actions: tuple[str, ...] = ("delete_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -71,6 +76,7 @@ class SessionAdmin(ReadOnly):
     search_fields = ("names",)
     search_help_text = "part of the session's id, of an agent, a user or a label"
     ordering = ("-last_call_at", "-id")
+    actions = ("delete_selected", "export_selected")
     fields = (
         *(
             "session_id",
@@ -92,11 +98,16 @@ class SessionAdmin(ReadOnly):
     @admin.display
     def pages(self, session: Session) -> SafeString:
         query = urlencode({"session": session.session_id})
+        export = reverse("export", args=[session.session_id])
         links = (
             (reverse("dashboard_session", args=[session.session_id]), "Transcript"),
             (f"{reverse('index')}?{query}", "Calls"),
             (f"{reverse('dashboard_flow')}?{query}", "Flow"),
             (f"{reverse('dashboard_trace')}?{query}", "Trace"),
+            (f"{export}?format=json", "JSON"),
+            (f"{export}?format=bundle", "Bundle"),
+            (reverse("session_report", args=[session.session_id]), "Report"),
+            (reverse("session_report_pdf", args=[session.session_id]), "PDF"),
         )
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
@@ -136,6 +147,20 @@ class SessionAdmin(ReadOnly):
             for call in calls
         ]
         return render_to_string("admin/capture/_newest_calls.html", {"calls": rows})
+
+    # Those who may only read may send the admin no form.
+    @admin.action(description="Export selected sessions as a ZIP", permissions=["delete"])
+    def export_selected(
+        self, request: HttpRequest, found: QuerySet[Session]
+    ) -> HttpResponseBase | None:
+        names = list(found.values_list("session_id", flat=True)[: MAX_EXPORTED + 1])
+        if len(names) > MAX_EXPORTED:
+            text = f"Select at most {MAX_EXPORTED} sessions; manage.py export_session has no limit"
+            self.message_user(request, text, messages.WARNING)
+            return None
+        chunks = in_chunks(sessions_archive(names, now()))
+        headers = {"content-disposition": 'attachment; filename="sessions.zip"'}
+        return stream(request, chunks, "application/zip", headers)
 
     # --- deletion ---
 

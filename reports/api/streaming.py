@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
 
 def stream(
-    request: Request,
+    request: Request | HttpRequest,
     chunks: Iterator[bytes],
     content_type: str,
     headers: Mapping[str, str] | None = None,
