@@ -44,6 +44,7 @@ REPORTS = (
     "format=html",
     "format=html&agent_name=agent-7",
     "format=html&tz=America/New_York",
+    "format=pdf",
     "format=csv",
 )
 
