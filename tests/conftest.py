@@ -58,6 +58,8 @@ END_TO_END = (
     "reports/api/test_schema.py",
     "reports/dashboard/test_long_calls.py",
     "reports/evidence",
+    "reports/export/test_archive.py",
+    "reports/export/test_period.py",
     "reports/export/test_verify.py",
     "reports/live/test_running_elsewhere.py",
     "reports/search/test_search_rules.py",
