@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,21 @@ from typing import Any
 from capture.evidence.checkpoint import PROOF_HEADER
 from reports.chunks import Piece
 from reports.export import verify
+from reports.export.html import render_report
+from reports.export.pdf import PdfUnavailable, report_pdf
+from reports.export.report import NoSuchPart, report_context
 from reports.export.session import Document, Progress, SessionExport
+from reports.export.session_report.calls import n_parts
 from reports.export.zip_stream import ZipStream
+
+# The parts of a report in a bundle. Those of longer sessions have addresses of their own.
+MAX_PARTS = 10
 
 README = """\
 This is the session {session!r}, as AgentLedger recorded it.
 
 export.json   the session, its calls, and the evidence that they are what was recorded
+report.html   the report to be read, also as PDF; long sessions have several parts
 verify.py     verifies this bundle: python verify.py BUNDLE.zip --key "$(cat known-key)"
 log.vkey      the log's key; trust it only if you know it from elsewhere
 checkpoint    the log's size and root at the time, signed (c2sp.org/tlog-checkpoint)
@@ -49,6 +58,8 @@ def bundle(
         for name, data in texts.items():
             yield from archive.file(name, [data])
         yield from archive.file("export.json", document.pieces(exported_at, progress))
+        for name, data in _reports(export, checkpoint.size):
+            yield from archive.file(name, [data])
         for call in document.calls_evidence:
             if call["index"] is not None:
                 yield from _call_files(archive, call, checkpoint.note)
@@ -56,6 +67,21 @@ def bundle(
     finally:
         document.close()
         archive.close()
+
+
+def _reports(export: SessionExport, checkpoint_size: int) -> Iterator[tuple[str, bytes]]:
+    """Yields the session's report as HTML and, where it can be set, as PDF, in its parts."""
+    session = export.session
+    parts = range(1, min(n_parts(session), MAX_PARTS) + 1)
+    for part in parts:
+        try:
+            context = report_context(session, part, checkpoint_size)
+        except NoSuchPart:  # calls were deleted meanwhile
+            return
+        name = "report" if len(parts) == 1 else f"report-{part}"
+        yield f"{name}.html", render_report("report/session.html", context).encode()
+        with suppress(PdfUnavailable):
+            yield f"{name}.pdf", report_pdf(context, None, paper="a4")
 
 
 def _call_files(archive: ZipStream, call: dict[str, Any], note: str) -> Iterator[bytes]:
