@@ -1038,7 +1038,8 @@ def verify_file(
     """Returns lines about what was verified. Raises Wrong, and OSError where the file cannot be
     read."""
     known = [Key.parse(key) for key in keys]
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), MAX_DEPTH))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, MAX_DEPTH))
     try:
         with ExitStack() as stack:
             file: IO[bytes] = stack.enter_context(open(path, "rb"))
@@ -1062,6 +1063,8 @@ def verify_file(
         raise Wrong("a value of the file is nested too deeply, or too large") from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
         raise Wrong(f"the bundle is damaged: {error}") from None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _unpack(bundle: zipfile.ZipFile, name: str, file: IO[bytes]) -> None:
