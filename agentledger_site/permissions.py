@@ -43,6 +43,7 @@ ROUTE_RULES = RouteRules(
         "dashboard_search_json": READ,
         "dashboard_search_csv": READ,
         "dashboard_analytics": READ,
+        "dashboard_evidence": READ,
         "dashboard_sessions": READ,
         "dashboard_session": READ,
         "dashboard_call": READ,

@@ -13,6 +13,7 @@ calls, of the last 30 days: `benchmarks.analytics`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from random import Random
 from typing import Any
 
 import django
+import msgspec
 import orjson
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
@@ -46,8 +48,9 @@ from benchmarks.support.traffic import (
 from capture.exchange import End, Exchange, Outcome, RequestHead, ResponseHead, new_action_id
 from capture.ledger import bulk_sql
 from capture.ledger.bulk_sql import Row
-from capture.ledger.compression import pack_text
+from capture.ledger.compression import Packed, pack_text
 from capture.ledger.entry import Entry
+from capture.ledger.log.append import Log, LoggedCall
 from capture.ledger.message_refs import pack_refs
 from capture.ledger.sessions import add_to_totals, session_row
 from capture.ledger.store import LedgerMemory, record
@@ -73,6 +76,8 @@ class Filling:
         self.ledger = Ledger.objects.get(pk=1)
         self.begin = datetime.now(UTC) - timedelta(days=DAYS)
         self.rows: dict[Any, list[Row]] = {}
+        self.logged: list[LoggedCall] = []
+        self.sent: dict[int, bytes] = {}  # the parts of the session
 
     def session(
         self, name: str, n_calls: int, history: int, columns: Callable[[int], Row] = lambda _: {}
@@ -91,6 +96,7 @@ class Filling:
         }
         agents, model = random.sample(AGENTS, 2), random.choice(MODELS)
         messages: list[int] = []
+        self.sent.clear()
         for number in range(n_calls):
             at += timedelta(seconds=random.expovariate(1 / 20))
             agent = agents[number % 7 == 0]
@@ -111,6 +117,8 @@ class Filling:
         for role in ("assistant", "user")[0 if messages else 1 :]:
             messages.append(self._message(session, action_id, role))
         del messages[:-history]
+        parts = [*messages, *self._tool_definitions(session, action_id)]
+        request, frame = self._request(parts)
         failed = random.random() < 0.02
         call = {
             **self.call,
@@ -123,19 +131,36 @@ class Filling:
             "status_code": 500 if failed else 200,
             "cost_usd": Decimal(random.randrange(1, 10**6)).scaleb(-7),
             "latency_ms": random.lognormvariate(7, 1),
-            "request_bytes": 300 * len(messages),
+            "request_bytes": len(request),
+            "request_sha256": hashlib.sha256(request).hexdigest(),
             **facts,
         }
         self._add(Call, call)
         texts = {
             "content": self._text(),
-            "part_refs": pack_refs([*messages, *self._tool_definitions(session, action_id)]),
+            "part_refs": pack_refs(parts),
+            "frame": frame.data,
+            "frame_encoding": int(frame.encoding),
             "prompt_ref": None,
         }
-        self._add(CallBody, {**self.body, **texts, "call_id": action_id})
+        body = {**self.body, **texts, "call_id": action_id}
+        self._add(CallBody, body)
+        tool_calls: list[Row] = []
         if random.random() < 0.2:
-            self._add(ToolCall, {**self.tool_call, "call_id": action_id, "scope": session.id})
+            tool_calls.append({**self.tool_call, "call_id": action_id, "scope": session.id})
+            self._add(ToolCall, tool_calls[0])
+        self.logged.append(LoggedCall(call, body, tool_calls, session.session_id))
         return call
+
+    def _request(self, parts: list[int]) -> tuple[bytes, Packed]:
+        """Returns a body of these parts, of which the last one is the tools, and its frame."""
+        *messages, tools = map(self.sent.__getitem__, parts)
+        begin, end = b'{"messages":[', b'],"tools":'
+        body = begin + b",".join(messages) + end + tools + b"}"
+        gaps = [begin, 1, b",", len(messages) - 1, end, 1, b"}", 1]
+        if len(messages) == 1:
+            del gaps[2:4]
+        return body, pack_text(msgspec.msgpack.encode(gaps))
 
     def _message(self, session: Session, action_id: Any, role: str) -> int:
         return self._part(session, action_id, "message", {"role": role, "content": self._text()})
@@ -148,7 +173,8 @@ class Filling:
 
     def _part(self, session: Session, action_id: Any, kind: str, value: Any) -> int:
         self.ledger.last_message_id += 1
-        data, encoding = pack_text(orjson.dumps(value))
+        sent = self.sent[self.ledger.last_message_id] = orjson.dumps(value)
+        data, encoding = pack_text(sent)
         row = {
             "id": self.ledger.last_message_id,
             "scope": session.id,
@@ -173,6 +199,10 @@ class Filling:
 
     def write(self) -> None:
         with transaction.atomic():
+            log = Log(self.ledger)
+            log.add_calls(self.logged)
+            log.write()
+            self.logged.clear()
             for model in (Session, SessionValue, Call, CallBody, Message, ToolCall):
                 bulk_sql.insert(model, self.rows.get(model, []))
             self.ledger.save()

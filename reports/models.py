@@ -103,3 +103,18 @@ class WitnessRefusal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.log_id} at {self.size}: {self.reason}"
+
+
+class Verification(models.Model):
+    """A verification of the whole log: what it found, or how far it is."""
+
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    n_findings = models.BigIntegerField(default=0)
+    state = models.JSONField()  # reports.verification.walk.Walk
+
+    class Meta:
+        indexes = [models.Index(fields=["-finished_at"], name="verification_newest_first")]
+
+    def __str__(self) -> str:
+        return f"verification of {self.started_at}: {self.n_findings} findings"

@@ -18,7 +18,17 @@ from reports.api.router import LedgerRouter
 from reports.api.search import SearchViewSet
 from reports.api.sessions import SessionViewSet
 from reports.api.stops import StopViewSet
-from reports.dashboard import analytics, call, calls, flow, search, session, sessions, trace
+from reports.dashboard import (
+    analytics,
+    call,
+    calls,
+    evidence,
+    flow,
+    search,
+    session,
+    sessions,
+    trace,
+)
 
 router = LedgerRouter()
 router.register("sessions", SessionViewSet, "sessions")
@@ -67,6 +77,7 @@ urlpatterns = [
     path("dashboard/search/count", search.search_count, name="dashboard_search_count"),
     path("dashboard/search.json", search.search_json, name="dashboard_search_json"),
     path("dashboard/search.csv", search.search_csv, name="dashboard_search_csv"),
+    path("dashboard/evidence/", evidence.evidence, name="dashboard_evidence"),
     path("dashboard/analytics/", analytics.analytics, name="dashboard_analytics"),
     path("dashboard/sessions/", sessions.sessions, name="dashboard_sessions"),
     path("dashboard/sessions/<session:session_id>/", session.session, name="dashboard_session"),

@@ -67,6 +67,7 @@ END_TO_END = (
     "reports/test_admin_queries.py",
     "reports/test_odd_addresses.py",
     "reports/test_odd_values.py",
+    "reports/verification/test_",
     "site/test_asgi.py",
     "site/test_rest.py",
 )

@@ -175,6 +175,7 @@ class Call(models.Model):
             Index(fields=["session", "timestamp", "seq"], name="call_of_session_in_time"),
             Index(fields=["-timestamp"], name="call_newest_first"),
             Index(fields=["scope", "seq"], name="call_of_scope"),
+            Index(fields=["log_index"], name="call_in_the_log"),
             Index(fields=["deleted_at"], name="call_to_be_removed", condition=is_set("deleted_at")),
             Index(
                 fields=["timestamp"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Index
 
 
 class Tombstone(models.Model):
@@ -16,6 +17,12 @@ class Tombstone(models.Model):
     # The call's place in the log, and that of the entry on its deletion.
     log_index = models.BigIntegerField(null=True)
     deletion_index = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes = [
+            Index(fields=["log_index"], name="tombstone_in_the_log"),
+            Index(fields=["deletion_index", "log_index"], name="tombstone_of_a_deletion"),
+        ]
 
     def __str__(self) -> str:
         return str(self.action_id)

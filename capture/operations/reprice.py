@@ -64,7 +64,7 @@ def _differs(call: Call, cost: Cost) -> bool:
 
 
 def _cost(call: Call, prices: Prices) -> Cost:
-    parsed_response = _parse_response(call)
+    parsed_response = parse_response(call)
     is_measured = call.usage_source == "provider"
     if is_measured and (parsed_response.usage is None or parsed_response.is_pending):
         parsed_response = _fetched_response(call) or parsed_response
@@ -84,7 +84,7 @@ def _cost(call: Call, prices: Prices) -> Cost:
     return cost_of(prices, usage, terms, at=call.timestamp, outcome=call.outcome)
 
 
-def _parse_response(call: Call) -> ParsedResponse:
+def parse_response(call: Call) -> ParsedResponse:
     """Parses the stored response again: the ledger's columns have only a part of some usage."""
     headers = dict(call.body.heads["response"] or ())
     text = unpack_text(call.body.response, call.body.response_encoding)
@@ -112,7 +112,7 @@ def _fetched_response(call: Call) -> ParsedResponse | None:
         return None
     fetches = Call.objects.not_deleted().filter(response_id=call.response_id).exclude(pk=call.pk)
     for fetch in fetches.select_related("body").order_by("seq")[:MAX_FETCHES]:
-        parsed_response = _parse_response(fetch)
+        parsed_response = parse_response(fetch)
         if parsed_response.usage is not None and not parsed_response.is_pending:
             return parsed_response
     return None

@@ -43,17 +43,17 @@ class StoredPart(NamedTuple):
 
     @classmethod
     def from_bytes(cls, kind: str, data: bytes) -> StoredPart:
-        return cls(kind, data, _part_digest(kind, data))
+        return cls(kind, data, part_digest(kind, data))
 
     @classmethod
     def from_referring(
         cls, kind: str, data: bytes, original: bytes, references: Sequence[Reference]
     ) -> StoredPart:
         """`data` has references in place of the binaries of `original`."""
-        return cls(kind, data, _part_digest(kind, original), references)
+        return cls(kind, data, part_digest(kind, original), references)
 
 
-def _part_digest(kind: str, data: bytes) -> bytes:
+def part_digest(kind: str, data: bytes) -> bytes:
     return hashlib.sha256(kind.encode() + b"\0" + data).digest()[:DIGEST_BYTES]
 
 

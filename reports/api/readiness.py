@@ -13,6 +13,7 @@ from capture.proxy.runtime import Runtime
 from capture.spool import quarantine
 from reports.evidence.readiness import why_without_evidence
 from reports.sinks.state import read_states, why_degraded
+from reports.verification.weekly import why_not_intact
 
 # The recorder takes milliseconds for a call, and seconds for the worst.
 STUCK_AFTER_S = 30.0
@@ -45,6 +46,8 @@ def readiness() -> Readiness:
     )
     evidence = sinks.get("checkpoints", {})
     degraded += why_without_evidence(evidence)
+    verification = sinks.get("verification", {})
+    degraded += why_not_intact(verification)
     status = "down" if down else "degraded" if degraded else "ready"
     facts = {
         "reasons": down + degraded,
@@ -56,6 +59,7 @@ def readiness() -> Readiness:
         "quarantine": {"calls": n_set_aside, "damaged": n_gaps},
         "sinks": sinks["sinks"],
         "checkpoints": evidence,
+        "verification": verification,
         "counters": dataclasses.asdict(process.counters),
     }
     return Readiness(status, facts)

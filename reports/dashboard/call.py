@@ -38,6 +38,7 @@ from reports.queries.parameters import (
     UuidParameter,
 )
 from reports.queries.records import Record, Selection
+from reports.verification.some_calls import leaf_of, verify_calls
 
 VIEWS = ("new", "full", "raw")
 # Characters of one text: as many as a page shows at first, and with `all`.
@@ -53,6 +54,7 @@ class CallParameters(Parameters):
     view = ChoiceParameter(VIEWS, help_text="new messages, the full history, or the bytes")
     cmp = UuidParameter(help_text="action_id of the call to compare with")
     all = FlagParameter(help_text="true: show the complete texts")
+    verify = FlagParameter(help_text="true: verify the call against the log")
 
     # `from` is a keyword, so it cannot be declared as an attribute.
     vars()["from"] = TextParameter(help_text="query of the list to return to")
@@ -78,6 +80,7 @@ def call(request: HttpRequest, action_id: UUID) -> HttpResponse:
         "limit": limit,
         "response": response_message(record),
         "results": shown["tool_results"],
+        **_evidence(request, record, is_asked=bool(parameters.get("verify"))),
         "thumbnails": {bytes(one.digest).hex() for one in record.binaries if one.thumbnail},
     }
     if view == "raw":
@@ -117,6 +120,15 @@ def _facts(
         "rate": tokens_per_second(shown),
         "offered": names_of_tools_offered(record),
         "curl": curl_command(request, record, limit) if "frame" in record.row else None,
+    }
+
+
+def _evidence(request: HttpRequest, record: Record, *, is_asked: bool) -> dict[str, Any]:
+    index = record.row["log_index"]
+    return {
+        "leaf": leaf_of(index) if index is not None else None,
+        "verified": verify_calls([record.row["action_id"]]) if is_asked else None,
+        "verify_url": change_query(request, verify="true"),
     }
 
 

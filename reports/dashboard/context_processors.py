@@ -11,7 +11,9 @@ from django.urls import reverse
 
 from access.actors import actor_of
 from access.roles import Role
+from capture.spool.folder import Folder
 from reports.dashboard.preferences import read_preferences
+from reports.sinks.state import read_states
 
 
 class Tab(NamedTuple):
@@ -30,6 +32,7 @@ TABS = (
     Tab("Trace", "dashboard_trace", "g t", shows_session=True),
     Tab("Search", "dashboard_search", "g s"),
     Tab("Analytics", "dashboard_analytics"),
+    Tab("Evidence", "dashboard_evidence"),
 )
 
 
@@ -42,8 +45,16 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
         "may_edit": actor.may(Role.EDITOR),
         "may_administer": actor.may(Role.ADMIN),
         "tabs": _tabs(request),
+        "is_altered": _is_altered(),
         "version": settings.VERSION,
     }
+
+
+def _is_altered() -> bool:
+    """Returns whether the last verification found that the ledger is not intact: as a file beside
+    the spool says, so that a page costs no query more."""
+    states = read_states(Folder(settings.AGENTLEDGER.spool_path))
+    return bool(states.get("verification", {}).get("n_findings"))
 
 
 def _tabs(request: HttpRequest) -> list[dict[str, object]]:

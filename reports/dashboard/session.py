@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework.exceptions import ValidationError
@@ -29,12 +30,18 @@ from reports.queries.parameters import (
     UuidParameter,
 )
 from reports.queries.session_costs import cost_growth, costs_by_agent_and_model
+from reports.verification.some_calls import Verified, verify_calls
 
 TABS = ("transcript", "calls")
 # Characters of one text: as many as a page shows at first, and with `all`.
 TEXT_LIMIT, MAX_TEXT_LIMIT = 8_000, 10_000_000
 # Parameters that belong to one tab alone.
 TAB_PARAMETERS = ("after", "before", "all", "sel")
+
+
+# Calls, and bytes of their bodies, that each view of a session verifies: it takes 0.1 s.
+VERIFIED_AT_ONCE, VERIFIED_BYTES = 200, 8 * 1024 * 1024
+MAX_VERIFIED = 5_000
 
 
 class SessionParameters(Parameters):
@@ -44,6 +51,7 @@ class SessionParameters(Parameters):
     all = FlagParameter(help_text="true: show the complete texts")
     before = CursorParameter(help_text="calls: start of the page")
     sel = TextParameter(help_text="the selected call")
+    verify = FlagParameter(help_text="true: verify the calls, however many they are")
 
 
 @page
@@ -71,6 +79,8 @@ def session(request: HtmxRequest, session_id: str) -> HttpResponse:
         "growth": cost_growth(found),
         "budget": _budget(found),
         "stops": _stops_of(found),
+        "verified": _verify(found, is_asked=bool(parameters.get("verify"))),
+        "verify_url": change_query(request, verify="true"),
         "place": newest_position().text(),
     }
     return render(request, "dashboard/session.html", context)
@@ -105,6 +115,19 @@ def _calls(request: HttpRequest, session: Session, parameters: dict[str, Any]) -
         "older_url": older,
         "list_query": f"?{urlencode(filters)}",
     }
+
+
+def _verify(session: Session, *, is_asked: bool) -> Verified | None:
+    """Verifies a short session at once, and a long one if it is asked for; None: not now."""
+    calls = records.calls_of(session)
+    if not is_asked:
+        size = calls.order_by().aggregate(
+            n=Count("pk"), request=Sum("request_bytes"), response=Sum("response_bytes")
+        )
+        n_bytes = (size["request"] or 0) + (size["response"] or 0)
+        if size["n"] > VERIFIED_AT_ONCE or n_bytes > VERIFIED_BYTES:
+            return None
+    return verify_calls(list(calls.values_list("pk", flat=True)[:MAX_VERIFIED]))
 
 
 def _budget(session: Session) -> Standing | None:

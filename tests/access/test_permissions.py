@@ -72,6 +72,7 @@ ROLES_OF_ROUTES: dict[str, tuple[Roles, Roles | None]] = {
     "dashboard_search_json": (VIEWERS, None),
     "dashboard_search_csv": (VIEWERS, None),
     "dashboard_analytics": (VIEWERS, None),
+    "dashboard_evidence": (VIEWERS, None),
     "dashboard_sessions": (VIEWERS, None),
     "dashboard_session": (VIEWERS, None),
     "dashboard_call": (VIEWERS, None),

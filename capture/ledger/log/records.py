@@ -131,6 +131,11 @@ def corrections(old: Row, new: Row) -> dict[str, Value]:
     return changed
 
 
+def current_values(row: Row) -> dict[str, Value]:
+    """Returns what a call has now of what may be corrected, as records say it."""
+    return {name: _value(row[name]) for name in CORRECTED}
+
+
 def _value(value: Any) -> Value:
     if isinstance(value, Decimal):
         return exact_usd(value)

@@ -14,6 +14,7 @@ from capture.spool.folder import Folder
 from reports.evidence.keeper import Keeper
 from reports.search.sink import SearchIndex
 from reports.sinks.follow import follow
+from reports.verification.weekly import Weekly
 
 # Nobody waits for a sink, while agents wait for the proxy. The recorder comes first, too.
 NICENESS = 15
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         folder = Folder(settings.AGENTLEDGER.spool_path)
         folder.make()
         keeper = Keeper(settings.AGENTLEDGER.anchors)
-        follow([SearchIndex()], folder, stop, [keeper])
+        follow([SearchIndex()], folder, stop, [keeper, Weekly()])
 
 
 def _wait_for_end(stop: threading.Event) -> None:

@@ -36,6 +36,7 @@ def kill_again_and_again(
                 ledger.start()
         load.more(25)
     assert_all_recorded(ledger, load)
+    assert ledger.command("verify_ledger").stdout.startswith("The ledger is intact")
 
 
 def test_a_killed_proxy_loses_no_response(durable: Ledger) -> None:
