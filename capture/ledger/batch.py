@@ -23,7 +23,7 @@ from capture.ledger.spend import Spending
 from capture.ledger.stored_responses import FetchedResponses
 from capture.ledger.tools.brought import BroughtResult, results_of
 from capture.ledger.tools.rows import ToolCallRows
-from capture.models import Call, CallBody, Ledger, PriceCorrection
+from capture.models import Call, CallBody, Ledger, LogEntry, PriceCorrection
 from capture.pricing.call_cost import charge_usd
 
 
@@ -125,8 +125,11 @@ def find_replaced(entries: Iterable[Entry]) -> dict[UUID, Row]:
     ids = [entry.call.action_id for entry in entries if entry.is_requeued]
     found: dict[UUID, Row] = {}
     for some in chunks(ids):
-        facts = Call.objects.not_deleted().filter(
-            pk__in=some, body__frame=None, body__part_refs=b"", body__response=b""
+        erased = LogEntry.objects.filter(action_id__in=some, kind=Kind.ERASURE)
+        facts = (
+            Call.objects.not_deleted()
+            .filter(pk__in=some, body__frame=None, body__part_refs=b"", body__response=b"")
+            .exclude(pk__in=erased.values("action_id"))
         )
         found.update({row["action_id"]: row for row in facts.values(*COUNTED, "log_index")})
     return found

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Length
 
 from capture.evidence.leaf import SALT_SIZE, Kind, Value, commit, indices_digest
@@ -150,7 +150,7 @@ def _remove_calls(calls: list[Call], deletion_index: int | None, *, deleted_at: 
 def _purge_call(call: Call) -> None:
     """Only calls after this one can refer to what it was the first to bring, so only these are
     searched: in pages before the transaction, and within it those that were added meanwhile."""
-    heirs = _Heirs(call)
+    heirs = Heirs(call)
     last = heirs.follow(call.seq)
     with transaction.atomic():
         ledger = Ledger.objects.select_for_update().get(pk=1)
@@ -166,7 +166,7 @@ def _purge_call(call: Call) -> None:
         ledger.save()
 
 
-class _Heirs:
+class Heirs:
     """The parts and binaries that a call was the first to bring, each with the earliest of the
     other calls that refers to it, which inherits it. None: no call inherits it."""
 
@@ -195,7 +195,8 @@ class _Heirs:
 
     def _bodies(self) -> models.QuerySet[CallBody]:
         """Returns the bodies without their texts, each of which is fetched if it is needed."""
-        bodies = CallBody.objects.filter(call__scope=self.call.scope).order_by("call__seq")
+        of_scope = CallBody.objects.filter(call__scope=self.call.scope)
+        bodies = of_scope.exclude(_ERASED).order_by("call__seq")
         narrow = bodies.only("part_refs", "prompt_ref", "frame_encoding", "response_encoding")
         return narrow.annotate(seq=F("call__seq"))
 
@@ -241,6 +242,7 @@ class _Heirs:
                 binaries.filter(digest=digest).update(action_id=user)
 
 
+_ERASED = Q(part_refs=b"", frame=None, response=b"")
 _REFERRING = [encoding for encoding in range(16) if encoding & Encoding.REFERRING]
 
 

@@ -46,6 +46,13 @@ class RollupKeyMemory:
 
     def __init__(self) -> None:
         self.ids: dict[Key, int] = {}
+        self._n_removals = 0
+
+    def follow(self, ledger: Ledger) -> None:
+        """Forgets all if a key may have lost its name, by an erasure."""
+        if ledger.n_removals != self._n_removals:
+            self.ids.clear()
+            self._n_removals = ledger.n_removals
 
     def learn(self, ids: Mapping[Key, int]) -> None:
         self.ids.update(ids)

@@ -45,6 +45,7 @@ def record(
         ledger = Ledger.objects.select_for_update().get(pk=1)
         memory.state.follow(ledger)
         memory.parts.follow(ledger)
+        memory.rollup_keys.follow(ledger)
         replaced = find_replaced(entries)
         new = _not_recorded(entries, replaced)
         calls = [entry.call for entry in new]

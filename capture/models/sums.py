@@ -38,7 +38,8 @@ class Spend(models.Model):
 
 
 class RollupKey(models.Model):
-    """The names that the calls of a rollup share, or their user. Keys never change."""
+    """The names that the calls of a rollup share, or their user. Keys never change, but for an
+    erasure of the user's name."""
 
     id = models.BigIntegerField(primary_key=True)  # assigned by the recorder, ascending
     digest = models.BinaryField(unique=True)  # of all other fields
