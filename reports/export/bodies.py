@@ -52,7 +52,8 @@ class Pieces:
     def response(self, record: Record) -> Piece | None:
         """Returns None where the ledger does not have all bytes of the body."""
         response = record.response()
-        data = None if response.is_decoded else _restore(response, _bytes_of(record))
+        is_erased = not record.row["response_sha256"]
+        data = None if is_erased or response.is_decoded else _restore(response, _bytes_of(record))
         return None if data is None else self._new(data)[0]
 
     def _part(self, part: RequestPart, text: bytes) -> Piece:

@@ -79,6 +79,13 @@ def test_texts_of_a_session_are_erased_and_its_log_stays_valid(
     for path in ("/dashboard/sessions/erased/", "/export/erased", "/dashboard/trace/"):
         shown = stack.get(path, params={"session": "erased"} if "trace" in path else {})
         assert shown.status_code == 200 and SECRET not in shown.text
+    exported = stack.folder / "erased.zip"
+    for command in (
+        ("export_session", "erased", "--format", "bundle", "-o", str(exported)),
+        ("verify_export", str(exported)),
+    ):
+        done = stack.command(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
     again = erase(stack, "--session", "erased", "--yes")
     assert "of 3 calls" in again and verify(stack)["ok"]
 
