@@ -91,14 +91,11 @@ def _actual_coding(
     if _is_text(head[:_HEAD]):
         return None
     shown = next((coding for magic, coding in _MAGIC if head.startswith(magic)), None)
-    if shown or name in ("br", "deflate"):  # the data of these begin with any byte
-        return shown or name
-    if name or is_outermost:
-        if _is_text(_try_brotli(head)):
-            return "br"
-        if _is_text(_try_deflate(head)):
-            return "deflate"
-    return name or None
+    if shown is None and (name or is_outermost):
+        # These have no signature: what they make of the data shows them, the declared one first.
+        tries = sorted(_WITHOUT_SIGNATURE, key=lambda one: one != name)
+        shown = next((one for one in tries if _is_text(_WITHOUT_SIGNATURE[one](head))), None)
+    return shown or name or None
 
 
 def _in_pieces(decoded: DecodedBody) -> list[bytes]:
@@ -146,3 +143,6 @@ def _try_deflate(head: bytes) -> bytes:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _HEAD)
     except zlib.error:
         return b""
+
+
+_WITHOUT_SIGNATURE = {"br": _try_brotli, "deflate": _try_deflate}

@@ -164,8 +164,10 @@ EXCHANGES = [
             arguments(7, "of no call"),
             text(0, "a"),
         ),
-        response(content="a", complete=False),
-        first_content=b'"text":"a"',
+        response(
+            content="a", tool_calls=[ParsedToolCall(None, None, "of no call")], complete=False
+        ),
+        first_content=b'"arguments":"of no call"',
     ),
     Exchange(
         "plain",
