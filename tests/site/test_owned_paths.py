@@ -156,13 +156,13 @@ def is_served(path: str) -> bool:
     return True
 
 
-@settings(max_examples=800, deadline=None, derandomize=True)
+@settings(max_examples=800, derandomize=True)
 @given(PATHS)
 def test_what_django_serves_is_ours(path: str) -> None:
     assert is_owned(path) or not is_served(path)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(PATHS, st.integers(0, 2))
 def test_what_is_ours_is_so_in_escapes(path: str, times: int) -> None:
     written = path
@@ -172,7 +172,7 @@ def test_what_is_ours_is_so_in_escapes(path: str, times: int) -> None:
         assert is_owned(written)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(PATHS)
 def test_a_normal_path_is_its_own_reading(path: str) -> None:
     normal = normal_path(path)

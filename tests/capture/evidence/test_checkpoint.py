@@ -63,7 +63,7 @@ def test_an_empty_log_has_a_checkpoint() -> None:
     assert Checkpoint.parse(empty.text()) == empty
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(CHECKPOINTS, SIZES, st.lists(HASHES, max_size=MAX_HASHES), st.none() | st.binary())
 def test_a_proof_is_read_as_it_was_written(
     checkpoint: Checkpoint, index: int, hashes: list[bytes], extra: bytes | None

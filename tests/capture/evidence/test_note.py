@@ -61,7 +61,7 @@ def test_a_key_that_is_none_is_refused(text: str) -> None:
         VerifierKey.parse(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(NAMES, TEXTS, st.integers(0, 2**63 - 1))
 def test_a_note_is_read_as_it_was_written(name: str, text: str, time_s: int) -> None:
     one = signer(name)
@@ -74,7 +74,7 @@ def test_a_note_is_read_as_it_was_written(name: str, text: str, time_s: int) -> 
     assert one.cosigner.type == KeyType.COSIGNATURE and one.cosigner.id != one.key.id
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_bit_of_a_note_can_be_changed(data: st.DataObject) -> None:
     one = signer()

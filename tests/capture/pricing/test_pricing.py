@@ -1300,7 +1300,7 @@ ANY_MODEL = st.sampled_from(all_models())
 MIXED = operator('{"gpt-4*": {"input": 0.123456, "output": 7, "cache_read": 0.000001}}')
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(ANY_MODEL, usages(), st.sampled_from([PUBLISHED, MIXED]))
 def test_parts_add_up_to_the_total(model: tuple[str, str], usage: Usage, prices: Prices) -> None:
     found = cost(usage, model[1], model[0], prices=prices)

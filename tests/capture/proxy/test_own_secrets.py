@@ -202,7 +202,7 @@ WORDS = st.text("abc&;=?%+ /_-", max_size=12).map(str.encode)
 NAMES = st.sampled_from([b"cookie", b"referer", b"authorization", b"x-a", b"user-agent"])
 
 
-@hypothesis_settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis_settings(max_examples=300, derandomize=True)
 @given(st.lists(st.tuples(NAMES, WORDS), max_size=5), WORDS, st.booleans())
 def test_what_is_not_ours_stays_byte_for_byte(
     headers: list[tuple[bytes, bytes]], query: bytes, has_own: bool

@@ -335,7 +335,7 @@ HEADERS = st.lists(st.tuples(TOKEN.map(lambda name: f"x-{name}"), VALUE), max_si
 TARGET_CHARACTERS = "abcXYZ019-._~!$&'()*+,;=:@%2F%20/"
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]),
     target=st.text(TARGET_CHARACTERS, max_size=40),

@@ -89,7 +89,7 @@ def read_all(folder: Folder, positions: dict[str, int] | None = None) -> list[Ex
 Pieces = st.lists(st.binary(max_size=300), max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.binary(max_size=500), Pieces), max_size=12), st.randoms())
 def test_concurrent_calls_are_read_back_as_written(
     calls: list[tuple[bytes, list[bytes]]], order: random.Random
@@ -114,7 +114,7 @@ def test_concurrent_calls_are_read_back_as_written(
     asyncio.run(run())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=200), st.booleans())
 def test_damage_anywhere_loses_no_other_call(where: float, garbage: bytes, cut: bool) -> None:
     """Any bytes of a segment overwritten or cut off: every call whose records were not hit is read

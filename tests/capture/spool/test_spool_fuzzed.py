@@ -74,7 +74,7 @@ def write_segment(folder: Folder, pieces: list[bytes | str]) -> list[UUID]:
     return ids
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(Piece, max_size=12))
 def test_no_bytes_in_a_segment_stop_its_reader(pieces: list[bytes | str]) -> None:
     async def run() -> None:

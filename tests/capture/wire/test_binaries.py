@@ -250,7 +250,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_json, st.sampled_from([None, 1]), st.integers(0, 200), st.booleans(), st.booleans())
 def test_a_text_is_restored_from_its_references(
     value: Any, indent: int | None, cut: int, slashes: bool, nested: bool
@@ -268,7 +268,7 @@ def test_a_text_is_restored_from_its_references(
         json.loads(insert_references(whole, find_binaries(whole)).text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=3000),
     st.sampled_from(["", "application/json", "audio/mpeg", "multipart/x; boundary=b"]),

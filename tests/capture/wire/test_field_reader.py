@@ -56,7 +56,7 @@ def in_pieces(body: bytes, size: int) -> FieldReader:
     return reader
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fields,
     st.booleans(),

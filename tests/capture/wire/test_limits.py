@@ -112,7 +112,7 @@ def nested(depth: int) -> bytes:
     return json.dumps({"usage": value, "error": value, "messages": value}).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(registry.NAMES)),
     st.sampled_from(

@@ -95,7 +95,7 @@ def test_long_runs_may_be_broken_and_digests_stay_whole() -> None:
     assert len(digest) < LONGEST_RUN
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(texts, min_size=8, max_size=8))
 def test_no_text_fails(some: list[str]) -> None:
     data = report_pdf(context(*some))

@@ -297,9 +297,7 @@ def test_what_was_forged_is_named_although_its_digest_was_made_anew(
 UNSIGNED = ("exported_at", "generator")
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bit_that_changes_is_found(
     exported: dict[str, bytes], tmp_path: Path, data: st.DataObject
@@ -313,9 +311,7 @@ def test_any_bit_that_changes_is_found(
         check(bytes(altered), tmp_path)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bit_that_changes_in_a_bundles_files_is_found(
     exported: dict[str, bytes], tmp_path: Path, data: st.DataObject
@@ -335,9 +331,7 @@ def test_any_bit_that_changes_in_a_bundles_files_is_found(
         check(packed.getvalue(), tmp_path)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1), junk=st.binary(max_size=20))
 def test_what_is_cut_or_no_export_is_refused(
     exported: dict[str, bytes], tmp_path: Path, cut: float, junk: bytes

@@ -90,9 +90,7 @@ def ledger_and_texts(
         yield ledger, texts
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=queries)
 def test_the_hits_are_those_of_the_rules(
     ledger_and_texts: tuple[Ledger, dict[str, list[str]]], query: str
