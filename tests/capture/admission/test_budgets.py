@@ -442,10 +442,11 @@ def test_a_response_that_comes_later_costs_what_it_cost_once_it_is_fetched(
 
     provider.response(*asked, times=1)
     assert httpx.post(f"{dime.url}{path}", json=body, headers=headers).status_code == 200
-    assert spent() == (Decimal(0), 5 * CENT)
+    used, held = spent()  # the estimate, which earlier calls of the model decide too
+    assert used == 0 and 0 < held <= 5 * CENT
     for poll in polls:
         fetch(poll)
-        assert spent() == (Decimal(0), 5 * CENT)
+        assert spent() == (Decimal(0), held)
     for _ in range(2):
         fetch(answer)
         assert spent() == (2 * CENT, Decimal(0))
