@@ -795,8 +795,9 @@ class Entries:
                 field = name[4:]
                 if name.startswith("old_") and values.get(field, leaf.get(field)) != value:
                     raise Wrong(f"a correction of its {field} before the last one is missing")
-                if name.startswith("new_"):
-                    values[field] = value
+            values.update(
+                (name[4:], value) for name, value in entry.items() if name.startswith("new_")
+            )
         return values
 
 
