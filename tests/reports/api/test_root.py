@@ -7,7 +7,7 @@ import httpx
 from tests.support.ledger import Ledger
 from tests.support.provider import Provider
 
-RESOURCES = ["sessions", "search", "analytics", "limits", "stops", "audit", "schema", "schema/view"]
+RESOURCES = ("sessions search analytics limits stops audit checkpoints schema schema/view").split()
 
 
 def test_a_program_gets_links_that_lead_to_the_resources(
