@@ -20,6 +20,7 @@ import json
 import math
 import mmap
 import re
+import signal
 import sys
 import tempfile
 import zipfile
@@ -1146,4 +1147,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # not on Windows; `| head` ends it without a traceback
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
