@@ -51,11 +51,14 @@ END_TO_END = (
     "capture/admission/test_token_budgets.py",
     "capture/admission/state/test_machine.py",
     "capture/operations/test_clock_set_back.py",
+    "capture/operations/test_erasure.py",
+    "capture/pricing/test_price_update.py",
     "capture/proxy/test_bombardment.py",
     "capture/recorder/test_deaths.py",
     "capture/recorder/test_kills.py",
     "capture/recorder/test_replaced_database.py",
     "capture/recorder/test_unavailable_database.py",
+    "capture/spool/test_file_modes.py",
     "capture/spool/test_ownership.py",
     "capture/spool/test_spool_full.py",
     "capture/spool/test_spool_fuzzed.py",
@@ -75,6 +78,7 @@ END_TO_END = (
     "reports/verification/test_",
     "site/test_asgi.py",
     "site/test_rest.py",
+    "site/test_runproxy.py",
 )
 BROWSER = "chromium"
 
