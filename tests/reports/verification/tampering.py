@@ -122,7 +122,7 @@ def flip_bits(n_examples: int = 150) -> None:
     failures: list[Any] = []
     tried: set[str] = set()
 
-    @settings(max_examples=n_examples, database=None)
+    @settings(max_examples=n_examples, database=None, deadline=None)
     @given(st.sampled_from(sorted(COLUMNS, key=str)), st.data())
     def one(model: type[models.Model], data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(COLUMNS[model]))
