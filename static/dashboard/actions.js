@@ -54,8 +54,12 @@ function remove(element) {
   document.getElementById("confirm-title").textContent = element.dataset.title;
   document.getElementById("confirm-what").textContent = element.dataset.what;
   confirmIn(dialog, "yes", async () => {
+    document.body.dataset.leaving = ""; // the live feed may tell of the deletion before we are told
     const response = await change("DELETE", element.dataset.delete);
-    if (!response.ok) return response.detail;
+    if (!response.ok) {
+      delete document.body.dataset.leaving;
+      return response.detail;
+    }
     location.assign(element.dataset.next ?? `${root}/`);
   });
 }

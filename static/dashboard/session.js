@@ -65,7 +65,8 @@ if (rows) {
 listen(`limit=1&session=${encodeURIComponent(shown.dataset.live)}`, shown.dataset.place, {
   onMessage(message) {
     if (message.stops && message.type === "news") showStops(message.stops);
-    if (message.deleted?.sessions.includes(shown.dataset.live)) location.reload(); // the page says so
+    const isDeleted = message.deleted?.sessions.includes(shown.dataset.live);
+    if (isDeleted && !("leaving" in document.body.dataset)) location.reload(); // the page says so
     if (message.calls || message.type === "gap") document.getElementById("newer").hidden = false;
   },
   onState: () => {},
