@@ -245,6 +245,8 @@ def test_any_session_has_a_report(stack: Ledger, provider: Provider, session: st
 
 def test_the_command_makes_both(ledger: Ledger, provider: Provider) -> None:
     session = worked(ledger, provider)
+    # The ledger's first checkpoint is not to come between the two.
+    wait_until(lambda: ledger.get("/readyz").json()["checkpoints"].get("size"))
     for name in ("html", "pdf"):
         done = ledger.command("export_session", session, "--format", name, "-o", f"r.{name}")
         assert (done.returncode, done.stderr) == (0, "")
