@@ -143,6 +143,11 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def moment(us: int) -> datetime:
+    """Returns the time that a record has."""
+    return _EPOCH + us * _MICROSECOND
+
+
 def indices_digest(indices: Iterable[int]) -> str:
     """Returns the hex SHA-256 of ascending indices in decimal, each on a line."""
     digest = hashlib.sha256()

@@ -4,18 +4,16 @@ verification found."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from access.actors import actor_of
 from access.models import AuditEntry
 from access.roles import Role
-from capture.evidence.leaf import Kind, commit
-from capture.ledger.log.read import log_size
+from capture.evidence.leaf import Kind, commit, moment
+from capture.ledger.log.read import facts_of, log_size
 from capture.models import LogEntry, Session, Tombstone
 from reports.dashboard.errors import page
 from reports.evidence import key
@@ -26,7 +24,6 @@ from reports.verification.some_calls import newest_signed
 SHOWN = 50
 # Deletions are matched with so many of the audit log's last ones.
 SEARCHED = 1000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @page
@@ -60,14 +57,19 @@ def _entries(kind: Kind) -> list[dict[str, Any]]:
 
 
 def _facts(entry: LogEntry) -> dict[str, Any]:
-    facts: dict[str, Any] = orjson.loads(entry.record)
-    at = _EPOCH + timedelta(microseconds=facts["at"])
+    facts = facts_of(entry)
     changed = [
         {"name": name[4:], "old": value, "new": facts.get(f"new_{name[4:]}")}
         for name, value in facts.items()
         if name.startswith("old_")
     ]
-    return {**facts, "at": at, "entry": entry, "entry_index": entry.index, "changed": changed}
+    return {
+        **facts,
+        "at": moment(facts["at"]),
+        "entry": entry,
+        "entry_index": entry.index,
+        "changed": changed,
+    }
 
 
 def _deletions(*, may_know_who: bool) -> list[dict[str, Any]]:

@@ -7,9 +7,6 @@ At rest it asks the database every five seconds, and on SQLite only if somebody 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,6 +19,7 @@ from django.db import DatabaseError, connection
 from access.redaction import redact_error
 from capture.evidence.anchor_address import AnchorAddress
 from capture.ledger.changes import ChangeProbe, query_row
+from capture.ledger.log.read import log_size
 from capture.models import Ledger
 from reports.evidence import checkpoints, key
 from reports.evidence.anchors.progress import Anchors, name_of
@@ -51,7 +49,7 @@ class Keeper:
 
     def __init__(self, addresses: Sequence[AnchorAddress]) -> None:
         self._anchors = Anchors(addresses)
-        self._holder = f"{socket.gethostname()[:32]} {os.getpid()} {secrets.token_hex(4)}"
+        self._holder = cursor.new_holder()
         self._probe = ChangeProbe()
         self._state = KeeperState()
         self._made_at: float | None = None  # of the newest checkpoint; seconds since 1970
@@ -94,7 +92,7 @@ class Keeper:
         return seen != (self._size, self._state.size)
 
     def _read(self) -> None:
-        self._size = Ledger.objects.values_list("log_size", flat=True).get(pk=1)
+        self._size = log_size()
         newest = Checkpoint.objects.order_by("-size").values_list("size", "at").first()
         if newest is not None:
             self._state.size, self._state.at = newest[0], newest[1].isoformat()

@@ -3,20 +3,17 @@ proof, the salts of its texts, and the exact bytes of its bodies."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from capture.evidence.leaf import Kind, commit, unpack_secret
-from capture.evidence.note import Note, Signer, VerifierKey
+from capture.evidence.leaf import Kind, unpack_secret
+from capture.evidence.note import Note, Signer, VerifierKey, encode
 from capture.evidence.tree import Tree
 from capture.ledger.bulk_sql import Row
-from capture.ledger.log.read import read_entries, tree_at
+from capture.ledger.log.read import Facts, deletions_of, facts_of, read_entries, tree_at
 from capture.ledger.log.records import record_of, texts_of, undo
 from capture.models import Call, LogEntry, Session, Tombstone
 from reports.evidence import checkpoints, key
@@ -45,7 +42,7 @@ class Evidence:
         self._signer = _signer(self.verifier_key)
         self._tree: Tree = tree_at(checkpoint.size)
         self._pieces = Pieces()
-        self._corrections: dict[UUID | None, list[bytes]] = defaultdict(list)
+        self._corrections: dict[UUID | None, list[Facts]] = defaultdict(list)
 
     def head(self) -> dict[str, Any]:
         return {
@@ -59,13 +56,13 @@ class Evidence:
         """Makes calls what they were at the checkpoint. Returns the log's entries about them up to
         then."""
         entries = read_entries([record.row["action_id"] for record in page])
-        later: dict[UUID | None, list[bytes]] = defaultdict(list)
+        later: dict[UUID | None, list[Facts]] = defaultdict(list)
         self._corrections.clear()
         for entry in entries:
             if entry.kind == Kind.CORRECTION:
                 is_later = entry.index >= self.checkpoint.size
                 found = later if is_later else self._corrections
-                found[entry.action_id].append(entry.record.encode())
+                found[entry.action_id].append(facts_of(entry))
         for record in page:
             before = undo(later[record.row["action_id"]])
             record.row.update(
@@ -104,17 +101,15 @@ class Evidence:
     def deletions(self) -> Iterator[dict[str, Any]]:
         """Yields what the log says of calls that were deleted from the session."""
         found = LogEntry.objects.filter(kind=Kind.DELETION, index__lt=self.checkpoint.size)
-        for entry in found.exclude(salt=None).order_by("index").iterator(PAGE):
-            salt = bytes(entry.salt or b"")
-            facts = orjson.loads(entry.record)
-            if commit(salt, self._session.session_id) == facts["session"]:
-                deleted = Tombstone.objects.filter(deletion_index=entry.index)
-                indices = deleted.exclude(log_index=None).order_by("log_index")
-                yield {
-                    **self.entry(entry),
-                    "salt": salt.hex(),
-                    "indices": list(indices.values_list("log_index", flat=True)),
-                }
+        entries = found.exclude(salt=None).order_by("index").iterator(PAGE)
+        for entry, _ in deletions_of(self._session.session_id, entries):
+            deleted = Tombstone.objects.filter(deletion_index=entry.index)
+            indices = deleted.exclude(log_index=None).order_by("log_index")
+            yield {
+                **self.entry(entry),
+                "salt": bytes(entry.salt or b"").hex(),
+                "indices": list(indices.values_list("log_index", flat=True)),
+            }
 
     def statement(self, session: bytes, n_calls: int, sha256: str, coerced: str) -> str:
         """Returns what the log's key says of the export, signed."""
@@ -125,7 +120,7 @@ class Evidence:
         return {"index": entry.index, "leaf": entry.record, "proof": self._proof(entry.index)}
 
     def _proof(self, index: int) -> list[str]:
-        return [b64encode(one).decode() for one in self._tree.inclusion_proof(index)]
+        return [encode(one) for one in self._tree.inclusion_proof(index)]
 
 
 def choose_checkpoint(log_size: int, size: int | None) -> Checkpoint:

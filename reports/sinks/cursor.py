@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from datetime import timedelta
 
 from django.db.models import Q
@@ -35,6 +38,11 @@ def positions(name: str) -> tuple[int, int]:
 def position(name: str) -> int:
     """Returns the seq up to which the sink has taken all calls; 0 before its first step."""
     return SinkCursor.objects.filter(pk=name).values_list("seq", flat=True).first() or 0
+
+
+def new_holder() -> str:
+    """Returns a name for one that takes leases in this process."""
+    return f"{socket.gethostname()[:32]} {os.getpid()} {secrets.token_hex(4)}"
 
 
 def acquire(name: str, holder: str) -> bool:

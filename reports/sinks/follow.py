@@ -7,9 +7,6 @@ nobody has written to it.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -70,7 +67,7 @@ class Follower:
     def __init__(self, sink: Sink, stop: threading.Event) -> None:
         self.sink = sink
         self.state = SinkState(sink.name)
-        self.holder = f"{socket.gethostname()[:32]} {os.getpid()} {secrets.token_hex(4)}"
+        self.holder = cursor.new_holder()
         self._stop = stop
         self._is_prepared = False
         self._renew_at = 0.0  # monotonic; the lease is renewed while there are calls to take

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from capture.evidence.leaf import Kind, Value, unpack_secret
 from capture.ledger.bulk_sql import Row, table_name
+from capture.ledger.log.read import facts_of
 from capture.ledger.log.records import (
     BODY_COLUMNS,
     CALL_COLUMNS,
@@ -88,13 +87,12 @@ class StoredCall:
         return Finding(damage, f"{self.name} {what}", self.index, action_id, fields)
 
     def record(self) -> bytes:
-        undone = undo([orjson.dumps(one) for one in self.corrections])
         return record_of(
             self.row,
             self.row,
             self.tool_calls,
             session_id=self.row["session_name"],
-            as_recorded=undone,
+            as_recorded=undo(self.corrections),
         )
 
     def texts(self) -> dict[str, str | None]:
@@ -145,9 +143,9 @@ def _read(places: Sequence[Place], parts: StoredParts) -> list[StoredCall]:
     for entry in later:
         assert entry.action_id is not None
         if entry.kind == Kind.CORRECTION:
-            corrections[entry.action_id].append(orjson.loads(entry.record))
+            corrections[entry.action_id].append(facts_of(entry))
         elif entry.kind == Kind.ERASURE:
-            erased[entry.action_id].update(orjson.loads(entry.record)["fields"].split(","))
+            erased[entry.action_id].update(facts_of(entry)["fields"].split(","))
     refs = {ref for row in rows for ref in refs_of(row)}
     parts.read(refs | {row["prompt_ref"] for row in rows} - {None})
     calls = []

@@ -9,6 +9,7 @@ from django.db.models.functions import Length
 
 from access import audit
 from capture.evidence.tree import HASH_SIZE, TILE_HEIGHT, TILE_WIDTH
+from capture.ledger.log.read import log_size
 from capture.models import Call, Ledger, LogEntry, LogTile, Tombstone
 from reports.verification.findings import Damage, Finding
 from reports.verification.signed import verify_lost
@@ -20,7 +21,7 @@ _SIZE = Subquery(Ledger.objects.filter(pk=1).values("log_size")[:1])
 def verify_ends() -> Iterator[Finding]:
     yield from _verify_tail()
     yield from _verify_edges()
-    yield from verify_lost(Ledger.objects.values_list("log_size", flat=True).get(pk=1))
+    yield from verify_lost(log_size())
     yield from _verify_unlogged()
     try:
         audit.verify()

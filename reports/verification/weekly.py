@@ -4,9 +4,6 @@ process of a ledger that has the lease for it. Another one goes on where it ende
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -40,7 +37,7 @@ class Weekly:
     name = NAME
 
     def __init__(self) -> None:
-        self._holder = f"{socket.gethostname()[:32]} {os.getpid()} {secrets.token_hex(4)}"
+        self._holder = cursor.new_holder()
         self._probe = ChangeProbe()
         self._last: dict[str, Any] | None = None
         self._due_at = now()

@@ -142,10 +142,9 @@ def _value(value: Any) -> Value:
     return clean(value) if isinstance(value, str) else value
 
 
-def undo(records: Sequence[bytes]) -> dict[str, Value]:
+def undo(made: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
     """Returns the values before these corrections, which are in the log's order."""
     first: dict[str, Value] = {}
-    for one in reversed(records):
-        facts = orjson.loads(one)
+    for facts in reversed(made):
         first.update({k[4:]: value for k, value in facts.items() if k.startswith("old_")})
     return first

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-import orjson
 from django.db.models import Max, Q
 
-from capture.evidence.leaf import Kind, commit
-from capture.evidence.note import Note
+from capture.evidence.leaf import Kind, moment
+from capture.evidence.note import Note, decode, encode
 from capture.evidence.tree import Tree, leaf_hash, verify_inclusion
 from capture.ledger.log.read import (
     MissingTile,
     StoredRecord,
+    deletions_of,
+    facts_of,
     log_size,
     read_entries,
     read_records,
     tree_at,
 )
+from capture.ledger.tombstones import session_digest
 from capture.models import Call, DeletedSession, LogEntry, Session
 from reports.evidence.checkpoints import covering
 from reports.evidence.key import CannotSign, verifier_keys
@@ -96,7 +95,7 @@ def evidence_of(
     checkpoint, why_none = _checkpoint(session, checkpoint_size)
     tree = tree_at(checkpoint.size if checkpoint else log_size())
     try:
-        check = _Check(tree, b64decode(checkpoint.root) if checkpoint else tree.root())
+        check = _Check(tree, decode(checkpoint.root) if checkpoint else tree.root())
     except MissingTile as error:
         return ReportEvidence([[] for _ in found], _gaps(session), _failed(str(error)))
     of_calls = []
@@ -142,14 +141,13 @@ def _checkpoint_facts(checkpoint: Checkpoint | None, why_none: str) -> Lines:
 
 
 def _entry_line(entry: LogEntry) -> tuple[str, str]:
-    facts = orjson.loads(entry.record)
-    at = datetime.fromtimestamp(facts["at"] / 1e6).astimezone()
+    facts = facts_of(entry)
     what = {
         Kind.CORRECTION: f"corrected: {facts.get('reason')}",
         Kind.REPLACEMENT: "what could not be understood at first was recorded later",
         Kind.ERASURE: f"erased: {facts.get('fields')}",
     }.get(Kind(entry.kind), entry.kind)
-    return (f"Log entry {entry.index}", f"{at_utc(at)}, {what}")
+    return (f"Log entry {entry.index}", f"{at_utc(moment(facts['at']))}, {what}")
 
 
 def _verification(check: _Check, n_calls: int) -> dict[str, Any]:
@@ -165,7 +163,7 @@ def _verification(check: _Check, n_calls: int) -> dict[str, Any]:
         "result": " ".join(sentences),
         "facts": [
             ("Entries of the log", f"{check.tree.size:,}"),
-            ("Root of its tree", b64encode(check.root).decode()),
+            ("Root of its tree", encode(check.root)),
         ],
         "differing": check.differing,
     }
@@ -187,8 +185,7 @@ def _gaps(session: Session) -> list[str]:
     if being_deleted:
         lines.append(f"{being_deleted:,} of them are being deleted.")
     lines += _deletions(session)
-    digest = hashlib.sha256(session.session_id.encode()).hexdigest()
-    before = DeletedSession.objects.filter(pk=digest).first()
+    before = DeletedSession.objects.filter(pk=session_digest(session.session_id)).first()
     if before is not None:
         lines.append(
             f"A session with this id was deleted before, the last time at"
@@ -220,12 +217,10 @@ def _missing(session: Session) -> str:
 def _deletions(session: Session) -> list[str]:
     """Returns a sentence for each entry of the log on a deletion from this session."""
     entries = LogEntry.objects.filter(Q(kind=Kind.DELETION), salt__isnull=False)
-    lines = []
-    for entry in entries.order_by("-index")[:MAX_DELETIONS].iterator(chunk_size=2000):
-        facts = orjson.loads(entry.record)
-        if commit(bytes(entry.salt or b""), session.session_id) == facts["session"]:
-            at = datetime.fromtimestamp(facts["at"] / 1e6).astimezone()
-            lines.append(
-                f"{facts['count']:,} calls were deleted at {at_utc(at)}: log entry {entry.index}."
-            )
+    newest = entries.order_by("-index")[:MAX_DELETIONS].iterator(chunk_size=2000)
+    lines = [
+        f"{facts['count']:,} calls were deleted at {at_utc(moment(facts['at']))}: log entry"
+        f" {entry.index}."
+        for entry, facts in deletions_of(session.session_id, newest)
+    ]
     return lines[::-1]
